@@ -1,1 +1,8 @@
-//! halfhour
+//! halfhour keeps the token usage that AI coding tools report, without ever double-counting or losing a bucket.
+//!
+//! The map of the house: [`config`] reads the environment once; [`app`] puts everything together; [`kernel`] holds the
+//! rules that several features share; [`features`] are vertical slices, each a folder one could delete;
+//! [`embedded_postgres`] is the private database behind the zero-configuration default. `docs/architecture.md` says why.
+
+pub mod features;
+pub mod kernel;

@@ -1,0 +1,5 @@
+-- The principal behind a token.
+-- $1 hash: SHA-256 of the token.
+-- Index: token_pkey.
+select token_id as "token_id!", kind as "kind!", user_id as "user_id!", device_id
+from account.authenticate($1)

@@ -1,0 +1,131 @@
+//! Time, passed in: the database's clock as this process knows it, and arrival stamps that never repeat.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Utc};
+
+/// A cheap handle on one clock; clones share it.
+///
+/// All instants have microsecond precision, as PostgreSQL's do.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` for the machine's clock, else the fixed time in microseconds.
+    fixed_us: Option<AtomicI64>,
+    /// Database time minus machine time, in microseconds.
+    offset_us: AtomicI64,
+    last_stamp_us: AtomicI64,
+}
+
+impl Clock {
+    /// The machine's clock, corrected by [`Clock::follow_database`].
+    pub fn system() -> Self {
+        Self::new(None)
+    }
+
+    /// A clock that stands still until [`Clock::set`]: for tests.
+    pub fn fixed(at: DateTime<Utc>) -> Self {
+        Self::new(Some(AtomicI64::new(at.timestamp_micros())))
+    }
+
+    fn new(fixed_us: Option<AtomicI64>) -> Self {
+        Self(Arc::new(Inner { fixed_us, offset_us: AtomicI64::new(0), last_stamp_us: AtomicI64::new(i64::MIN) }))
+    }
+
+    /// The present, by the database's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        from_micros(self.now_us())
+    }
+
+    /// The arrival time of one entry: the present, but strictly later than every stamp before it in this process.
+    pub fn stamp(&self) -> DateTime<Utc> {
+        let now = self.now_us();
+        let next = |last: i64| now.max(last.saturating_add(1));
+        let last = self
+            .0
+            .last_stamp_us
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)))
+            .unwrap_or_else(|last| last);
+        from_micros(next(last))
+    }
+
+    /// Moves a fixed clock; a system clock is left alone.
+    pub fn set(&self, at: DateTime<Utc>) {
+        if let Some(fixed) = &self.0.fixed_us {
+            fixed.store(at.timestamp_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// Records that the database's clock read `database` while the machine's read between `before` and `after`.
+    pub fn follow_database(&self, before: DateTime<Utc>, database: DateTime<Utc>, after: DateTime<Utc>) {
+        let middle = i64::midpoint(before.timestamp_micros(), after.timestamp_micros());
+        let offset = database.timestamp_micros().saturating_sub(middle);
+        self.0.offset_us.store(offset, Ordering::Relaxed);
+    }
+
+    /// The machine's own clock, uncorrected: only for measuring the offset and for stamping log lines.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    pub fn machine_now() -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn now_us(&self) -> i64 {
+        match &self.0.fixed_us {
+            Some(fixed) => fixed.load(Ordering::Relaxed),
+            None => Self::machine_now().timestamp_micros().saturating_add(self.0.offset_us.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+fn from_micros(us: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(us).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instant(us: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(us).unwrap()
+    }
+
+    #[test]
+    fn stamps_of_one_process_never_repeat_even_when_time_stands_still_or_steps_back() {
+        let clock = Clock::fixed(instant(1_000));
+        assert_eq!(clock.stamp(), instant(1_000));
+        assert_eq!(clock.stamp(), instant(1_001));
+        clock.set(instant(500));
+        assert_eq!(clock.stamp(), instant(1_002));
+        clock.set(instant(9_000));
+        assert_eq!(clock.stamp(), instant(9_000));
+    }
+
+    #[test]
+    fn stamps_taken_by_many_threads_are_all_different() {
+        let clock = Clock::fixed(instant(0));
+        let take = |clock: Clock| (0..1_000).map(move |_| clock.stamp()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn({
+                    let clock = clock.clone();
+                    move || take(clock)
+                })
+            })
+            .collect();
+        let mut stamps: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        stamps.sort();
+        stamps.dedup();
+        assert_eq!(stamps.len(), 4_000);
+    }
+
+    #[test]
+    fn the_present_follows_the_databases_clock() {
+        let clock = Clock::system();
+        let machine = Clock::machine_now();
+        clock.follow_database(machine, machine + chrono::TimeDelta::hours(3), machine);
+        assert!(clock.now() - Clock::machine_now() > chrono::TimeDelta::minutes(179));
+    }
+}

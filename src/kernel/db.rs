@@ -1,0 +1,375 @@
+//! The only way to the database. A connection starts in `halfhour_none`, which may do nothing; a [`Tx`] opens in one
+//! round trip with a role, the users it may touch and a statement timeout; every statement is timed and its outcome
+//! kept for the request line. A transaction that is dropped unfinished takes its connection with it.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::{BoxStream, Stream};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{AssertSqlSafe, Either, Executor, PgConnection, PgPool, Postgres, SqlStr};
+use uuid::Uuid;
+
+use super::call::{Call, Evidence, Upstream, problem_code, upstream_status};
+use super::problem::{Code, Problem};
+
+/// Acquiring a connection may take at most this long.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The part of the database a transaction may touch.
+#[derive(Clone, Debug)]
+pub enum Access<'a> {
+    /// `halfhour_api`, and only these users' rows. Ids come from principals, never from rows.
+    Users(&'a [Uuid]),
+    /// `halfhour_worker`: the relay and operators' reads, over all users.
+    Worker,
+}
+
+impl Access<'_> {
+    /// `halfhour_api` and nobody's rows: enough to authenticate.
+    pub const NOBODY: Self = Access::Users(&[]);
+}
+
+/// How a transaction sees the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Read committed, for changes.
+    ReadWrite,
+    /// One snapshot for the whole transaction: `repeatable read, read only`.
+    Snapshot,
+}
+
+/// The pools of one process, by purpose.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    /// Trackers' posts.
+    pub ingest: Pool,
+    /// Authentication and dashboards' reads.
+    pub read: Pool,
+    /// The relay, other workers and operators.
+    pub worker: Pool,
+}
+
+impl Pools {
+    /// Waits until all connections are closed: at shutdown.
+    pub async fn close(&self) {
+        self.ingest.close().await;
+        self.read.close().await;
+        self.worker.close().await;
+    }
+}
+
+/// A pool for one purpose, so that a flood of one kind of work cannot starve another.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: PgPool,
+    max: u32,
+    in_use: Arc<AtomicU32>,
+}
+
+impl Pool {
+    /// A pool of at most `max` connections, opened when first needed. Works only on a migrated database.
+    pub fn new(options: PgConnectOptions, name: &str, max: u32) -> Self {
+        let options = options.application_name(&format!("halfhour {name}")).options([
+            ("role", "halfhour_none"),
+            ("synchronous_commit", "on"),
+            ("idle_in_transaction_session_timeout", "15s"),
+            ("lock_timeout", "5s"),
+            ("timezone", "UTC"),
+        ]);
+        let inner = PgPoolOptions::new()
+            .max_connections(max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_mins(10))
+            .connect_lazy_with(options);
+        Self { inner, max, in_use: Arc::default() }
+    }
+
+    /// Opens a transaction for this call. Errors: 503 when no connection is to be had, 504 when the call is overdue.
+    pub async fn begin(&self, call: &Call, access: Access<'_>, mode: Mode) -> Result<Tx, Problem> {
+        let remaining = call.remaining();
+        if remaining.is_zero() {
+            return Err(Problem::new(
+                Code::DeadlineExceeded,
+                "The request's time was used up before the database was asked.",
+            ));
+        }
+        let connection = self.acquire(call, remaining).await?;
+        let in_use = InUse::count(&self.in_use);
+        let mut tx = Tx { connection: Some(connection), upstream: call.upstream.clone(), _in_use: in_use };
+        tx.run(opening(&access, mode, remaining)).await?;
+        Ok(tx)
+    }
+
+    /// Waits until the connections are closed: at shutdown.
+    pub async fn close(&self) {
+        self.inner.close().await;
+    }
+
+    /// The pool itself, for tests that show what a connection outside a transaction may not do.
+    pub fn connections(&self) -> &PgPool {
+        &self.inner
+    }
+
+    async fn acquire(&self, call: &Call, remaining: Duration) -> Result<PoolConnection<Postgres>, Problem> {
+        let started = Instant::now();
+        let acquired = tokio::time::timeout(remaining, self.inner.acquire()).await;
+        let error = match acquired {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            Err(_overdue) => sqlx::Error::PoolTimedOut,
+        };
+        // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first
+        // means that the database was not asked.
+        if matches!(error, sqlx::Error::PoolTimedOut) && self.in_use.load(Ordering::Relaxed) >= self.max {
+            call.upstream.not_asked(Evidence::PoolExhausted);
+            return Err(Problem::new(Code::Overloaded, "All database connections are busy.").because(error));
+        }
+        call.upstream.answered(503, started.elapsed());
+        Err(Problem::new(Code::DatabaseUnavailable, "The database cannot be reached.").because(error))
+    }
+}
+
+/// Counts a connection as busy while it lives.
+#[derive(Debug)]
+struct InUse(Arc<AtomicU32>);
+
+impl InUse {
+    fn count(counter: &Arc<AtomicU32>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
+fn opening(access: &Access<'_>, mode: Mode, remaining: Duration) -> String {
+    let mut sql = match mode {
+        Mode::ReadWrite => "begin isolation level read committed".to_owned(),
+        Mode::Snapshot => "begin isolation level repeatable read read only".to_owned(),
+    };
+    match access {
+        Access::Users(users) => {
+            sql.push_str("; set local role halfhour_api; set local app.user_ids = '");
+            for (position, user) in users.iter().enumerate() {
+                let separator = if position == 0 { "" } else { "," };
+                // Writing to a String cannot fail.
+                let _ = write!(sql, "{separator}{user}");
+            }
+            sql.push('\'');
+        }
+        Access::Worker => sql.push_str("; set local role halfhour_worker"),
+    }
+    // A little before the caller's own deadline, so that the database's word comes first and the connection stays
+    // usable. A zero would mean "no limit".
+    let timeout_ms = (remaining / 20 * 19).as_millis().clamp(1, 3_600_000);
+    let _ = write!(sql, "; set local statement_timeout = {timeout_ms}");
+    sql
+}
+
+/// An open transaction. Statements run on `&mut tx` like on any sqlx executor.
+///
+/// Dropped without [`Tx::commit`] or [`Tx::rollback`], it closes its connection: PostgreSQL then rolls back, and a
+/// statement that overran its caller cannot hold the pool.
+#[derive(Debug)]
+pub struct Tx {
+    /// `None` once finished.
+    connection: Option<PoolConnection<Postgres>>,
+    upstream: Upstream,
+    _in_use: InUse,
+}
+
+impl Tx {
+    /// Makes the changes durable.
+    pub async fn commit(mut self) -> Result<(), Problem> {
+        self.run("commit".to_owned()).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Gives the changes up and keeps the connection.
+    pub async fn rollback(mut self) -> Result<(), Problem> {
+        self.run("rollback".to_owned()).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// A point to return to with [`Tx::rollback_to_savepoint`].
+    pub async fn savepoint(&mut self) -> Result<(), Problem> {
+        self.run("savepoint step".to_owned()).await
+    }
+
+    /// Undoes everything since the savepoint and forgets it.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<(), Problem> {
+        self.run("rollback to savepoint step; release savepoint step".to_owned()).await
+    }
+
+    /// Keeps everything since the savepoint and forgets it.
+    pub async fn release_savepoint(&mut self) -> Result<(), Problem> {
+        self.run("release savepoint step".to_owned()).await
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Problem> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self).await?;
+        Ok(())
+    }
+
+    fn connection(&mut self) -> (&mut PgConnection, Answer) {
+        let answer = Answer { upstream: self.upstream.clone(), started: Instant::now(), outcome: None };
+        match &mut self.connection {
+            Some(connection) => (&mut *connection, answer),
+            None => unreachable!("commit and rollback take the transaction by value"),
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// Notes how one statement ended. Dropped without an outcome, the statement was overrun: its caller stopped waiting.
+#[derive(Debug)]
+struct Answer {
+    upstream: Upstream,
+    started: Instant,
+    outcome: Option<u16>,
+}
+
+impl Answer {
+    fn note<T>(&mut self, result: &Result<T, sqlx::Error>) {
+        self.outcome = Some(match result {
+            Ok(_) => 200,
+            Err(error) => upstream_status(error),
+        });
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.upstream.answered(self.outcome.unwrap_or(504), self.started.elapsed());
+    }
+}
+
+/// A statement's results, watched until they end.
+struct Watched<'e, T> {
+    results: BoxStream<'e, Result<T, sqlx::Error>>,
+    answer: Answer,
+}
+
+impl<T> Stream for Watched<'_, T> {
+    type Item = Result<T, sqlx::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.results.as_mut().poll_next(context);
+        match &next {
+            Poll::Ready(Some(result @ Err(_))) => self.answer.note(result),
+            Poll::Ready(None) if self.answer.outcome.is_none() => self.answer.note(&Ok(())),
+            _ => {}
+        }
+        next
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Tx {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + sqlx::Execute<'q, Postgres>,
+    {
+        let (connection, answer) = self.connection();
+        Box::pin(Watched { results: connection.fetch_many(query), answer })
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + sqlx::Execute<'q, Postgres>,
+    {
+        let (connection, mut answer) = self.connection();
+        let row = connection.fetch_optional(query);
+        Box::pin(async move {
+            let result = row.await;
+            answer.note(&result);
+            result
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.connection().0.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.connection().0.describe(sql)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    /// For failures that no slice expects. Expected ones (a named constraint) are matched before they come here.
+    fn from(error: sqlx::Error) -> Self {
+        let code = problem_code(&error);
+        let detail = match code {
+            Code::DatabaseUnavailable => "The database did not answer.",
+            Code::DatabaseConflict => "A competing change won.",
+            Code::DeadlineExceeded => "The database did not finish in time; its work was undone.",
+            _ => "Something failed inside halfhour.",
+        };
+        Self::new(code, detail).because(error)
+    }
+}
+
+/// The name of the constraint that a statement broke, where that is why it failed.
+pub fn broken_constraint(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_opens_with_its_role_its_users_and_a_timeout_in_one_statement() {
+        let (a, b) = (Uuid::nil(), Uuid::max());
+        let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, Duration::from_millis(1500));
+        assert_eq!(
+            sql,
+            format!(
+                "begin isolation level repeatable read read only; set local role halfhour_api; \
+                 set local app.user_ids = '{a},{b}'; set local statement_timeout = 1425"
+            )
+        );
+    }
+
+    #[test]
+    fn nobody_is_named_by_an_empty_setting_and_a_spent_deadline_never_means_no_timeout() {
+        let sql = opening(&Access::NOBODY, Mode::ReadWrite, Duration::ZERO);
+        assert!(sql.contains("app.user_ids = ''"), "{sql}");
+        assert!(sql.ends_with("statement_timeout = 1"), "{sql}");
+    }
+}

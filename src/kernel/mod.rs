@@ -1,0 +1,28 @@
+//! What two or more features need the same *rule* for. It imports no feature and never the composition root.
+//!
+//! | file | rule |
+//! |---|---|
+//! | `bucket` | the vocabulary: half hours, counts, sources, models |
+//! | `writer` | the only code that writes `usage.bucket`, and which version of a bucket wins |
+//! | `outbox` | events: announced with the facts, consumed with their effect |
+//! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
+//! | `db` | pools that start with no rights, transactions that open with a role and named users |
+//! | `auth`, `token` | who is calling: typed principals behind opaque tokens |
+//! | `problem`, `problem_code` | every error, from every layer, as problem+json |
+//! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
+//! | `extract` | request bodies and queries, refused as problems |
+//! | `clock` | time, passed in |
+
+pub mod auth;
+pub mod bucket;
+pub mod call;
+pub mod clock;
+pub mod db;
+pub mod extract;
+pub mod m1;
+pub mod outbox;
+pub mod problem;
+pub mod problem_code;
+pub mod request_line;
+pub mod token;
+pub mod writer;

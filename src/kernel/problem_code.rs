@@ -1,0 +1,137 @@
+//! The closed set of problem codes: what each means, whose fault it is, and whether to try again.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Whose fault a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// The request has to change.
+    Client,
+    /// halfhour failed.
+    Server,
+    /// The database, or the capacity behind the server, failed.
+    Dependency,
+}
+
+/// Whether the same request may succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// The same request will fail again.
+    Never,
+    /// The same request may succeed at once.
+    SameRequest,
+    /// The same request may succeed after the time in `Retry-After`.
+    After,
+}
+
+macro_rules! codes {
+    ($($variant:ident $code:literal $status:ident $fault:ident $retry:ident $title:literal $advice:literal;)*) => {
+        /// Every `code` a problem can carry.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// All of them, in documentation order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable text of the code, as in `/problems/{code}`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// Whose fault it is.
+            pub const fn fault(self) -> Fault {
+                match self { $(Self::$variant => Fault::$fault,)* }
+            }
+
+            /// Whether to send it again.
+            pub const fn retry(self) -> Retry {
+                match self { $(Self::$variant => Retry::$retry,)* }
+            }
+
+            /// The short title: the same for every problem with this code.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What the caller can do about it.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Malformed "malformed" BAD_REQUEST Client Never
+        "The request cannot be read"
+        "Send well-formed JSON, headers and query parameters, as /openapi.json describes them.";
+    Unauthorized "unauthorized" UNAUTHORIZED Client Never
+        "No valid token"
+        "Send `Authorization: Bearer <token>` with a token that has not been revoked.";
+    WrongPrincipal "wrong_principal" FORBIDDEN Client Never
+        "This token may not do that"
+        "Devices write buckets, viewers read their own user, operators run operations: use the right kind of token.";
+    NotFound "not_found" NOT_FOUND Client Never
+        "Nothing here"
+        "Check the path and the id; another user's things look as if they did not exist.";
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED Client Never
+        "This path does not answer that method"
+        "The `Allow` header lists the methods of this path.";
+    Conflict "conflict" CONFLICT Client Never
+        "This contradicts what is stored"
+        "Read the present state and decide again.";
+    BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE Client Never
+        "Too much in one request"
+        "Send at most 500 buckets and 1 MiB (decompressed) a request; split the batch.";
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE Client Never
+        "The body is not in a form this route takes"
+        "Send `Content-Type: application/json`, plain or with `Content-Encoding: gzip` or `zstd`.";
+    Invalid "invalid" UNPROCESSABLE_ENTITY Client Never
+        "The request is readable but not acceptable"
+        "Every violation is listed in `errors`, with a pointer to its field. Nothing was written.";
+    RateLimited "rate_limited" TOO_MANY_REQUESTS Client After
+        "Too many requests"
+        "Wait as long as `Retry-After` says. Send several buckets in one request.";
+    Internal "internal" INTERNAL_SERVER_ERROR Server SameRequest
+        "A bug in halfhour"
+        "Report it with the request_id. Sending the same request again is safe.";
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE Dependency After
+        "The database does not answer"
+        "Send the same request again after `Retry-After`; nothing was acknowledged.";
+    DatabaseConflict "database_conflict" SERVICE_UNAVAILABLE Dependency After
+        "The database was busy with a competing change"
+        "Send the same request again after `Retry-After`; nothing was written.";
+    Overloaded "overloaded" SERVICE_UNAVAILABLE Server After
+        "More work than this server can take just now"
+        "Send the same request again after `Retry-After`; nothing was written.";
+    DeadlineExceeded "deadline_exceeded" GATEWAY_TIMEOUT Dependency SameRequest
+        "The request took too long and was stopped"
+        "Ask for less, or send the same request again: writes are idempotent.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_client_faults_are_4xx_and_the_rest_5xx() {
+        let distinct: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(distinct.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(code.status().is_client_error(), code.fault() == Fault::Client, "{}", code.as_str());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The outermost layer: gives every request an id, a trace and a deadline; renders every problem; writes the one line
+//! that says how it ended, also when the client has gone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
+
+use super::auth::Principal;
+use super::call::{Call, Trace};
+use super::m1::{Line, Outcome, Place, PrincipalName};
+use super::problem::{Code, Problem};
+
+/// The header that carries a request's id, in and out.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What the outermost layer needs to know.
+#[derive(Clone, Debug)]
+pub struct RequestLine {
+    /// How long a request may take.
+    pub deadline: Duration,
+    /// Where `/problems/{code}` can be reached.
+    pub public_url: Arc<str>,
+    /// The operation's name of every route, by method and pattern.
+    pub operations: Arc<HashMap<(Method, String), String>>,
+}
+
+/// What inner layers learn about a request, for its line.
+#[derive(Clone, Debug, Default)]
+pub struct Observed(Arc<Mutex<Option<PrincipalName>>>);
+
+impl Observed {
+    /// The caller is known.
+    pub fn set_principal(&self, principal: &Principal) {
+        let name = PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    fn principal(&self) -> Option<PrincipalName> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The middleware.
+pub async fn observe(State(settings): State<RequestLine>, mut request: Request, next: Next) -> Response {
+    let call = call_of(request.headers(), settings.deadline);
+    let mut record = Record {
+        started: Instant::now(),
+        call: call.clone(),
+        observed: Observed::default(),
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
+        operations: settings.operations.clone(),
+        written: false,
+    };
+    request.extensions_mut().insert(call.clone());
+    request.extensions_mut().insert(record.observed.clone());
+
+    let response = match tokio::time::timeout(settings.deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => overdue(settings.deadline).into_response(),
+    };
+    let problem = problem_of(&response);
+    let outcome = problem.as_ref().map_or(Outcome::Done(response.status().as_u16()), Outcome::Failed);
+    record.write(&outcome);
+    let mut response = match problem {
+        Some(problem) => render(&problem, response, call.request_id, &settings.public_url),
+        None => response,
+    };
+    response.headers_mut().insert(X_REQUEST_ID, header(&call.request_id.to_string()));
+    response
+}
+
+fn call_of(headers: &HeaderMap, deadline: Duration) -> Call {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
+    let trace = text(TRACEPARENT).and_then(Trace::parse).unwrap_or_else(Trace::mint);
+    Call::new(request_id, trace, deadline)
+}
+
+fn overdue(deadline: Duration) -> Problem {
+    let limit_ms = deadline.as_millis();
+    Problem::new(Code::DeadlineExceeded, format!("The request was not finished within {limit_ms} ms and was stopped."))
+}
+
+/// The problem that a response carries, or the one that stands for a bare error status of some layer.
+fn problem_of(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    let carried = response.extensions().get::<Problem>().cloned();
+    carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
+}
+
+/// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
+fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &str) -> Response {
+    let status = problem.code().status();
+    let body = serde_json::to_vec(&problem.body(request_id, public_url)).unwrap_or_default();
+    let (mut parts, _) = response.into_parts();
+    parts.status = status;
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_ENCODING);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halfhour\""));
+    }
+    if let Some(seconds) = problem.retry_after_s() {
+        parts.headers.entry(RETRY_AFTER).or_insert_with(|| header(&seconds.to_string()));
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Writes the line exactly once. Dropped unwritten, the client hung up before there was an answer.
+struct Record {
+    started: Instant,
+    call: Call,
+    observed: Observed,
+    method: Method,
+    route: Option<String>,
+    operations: Arc<HashMap<(Method, String), String>>,
+    written: bool,
+}
+
+impl Record {
+    fn write(&mut self, outcome: &Outcome<'_>) {
+        self.written = true;
+        let function = self.route.clone().and_then(|route| self.operations.get(&(self.method.clone(), route)));
+        let place = Place {
+            function: function.map_or("unmatched", String::as_str),
+            stage: "request",
+            method: Some(self.method.as_str()),
+            route: self.route.as_deref(),
+            principal: self.observed.principal(),
+        };
+        Line::new(&self.call, place, outcome, self.started.elapsed()).write();
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(&Outcome::Abandoned);
+        }
+    }
+}

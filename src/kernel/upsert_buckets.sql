@@ -1,0 +1,97 @@
+-- Writes snapshots where they win, and announces the half hours whose counts changed: one statement, so that facts and
+-- events cannot part. The row comparison is made under the row's lock. A newer stamp with the same counts is stored
+-- too (skipping it would lose convergence), but announces nothing.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
+-- $6 … $13: the counts, in column order.
+-- $14 observed_ats, $15 stamped: the versions.
+-- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane, $18 request_id, $19 traceparent: for the events.
+-- Returns the keys that were written; the others lost. Index: bucket_pkey.
+with entry as (
+    select *
+    from unnest(
+        $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[],
+        $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+        $14::timestamptz[], $15::boolean[]
+    ) as e (
+        user_id, hour_start, device_id, source, model,
+        input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+        output_tokens, reasoning_tokens, unclassified_tokens, request_count,
+        observed_at, stamped
+    )
+),
+written as (
+    insert into usage.bucket as b (
+        user_id, hour_start, device_id, source, model,
+        input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+        output_tokens, reasoning_tokens, unclassified_tokens, request_count,
+        observed_at, stamped, changed_at
+    )
+    select
+        e.user_id, e.hour_start, e.device_id, e.source, e.model,
+        e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
+        e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count,
+        e.observed_at, e.stamped, $16::timestamptz
+    from entry e
+    where not exists (
+        select from usage.erasure x
+        where x.user_id = e.user_id
+          and e.observed_at <= x.erased_at
+          and e.hour_start between x.first_hour and x.last_hour
+          and (x.device_id is null or x.device_id = e.device_id)
+          and (x.source is null or x.source = e.source)
+    )
+    order by e.user_id, e.hour_start, e.device_id, e.source collate "C", e.model collate "C"
+    on conflict (user_id, hour_start, device_id, source, model) do update set
+        input_tokens = excluded.input_tokens,
+        cache_read_tokens = excluded.cache_read_tokens,
+        cache_write_5m_tokens = excluded.cache_write_5m_tokens,
+        cache_write_1h_tokens = excluded.cache_write_1h_tokens,
+        output_tokens = excluded.output_tokens,
+        reasoning_tokens = excluded.reasoning_tokens,
+        unclassified_tokens = excluded.unclassified_tokens,
+        request_count = excluded.request_count,
+        observed_at = excluded.observed_at,
+        stamped = excluded.stamped,
+        backfill_id = null,
+        changed_at = case
+            when (
+                b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+                b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count
+            ) = (
+                excluded.input_tokens, excluded.cache_read_tokens, excluded.cache_write_5m_tokens,
+                excluded.cache_write_1h_tokens, excluded.output_tokens, excluded.reasoning_tokens,
+                excluded.unclassified_tokens, excluded.request_count
+            ) then b.changed_at
+            else excluded.changed_at
+        end
+    where (
+        excluded.observed_at,
+        excluded.input_tokens, excluded.cache_read_tokens, excluded.cache_write_5m_tokens,
+        excluded.cache_write_1h_tokens, excluded.output_tokens, excluded.reasoning_tokens,
+        excluded.unclassified_tokens, excluded.request_count
+    ) > (
+        b.observed_at,
+        b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+        b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count
+    )
+    -- An arrival time does not outweigh an operator's correction.
+    and (b.backfill_id is null or excluded.stamped)
+    returning
+        b.user_id, b.hour_start, b.device_id, b.source, b.model,
+        b.xmax = 0 as inserted,
+        b.changed_at = $16::timestamptz as changed
+),
+event as (
+    insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, traceparent)
+    select
+        w.user_id, 'bucket_changed', (w.hour_start at time zone 'UTC')::date,
+        min(w.hour_start), max(w.hour_start), $17::text, $18::uuid, $19::text
+    from written w
+    where w.changed
+    group by w.user_id, (w.hour_start at time zone 'UTC')::date
+)
+select
+    user_id as "user_id!", hour_start as "hour_start!", device_id as "device_id!", source as "source!", model as "model!",
+    inserted as "inserted!", changed as "changed!"
+from written
