@@ -1,1 +1,3 @@
 //! halfhour
+
+pub mod embedded_postgres;
