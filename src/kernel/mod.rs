@@ -23,6 +23,7 @@ pub mod db;
 pub mod extract;
 pub mod limits;
 pub mod m1;
+pub mod openapi;
 pub mod outbox;
 pub mod problem;
 pub mod problem_code;
