@@ -48,7 +48,7 @@ async fn fetch(data_dir: &Path, major: u32) -> Result<PathBuf, String> {
     let version = timeout(LOOKUP_TIMEOUT, get_version(URL, &newest))
         .await
         .map_err(|_| "github.com did not answer in time".to_owned())?
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("asking github.com for PostgreSQL {major}: {error}"))?;
     let exact = VersionReq::parse(&format!("={version}")).map_err(|error| error.to_string())?;
     let (version, archive) = timeout(DOWNLOAD_TIMEOUT, get_archive(URL, &exact))
         .await

@@ -67,6 +67,7 @@ impl Launcher {
         let launcher = Self { setpriv, account };
         launcher.try_out(installation).map_err(|reason| EmbeddedPostgresError::CannotLeaveRoot { reason })?;
         open_for_walking(&layout.data_dir)?;
+        launcher.reach(&layout.data_dir)?;
         Ok(launcher)
     }
 
@@ -133,7 +134,23 @@ impl Launcher {
         if output.status.success() {
             return Ok(());
         }
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let first_line = complaint.lines().next().unwrap_or_default();
+        Err(format!("setpriv, from util-linux: {} {first_line}", output.status))
+    }
+
+    /// Makes sure that the cluster's owner can get to a directory, which may lie in a closed one.
+    fn reach(&self, directory: &Path) -> Result<(), EmbeddedPostgresError> {
+        let reached = self.command(Path::new("test")).arg("-x").arg(directory).status();
+        if reached.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} lies in a directory that is closed to other users; move it with HALFHOUR_DATA_DIR, or allow \
+             the capability CAP_DAC_READ_SEARCH",
+            directory.display()
+        );
+        Err(EmbeddedPostgresError::CannotLeaveRoot { reason })
     }
 }
 

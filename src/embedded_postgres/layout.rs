@@ -17,7 +17,15 @@ pub(super) struct Layout {
 impl Layout {
     /// Creates the directory, for this user alone, if it is missing.
     pub(super) fn create(data_dir: &Path) -> Result<Self, EmbeddedPostgresError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(files("create", data_dir))?;
+        if let Some(parent) = data_dir.parent() {
+            fs::create_dir_all(parent).map_err(files("create", parent))?;
+        }
+        match DirBuilder::new().mode(0o700).create(data_dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(files("create", data_dir)(error));
+            }
+            _ => {}
+        }
         let data_dir = fs::canonicalize(data_dir).map_err(files("find", data_dir))?;
         Ok(Self { data_dir })
     }

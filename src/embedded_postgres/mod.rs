@@ -56,17 +56,19 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the first connection to a server that says it is ready may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// SQLSTATEs of the first connection: the database is missing, or another process has just made it.
+/// SQLSTATEs of the first connection: the database is missing; the server is starting or ending; another
+/// process has just made the database.
 const UNDEFINED_DATABASE: &str = "3D000";
+const COMING_OR_GOING: [&str; 2] = ["57P01", "57P03"];
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
-/// What a crash of the machine may cost.
+/// What a crash may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Nothing: what was committed is on disk.
     Durable,
-    /// For tests only: `fsync`, `synchronous_commit` and `full_page_writes` are off, so a crash of the
-    /// machine may cost the whole cluster. A crash of the server alone does not.
+    /// For tests only: `fsync`, `synchronous_commit` and `full_page_writes` are off. A crash of the
+    /// machine may cost the whole cluster, one of the server the commits of its last second.
     Disposable,
 }
 
@@ -239,5 +241,8 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
 
 /// Whether the server went away between its report and the connection, as in a restart.
 fn is_passing(error: &EmbeddedPostgresError) -> bool {
-    matches!(error, EmbeddedPostgresError::Connect { source: sqlx::Error::Io(_), .. })
+    let EmbeddedPostgresError::Connect { source, .. } = error else {
+        return false;
+    };
+    matches!(source, sqlx::Error::Io(_)) || has_code(source, &COMING_OR_GOING)
 }

@@ -236,8 +236,11 @@ impl Watch {
                     }
                 } else if let Some(file) = PidFile::read_ready(&pg_data) {
                     tracing::info!("a PostgreSQL from an earlier run is alive: taking it over");
-                    remove_tree(&self.cluster.socket_dir)?;
-                    self.cluster.socket_dir = file.socket_dir;
+                    // Usually the same directory; another where TMPDIR has changed since.
+                    if self.cluster.socket_dir != file.socket_dir {
+                        remove_tree(&self.cluster.socket_dir)?;
+                        self.cluster.socket_dir = file.socket_dir;
+                    }
                     return Ok(Some(Server::Adopted(file.pid)));
                 }
             }
