@@ -12,6 +12,7 @@
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `clock` | time, passed in |
+//! | `openapi` | the refusals that every route documents |
 
 pub mod auth;
 pub mod bucket;
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod db;
 pub mod extract;
 pub mod m1;
+pub mod openapi;
 pub mod outbox;
 pub mod problem;
 pub mod problem_code;
