@@ -1,2 +1,4 @@
 //! The vertical slices. They never import each other: they meet through the kernel, the outbox and the kernel's
 //! schemas. Only `app` and `commands` name them.
+
+pub mod dashboard_rollup;
