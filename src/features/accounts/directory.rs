@@ -43,6 +43,10 @@ pub struct NewDevice {
 /// A token that was just issued.
 #[derive(Debug)]
 pub struct IssuedToken {
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The device, for device tokens.
+    pub device_id: Option<Uuid>,
     /// By which it can be revoked.
     pub token_id: Uuid,
     /// Shown once.
@@ -116,7 +120,7 @@ impl Directory {
         };
         store::insert_token(&mut tx, &token, token_id, kind, user_id, device_id).await?;
         tx.commit().await?;
-        Ok(IssuedToken { token_id, token })
+        Ok(IssuedToken { user_id, device_id, token_id, token })
     }
 
     /// Revokes a token for good. False when it was revoked before. Errors: 404 no such token.
