@@ -14,6 +14,7 @@
 //! | `limits` | how often a caller may call |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `clock` | time, passed in |
+//! | `openapi` | the refusals that every route documents |
 
 pub mod auth;
 pub mod bucket;
