@@ -150,7 +150,7 @@ impl From<Sums> for Counters {
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
-    security(("viewer" = []))
+    security(("bearer" = []))
 )]
 pub async fn get_rollups(
     viewer: Viewer,

@@ -80,25 +80,26 @@ impl Relay {
         Self { pool, signal, clock }
     }
 
-    /// Works until `shutdown`. A round that is under way then is given up: nothing of it is lost.
+    /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
+    /// round loses nothing.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let mut failures = 0;
+        let mut failures = 0_u32;
         loop {
-            let round = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                round = self.run_round() => round,
-            };
+            let last = shutdown.is_cancelled();
+            let round = self.run_round().await;
+            if last {
+                return;
+            }
             let (pause, listens) = match round {
                 Ok(Round { more: true, .. }) => (Duration::ZERO, false),
                 Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
                 Ok(_) => (POLL, true),
                 Err(_) => (doubled(FAILURE_PAUSE, failures, LONGEST_FAILURE_PAUSE), false),
             };
-            failures = if round.is_err() { failures + 1 } else { 0 };
+            failures = if round.is_err() { failures.saturating_add(1) } else { 0 };
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => {}
                 () = self.signal.woken(), if listens => {}
                 () = tokio::time::sleep(jittered(pause)) => {}
             }

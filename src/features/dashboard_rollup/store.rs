@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::request::{DayRange, Filters, GroupBy};
+use crate::kernel::bucket::Model;
 use crate::kernel::db::Tx;
 use crate::kernel::outbox::Event;
 use crate::kernel::problem::Problem;
@@ -114,7 +115,7 @@ impl Scope<'_> {
     }
 
     fn models(&self) -> Vec<&str> {
-        self.filters.models.iter().map(|model| model.as_str()).collect()
+        self.filters.models.iter().map(Model::as_str).collect()
     }
 }
 
