@@ -1,2 +1,7 @@
 //! The vertical slices. They never import each other: they meet through the kernel, the outbox and the kernel's
 //! schemas. Only `app` and `commands` name them.
+
+pub mod accounts;
+pub mod dashboard_rollup;
+pub mod ingest_buckets;
+pub mod operations;

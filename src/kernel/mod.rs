@@ -11,6 +11,8 @@
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `extract` | request bodies and queries, refused as problems |
+//! | `limits` | how often a caller may call |
+//! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
@@ -20,11 +22,13 @@ pub mod call;
 pub mod clock;
 pub mod db;
 pub mod extract;
+pub mod limits;
 pub mod m1;
 pub mod openapi;
 pub mod outbox;
 pub mod problem;
 pub mod problem_code;
 pub mod request_line;
+pub mod schema;
 pub mod token;
 pub mod writer;

@@ -1,0 +1,239 @@
+//! The composition root: state, routes, layers, workers and shutdown. Only this file and `commands` name features.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse as _, Response};
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::features::dashboard_rollup::{self, Relay};
+use crate::features::ingest_buckets;
+use crate::features::operations::{self, Readiness};
+use crate::kernel::auth::{Authenticator, require_principal};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Pool, Pools};
+use crate::kernel::limits::limit_by_token;
+use crate::kernel::outbox::Signal;
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
+use crate::kernel::schema::follow_database_clock;
+use crate::kernel::token::ServerKey;
+use crate::kernel::writer::Writer;
+use crate::openapi;
+
+/// How long open requests may take to finish once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// How often the clock is set by the database's.
+const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What the application is made from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where `/problems/{code}` can be reached.
+    pub public_url: String,
+    /// Requests may take this long.
+    pub request_deadline: Duration,
+    /// Web origins that may call.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Connections by purpose.
+    pub pool_sizes: PoolSizes,
+    /// Requests by role.
+    pub limits: LimitsPerMinute,
+    /// The oldest half hour that a tracker may post.
+    pub ingest_max_age_days: Option<u32>,
+}
+
+/// What handlers are given. Slices state which parts they need.
+#[derive(Clone, Debug)]
+struct State {
+    pools: Pools,
+    clock: Clock,
+    authenticator: Authenticator,
+    writer: Writer,
+    readiness: Readiness,
+    ingest: ingest_buckets::Settings,
+}
+
+macro_rules! state_holds {
+    ($($field:ident: $part:ty,)*) => {
+        $(impl FromRef<State> for $part {
+            fn from_ref(state: &State) -> Self {
+                state.$field.clone()
+            }
+        })*
+    };
+}
+
+state_holds! {
+    pools: Pools,
+    clock: Clock,
+    authenticator: Authenticator,
+    writer: Writer,
+    readiness: Readiness,
+    ingest: ingest_buckets::Settings,
+}
+
+/// The application, ready to serve.
+#[derive(Debug)]
+pub struct App {
+    state: State,
+    relay: Arc<Relay>,
+    settings: Settings,
+}
+
+impl App {
+    /// Puts everything together. `database` must have been migrated.
+    pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
+        let sizes = settings.pool_sizes;
+        let pools = Pools {
+            ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
+            read: Pool::new(database.clone(), "read", sizes.read),
+            worker: Pool::new(database.clone(), "worker", sizes.worker),
+        };
+        let signal = Signal::default();
+        let state = State {
+            authenticator: Authenticator::new(key, pools.read.clone()),
+            writer: Writer::new(pools.ingest.clone(), clock.clone(), signal.clone()),
+            readiness: Readiness::new(pools.read.clone()),
+            ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
+            clock: clock.clone(),
+            pools,
+        };
+        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock));
+        Self { state, relay, settings }
+    }
+
+    /// The relay, for callers that fold on demand.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// The pools, whose connections can do nothing outside a transaction.
+    pub fn pools(&self) -> &Pools {
+        &self.state.pools
+    }
+
+    /// Every route behind every layer.
+    pub fn router(&self) -> Router {
+        let Settings { limits, .. } = &self.settings;
+        let for_principals = self.behind_token(ingest_buckets::router(), limits.device)
+            .merge(self.behind_token(dashboard_rollup::router(), limits.viewer));
+        let (router, document) =
+            openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
+        let line = RequestLine {
+            deadline: self.settings.request_deadline,
+            public_url: self.settings.public_url.as_str().into(),
+            operations: Arc::new(openapi::operations(&document)),
+        };
+        // The last layer is the outermost.
+        router
+            .merge(openapi::publish(document))
+            .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
+            .layer(RequestDecompressionLayer::new())
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(self.cors())
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(line, observe))
+            .with_state(self.state.clone())
+    }
+
+    /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let tasks = TaskTracker::new();
+        // Workers stop after the requests, so that what was just acknowledged is folded too.
+        let workers = CancellationToken::new();
+        let (relay, stop) = (self.relay.clone(), workers.clone());
+        tasks.spawn(async move { relay.run(stop).await });
+        tasks.spawn(keep_clock(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
+        tasks.close();
+
+        let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let overdue = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let result = tokio::select! {
+            result = server => result,
+            () = overdue => {
+                tracing::warn!("some requests did not finish in time and were cut off");
+                Ok(())
+            }
+        };
+        workers.cancel();
+        if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
+            tracing::warn!("a worker did not stop in time; its transaction is rolled back");
+        }
+        // Closing waits for connections in use; what is cut off must not hold the process.
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.pools.close()).await;
+        result
+    }
+
+    /// A slice's routes behind authentication and its role's limit.
+    fn behind_token(&self, routes: OpenApiRouter<State>, per_minute: Option<u32>) -> OpenApiRouter<State> {
+        let routes = match per_minute.and_then(limit_by_token) {
+            Some(limit) => routes.route_layer(limit),
+            None => routes,
+        };
+        routes
+            .route_layer(from_fn_with_state(self.state.authenticator.clone(), require_principal))
+            .route_layer(map_response(keep_private))
+    }
+
+    fn cors(&self) -> CorsLayer {
+        CorsLayer::new()
+            .allow_origin(self.settings.cors_origins.clone())
+            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
+            .allow_headers([
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                X_REQUEST_ID,
+                HeaderName::from_static("prefer"),
+                HeaderName::from_static("traceparent"),
+            ])
+            .expose_headers([X_REQUEST_ID, HeaderName::from_static("preference-applied")])
+            .max_age(Duration::from_hours(1))
+    }
+}
+
+/// One user's data is for no shared cache.
+async fn keep_private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.append(VARY, HeaderValue::from_static("authorization"));
+    response
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// Sets the clock by the database's now and then; a failure leaves the last offset in place.
+async fn keep_clock(pool: Pool, clock: Clock, stop: CancellationToken) {
+    loop {
+        if let Err(problem) = follow_database_clock(&pool, &clock).await {
+            tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CLOCK_INTERVAL) => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `user`, `device` and `token`: who may use this installation.
+
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::database::Opened;
+use super::{Output, explain};
+use crate::config::Config;
+use crate::features::accounts::{Directory, TokenListing};
+use crate::kernel::call::Call;
+use crate::kernel::db::Pool;
+use crate::kernel::problem::Problem;
+use crate::kernel::token::Kind;
+
+/// How long one command may work on the database.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Create a user and its viewer token, which is shown once.
+    Add {
+        /// Unique among active users, 1 to 100 characters.
+        name: String,
+        /// The IANA time zone whose days the user's rollups hold.
+        #[arg(long, default_value = "UTC")]
+        time_zone: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Register a device of a user and issue its token, which is shown once.
+    Add {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+        /// Unique among the user's active devices, 1 to 100 characters.
+        #[arg(long)]
+        name: String,
+        /// What the device runs, for people to read.
+        #[arg(long, default_value = "unknown")]
+        platform: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Issue another token, which is shown once.
+    Issue {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+        /// What the token may do.
+        #[arg(long, value_enum)]
+        kind: TokenKind,
+        /// For `--kind device`: the device's name.
+        #[arg(long, required_if_eq("kind", "device"))]
+        device: Option<String>,
+    },
+    /// Revoke a token for good.
+    Revoke {
+        /// As `token list` shows it.
+        token_id: Uuid,
+    },
+    /// List tokens, revoked ones included; never the tokens themselves.
+    List {
+        /// Only this user's.
+        #[arg(long)]
+        user: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenKind {
+    Device,
+    Viewer,
+    Operator,
+}
+
+impl From<TokenKind> for Kind {
+    fn from(kind: TokenKind) -> Self {
+        match kind {
+            TokenKind::Device => Self::Device,
+            TokenKind::Viewer => Self::Viewer,
+            TokenKind::Operator => Self::Operator,
+        }
+    }
+}
+
+pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyhow::Result<()> {
+    let UserCommand::Add { name, time_zone } = command;
+    let user = with_directory(&config, async |directory, call| directory.add_user(call, &name, &time_zone).await).await?;
+    let token = user.viewer_token.reveal();
+    let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
+    output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
+}
+
+pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> anyhow::Result<()> {
+    let DeviceCommand::Add { user, name, platform } = command;
+    let work = async |directory: &Directory, call: &Call| directory.add_device(call, &user, &name, &platform).await;
+    let device = with_directory(&config, work).await?;
+    let token = device.token.reveal();
+    let words = format!("Device {name} of {user} is {}.\nDevice token, shown only now: {token}", device.device_id);
+    output.write(&json!({ "device_id": device.device_id, "token": token }), words)
+}
+
+pub async fn token(config: Config, command: TokenCommand, output: &Output) -> anyhow::Result<()> {
+    match command {
+        TokenCommand::Issue { user, kind, device } => {
+            anyhow::ensure!(
+                device.is_none() || kind == TokenKind::Device,
+                "--device goes with --kind device only"
+            );
+            let work = async |directory: &Directory, call: &Call| {
+                directory.issue_token(call, &user, kind.into(), device.as_deref()).await
+            };
+            let issued = with_directory(&config, work).await?;
+            let token = issued.token.reveal();
+            let words = format!("Token {} of {user}.\nShown only now: {token}", issued.token_id);
+            output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
+        }
+        TokenCommand::Revoke { token_id } => {
+            let work = async |directory: &Directory, call: &Call| directory.revoke_token(call, token_id).await;
+            let was_active = with_directory(&config, work).await?;
+            let words = if was_active { "Revoked." } else { "It was revoked before." };
+            output.write(&json!({ "token_id": token_id, "revoked": true, "was_active": was_active }), words)
+        }
+        TokenCommand::List { user } => {
+            let work = async |directory: &Directory, call: &Call| directory.list_tokens(call, user.as_deref()).await;
+            let tokens = with_directory(&config, work).await?;
+            let words = tokens.iter().map(line).collect::<Vec<_>>().join("\n");
+            output.write(&serde_json::to_value(&tokens)?, words)
+        }
+    }
+}
+
+fn line(token: &TokenListing) -> String {
+    let state = token.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", at.format("%Y-%m-%d %H:%M:%SZ")));
+    let device = token.device.as_deref().unwrap_or("-");
+    let created = token.created_at.format("%Y-%m-%d");
+    format!("{}  {:8}  {created}  {state}  {}  {device}", token.token_id, token.kind, token.user)
+}
+
+/// Opens the database, works, and closes it whatever came of the work.
+async fn with_directory<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Directory, &Call) -> Result<T, Problem>,
+) -> anyhow::Result<T> {
+    let opened = Opened::open(config).await?;
+    let pool = Pool::new(opened.options().clone(), "command", 1);
+    let result = work(&Directory::new(pool.clone(), opened.key()), &Call::internal(LIMIT)).await;
+    pool.close().await;
+    opened.close().await?;
+    result.map_err(|problem| explain(&problem))
+}

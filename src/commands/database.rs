@@ -1,0 +1,126 @@
+//! Finds the database as the server does, migrates and checks it, and finds the server's key.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::config::{Config, Database};
+use crate::embedded_postgres::{Durability, EmbeddedPostgres};
+use crate::kernel::schema;
+use crate::kernel::token::ServerKey;
+
+/// A database that is fit to work with.
+#[derive(Debug)]
+pub struct Opened {
+    embedded: Option<EmbeddedPostgres>,
+    options: PgConnectOptions,
+    key: ServerKey,
+    applied_migrations: usize,
+}
+
+impl Opened {
+    /// For commands: joins a private PostgreSQL that runs, or starts it for the duration.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        Self::prepare(config, EmbeddedPostgres::join_or_start).await
+    }
+
+    /// For the server: runs the private PostgreSQL, and refuses when another process does.
+    pub async fn open_to_serve(config: &Config) -> anyhow::Result<Self> {
+        Self::prepare(config, |data_dir| EmbeddedPostgres::start(data_dir, Durability::Durable)).await
+    }
+
+    async fn prepare(
+        config: &Config,
+        start: fn(&Path) -> Result<EmbeddedPostgres, crate::embedded_postgres::EmbeddedPostgresError>,
+    ) -> anyhow::Result<Self> {
+        let (embedded, options) = match &config.database {
+            Database::External(options) => (None, options.as_ref().clone()),
+            Database::Embedded => {
+                let data_dir = config.data_dir.clone();
+                let postgres = tokio::task::spawn_blocking(move || start(&data_dir)).await??;
+                let options = postgres.connect_options();
+                (Some(postgres), options)
+            }
+        };
+        let prepared = Self::finish(config, &options).await;
+        match prepared {
+            Ok((applied_migrations, key)) => Ok(Self { embedded, options, key, applied_migrations }),
+            Err(error) => {
+                stop(embedded).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn finish(config: &Config, options: &PgConnectOptions) -> anyhow::Result<(usize, ServerKey)> {
+        let applied = schema::migrate(options).await?;
+        schema::check(options).await?;
+        let key = match &config.secret {
+            Some(key) => key.clone(),
+            None => key_file(&config.data_dir.join("secret.key"))?,
+        };
+        Ok((applied, key))
+    }
+
+    /// How to connect as the login, which only start-up does.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// The server's key.
+    pub fn key(&self) -> ServerKey {
+        self.key.clone()
+    }
+
+    /// How many migrations opening applied.
+    pub const fn applied_migrations(&self) -> usize {
+        self.applied_migrations
+    }
+
+    /// True for the private PostgreSQL.
+    pub const fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Stops what opening started.
+    pub async fn close(self) -> anyhow::Result<()> {
+        stop(self.embedded).await
+    }
+}
+
+async fn stop(embedded: Option<EmbeddedPostgres>) -> anyhow::Result<()> {
+    if let Some(postgres) = embedded {
+        tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    }
+    Ok(())
+}
+
+/// Reads the key, or makes it on first use. It appears whole or not at all.
+fn key_file(path: &Path) -> anyhow::Result<ServerKey> {
+    if !path.try_exists().with_context(|| format!("{} cannot be looked at", path.display()))? {
+        let mut random = [0_u8; ServerKey::MIN_BYTES];
+        getrandom::fill(&mut random).context("the operating system gives no randomness")?;
+        write_private(path, &random)?;
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    ServerKey::new(&bytes).with_context(|| {
+        format!("{} is too short to be a key; restore it from a backup, or remove it to void all tokens", path.display())
+    })
+}
+
+/// Writes a file that only its owner may read, whole or not at all; the first of two writers wins for good only through
+/// the caller's lock on the data directory.
+pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}

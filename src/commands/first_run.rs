@@ -1,0 +1,72 @@
+//! The first start on a private database makes a user `me` with one token of each kind, so that a newcomer can post and
+//! read at once. It can be repeated after a crash at any point.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::database::{Opened, write_private};
+use super::explain;
+use crate::features::accounts::Directory;
+use crate::kernel::call::Call;
+use crate::kernel::db::Pool;
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::token::Kind;
+
+const USER: &str = "me";
+const DEVICE: &str = "this-machine";
+
+/// Makes sure that `credentials.env` is there and names the address that the server listens on. Returns its path.
+pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
+    let path = data_dir.join("credentials.env");
+    let url = format!("HALFHOUR_URL=http://{address}");
+    let content = match std::fs::read_to_string(&path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let pool = Pool::new(opened.options().clone(), "first run", 1);
+            let made = make(&Directory::new(pool.clone(), opened.key()), &url).await;
+            pool.close().await;
+            made.map_err(|problem| explain(&problem))?
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let current: String = content
+        .lines()
+        .map(|line| if line.starts_with("HALFHOUR_URL=") { url.as_str() } else { line })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    write_private(&path, current.as_bytes())?;
+    Ok(path)
+}
+
+async fn make(directory: &Directory, url: &str) -> Result<String, Problem> {
+    let call = Call::internal(Duration::from_secs(30));
+    // After a crash the user or the device may be there already, with tokens that nobody has seen: issue others.
+    let (user_id, viewer) = match directory.add_user(&call, USER, "UTC").await {
+        Ok(user) => (user.user_id, user.viewer_token),
+        Err(problem) if problem.code() == Code::Conflict => {
+            let viewer = directory.issue_token(&call, USER, Kind::Viewer, None).await?;
+            (viewer.user_id, viewer.token)
+        }
+        Err(problem) => return Err(problem),
+    };
+    let (device_id, device) = match directory.add_device(&call, USER, DEVICE, std::env::consts::OS).await {
+        Ok(device) => (Some(device.device_id), device.token),
+        Err(problem) if problem.code() == Code::Conflict => {
+            let device = directory.issue_token(&call, USER, Kind::Device, Some(DEVICE)).await?;
+            (device.device_id, device.token)
+        }
+        Err(problem) => return Err(problem),
+    };
+    let operator = directory.issue_token(&call, USER, Kind::Operator, None).await?;
+    let device_id = device_id.map(|id| id.to_string()).unwrap_or_default();
+    Ok(format!(
+        "{url}\nHALFHOUR_DEVICE_TOKEN={}\nHALFHOUR_VIEWER_TOKEN={}\nHALFHOUR_OPERATOR_TOKEN={}\n\
+         HALFHOUR_USER_ID={user_id}\nHALFHOUR_DEVICE_ID={device_id}\n",
+        device.reveal(),
+        viewer.reveal(),
+        operator.token.reveal(),
+    ))
+}

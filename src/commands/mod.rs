@@ -1,0 +1,115 @@
+//! The binary is the server and the operator's tool. Every command finds the database as the server does; a command's
+//! result goes to standard output, as words or with `--json` as one JSON value, and what went wrong to standard error.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
+
+mod accounts;
+mod database;
+mod first_run;
+mod serve;
+
+use std::fmt;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Faults};
+use crate::kernel::problem::Problem;
+
+/// Keeps the token usage that AI coding tools report, exactly.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Print one JSON value instead of words.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (the default). Without DATABASE_URL it brings its own PostgreSQL.
+    Serve,
+    /// Apply the migrations that are missing.
+    Migrate,
+    /// Users: who owns buckets.
+    #[command(subcommand)]
+    User(accounts::UserCommand),
+    /// Devices: what posts buckets.
+    #[command(subcommand)]
+    Device(accounts::DeviceCommand),
+    /// Tokens: issue, revoke, list.
+    #[command(subcommand)]
+    Token(accounts::TokenCommand),
+}
+
+/// Runs a command to its end.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    match execute(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let wrong_configuration = error.is::<Faults>();
+            complain(&error);
+            if wrong_configuration { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn execute(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    let output = Output { json: arguments.json };
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(config).await,
+        Command::Migrate => migrate(config, &output).await,
+        Command::User(command) => accounts::user(config, command, &output).await,
+        Command::Device(command) => accounts::device(config, command, &output).await,
+        Command::Token(command) => accounts::token(config, command, &output).await,
+    }
+}
+
+async fn migrate(config: Config, output: &Output) -> anyhow::Result<()> {
+    let opened = database::Opened::open(&config).await?;
+    let applied = opened.applied_migrations();
+    opened.close().await?;
+    output.write(&serde_json::json!({ "applied": applied }), format_args!("{applied} migration(s) applied."))
+}
+
+/// Where results go.
+#[derive(Debug)]
+struct Output {
+    json: bool,
+}
+
+impl Output {
+    fn write(&self, json: &serde_json::Value, words: impl fmt::Display) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = if self.json { writeln!(stdout, "{json}") } else { writeln!(stdout, "{words}") };
+        written.context("the result could not be written to standard output")
+    }
+}
+
+/// Says what went wrong, with its causes.
+fn complain(error: &anyhow::Error) {
+    let mut stderr = std::io::stderr().lock();
+    // When standard error is gone there is nobody left to tell.
+    let _ = write!(stderr, "halfhour: {error}");
+    for cause in error.chain().skip(1) {
+        let _ = write!(stderr, ": {cause}");
+    }
+    let _ = writeln!(stderr);
+}
+
+/// A problem in words, for people at a terminal: with its cause, which an operator may see.
+fn explain(problem: &Problem) -> anyhow::Error {
+    let body = problem.body(uuid::Uuid::nil(), "");
+    let violations = body.errors.iter().map(|violation| violation.detail.clone());
+    let words: Vec<_> = violations.collect();
+    let words = if words.is_empty() { body.detail } else { words.join(" ") };
+    match problem.source_chain() {
+        Some(cause) => anyhow::anyhow!("{words} ({cause})"),
+        None => anyhow::anyhow!("{words}"),
+    }
+}

@@ -1,0 +1,94 @@
+//! `serve`: from a configuration to a server, and back to nothing.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::database::Opened;
+use super::first_run;
+use crate::app::{App, Settings};
+use crate::config::Config;
+use crate::kernel::clock::Clock;
+use crate::kernel::schema::follow_database_clock;
+use crate::telemetry::Telemetry;
+
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&config.log);
+    // Signals are caught from here on, so that stopping early leaves no PostgreSQL behind.
+    let shutdown = stop_on_signals()?;
+    // An address that is taken is found out before a database is started for nothing.
+    let listener =
+        TcpListener::bind(config.bind).await.with_context(|| format!("HALFHOUR_BIND: {} is not free", config.bind))?;
+    let opened = Opened::open_to_serve(&config).await?;
+    let served = run(&config, &opened, listener, shutdown).await;
+    opened.close().await?;
+    let dropped_lines = telemetry.dropped_lines();
+    if dropped_lines > 0 {
+        tracing::warn!(dropped_lines, "the log could not keep up");
+    }
+    served
+}
+
+async fn run(
+    config: &Config,
+    opened: &Opened,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    let settings = Settings {
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        request_deadline: config.request_deadline,
+        cors_origins: config.cors_origins.clone(),
+        pool_sizes: config.pool_sizes,
+        limits: config.limits,
+        ingest_max_age_days: config.ingest_max_age_days,
+    };
+    let clock = Clock::system();
+    let app = App::new(opened.options(), opened.key(), settings, clock.clone());
+    // No stamp may be taken before the clock is known.
+    follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| super::explain(&problem))?;
+    let credentials = match opened.is_embedded() {
+        true => Some(first_run::credentials(opened, &config.data_dir, address).await?),
+        false => None,
+    };
+    greet(address, credentials.as_deref());
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    app.serve(listener, shutdown).await.context("the server failed")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// For the person at the terminal; the log is for machines.
+fn greet(address: SocketAddr, credentials: Option<&Path>) {
+    let mut stderr = std::io::stderr().lock();
+    let mut words = format!("halfhour listens on http://{address} - the API is at http://{address}/docs\n");
+    if let Some(path) = credentials {
+        let path = path.display();
+        words.push_str(&format!("Your tokens are in {path}. Try, in another terminal:\n  . {path}\n"));
+        words.push_str("  curl -H \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" $HALFHOUR_URL/v1/rollups\n");
+    }
+    // When standard error is closed, the server serves all the same.
+    let _ = stderr.write_all(words.as_bytes());
+}
+
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+        token.cancel();
+    });
+    Ok(shutdown)
+}

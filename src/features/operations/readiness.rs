@@ -1,0 +1,55 @@
+//! Whether the database answers: asked at most once a second, within half a second.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::store;
+use crate::kernel::call::Call;
+use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::problem::{Code, Problem};
+
+const BOUND: Duration = Duration::from_millis(500);
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// The last answer, shared by all probes. Probes that come while one asks wait for its answer.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    pool: Pool,
+    last: Arc<Mutex<Option<(Instant, Result<(), Problem>)>>>,
+}
+
+impl Readiness {
+    /// Asks through `pool`.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, last: Arc::default() }
+    }
+
+    /// Errors: 503 when the database does not answer within half a second.
+    pub async fn check(&self, call: &Call) -> Result<(), Problem> {
+        let mut last = self.last.lock().await;
+        if let Some((at, answer)) = last.as_ref()
+            && at.elapsed() < REMEMBERED
+        {
+            return answer.clone();
+        }
+        let answer = match tokio::time::timeout(BOUND, self.ask(call)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(unavailable().because(problem.source_chain().unwrap_or_default())),
+            Err(_elapsed) => Err(unavailable().because("no answer within 500 ms")),
+        };
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+
+    async fn ask(&self, call: &Call) -> Result<(), Problem> {
+        let mut tx = self.pool.begin(call, Access::NOBODY, Mode::ReadWrite).await?;
+        store::ping(&mut tx).await?;
+        tx.rollback().await
+    }
+}
+
+fn unavailable() -> Problem {
+    Problem::new(Code::DatabaseUnavailable, "The database does not answer.")
+}

@@ -1,0 +1,6 @@
+-- The working roles that row-level security does not bind. No parameters. A catalogue read.
+select rolname::text as "rolname!"
+from pg_catalog.pg_roles
+where rolname in ('halfhour_api', 'halfhour_worker', 'halfhour_auth', 'halfhour_none')
+  and (rolsuper or rolbypassrls)
+order by rolname

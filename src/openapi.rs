@@ -1,0 +1,126 @@
+//! The contract, from the code: `/openapi.json`, the interactive `/docs` with assets from the binary, and a page for
+//! every problem code.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use axum::extract::Path;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::Method;
+use axum::response::{Html, IntoResponse, Response};
+use axum::{Json, Router};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, PathItem};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::kernel::problem::{Code, Problem, ProblemBody};
+
+/// The frame of the document; the slices fill in paths and schemas.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "halfhour",
+        description = "Keeps the token usage that AI coding tools report, exactly, and serves it to dashboards.\n\nEvery \
+            error is `application/problem+json`; its `code` is stable and `type` leads to a page that explains it.",
+    ),
+    modifiers(&Bearer),
+    tags(
+        (name = "ingest", description = "Trackers post what devices used."),
+        (name = "rollups", description = "Dashboards read exact totals."),
+        (name = "health", description = "For load balancers and orchestrators."),
+        (name = "contract", description = "What the API promises."),
+    )
+)]
+struct Contract;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`hhd_…` for devices, `hhv_…` for viewers, `hho_…` for operators."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document's frame as a router to merge the slices into. Only described routes can be added to it.
+pub fn frame<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    OpenApiRouter::with_openapi(Contract::openapi()).routes(routes!(get_problem_page))
+}
+
+/// The routes that publish a finished document.
+pub fn publish<S: Clone + Send + Sync + 'static>(document: Document) -> Router<S> {
+    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+}
+
+/// The operation's name of every described route, by method and pattern: what log lines call `function`.
+pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
+    let mut names = HashMap::new();
+    for (path, item) in &document.paths.paths {
+        let PathItem { get, put, post, delete, patch, .. } = item;
+        let methods = [
+            (Method::GET, get),
+            (Method::PUT, put),
+            (Method::POST, post),
+            (Method::DELETE, delete),
+            (Method::PATCH, patch),
+        ];
+        for (method, operation) in methods {
+            if let Some(name) = operation.as_ref().and_then(|operation| operation.operation_id.clone()) {
+                names.insert((method, path.clone()), name);
+            }
+        }
+    }
+    names
+}
+
+/// Explain a problem code
+///
+/// The page that a problem's `type` leads to: what the code means, whose fault it is, and what to do.
+#[utoipa::path(
+    get,
+    path = "/problems/{code}",
+    operation_id = "get_problem_page",
+    tag = "contract",
+    params(("code" = String, Path, description = "A problem's `code`", example = "invalid")),
+    responses(
+        (status = 200, description = "An explanation for people", content_type = "text/html", body = String),
+        (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn get_problem_page(Path(name): Path<String>) -> Result<Response, Problem> {
+    let code = Code::ALL.iter().copied().find(|code| code.as_str() == name);
+    let code = code.ok_or_else(|| {
+        let known = Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");
+        Problem::new(Code::NotFound, format!("There is no such problem code; there are: {known}."))
+    })?;
+    Ok(([(CACHE_CONTROL, "public, max-age=3600")], Html(page(code))).into_response())
+}
+
+fn page(code: Code) -> String {
+    let (name, title, status) = (code.as_str(), code.title(), code.status());
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\n\
+         <body style=\"font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; padding: 0 1rem\">\n\
+         <h1><code>{name}</code></h1>\n<p><strong>{title}.</strong></p>\n<p>{}</p>\n<dl>\n",
+        code.advice().replace('<', "&lt;").replace('>', "&gt;"),
+    );
+    let fault = Json(code.fault());
+    let retry = Json(code.retry());
+    for (term, value) in [
+        ("Status", status.to_string()),
+        ("Fault", serde_json::to_string(&fault.0).unwrap_or_default()),
+        ("Retry", serde_json::to_string(&retry.0).unwrap_or_default()),
+    ] {
+        // Writing to a String cannot fail.
+        let _ = writeln!(html, "<dt>{term}</dt><dd><code>{}</code></dd>", value.trim_matches('"'));
+    }
+    html.push_str("</dl>\n<p><a href=\"/docs\">The whole API</a></p>\n</body></html>\n");
+    html
+}

@@ -1,0 +1,20 @@
+//! The map of the rules: first how files are read, then one file per family of rules.
+
+mod rust;
+mod rust_reader;
+mod rust_tokens;
+mod sql;
+mod sql_references;
+mod tree;
+
+mod dependencies;
+mod dependencies_planted;
+mod documents;
+mod migrations;
+mod ownership;
+mod ownership_planted;
+mod package;
+mod queries;
+mod queries_unchecked;
+mod slices;
+mod state;
