@@ -133,10 +133,10 @@ impl App {
     /// Every route behind every layer.
     pub fn router(&self) -> Router {
         let Settings { limits, .. } = &self.settings;
-        let for_principals = self.behind_token(ingest_buckets::router(), limits.device)
+        let for_principals = self
+            .behind_token(ingest_buckets::router(), limits.device)
             .merge(self.behind_token(dashboard_rollup::router(), limits.viewer));
-        let (router, document) =
-            openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
+        let (router, document) = openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -220,6 +220,7 @@ async fn keep_private(mut response: Response) -> Response {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()

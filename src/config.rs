@@ -168,15 +168,31 @@ impl Reader {
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
         let limits = LimitsPerMinute {
-            device: minute(self.number("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 120, 0..=60_000)),
-            viewer: minute(self.number("HALFHOUR_LIMIT_VIEWER_PER_MINUTE", raw.halfhour_limit_viewer_per_minute, 600, 0..=60_000)),
+            device: minute(self.number(
+                "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
+                raw.halfhour_limit_device_per_minute,
+                120,
+                0..=60_000,
+            )),
+            viewer: minute(self.number(
+                "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
+                raw.halfhour_limit_viewer_per_minute,
+                600,
+                0..=60_000,
+            )),
         };
-        let deadline_ms = self.number("HALFHOUR_REQUEST_DEADLINE_MS", raw.halfhour_request_deadline_ms, 10_000, 100..=60_000);
+        let deadline_ms =
+            self.number("HALFHOUR_REQUEST_DEADLINE_MS", raw.halfhour_request_deadline_ms, 10_000, 100..=60_000);
         let max_age = self.number("HALFHOUR_INGEST_MAX_AGE_DAYS", raw.halfhour_ingest_max_age_days, 400, 0..=36_500);
         Config {
             database,
             secret,
-            bind: self.parsed("HALFHOUR_BIND", raw.halfhour_bind, "127.0.0.1:8080", "an address and port such as 127.0.0.1:8080"),
+            bind: self.parsed(
+                "HALFHOUR_BIND",
+                raw.halfhour_bind,
+                "127.0.0.1:8080",
+                "an address and port such as 127.0.0.1:8080",
+            ),
             public_url: self.public_url(raw.halfhour_public_url),
             data_dir: raw.halfhour_data_dir.map_or_else(|| PathBuf::from("data"), PathBuf::from),
             log: self.log(raw.halfhour_log),
@@ -188,10 +204,7 @@ impl Reader {
         }
     }
 
-    fn parsed<T: FromStr>(&mut self, name: &str, value: Option<String>, default: &str, wanted: &str) -> T
-    where
-        T: Clone,
-    {
+    fn parsed<T: FromStr>(&mut self, name: &str, value: Option<String>, default: &str, wanted: &str) -> T {
         let value = value.unwrap_or_else(|| default.to_owned());
         match (value.trim().parse::<T>(), default.parse::<T>()) {
             (Ok(value), _) => value,
@@ -260,7 +273,10 @@ impl Reader {
             let parsed = url::Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == origin);
             match parsed.and_then(|_| HeaderValue::from_str(origin).ok()) {
                 Some(origin) => origins.push(origin),
-                None => self.fault("HALFHOUR_CORS_ORIGINS", format!("must list origins such as https://app.example, not {origin:?}")),
+                None => self.fault(
+                    "HALFHOUR_CORS_ORIGINS",
+                    format!("must list origins such as https://app.example, not {origin:?}"),
+                ),
             }
         }
         origins
@@ -294,7 +310,13 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in ["HALFHOUR_BIND ", "HALFHOUR_POOL_WORKER ", "HALFHOUR_REQUEST_DEADLINE_MS ", "HALFHOUR_BNID ", "HALFHOUR_CORS_ORIGINS "] {
+        for name in [
+            "HALFHOUR_BIND ",
+            "HALFHOUR_POOL_WORKER ",
+            "HALFHOUR_REQUEST_DEADLINE_MS ",
+            "HALFHOUR_BNID ",
+            "HALFHOUR_CORS_ORIGINS ",
+        ] {
             assert!(faults.contains(name), "{name} is missing in {faults}");
         }
         assert!(faults.contains("5 fault(s)"), "{faults}");
@@ -320,7 +342,8 @@ mod tests {
     fn the_example_file_lists_exactly_the_variables_that_are_read_and_is_valid() {
         let example = include_str!("../.env.example");
         let uncommented = example.lines().filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='));
-        let variables: Vec<_> = uncommented.filter(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b"_".contains(&b))).collect();
+        let variables: Vec<_> =
+            uncommented.filter(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b"_".contains(&b))).collect();
         let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, VARIABLES);
         read(&variables).unwrap();

@@ -92,7 +92,8 @@ impl From<TokenKind> for Kind {
 
 pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyhow::Result<()> {
     let UserCommand::Add { name, time_zone } = command;
-    let user = with_directory(&config, async |directory, call| directory.add_user(call, &name, &time_zone).await).await?;
+    let user =
+        with_directory(&config, async |directory, call| directory.add_user(call, &name, &time_zone).await).await?;
     let token = user.viewer_token.reveal();
     let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
     output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
@@ -110,10 +111,7 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
 pub async fn token(config: Config, command: TokenCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         TokenCommand::Issue { user, kind, device } => {
-            anyhow::ensure!(
-                device.is_none() || kind == TokenKind::Device,
-                "--device goes with --kind device only"
-            );
+            anyhow::ensure!(device.is_none() || kind == TokenKind::Device, "--device goes with --kind device only");
             let work = async |directory: &Directory, call: &Call| {
                 directory.issue_token(call, &user, kind.into(), device.as_deref()).await
             };
@@ -138,7 +136,8 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
 }
 
 fn line(token: &TokenListing) -> String {
-    let state = token.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", at.format("%Y-%m-%d %H:%M:%SZ")));
+    let state =
+        token.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", at.format("%Y-%m-%d %H:%M:%SZ")));
     let device = token.device.as_deref().unwrap_or("-");
     let created = token.created_at.format("%Y-%m-%d");
     format!("{}  {:8}  {created}  {state}  {}  {device}", token.token_id, token.kind, token.user)

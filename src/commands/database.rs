@@ -107,7 +107,10 @@ fn key_file(path: &Path) -> anyhow::Result<ServerKey> {
     }
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     ServerKey::new(&bytes).with_context(|| {
-        format!("{} is too short to be a key; restore it from a backup, or remove it to void all tokens", path.display())
+        format!(
+            "{} is too short to be a key; restore it from a backup, or remove it to void all tokens",
+            path.display()
+        )
     })
 }
 

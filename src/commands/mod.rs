@@ -31,7 +31,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server (the default). Without DATABASE_URL it brings its own PostgreSQL.
+    /// Run the server (the default). Without `DATABASE_URL` it brings its own PostgreSQL.
     Serve,
     /// Apply the migrations that are missing.
     Migrate,

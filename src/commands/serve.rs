@@ -53,9 +53,10 @@ async fn run(
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());
     // No stamp may be taken before the clock is known.
     follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| super::explain(&problem))?;
-    let credentials = match opened.is_embedded() {
-        true => Some(first_run::credentials(opened, &config.data_dir, address).await?),
-        false => None,
+    let credentials = if opened.is_embedded() {
+        Some(first_run::credentials(opened, &config.data_dir, address).await?)
+    } else {
+        None
     };
     greet(address, credentials.as_deref());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
@@ -67,14 +68,16 @@ async fn run(
 /// For the person at the terminal; the log is for machines.
 fn greet(address: SocketAddr, credentials: Option<&Path>) {
     let mut stderr = std::io::stderr().lock();
-    let mut words = format!("halfhour listens on http://{address} - the API is at http://{address}/docs\n");
+    // When standard error is closed, the server serves all the same.
+    let _ = writeln!(stderr, "halfhour listens on http://{address} and explains itself at http://{address}/docs");
     if let Some(path) = credentials {
         let path = path.display();
-        words.push_str(&format!("Your tokens are in {path}. Try, in another terminal:\n  . {path}\n"));
-        words.push_str("  curl -H \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" $HALFHOUR_URL/v1/rollups\n");
+        let _ = writeln!(stderr, "Your tokens are in {path}. Try, in another terminal:\n  . {path}");
+        let _ = writeln!(
+            stderr,
+            "  curl --header \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" \"$HALFHOUR_URL/v1/rollups\""
+        );
     }
-    // When standard error is closed, the server serves all the same.
-    let _ = stderr.write_all(words.as_bytes());
 }
 
 fn stop_on_signals() -> anyhow::Result<CancellationToken> {

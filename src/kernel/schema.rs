@@ -28,7 +28,10 @@ pub enum SchemaError {
 ///
 /// The connection has a lock timeout of its own: a migration that runs outside a transaction cannot set one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
-    let options = options.clone().application_name("halfhour migrate").options([("lock_timeout", "5s")]);
+    let options = options
+        .clone()
+        .application_name("halfhour migrate")
+        .options([("lock_timeout", "5s"), ("client_min_messages", "warning")]);
     let mut connection = PgConnection::connect_with(&options).await?;
     let migrator = sqlx::migrate!("./migrations");
     let before = applied_migrations(&mut connection).await?;

@@ -42,11 +42,7 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
         for inclusion in &file.inclusions {
             let segments = module_of(&inclusion.target);
             let inside = inclusion.target.starts_with("src/");
-            let path = NamedPath {
-                segments,
-                tail: Tail::Plain,
-                line: inclusion.line,
-            };
+            let path = NamedPath { segments, tail: Tail::Plain, line: inclusion.line };
             if let Some(instead) = objection(&zone, &path).filter(|_| inside) {
                 violations.push(Violation::new(&file.path, inclusion.line, instead));
             }
@@ -61,19 +57,12 @@ fn objection(zone: &Zone<'_>, path: &NamedPath) -> Option<String> {
     let named = path.segments.join("::");
     let wholesale = named == "crate" && !matches!(zone, Zone::CompositionRoot);
     if wholesale {
-        return Some(
-            "the whole crate under another name hides what is used: name the module itself"
-                .to_owned(),
-        );
+        return Some("the whole crate under another name hides what is used: name the module itself".to_owned());
     }
     if named.starts_with("crate::$") {
-        return Some(format!(
-            "`{named}` hides what is used: write the module's name"
-        ));
+        return Some(format!("`{named}` hides what is used: write the module's name"));
     }
-    let root = COMPOSITION_ROOT
-        .iter()
-        .any(|name| path.starts_with(&["crate", name]));
+    let root = COMPOSITION_ROOT.iter().any(|name| path.starts_with(&["crate", name]));
     let features = path.starts_with(&["crate", "features"]);
     match zone {
         Zone::Kernel if features || root => Some(format!(
@@ -82,12 +71,10 @@ fn objection(zone: &Zone<'_>, path: &NamedPath) -> Option<String> {
         Zone::Slice(_) | Zone::Features if root => Some(format!(
             "a slice may not name {named}: state what it needs as a `FromRef` bound, and let the app provide it"
         )),
-        Zone::Slice(own) if features && !path.starts_with(&["crate", "features", own]) => {
-            Some(format!(
-                "{named} is not {own}'s own: meet the other slice through an outbox event, a kernel schema, or a function \
+        Zone::Slice(own) if features && !path.starts_with(&["crate", "features", own]) => Some(format!(
+            "{named} is not {own}'s own: meet the other slice through an outbox event, a kernel schema, or a function \
              that the composition root hands over"
-            ))
-        }
+        )),
         Zone::Other if features => Some(format!(
             "only the composition root ({}) names features, not {named}: wire it there",
             COMPOSITION_ROOT.join(", ")
@@ -102,12 +89,7 @@ fn renamed_crate(file: &RustFile, violations: &mut Vec<Violation>) {
         let [first, second, third] = window else {
             continue;
         };
-        if (
-            first.text.as_str(),
-            second.text.as_str(),
-            third.text.as_str(),
-        ) == ("extern", "crate", "self")
-        {
+        if (first.text.as_str(), second.text.as_str(), third.text.as_str()) == ("extern", "crate", "self") {
             let instead = "the crate under another name hides what is used: write `crate::…`";
             violations.push(Violation::new(&file.path, first.line, instead));
         }

@@ -1,9 +1,7 @@
 //! How files read: each says at its top what it is for, none is too long to hold in mind, SQL is in lower case.
 
 use super::sql::{Token, tokens};
-use super::tree::{
-    SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, has_extension,
-};
+use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, has_extension};
 
 /// The house aims at 400 lines a file and 70 a function. These limits are harder than that aim is: past them a
 /// second idea is certainly hiding, and just below them a reviewer decides, not a test.
@@ -17,16 +15,11 @@ fn check_openings(tree: &SourceTree) -> Vec<Violation> {
             let (opening, instead) = if has_extension(path, "rs") {
                 ("//!", "open with `//!` and say what the file answers for")
             } else if has_extension(path, "sql") {
-                (
-                    "--",
-                    "open with a `--` comment and say why the statement is there",
-                )
+                ("--", "open with a `--` comment and say why the statement is there")
             } else {
                 return None;
             };
-            let says = first
-                .strip_prefix(opening)
-                .is_some_and(|rest| !rest.trim().is_empty());
+            let says = first.strip_prefix(opening).is_some_and(|rest| !rest.trim().is_empty());
             (!says).then(|| Violation::new(path, 1, instead))
         })
         .collect()
@@ -37,18 +30,14 @@ fn check_lengths(tree: &SourceTree) -> Vec<Violation> {
     for file in tree.rust_under("") {
         let lines = tree.text(&file.path).unwrap_or_default().lines().count();
         if lines > FILE_LINES {
-            let instead = format!(
-                "{lines} lines are over {FILE_LINES}: find the second idea, give it a file"
-            );
+            let instead = format!("{lines} lines are over {FILE_LINES}: find the second idea, give it a file");
             violations.push(Violation::new(&file.path, FILE_LINES + 1, instead));
         }
         for function in &file.functions {
             let lines = function.last_line - function.first_line + 1;
             if lines > FUNCTION_LINES {
                 let name = &function.name;
-                let instead = format!(
-                    "`{name}` has {lines} lines, over {FUNCTION_LINES}: give its second idea a name"
-                );
+                let instead = format!("`{name}` has {lines} lines, over {FUNCTION_LINES}: give its second idea a name");
                 violations.push(Violation::new(&file.path, function.first_line, instead));
             }
         }
@@ -72,11 +61,7 @@ fn upper_case_words(path: &str, sql: &str, lines_before: usize, violations: &mut
         match &placed.token {
             Token::Word(word) if word.chars().any(char::is_uppercase) => {
                 let lower = word.to_lowercase();
-                violations.push(Violation::new(
-                    path,
-                    line,
-                    format!("write `{lower}`: SQL is in lower case here"),
-                ));
+                violations.push(Violation::new(path, line, format!("write `{lower}`: SQL is in lower case here")));
             }
             Token::Text(body) if matches!(before.as_str(), "as" | "do") => {
                 upper_case_words(path, body, line - 1, violations);
@@ -111,11 +96,7 @@ fn a_file_that_does_not_say_what_it_is_for_is_caught() {
 fn a_file_that_says_what_it_is_for_passes() {
     assert_passes(
         check_openings,
-        &[
-            ("src/a.rs", "//! Why."),
-            ("src/a.sql", "-- Why.\nselect 1"),
-            ("tests/data.md", ""),
-        ],
+        &[("src/a.rs", "//! Why."), ("src/a.sql", "-- Why.\nselect 1"), ("tests/data.md", "")],
     );
 }
 
@@ -127,19 +108,8 @@ fn every_file_and_function_here_is_short() {
 #[test]
 fn a_file_that_is_too_long_is_caught() {
     let long = "//! Why.\n".repeat(FILE_LINES + 1);
-    assert_caught(
-        check_lengths,
-        &[("tests/api/main.rs", &long)],
-        "tests/api/main.rs",
-        FILE_LINES + 1,
-    );
-    assert_passes(
-        check_lengths,
-        &[(
-            "tests/api/main.rs",
-            &long[..FILE_LINES * "//! Why.\n".len()],
-        )],
-    );
+    assert_caught(check_lengths, &[("tests/api/main.rs", &long)], "tests/api/main.rs", FILE_LINES + 1);
+    assert_passes(check_lengths, &[("tests/api/main.rs", &long[..FILE_LINES * "//! Why.\n".len()])]);
 }
 
 #[test]
@@ -161,18 +131,8 @@ fn every_statement_here_is_in_lower_case() {
 #[test]
 fn an_upper_case_keyword_is_caught() {
     let path = "migrations/0001_begin.sql";
-    assert_caught(
-        check_lower_case,
-        &[(path, "-- Why.\nCREATE schema usage;")],
-        path,
-        2,
-    );
-    assert_caught(
-        check_lower_case,
-        &[(path, "select 'A' /* B */\n\n  From usage.bucket")],
-        path,
-        3,
-    );
+    assert_caught(check_lower_case, &[(path, "-- Why.\nCREATE schema usage;")], path, 2);
+    assert_caught(check_lower_case, &[(path, "select 'A' /* B */\n\n  From usage.bucket")], path, 3);
     let body = "create function f() returns int as $body$\nbegin\n  RETURN 1;\nend $body$ language plpgsql";
     assert_caught(check_lower_case, &[(path, body)], path, 3);
 }

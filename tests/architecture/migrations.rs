@@ -15,11 +15,7 @@ fn check(tree: &SourceTree) -> Vec<Violation> {
             continue;
         };
         if last.is_some_and(|last| last >= number) {
-            violations.push(Violation::new(
-                path,
-                1,
-                "another migration has this number: take the next one",
-            ));
+            violations.push(Violation::new(path, 1, "another migration has this number: take the next one"));
         }
         last = Some(number);
         if let Some((line, instead)) = objection(text) {
@@ -40,46 +36,29 @@ fn number_of(path: &str) -> Option<u32> {
 
 fn objection(text: &str) -> Option<(usize, &'static str)> {
     let outside = text.starts_with(NO_TRANSACTION);
-    let header = text
-        .lines()
-        .take_while(|line| line.starts_with("--"))
-        .skip(usize::from(outside));
-    if header
-        .map(|line| line.trim_start_matches('-').split_whitespace().count())
-        .sum::<usize>()
-        < 4
-    {
+    let header = text.lines().take_while(|line| line.starts_with("--")).skip(usize::from(outside));
+    if header.map(|line| line.trim_start_matches('-').split_whitespace().count()).sum::<usize>() < 4 {
         return Some((1, "open with a comment that says why, and how to go back"));
     }
     let tokens = tokens(text);
     if outside {
         // Several statements sent at once are a transaction again, in which nothing can be built concurrently. So
         // there is no room for a `set`: the migrator's connection sets the timeout itself.
-        let end = tokens
-            .iter()
-            .position(|placed| placed.is_sign(';'))
-            .unwrap_or(tokens.len());
+        let end = tokens.iter().position(|placed| placed.is_sign(';')).unwrap_or(tokens.len());
         return (end + 1 < tokens.len()).then(|| {
-            (
-                tokens[end + 1].line,
-                "one statement in a file without a transaction: give this one its own file",
-            )
+            (tokens[end + 1].line, "one statement in a file without a transaction: give this one its own file")
         });
     }
-    (!sets_lock_timeout(&tokens)).then_some((
-        1,
-        "set `lock_timeout`, so that a waiting migration cannot stop the world",
-    ))
+    (!sets_lock_timeout(&tokens))
+        .then_some((1, "set `lock_timeout`, so that a waiting migration cannot stop the world"))
 }
 
 fn sets_lock_timeout(tokens: &[Placed]) -> bool {
     tokens.windows(3).any(|window| {
         let words = [0, 1, 2].map(|at| window[at].keyword().unwrap_or_default());
         let [first, second, third] = words.each_ref().map(String::as_str);
-        let set = first == "set"
-            && (second == "lock_timeout" || (second == "local" && third == "lock_timeout"));
-        let function =
-            first == "set_config" && window[2].token == Token::Text("lock_timeout".to_owned());
+        let set = first == "set" && (second == "lock_timeout" || (second == "local" && third == "lock_timeout"));
+        let function = first == "set_config" && window[2].token == Token::Text("lock_timeout".to_owned());
         set || function
     })
 }
@@ -94,24 +73,14 @@ fn every_migration_here_keeps_the_rules() {
 
 #[test]
 fn a_migration_that_waits_for_locks_is_caught() {
-    assert_caught(
-        check,
-        &[(FIRST, "-- The schemas, and why.\ncreate schema usage;")],
-        FIRST,
-        1,
-    );
+    assert_caught(check, &[(FIRST, "-- The schemas, and why.\ncreate schema usage;")], FIRST, 1);
     let only_said = "-- The schemas: set lock_timeout = 1\nselect 'set lock_timeout = 1';";
     assert_caught(check, &[(FIRST, only_said)], FIRST, 1);
 }
 
 #[test]
 fn a_migration_that_does_not_say_why_is_caught() {
-    assert_caught(
-        check,
-        &[(FIRST, "--\nset lock_timeout = 1; create schema usage;")],
-        FIRST,
-        1,
-    );
+    assert_caught(check, &[(FIRST, "--\nset lock_timeout = 1; create schema usage;")], FIRST, 1);
     let marked_only = "-- no-transaction\ncreate index concurrently a on usage.bucket (b);";
     assert_caught(check, &[(FIRST, marked_only)], FIRST, 1);
 }
@@ -141,12 +110,5 @@ fn a_second_statement_without_a_transaction_is_caught() {
 fn a_row_of_good_migrations_passes() {
     let index = "-- no-transaction\n-- An index, and why it helps.\ncreate index concurrently a on b.c (d); -- Done.\n";
     let set = "-- More of it, and why.\nselect pg_catalog.set_config('lock_timeout', '2s', true);";
-    assert_passes(
-        check,
-        &[
-            (FIRST, GOOD),
-            ("migrations/0002_index.sql", index),
-            ("migrations/0005_more.sql", set),
-        ],
-    );
+    assert_passes(check, &[(FIRST, GOOD), ("migrations/0002_index.sql", index), ("migrations/0005_more.sql", set)]);
 }

@@ -26,17 +26,11 @@ struct Rights<'tree> {
 /// SQL outside of a slice and the kernel belongs to nobody.
 fn rights(path: &str) -> Option<Rights<'_>> {
     if path.starts_with("src/kernel/") {
-        return Some(Rights {
-            owner: "the kernel",
-            writes: Some("usage"),
-        });
+        return Some(Rights { owner: "the kernel", writes: Some("usage") });
     }
     let slice = slice_of(path)?;
     let (_, writes) = OWNERS.into_iter().find(|(owner, _)| *owner == slice)?;
-    Some(Rights {
-        owner: slice,
-        writes,
-    })
+    Some(Rights { owner: slice, writes })
 }
 
 pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
@@ -59,16 +53,9 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
 /// What is wrong with a reference, and what to do instead.
 fn objection(rights: &Rights<'_>, reference: &Reference) -> Option<String> {
     let Rights { owner, writes } = rights;
-    let Reference {
-        usage,
-        schema,
-        name,
-        ..
-    } = reference;
+    let Reference { usage, schema, name, .. } = reference;
     let Some(schema) = schema.as_deref() else {
-        return Some(format!(
-            "`{name}` has no schema: write `schema.{name}`, so that its owner can be seen"
-        ));
+        return Some(format!("`{name}` has no schema: write `schema.{name}`, so that its owner can be seen"));
     };
     let own = *writes == Some(schema);
     let allowed = match usage {

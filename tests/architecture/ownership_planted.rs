@@ -26,22 +26,10 @@ fn every_statement_here_keeps_to_its_owners_schema() {
 
 #[test]
 fn a_slice_that_writes_the_buckets_is_caught() {
-    caught(
-        ROLLUP,
-        "-- Why.\ndelete\n  -- from rollup.daily\n  from usage.bucket where true",
-        4,
-    );
+    caught(ROLLUP, "-- Why.\ndelete\n  -- from rollup.daily\n  from usage.bucket where true", 4);
     caught(BACKFILL, "UPDATE ONLY Usage.Bucket SET x = 1", 1);
-    caught(
-        BACKFILL,
-        "insert into\n\n\"usage\".\"bucket\" (a) values (1)",
-        3,
-    );
-    caught(
-        ACCOUNTS,
-        "merge into usage.bucket b using account.device d on true when matched then delete",
-        1,
-    );
+    caught(BACKFILL, "insert into\n\n\"usage\".\"bucket\" (a) values (1)", 3);
+    caught(ACCOUNTS, "merge into usage.bucket b using account.device d on true when matched then delete", 1);
     caught(INGEST, "truncate table usage.outbox", 1);
     caught(INGEST, "copy usage.bucket from stdin", 1);
     caught(INGEST, "lock table usage.bucket in share mode", 1);
@@ -59,31 +47,11 @@ fn a_write_inside_a_common_table_expression_is_caught() {
 #[test]
 fn a_slice_that_reads_its_siblings_schema_is_caught() {
     caught(BACKFILL, "select day from rollup.daily", 1);
-    caught(
-        INGEST,
-        "select 1 from usage.bucket b\ncross join lateral (select 1 from ops.switch) s",
-        2,
-    );
-    caught(
-        INGEST,
-        "select 1 from usage.bucket b, usage.outbox o,\n rollup.daily d",
-        2,
-    );
-    caught(
-        INGEST,
-        "select 1 from usage.bucket b join usage.outbox o on o.id = b.id,\n rollup.daily d",
-        2,
-    );
-    caught(
-        ACCOUNTS,
-        "select (select max(version) from (usage.bucket b\n join rollup.user_state using (user_id)))",
-        2,
-    );
-    caught(
-        ACCOUNTS,
-        "delete from account.token t\nusing ops.audit a where a.id = t.id",
-        2,
-    );
+    caught(INGEST, "select 1 from usage.bucket b\ncross join lateral (select 1 from ops.switch) s", 2);
+    caught(INGEST, "select 1 from usage.bucket b, usage.outbox o,\n rollup.daily d", 2);
+    caught(INGEST, "select 1 from usage.bucket b join usage.outbox o on o.id = b.id,\n rollup.daily d", 2);
+    caught(ACCOUNTS, "select (select max(version) from (usage.bucket b\n join rollup.user_state using (user_id)))", 2);
+    caught(ACCOUNTS, "delete from account.token t\nusing ops.audit a where a.id = t.id", 2);
     caught(ACCOUNTS, "table rollup.daily", 1);
     caught(KERNEL, "select reason from ops.switch", 1);
 }
@@ -93,11 +61,7 @@ fn a_siblings_function_type_or_table_name_in_a_string_is_caught() {
     caught(BACKFILL, "select\nrollup.fold($1)", 2);
     caught(BACKFILL, "select $1::rollup.lane", 1);
     caught(BACKFILL, "select cast($1 as rollup.lane)", 1);
-    caught(
-        BACKFILL,
-        "select pg_total_relation_size('rollup.daily'::regclass)",
-        1,
-    );
+    caught(BACKFILL, "select pg_total_relation_size('rollup.daily'::regclass)", 1);
     caught(BACKFILL, "select user_id from account.authenticate($1)", 1);
     caught(ACCOUNTS, "select account.authenticate($1)", 1);
 }
@@ -106,11 +70,7 @@ fn a_siblings_function_type_or_table_name_in_a_string_is_caught() {
 fn a_table_without_a_schema_is_caught() {
     caught(ROLLUP, "select 1 from daily", 1);
     caught(ROLLUP, "insert into daily (a)\nselect 1", 1);
-    caught(
-        ROLLUP,
-        "select 1 from rollup.daily d\nleft join outbox o on true",
-        2,
-    );
+    caught(ROLLUP, "select 1 from rollup.daily d\nleft join outbox o on true", 2);
     caught(ROLLUP, "update daily set a = 1", 1);
     caught(ROLLUP, "create temp table staged (a int)", 1);
     caught(ROLLUP, "do $$ begin delete from usage.bucket; end $$", 1);
@@ -165,15 +125,9 @@ fn a_slice_that_keeps_to_its_own_passes() {
         BACKFILL,
         "merge into backfill.step s using (select 1 as id from usage.bucket) n on true when matched then update set a = 1, b = 2 when not matched then insert (a, b) values (1, 2)",
     );
-    passes(
-        ACCOUNTS,
-        "delete from only account.token t using account.device d where d.id = t.id",
-    );
+    passes(ACCOUNTS, "delete from only account.token t using account.device d where d.id = t.id");
     passes(ACCOUNTS, "select device_id from account.exchange($1, $2)");
-    passes(
-        KERNEL,
-        "select user_id, 'rollup' from account.authenticate($1) where 'see rollup.daily' <> ''",
-    );
+    passes(KERNEL, "select user_id, 'rollup' from account.authenticate($1) where 'see rollup.daily' <> ''");
     passes(
         INGEST,
         "select b.model from usage.bucket b where b.hour_start between (select max(day) from usage.bucket) and now()",

@@ -21,18 +21,8 @@ const TOP_LEVEL: [&str; 11] = [
 const IGNORED: [&str; 2] = ["data", "target"];
 
 /// What the product must be built on.
-const REQUIRED: [&str; 10] = [
-    "axum",
-    "envy",
-    "serde",
-    "serde_json",
-    "sqlx",
-    "tokio",
-    "tower_governor",
-    "tracing",
-    "tracing-subscriber",
-    "uuid",
-];
+const REQUIRED: [&str; 10] =
+    ["axum", "envy", "serde", "serde_json", "sqlx", "tokio", "tower_governor", "tracing", "tracing-subscriber", "uuid"];
 
 fn check_top_level(tree: &SourceTree) -> Vec<Violation> {
     tree.top_level()
@@ -42,11 +32,7 @@ fn check_top_level(tree: &SourceTree) -> Vec<Violation> {
             !known && !name.starts_with('.') && !name.starts_with("LICENSE-")
         })
         .map(|name| {
-            Violation::new(
-                name,
-                1,
-                "the top level is for what is there now: put this under one of its folders",
-            )
+            Violation::new(name, 1, "the top level is for what is there now: put this under one of its folders")
         })
         .collect()
 }
@@ -66,13 +52,7 @@ fn check_dependencies(tree: &SourceTree) -> Vec<Violation> {
     REQUIRED
         .iter()
         .filter(|name| !found.contains(name))
-        .map(|name| {
-            Violation::new(
-                "Cargo.toml",
-                1,
-                format!("add `{name}` to [dependencies]: it is required"),
-            )
-        })
+        .map(|name| Violation::new("Cargo.toml", 1, format!("add `{name}` to [dependencies]: it is required")))
         .collect()
 }
 
@@ -91,15 +71,7 @@ fn a_stray_file_at_the_top_is_caught() {
 
 #[test]
 fn known_hidden_and_ignored_names_pass() {
-    assert_passes(
-        check_top_level,
-        &[
-            ("LICENSE-MIT", ""),
-            (".ci/run", ""),
-            ("target/debug", ""),
-            ("src/lib.rs", ""),
-        ],
-    );
+    assert_passes(check_top_level, &[("LICENSE-MIT", ""), (".ci/run", ""), ("target/debug", ""), ("src/lib.rs", "")]);
 }
 
 #[test]
@@ -110,37 +82,19 @@ fn the_product_is_built_on_what_it_must_be() {
 #[test]
 fn a_missing_dependency_is_caught() {
     let without_axum = manifest().replace("axum = ", "# axum = ");
-    assert_caught(
-        check_dependencies,
-        &[("Cargo.toml", &without_axum)],
-        "Cargo.toml",
-        1,
-    );
+    assert_caught(check_dependencies, &[("Cargo.toml", &without_axum)], "Cargo.toml", 1);
     let only_for_tests = manifest().replace("[dependencies]", "[dev-dependencies]");
-    assert_caught(
-        check_dependencies,
-        &[("Cargo.toml", &only_for_tests)],
-        "Cargo.toml",
-        1,
-    );
+    assert_caught(check_dependencies, &[("Cargo.toml", &only_for_tests)], "Cargo.toml", 1);
 }
 
 #[test]
 fn every_way_to_write_a_dependency_passes() {
-    let other = manifest()
-        .replace("envy = \"1\"\n", "envy.version = \"1\"\n")
-        .replace("uuid = \"1\"\n", "")
+    let other = manifest().replace("envy = \"1\"\n", "envy.version = \"1\"\n").replace("uuid = \"1\"\n", "")
         + "[dependencies.uuid]\nversion = \"1\"\n";
     assert_passes(check_dependencies, &[("Cargo.toml", &other)]);
 }
 
 fn manifest() -> String {
-    let lines: Vec<String> = REQUIRED
-        .iter()
-        .map(|name| format!("{name} = \"1\"\n"))
-        .collect();
-    format!(
-        "[package]\nname = \"x\"\n\n[dependencies]\n{}",
-        lines.concat()
-    )
+    let lines: Vec<String> = REQUIRED.iter().map(|name| format!("{name} = \"1\"\n")).collect();
+    format!("[package]\nname = \"x\"\n\n[dependencies]\n{}", lines.concat())
 }

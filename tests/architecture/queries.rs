@@ -1,9 +1,7 @@
 //! One function per statement: each .sql file is run by the function of its name, in its own folder.
 
 use super::rust::Inclusion;
-use super::tree::{
-    SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, folder_of, has_extension,
-};
+use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, folder_of, has_extension};
 
 /// The macros that check a file's statement against the schema while compiling.
 const CHECKED: [&str; 3] = ["query_file", "query_file_as", "query_file_scalar"];
@@ -12,26 +10,14 @@ fn check(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     let runs: Vec<(&str, &Inclusion)> = tree
         .rust_under("src/")
-        .flat_map(|file| {
-            file.inclusions
-                .iter()
-                .map(|inclusion| (file.path.as_str(), inclusion))
-        })
+        .flat_map(|file| file.inclusions.iter().map(|inclusion| (file.path.as_str(), inclusion)))
         .filter(|(_, inclusion)| has_extension(&inclusion.target, "sql"))
         .collect();
     for (path, _) in tree.sql_under("src/") {
         match runs.iter().filter(|(_, run)| run.target == path).count() {
-            0 => violations.push(Violation::new(
-                path,
-                1,
-                "no function runs this: write one, or delete the file",
-            )),
+            0 => violations.push(Violation::new(path, 1, "no function runs this: write one, or delete the file")),
             1 => {}
-            _ => violations.push(Violation::new(
-                path,
-                1,
-                "several places run this: let them share one function",
-            )),
+            _ => violations.push(Violation::new(path, 1, "several places run this: let them share one function")),
         }
     }
     for (path, run) in runs {
@@ -43,33 +29,20 @@ fn check(tree: &SourceTree) -> Vec<Violation> {
 }
 
 fn objection(tree: &SourceTree, path: &str, run: &Inclusion) -> Option<String> {
-    let Inclusion {
-        macro_name,
-        target,
-        function,
-        ..
-    } = run;
+    let Inclusion { macro_name, target, function, .. } = run;
     let file = target.rsplit('/').next().unwrap_or_default();
     let name = file.strip_suffix(".sql").unwrap_or(file);
     if !CHECKED.contains(&macro_name.as_str()) {
-        return Some(format!(
-            "`{macro_name}` checks nothing: run {file} through one of {CHECKED:?}"
-        ));
+        return Some(format!("`{macro_name}` checks nothing: run {file} through one of {CHECKED:?}"));
     }
     if !tree.contains(target) {
-        return Some(format!(
-            "{target} does not exist: write the path from the repository's root"
-        ));
+        return Some(format!("{target} does not exist: write the path from the repository's root"));
     }
     if folder_of(target) != folder_of(path) {
-        return Some(format!(
-            "{target} lies in another folder: a statement stands beside the file that runs it"
-        ));
+        return Some(format!("{target} lies in another folder: a statement stands beside the file that runs it"));
     }
     if function.as_deref() != Some(name) {
-        return Some(format!(
-            "{file} is run by the function of its name: call it `fn {name}`"
-        ));
+        return Some(format!("{file} is run by the function of its name: call it `fn {name}`"));
     }
     None
 }
@@ -90,11 +63,7 @@ fn every_statement_here_has_its_function() {
 #[test]
 fn a_statement_that_nobody_runs_is_caught() {
     caught("fn take_lease() {}", LEASE, 1);
-    caught(
-        "// query_file!(\"src/features/backfill/take_lease.sql\")\nfn take_lease() {}",
-        LEASE,
-        1,
-    );
+    caught("// query_file!(\"src/features/backfill/take_lease.sql\")\nfn take_lease() {}", LEASE, 1);
 }
 
 #[test]
@@ -106,21 +75,9 @@ fn a_statement_that_two_places_run_is_caught() {
 
 #[test]
 fn a_statement_run_under_another_name_is_caught() {
-    caught(
-        "fn lease() {\n sqlx::query_file!(\"src/features/backfill/take_lease.sql\");\n}",
-        STORE,
-        2,
-    );
-    caught(
-        "fn take_lease() { fn inner() {\n query_file!(\"src/features/backfill/take_lease.sql\"); } }",
-        STORE,
-        2,
-    );
-    caught(
-        "macro_rules! take_lease {\n () => { query_file!(\"src/features/backfill/take_lease.sql\") } }",
-        STORE,
-        2,
-    );
+    caught("fn lease() {\n sqlx::query_file!(\"src/features/backfill/take_lease.sql\");\n}", STORE, 2);
+    caught("fn take_lease() { fn inner() {\n query_file!(\"src/features/backfill/take_lease.sql\"); } }", STORE, 2);
+    caught("macro_rules! take_lease {\n () => { query_file!(\"src/features/backfill/take_lease.sql\") } }", STORE, 2);
 }
 
 #[test]
@@ -132,21 +89,9 @@ fn a_statement_of_another_folder_is_caught() {
 
 #[test]
 fn a_statement_that_is_not_checked_or_not_there_is_caught() {
-    caught(
-        "fn take_lease() { query_file_unchecked!(\"src/features/backfill/take_lease.sql\"); }",
-        STORE,
-        1,
-    );
-    caught(
-        "fn take_lease() { run(include_str!(\"take_lease.sql\")); }",
-        STORE,
-        1,
-    );
-    caught(
-        "fn give_lease() { query_file!(\"src/features/backfill/give_lease.sql\"); }",
-        STORE,
-        1,
-    );
+    caught("fn take_lease() { query_file_unchecked!(\"src/features/backfill/take_lease.sql\"); }", STORE, 1);
+    caught("fn take_lease() { run(include_str!(\"take_lease.sql\")); }", STORE, 1);
+    caught("fn give_lease() { query_file!(\"src/features/backfill/give_lease.sql\"); }", STORE, 1);
 }
 
 #[test]

@@ -32,47 +32,28 @@ const INLINE: [&str; 9] = [
 ];
 
 /// Methods that take a statement as a string.
-const RUNS: [&str; 7] = [
-    "execute",
-    "execute_many",
-    "fetch",
-    "fetch_all",
-    "fetch_many",
-    "fetch_one",
-    "fetch_optional",
-];
+const RUNS: [&str; 7] = ["execute", "execute_many", "fetch", "fetch_all", "fetch_many", "fetch_one", "fetch_optional"];
 
 /// The files that may send raw SQL. A role and a setting cannot be parameters, `begin` and `notify` cannot be prepared.
 const MAY_BE_RAW: [&str; 2] = ["src/kernel/db.rs", "src/kernel/outbox.rs"];
 const RAW: [&str; 4] = ["raw_sql", "AssertSqlSafe", "SqlSafeStr", "SqlStr"];
 
-const INSTEAD: &str =
-    "unchecked SQL: put the statement into a .sql file and run it with `query_file!`";
+const INSTEAD: &str = "unchecked SQL: put the statement into a .sql file and run it with `query_file!`";
 
 fn check(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.rust_under("src/") {
         let may_be_raw = MAY_BE_RAW.contains(&file.path.as_str());
-        let paths = file
-            .paths
-            .iter()
-            .filter(|path| is_unchecked(path, may_be_raw))
-            .map(|path| path.line);
-        let lines = paths
-            .chain(raw_names(file).filter(|_| !may_be_raw))
-            .chain(inline_macros(file))
-            .chain(strings_run(file));
+        let paths = file.paths.iter().filter(|path| is_unchecked(path, may_be_raw)).map(|path| path.line);
+        let lines =
+            paths.chain(raw_names(file).filter(|_| !may_be_raw)).chain(inline_macros(file)).chain(strings_run(file));
         violations.extend(lines.map(|line| Violation::new(&file.path, line, INSTEAD)));
     }
     violations
 }
 
 fn is_unchecked(path: &NamedPath, may_be_raw: bool) -> bool {
-    let Some(driver) = path
-        .segments
-        .iter()
-        .position(|segment| segment == "sqlx" || segment == "sqlx_core")
-    else {
+    let Some(driver) = path.segments.iter().position(|segment| segment == "sqlx" || segment == "sqlx_core") else {
         return false;
     };
     let behind = &path.segments[driver + 1..];
@@ -102,8 +83,7 @@ fn inline_macros(file: &RustFile) -> impl Iterator<Item = usize> {
 fn strings_run(file: &RustFile) -> impl Iterator<Item = usize> {
     file.flat.windows(4).filter_map(|window| {
         let method = window[0].text == "." && RUNS.contains(&window[1].text.as_str());
-        (method && window[2].text == "(" && window[3].text.starts_with('"'))
-            .then_some(window[1].line)
+        (method && window[2].text == "(" && window[3].text.starts_with('"')).then_some(window[1].line)
     })
 }
 
@@ -151,18 +131,10 @@ fn a_statement_inside_a_macro_call_is_caught() {
 #[test]
 fn raw_sql_is_for_two_files_and_only_in_its_own_form() {
     let raw = "fn f() { sqlx::raw_sql(sqlx::AssertSqlSafe(text)) }";
-    assert_passes(
-        check,
-        &[("src/kernel/db.rs", raw), ("src/kernel/outbox.rs", raw)],
-    );
+    assert_passes(check, &[("src/kernel/db.rs", raw), ("src/kernel/outbox.rs", raw)]);
     let query = "fn f() { sqlx::query(text) }";
     assert_caught(check, &[("src/kernel/db.rs", query)], "src/kernel/db.rs", 1);
-    assert_caught(
-        check,
-        &[("src/kernel/auth.rs", raw)],
-        "src/kernel/auth.rs",
-        1,
-    );
+    assert_caught(check, &[("src/kernel/auth.rs", raw)], "src/kernel/auth.rs", 1);
 }
 
 #[test]

@@ -30,11 +30,7 @@ impl NamedPath {
     /// Whether the path starts with these segments.
     pub(super) fn starts_with(&self, prefix: &[&str]) -> bool {
         self.segments.len() >= prefix.len()
-            && self
-                .segments
-                .iter()
-                .zip(prefix)
-                .all(|(segment, wanted)| segment == wanted)
+            && self.segments.iter().zip(prefix).all(|(segment, wanted)| segment == wanted)
     }
 }
 
@@ -77,28 +73,19 @@ pub(super) struct RustFile {
 impl RustFile {
     /// Reads one file; the tree tells which relative paths are child modules.
     pub(super) fn read(path: &str, text: &str, tree: &SourceTree) -> Self {
-        let stream: TokenStream = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{path} is not made of Rust tokens: {error}"));
+        let stream: TokenStream =
+            text.parse().unwrap_or_else(|error| panic!("{path} is not made of Rust tokens: {error}"));
         Reader::new(path, tree).read(stream)
     }
 
     /// The lines on which a name stands anywhere in the code.
-    pub(super) fn lines_naming<'file>(
-        &'file self,
-        name: &'file str,
-    ) -> impl Iterator<Item = usize> {
-        self.flat
-            .iter()
-            .filter(move |token| token.text == name)
-            .map(|token| token.line)
+    pub(super) fn lines_naming<'file>(&'file self, name: &'file str) -> impl Iterator<Item = usize> {
+        self.flat.iter().filter(move |token| token.text == name).map(|token| token.line)
     }
 
     /// The string literals outside of doc comments, as (text, line).
     pub(super) fn strings(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.flat
-            .iter()
-            .filter_map(|token| token.text.strip_prefix('"').map(|text| (text, token.line)))
+        self.flat.iter().filter_map(|token| token.text.strip_prefix('"').map(|text| (text, token.line)))
     }
 }
 

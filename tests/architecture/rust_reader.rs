@@ -3,9 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::rust::{Flat, Function, Inclusion, NamedPath, RustFile, Tail, module_of};
-use super::rust_tokens::{
-    collect_strings, is_double_colon, is_sign, line_of, name_of, normalized, string_value,
-};
+use super::rust_tokens::{collect_strings, is_double_colon, is_sign, line_of, name_of, normalized, string_value};
 use super::tree::{SourceTree, folder_of};
 
 /// Where in the file the reader stands.
@@ -23,18 +21,12 @@ pub(super) struct Reader<'tree> {
 impl<'tree> Reader<'tree> {
     /// The tree tells which relative paths are child modules.
     pub(super) fn new(path: &str, tree: &'tree SourceTree) -> Self {
-        let file = RustFile {
-            path: path.to_owned(),
-            ..RustFile::default()
-        };
+        let file = RustFile { path: path.to_owned(), ..RustFile::default() };
         Self { file, tree }
     }
 
     pub(super) fn read(mut self, stream: TokenStream) -> RustFile {
-        let scope = Scope {
-            module: module_of(&self.file.path),
-            function: None,
-        };
+        let scope = Scope { module: module_of(&self.file.path), function: None };
         self.read_stream(stream, &scope);
         self.file
     }
@@ -65,10 +57,7 @@ impl<'tree> Reader<'tree> {
     }
 
     fn push(&mut self, text: impl Into<String>, token: &TokenTree) {
-        self.file.flat.push(Flat {
-            text: text.into(),
-            line: line_of(token),
-        });
+        self.file.flat.push(Flat { text: text.into(), line: line_of(token) });
     }
 
     fn read_group(&mut self, group: &Group, scope: &Scope) {
@@ -79,16 +68,10 @@ impl<'tree> Reader<'tree> {
             Delimiter::None => ("", ""),
         };
         let line = group.span_open().start().line;
-        self.file.flat.push(Flat {
-            text: open.to_owned(),
-            line,
-        });
+        self.file.flat.push(Flat { text: open.to_owned(), line });
         self.read_stream(group.stream(), scope);
         let line = group.span_close().start().line;
-        self.file.flat.push(Flat {
-            text: close.to_owned(),
-            line,
-        });
+        self.file.flat.push(Flat { text: close.to_owned(), line });
     }
 
     /// A sign: a lifetime, an attribute, or just itself. Returns how many tokens it took.
@@ -117,8 +100,7 @@ impl<'tree> Reader<'tree> {
             return;
         }
         self.read_path_attribute(&tokens, scope);
-        if let (Some("cfg_attr"), Some(TokenTree::Group(inner))) = (name.as_deref(), tokens.get(1))
-        {
+        if let (Some("cfg_attr"), Some(TokenTree::Group(inner))) = (name.as_deref(), tokens.get(1)) {
             let inner: Vec<TokenTree> = inner.stream().into_iter().collect();
             for start in 0..inner.len() {
                 self.read_path_attribute(&inner[start..], scope);
@@ -189,10 +171,7 @@ impl<'tree> Reader<'tree> {
                 first_line: line_of(&tokens[0]),
                 last_line: group.span_close().end().line,
             });
-            let inner = Scope {
-                function: Some(function.to_owned()),
-                ..scope.clone()
-            };
+            let inner = Scope { function: Some(function.to_owned()), ..scope.clone() };
             self.read_group(group, &inner);
         }
         body + 1
@@ -309,11 +288,7 @@ impl<'tree> Reader<'tree> {
 
     fn name_path(&mut self, written: Vec<String>, tail: Tail, line: usize, scope: &Scope) {
         let segments = self.resolved(written, &scope.module);
-        self.file.paths.push(NamedPath {
-            segments,
-            tail,
-            line,
-        });
+        self.file.paths.push(NamedPath { segments, tail, line });
     }
 
     /// What a written path means in a module. A path into another crate stays as it is.
@@ -323,18 +298,10 @@ impl<'tree> Reader<'tree> {
             let rest = written.into_iter().skip(1);
             return std::iter::once("crate".to_owned()).chain(rest).collect();
         }
-        let folder = format!(
-            "src{}",
-            module[1..]
-                .iter()
-                .fold(String::new(), |path, part| path + "/" + part)
-        );
-        let child = [
-            format!("{folder}/{first}.rs"),
-            format!("{folder}/{first}/mod.rs"),
-        ]
-        .iter()
-        .any(|path| self.tree.contains(path));
+        let folder = format!("src{}", module[1..].iter().fold(String::new(), |path, part| path + "/" + part));
+        let child = [format!("{folder}/{first}.rs"), format!("{folder}/{first}/mod.rs")]
+            .iter()
+            .any(|path| self.tree.contains(path));
         if !child && !matches!(first, "self" | "super") {
             return written;
         }

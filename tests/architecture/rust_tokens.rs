@@ -20,10 +20,7 @@ pub(super) fn name_of(token: Option<&TokenTree>) -> Option<String> {
     match token {
         Some(TokenTree::Ident(ident)) => {
             let text = ident.to_string();
-            Some(
-                text.strip_prefix("r#")
-                    .map_or_else(|| text.clone(), str::to_owned),
-            )
+            Some(text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned))
         }
         _ => None,
     }
@@ -33,9 +30,7 @@ pub(super) fn name_of(token: Option<&TokenTree>) -> Option<String> {
 pub(super) fn string_value(literal: &str) -> Option<String> {
     let start = literal.find('"')?;
     let end = literal.rfind('"')?;
-    let prefix_is_short = literal[..start]
-        .chars()
-        .all(|sign| matches!(sign, 'r' | 'b' | 'c' | '#'));
+    let prefix_is_short = literal[..start].chars().all(|sign| matches!(sign, 'r' | 'b' | 'c' | '#'));
     (prefix_is_short && end > start).then(|| literal[start + 1..end].to_owned())
 }
 

@@ -1,71 +1,28 @@
 //! What a slice is made of: one question per file, and only the store talks to the database.
 
-use super::tree::{
-    SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, has_extension, slice_of,
-};
+use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, has_extension, slice_of};
 
 /// The files a slice may have whose names mean the same in each, and what they may name besides the standard library.
 const FILES: [(&str, MayName); 6] = [
     // What the slice promises, and its routes.
-    (
-        "mod.rs",
-        MayName {
-            axum: true,
-            sqlx: false,
-        },
-    ),
+    ("mod.rs", MayName { axum: true, sqlx: false }),
     // Extracts, parses, stores, responds.
-    (
-        "handler.rs",
-        MayName {
-            axum: true,
-            sqlx: false,
-        },
-    ),
+    ("handler.rs", MayName { axum: true, sqlx: false }),
     // Wire types become domain types, whatever carried them.
-    (
-        "request.rs",
-        MayName {
-            axum: false,
-            sqlx: false,
-        },
-    ),
+    ("request.rs", MayName { axum: false, sqlx: false }),
     // The only file that talks to the database.
-    (
-        "store.rs",
-        MayName {
-            axum: false,
-            sqlx: true,
-        },
-    ),
+    ("store.rs", MayName { axum: false, sqlx: true }),
     // Loops over the store, started by the composition root.
-    (
-        "relay.rs",
-        MayName {
-            axum: false,
-            sqlx: false,
-        },
-    ),
-    (
-        "worker.rs",
-        MayName {
-            axum: false,
-            sqlx: false,
-        },
-    ),
+    ("relay.rs", MayName { axum: false, sqlx: false }),
+    ("worker.rs", MayName { axum: false, sqlx: false }),
 ];
 
 /// Any other file is named for a noun of the domain, and is pure.
-const NOUN: MayName = MayName {
-    axum: false,
-    sqlx: false,
-};
+const NOUN: MayName = MayName { axum: false, sqlx: false };
 
 /// Names that say nothing about what is inside, so that everything ends up there.
-const SAYS_NOTHING: [&str; 12] = [
-    "common", "core", "helper", "helpers", "manager", "misc", "model", "models", "service",
-    "types", "util", "utils",
-];
+const SAYS_NOTHING: [&str; 12] =
+    ["common", "core", "helper", "helpers", "manager", "misc", "model", "models", "service", "types", "util", "utils"];
 
 #[derive(Clone, Copy)]
 struct MayName {
@@ -79,11 +36,7 @@ fn check_files(tree: &SourceTree) -> Vec<Violation> {
     for (path, _) in tree.under("src/features/") {
         let Some(slice) = slice_of(path) else {
             if path != "src/features/mod.rs" {
-                violations.push(Violation::new(
-                    path,
-                    1,
-                    "give it to the slice that needs it, or to the kernel",
-                ));
+                violations.push(Violation::new(path, 1, "give it to the slice that needs it, or to the kernel"));
             }
             continue;
         };
@@ -108,27 +61,15 @@ fn check_names(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.rust_under("src/features/") {
         let name = file.path.rsplit('/').next().unwrap_or_default();
-        let may = FILES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(NOUN, |(_, may)| *may);
+        let may = FILES.iter().find(|(known, _)| *known == name).map_or(NOUN, |(_, may)| *may);
         let mut forbid = |library: &str, instead: &str| {
-            violations.extend(
-                file.lines_naming(library)
-                    .map(|line| Violation::new(&file.path, line, instead)),
-            );
+            violations.extend(file.lines_naming(library).map(|line| Violation::new(&file.path, line, instead)));
         };
         if !may.sqlx {
-            forbid(
-                "sqlx",
-                "only `store.rs` talks to the database: move this there",
-            );
+            forbid("sqlx", "only `store.rs` talks to the database: move this there");
         }
         if !may.axum && name != "store.rs" {
-            forbid(
-                "axum",
-                "this file does not know what carries a request: move this to `handler.rs`",
-            );
+            forbid("axum", "this file does not know what carries a request: move this to `handler.rs`");
         }
     }
     violations
@@ -168,11 +109,7 @@ fn check_rows(tree: &SourceTree) -> Vec<Violation> {
         .filter(|file| file.path.ends_with("/store.rs"))
         .flat_map(|file| {
             file.lines_naming("Serialize").map(|line| {
-                Violation::new(
-                    &file.path,
-                    line,
-                    "a row never serialises: give `handler.rs` a response type",
-                )
+                Violation::new(&file.path, line, "a row never serialises: give `handler.rs` a response type")
             })
         })
         .collect()
@@ -189,14 +126,7 @@ fn every_slice_here_holds_the_files_it_may() {
 
 #[test]
 fn a_file_whose_name_says_nothing_is_caught() {
-    for name in [
-        "utils.rs",
-        "service.rs",
-        "types.rs",
-        "helpers.rs",
-        "common.rs",
-        "misc.rs",
-    ] {
+    for name in ["utils.rs", "service.rs", "types.rs", "helpers.rs", "common.rs", "misc.rs"] {
         let path = format!("src/features/backfill/{name}");
         assert_caught(check_files, &[(&path, "")], &path, 1);
     }
@@ -204,26 +134,18 @@ fn a_file_whose_name_says_nothing_is_caught() {
 
 #[test]
 fn a_folder_in_a_slice_or_a_file_beside_the_slices_is_caught() {
-    for path in [
-        "src/features/backfill/handler/create.rs",
-        "src/features/shared.rs",
-        "src/features/backfill/notes.md",
-    ] {
+    for path in ["src/features/backfill/handler/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"]
+    {
         assert_caught(check_files, &[(path, "")], path, 1);
     }
 }
 
 #[test]
 fn the_usual_files_and_a_noun_pass() {
-    let names = [
-        "mod", "handler", "request", "store", "relay", "worker", "plan",
-    ];
+    let names = ["mod", "handler", "request", "store", "relay", "worker", "plan"];
     let paths = names.map(|name| format!("src/features/backfill/{name}.rs"));
     let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
-    files.extend([
-        ("src/features/mod.rs", ""),
-        ("src/features/backfill/take_lease.sql", ""),
-    ]);
+    files.extend([("src/features/mod.rs", ""), ("src/features/backfill/take_lease.sql", "")]);
     assert_passes(check_files, &files);
 }
 
@@ -236,48 +158,18 @@ fn only_stores_here_name_the_driver() {
 fn the_driver_outside_of_the_store_is_caught() {
     for name in ["mod", "handler", "request", "relay", "worker", "plan"] {
         let path = format!("src/features/backfill/{name}.rs");
-        assert_caught(
-            check_names,
-            &[(&path, "//! Why.\nuse sqlx::PgPool;")],
-            &path,
-            2,
-        );
+        assert_caught(check_names, &[(&path, "//! Why.\nuse sqlx::PgPool;")], &path, 2);
     }
-    assert_caught(
-        check_names,
-        &[(HANDLER, "fn f() { crate::kernel::db::sqlx::raw_sql(x) }")],
-        HANDLER,
-        1,
-    );
-    assert_caught(
-        check_names,
-        &[(HANDLER, "macro_rules! m { () => { ::sqlx::query!(x) } }")],
-        HANDLER,
-        1,
-    );
+    assert_caught(check_names, &[(HANDLER, "fn f() { crate::kernel::db::sqlx::raw_sql(x) }")], HANDLER, 1);
+    assert_caught(check_names, &[(HANDLER, "macro_rules! m { () => { ::sqlx::query!(x) } }")], HANDLER, 1);
 }
 
 #[test]
 fn a_request_or_a_rule_that_knows_the_framework_is_caught() {
     let plan = "src/features/backfill/plan.rs";
-    assert_caught(
-        check_names,
-        &[(REQUEST, "use {\n axum::Json,\n};")],
-        REQUEST,
-        2,
-    );
-    assert_caught(
-        check_names,
-        &[(REQUEST, "#[derive(axum::FromRequest)]\nstruct X;")],
-        REQUEST,
-        1,
-    );
-    assert_caught(
-        check_names,
-        &[(plan, "fn f() -> axum::http::StatusCode { todo!() }")],
-        plan,
-        1,
-    );
+    assert_caught(check_names, &[(REQUEST, "use {\n axum::Json,\n};")], REQUEST, 2);
+    assert_caught(check_names, &[(REQUEST, "#[derive(axum::FromRequest)]\nstruct X;")], REQUEST, 1);
+    assert_caught(check_names, &[(plan, "fn f() -> axum::http::StatusCode { todo!() }")], plan, 1);
 }
 
 #[test]
@@ -285,10 +177,7 @@ fn libraries_where_they_belong_or_only_in_words_pass() {
     let talk = "//! Knows neither axum nor sqlx.\n// sqlx\nfn f() -> &'static str { \"axum\" }\nfn axum_like() {}";
     let store = "use sqlx::PgConnection;";
     let handler = "use axum::Json;";
-    assert_passes(
-        check_names,
-        &[(REQUEST, talk), (STORE, store), (HANDLER, handler)],
-    );
+    assert_passes(check_names, &[(REQUEST, talk), (STORE, store), (HANDLER, handler)]);
 }
 
 #[test]
@@ -337,12 +226,6 @@ fn a_response_may_serialise_and_a_row_may_deserialise() {
     let response = "#[derive(Serialize)] struct Response;";
     assert_passes(
         check_rows,
-        &[
-            (HANDLER, response),
-            (
-                STORE,
-                "/// Never `Serialize`.\n#[derive(Deserialize)] struct Row;",
-            ),
-        ],
+        &[(HANDLER, response), (STORE, "/// Never `Serialize`.\n#[derive(Deserialize)] struct Row;")],
     );
 }

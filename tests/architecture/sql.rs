@@ -36,11 +36,7 @@ impl Placed {
 
 /// The tokens of a statement list, without its comments.
 pub(super) fn tokens(sql: &str) -> Vec<Placed> {
-    let mut lexer = Lexer {
-        rest: sql,
-        line: 1,
-        found: Vec::new(),
-    };
+    let mut lexer = Lexer { rest: sql, line: 1, found: Vec::new() };
     while lexer.step() {}
     lexer.found
 }
@@ -85,19 +81,13 @@ impl Lexer<'_> {
     }
 
     fn take(&mut self, token: Token, length: usize) {
-        self.found.push(Placed {
-            token,
-            line: self.line,
-        });
+        self.found.push(Placed { token, line: self.line });
         self.skip(length);
     }
 
     fn word(&mut self) {
         let part_of_name = |sign: char| sign.is_alphanumeric() || sign == '_' || sign == '$';
-        let length = self
-            .rest
-            .find(|sign| !part_of_name(sign))
-            .unwrap_or(self.rest.len());
+        let length = self.rest.find(|sign| !part_of_name(sign)).unwrap_or(self.rest.len());
         let word = self.rest[..length].to_owned();
         // `E'…'`, `B'…'`, `N'…'` and `X'…'` are strings, not words before strings.
         if length == 1 && self.rest[1..].starts_with('\'') && "eEbBnNxX".contains(&word) {
@@ -124,16 +114,12 @@ impl Lexer<'_> {
         let tag_end = self.rest[1..].find('$').map(|end| end + 2);
         let tag = tag_end.map(|end| &self.rest[..end]).filter(|tag| {
             let name = &tag[1..tag.len() - 1];
-            name.chars()
-                .all(|sign| sign.is_alphanumeric() || sign == '_')
+            name.chars().all(|sign| sign.is_alphanumeric() || sign == '_')
                 && !name.starts_with(|sign: char| sign.is_numeric())
         });
         let body = tag.and_then(|tag| {
             let end = self.rest[tag.len()..].find(tag)?;
-            Some((
-                self.rest[tag.len()..tag.len() + end].to_owned(),
-                end + 2 * tag.len(),
-            ))
+            Some((self.rest[tag.len()..tag.len() + end].to_owned(), end + 2 * tag.len()))
         });
         match body {
             Some((text, length)) => self.take(Token::Text(text), length),
@@ -181,12 +167,11 @@ fn delimited(sql: &str, delimiter: char, escapes: bool) -> (String, usize) {
 
 #[test]
 fn comments_nest_and_strings_may_hold_anything() {
-    let found: Vec<Token> = tokens(
-        "select /* a /* b */ c */ 'it''s -- no' -- end\n, \"A\"\"b\", E'\\'', $x$ y $x$, $1",
-    )
-    .into_iter()
-    .map(|placed| placed.token)
-    .collect();
+    let found: Vec<Token> =
+        tokens("select /* a /* b */ c */ 'it''s -- no' -- end\n, \"A\"\"b\", E'\\'', $x$ y $x$, $1")
+            .into_iter()
+            .map(|placed| placed.token)
+            .collect();
     let expected = vec![
         Token::Word("select".into()),
         Token::Text("it's -- no".into()),

@@ -63,8 +63,8 @@ const END_OF_FROM: [&str; 16] = [
 
 /// Words that start a statement whose names are all definitions, changed or dropped or locked.
 const DEFINING: [&str; 15] = [
-    "create", "alter", "drop", "truncate", "copy", "lock", "grant", "revoke", "comment", "refresh",
-    "reindex", "cluster", "vacuum", "analyze", "do",
+    "create", "alter", "drop", "truncate", "copy", "lock", "grant", "revoke", "comment", "refresh", "reindex",
+    "cluster", "vacuum", "analyze", "do",
 ];
 
 /// Words before `update` that make it something other than a statement's verb.
@@ -74,20 +74,8 @@ const NOT_THE_VERB_UPDATE: [&str; 8] = ["for", "key", "do", "then", "on", "or", 
 const FROM_IN_ARGUMENTS: [&str; 4] = ["extract", "substring", "trim", "overlay"];
 
 /// Words before a bracket that make it something other than a call.
-const OPENS_A_QUERY: [&str; 12] = [
-    "from",
-    "join",
-    "in",
-    "as",
-    "exists",
-    "lateral",
-    "any",
-    "all",
-    "not",
-    "materialized",
-    "using",
-    "only",
-];
+const OPENS_A_QUERY: [&str; 12] =
+    ["from", "join", "in", "as", "exists", "lateral", "any", "all", "not", "materialized", "using", "only"];
 
 /// What a pair of brackets holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,11 +98,7 @@ struct Frame {
     expects_relation: bool,
 }
 
-const STATEMENT: Frame = Frame {
-    kind: Kind::Query,
-    in_from: false,
-    expects_relation: false,
-};
+const STATEMENT: Frame = Frame { kind: Kind::Query, in_from: false, expects_relation: false };
 
 struct Finder<'sql> {
     tokens: &'sql [Placed],
@@ -145,17 +129,10 @@ impl Finder<'_> {
     fn open(&mut self, at: usize) {
         let outer = *self.frame();
         let inner = self.word(at + 1);
-        let before = at
-            .checked_sub(1)
-            .map_or(String::new(), |before| self.word(before));
-        let starts_query = [
-            "select", "with", "insert", "update", "delete", "merge", "values", "table",
-        ]
-        .contains(&inner.as_str());
-        let nested = self
-            .tokens
-            .get(at + 1)
-            .is_some_and(|next| next.is_sign('('));
+        let before = at.checked_sub(1).map_or(String::new(), |before| self.word(before));
+        let starts_query =
+            ["select", "with", "insert", "update", "delete", "merge", "values", "table"].contains(&inner.as_str());
+        let nested = self.tokens.get(at + 1).is_some_and(|next| next.is_sign('('));
         let is_call = !before.is_empty() && !OPENS_A_QUERY.contains(&before.as_str());
         let takes_from = FROM_IN_ARGUMENTS.contains(&before.as_str());
         let group = outer.expects_relation && !starts_query;
@@ -179,15 +156,11 @@ impl Finder<'_> {
 
     /// The lower-case bare word at a place, or nothing.
     fn word(&self, at: usize) -> String {
-        self.tokens
-            .get(at)
-            .and_then(Placed::keyword)
-            .unwrap_or_default()
+        self.tokens.get(at).and_then(Placed::keyword).unwrap_or_default()
     }
 
     fn word_before(&self, at: usize, back: usize) -> String {
-        at.checked_sub(back)
-            .map_or(String::new(), |before| self.word(before))
+        at.checked_sub(back).map_or(String::new(), |before| self.word(before))
     }
 
     /// The parts of the name that starts here, and the place behind it.
@@ -201,11 +174,7 @@ impl Finder<'_> {
                 _ => return (parts, next),
             }
             next += 1;
-            if !self
-                .tokens
-                .get(next)
-                .is_some_and(|placed| placed.is_sign('.'))
-            {
+            if !self.tokens.get(next).is_some_and(|placed| placed.is_sign('.')) {
                 return (parts, next);
             }
             next += 1;
@@ -240,10 +209,7 @@ impl Finder<'_> {
         let (parts, _) = self.parts(at);
         let before = self.word_before(at, 1);
         matches!(before.as_str(), "into" | "update" | "only")
-            && self
-                .found
-                .iter()
-                .any(|found| found.usage == Use::Write && Some(&found.name) == parts.last())
+            && self.found.iter().any(|found| found.usage == Use::Write && Some(&found.name) == parts.last())
     }
 
     fn relation(&mut self, parts: &[String], called: bool, at: usize) {
@@ -263,8 +229,7 @@ impl Finder<'_> {
             _ if first_of_statement && DEFINING.contains(&word) => self.define(at),
             "from" if before == "delete" => self.write_target(at + 1),
             "from" => {
-                let distinct = before == "distinct"
-                    && matches!(self.word_before(at, 2).as_str(), "is" | "not");
+                let distinct = before == "distinct" && matches!(self.word_before(at, 2).as_str(), "is" | "not");
                 let frame = self.frame();
                 if frame.kind == Kind::Query && !distinct {
                     frame.in_from = true;
@@ -272,12 +237,7 @@ impl Finder<'_> {
                 }
             }
             // `join x using (a)` is followed by a bracket, `delete … using y` and `merge … using y` by a relation.
-            "using"
-                if self
-                    .tokens
-                    .get(at + 1)
-                    .is_some_and(|next| next.is_sign('(')) =>
-            {
+            "using" if self.tokens.get(at + 1).is_some_and(|next| next.is_sign('(')) => {
                 let merge = ["select", "with", "values"].contains(&self.word(at + 2).as_str());
                 self.frame().expects_relation = merge;
             }
@@ -308,9 +268,7 @@ impl Finder<'_> {
     /// The first name of a definition without a schema is reported too: `create temp table x`, `drop table x`.
     fn define(&mut self, at: usize) {
         self.frame().kind = Kind::Definition;
-        let end = (at..self.tokens.len())
-            .find(|&end| self.tokens[end].is_sign(';'))
-            .unwrap_or(self.tokens.len());
+        let end = (at..self.tokens.len()).find(|&end| self.tokens[end].is_sign(';')).unwrap_or(self.tokens.len());
         let qualified = (at..end).any(|place| self.tokens[place].is_sign('.'));
         if !qualified {
             let last = self.word(end - 1);
@@ -324,10 +282,7 @@ impl Finder<'_> {
             return;
         };
         if let Some((schema, name)) = text.split_once('.') {
-            let plain = !name.is_empty()
-                && name
-                    .chars()
-                    .all(|sign| sign.is_alphanumeric() || sign == '_');
+            let plain = !name.is_empty() && name.chars().all(|sign| sign.is_alphanumeric() || sign == '_');
             if plain && schemas.contains(&schema) {
                 self.note(Use::Read, &[schema.to_owned(), name.to_owned()], at);
             }
@@ -342,12 +297,7 @@ impl Finder<'_> {
             [] => return,
         };
         // Writing to a common table expression is impossible; a `from` in one more list is only a read.
-        self.found.insert(Reference {
-            usage,
-            schema,
-            name,
-            line: self.tokens[at].line,
-        });
+        self.found.insert(Reference { usage, schema, name, line: self.tokens[at].line });
     }
 }
 
@@ -359,10 +309,7 @@ fn common_table_names(tokens: &[Placed]) -> BTreeSet<String> {
             continue;
         }
         let mut next = at + 1;
-        while matches!(
-            tokens.get(next).and_then(Placed::keyword).as_deref(),
-            Some("not" | "materialized")
-        ) {
+        while matches!(tokens.get(next).and_then(Placed::keyword).as_deref(), Some("not" | "materialized")) {
             next += 1;
         }
         if !tokens.get(next).is_some_and(|placed| placed.is_sign('(')) {
@@ -370,10 +317,7 @@ fn common_table_names(tokens: &[Placed]) -> BTreeSet<String> {
         }
         let mut name = at - 1;
         if tokens[name].is_sign(')') {
-            name = (0..name)
-                .rev()
-                .find(|&open| tokens[open].is_sign('('))
-                .map_or(0, |open| open.saturating_sub(1));
+            name = (0..name).rev().find(|&open| tokens[open].is_sign('(')).map_or(0, |open| open.saturating_sub(1));
         }
         let before = name.checked_sub(1).and_then(|before| tokens.get(before));
         // Only where such a name can stand: after `with`, `recursive` or a comma.

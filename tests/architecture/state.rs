@@ -42,11 +42,8 @@ fn check_environment(tree: &SourceTree) -> Vec<Violation> {
                 [name, ..] => VARIABLES.contains(&name.as_str()),
             }
         });
-        let lines = variables
-            .map(|path| path.line)
-            .chain(file.lines_naming("envy"));
-        let instead =
-            "only config.rs reads the environment: add a field to the configuration and pass it in";
+        let lines = variables.map(|path| path.line).chain(file.lines_naming("envy"));
+        let instead = "only config.rs reads the environment: add a field to the configuration and pass it in";
         violations.extend(lines.map(|line| Violation::new(&file.path, line, instead)));
     }
     violations
@@ -57,8 +54,7 @@ fn check_statics(tree: &SourceTree) -> Vec<Violation> {
         .filter(|file| file.path != "src/main.rs")
         .flat_map(|file| {
             changing_statics(file).into_iter().map(|line| {
-                let instead =
-                    "state is passed in: make it a field of the state that the app builds";
+                let instead = "state is passed in: make it a field of the state that the app builds";
                 Violation::new(&file.path, line, instead)
             })
         })
@@ -69,23 +65,14 @@ fn check_statics(tree: &SourceTree) -> Vec<Violation> {
 fn changing_statics(file: &RustFile) -> Vec<usize> {
     let mut lines = Vec::new();
     for (at, token) in file.flat.iter().enumerate() {
-        let next = |ahead: usize| {
-            file.flat
-                .get(at + ahead)
-                .map_or("", |token| token.text.as_str())
-        };
-        if matches!(
-            token.text.as_str(),
-            "thread_local" | "lazy_static" | "task_local"
-        ) && next(1) == "!"
-        {
+        let next = |ahead: usize| file.flat.get(at + ahead).map_or("", |token| token.text.as_str());
+        if matches!(token.text.as_str(), "thread_local" | "lazy_static" | "task_local") && next(1) == "!" {
             lines.push(token.line);
         }
         // A static item reads `static NAME:`; a static closure does not.
         let item = token.text == "static" && (next(1) == "mut" || next(2) == ":");
         let mut item_tokens = file.flat[at..].iter().take_while(|token| token.text != ";");
-        let changes =
-            |text: &str| text == "mut" || text.starts_with("Atomic") || CHANGES.contains(&text);
+        let changes = |text: &str| text == "mut" || text.starts_with("Atomic") || CHANGES.contains(&text);
         if item && item_tokens.any(|token| changes(&token.text)) {
             lines.push(token.line);
         }
@@ -120,14 +107,7 @@ fn the_configuration_and_harmless_look_alikes_pass() {
     let config = "use std::env; fn f() { env::var(\"X\"); envy::from_env() }";
     let clock = "//! `std::env::var`\nuse std::env; const V: &str = env!(\"CARGO_PKG_VERSION\");\n\
         fn f() { env::temp_dir(); std::env::args(); command.env(\"A\", \"envy\"); let env = var; }";
-    assert_passes(
-        check_environment,
-        &[
-            (CONFIG, config),
-            (CLOCK, clock),
-            ("tests/api/main.rs", config),
-        ],
-    );
+    assert_passes(check_environment, &[(CONFIG, config), (CLOCK, clock), ("tests/api/main.rs", config)]);
 }
 
 #[test]
@@ -154,11 +134,5 @@ fn a_static_that_can_change_is_caught() {
 fn fixed_statics_lifetimes_and_fields_pass() {
     let text = "static NAMES: [&'static str; 1] = [\"Mutex\"]; const X: u8 = 0;\nstruct S<T: 'static> { a: Mutex<T>, b: &'static AtomicU8 }\n\
         fn f(x: &'static str) { let y: Mutex<u8> = Mutex::new(0); g(static || y); }";
-    assert_passes(
-        check_statics,
-        &[
-            (CLOCK, text),
-            ("src/main.rs", "static X: OnceLock<u8> = OnceLock::new();"),
-        ],
-    );
+    assert_passes(check_statics, &[(CLOCK, text), ("src/main.rs", "static X: OnceLock<u8> = OnceLock::new();")]);
 }

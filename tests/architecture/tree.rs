@@ -21,11 +21,7 @@ pub(super) struct Violation {
 
 impl Violation {
     pub(super) fn new(path: &str, line: usize, instead: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            instead: instead.into(),
-        }
+        Self { path: path.to_owned(), line, instead: instead.into() }
     }
 }
 
@@ -85,9 +81,7 @@ impl SourceTree {
 
     /// Reads Rust, SQL and TOML; of anything else only the name matters.
     fn read_file(&mut self, root: &Path, path: &str) {
-        let judged = [".rs", ".sql", ".toml"]
-            .iter()
-            .any(|end| path.ends_with(end));
+        let judged = [".rs", ".sql", ".toml"].iter().any(|end| path.ends_with(end));
         let text = if judged {
             fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
         } else {
@@ -105,10 +99,7 @@ impl SourceTree {
     }
 
     /// Every file under a folder, as (path, text). The folder ends with `/`, or is empty for all.
-    pub(super) fn under<'tree>(
-        &'tree self,
-        folder: &'tree str,
-    ) -> impl Iterator<Item = (&'tree str, &'tree str)> {
+    pub(super) fn under<'tree>(&'tree self, folder: &'tree str) -> impl Iterator<Item = (&'tree str, &'tree str)> {
         self.files
             .iter()
             .filter(move |(path, _)| path.starts_with(folder))
@@ -116,19 +107,12 @@ impl SourceTree {
     }
 
     /// The SQL files under a folder, as (path, text).
-    pub(super) fn sql_under<'tree>(
-        &'tree self,
-        folder: &'tree str,
-    ) -> impl Iterator<Item = (&'tree str, &'tree str)> {
-        self.under(folder)
-            .filter(|(path, _)| has_extension(path, "sql"))
+    pub(super) fn sql_under<'tree>(&'tree self, folder: &'tree str) -> impl Iterator<Item = (&'tree str, &'tree str)> {
+        self.under(folder).filter(|(path, _)| has_extension(path, "sql"))
     }
 
     /// The Rust files under a folder, read into tokens once.
-    pub(super) fn rust_under<'tree>(
-        &'tree self,
-        folder: &'tree str,
-    ) -> impl Iterator<Item = &'tree RustFile> {
+    pub(super) fn rust_under<'tree>(&'tree self, folder: &'tree str) -> impl Iterator<Item = &'tree RustFile> {
         self.rust
             .get_or_init(|| {
                 self.under("")
@@ -147,9 +131,7 @@ impl SourceTree {
 }
 
 pub(super) fn has_extension(path: &str, extension: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|found| found == extension)
+    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 /// The folder of a file, without the closing `/`.
@@ -164,12 +146,9 @@ pub(super) fn slice_of(path: &str) -> Option<&str> {
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    let entries =
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> =
+        entries.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -180,10 +159,7 @@ pub(super) type Check = fn(&SourceTree) -> Vec<Violation>;
 /// Fails with every violation of the rule in this repository.
 #[track_caller]
 pub(super) fn assert_kept_here(check: Check) {
-    let found: Vec<String> = check(&SourceTree::of_this_repository())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let found: Vec<String> = check(&SourceTree::of_this_repository()).iter().map(ToString::to_string).collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
@@ -191,9 +167,7 @@ pub(super) fn assert_kept_here(check: Check) {
 #[track_caller]
 pub(super) fn assert_caught(check: Check, planted: &[(&str, &str)], path: &str, line: usize) {
     let found = check(&SourceTree::planted(planted));
-    let caught = found
-        .iter()
-        .any(|violation| violation.path == path && violation.line == line);
+    let caught = found.iter().any(|violation| violation.path == path && violation.line == line);
     assert!(caught, "nothing caught at {path}:{line}, only {found:#?}");
 }
 

@@ -87,8 +87,7 @@ pub async fn list_tokens(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<TokenListing>, Problem> {
-    let rows =
-        sqlx::query_file!("src/features/accounts/list_tokens.sql", user_id, after, limit).fetch_all(tx).await?;
+    let rows = sqlx::query_file!("src/features/accounts/list_tokens.sql", user_id, after, limit).fetch_all(tx).await?;
     Ok(rows
         .into_iter()
         .map(|row| TokenListing {

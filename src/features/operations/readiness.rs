@@ -13,11 +13,18 @@ use crate::kernel::problem::{Code, Problem};
 const BOUND: Duration = Duration::from_millis(500);
 const REMEMBERED: Duration = Duration::from_secs(1);
 
+/// What the database answered, and when.
+#[derive(Debug)]
+struct Answer {
+    at: Instant,
+    result: Result<(), Problem>,
+}
+
 /// The last answer, shared by all probes. Probes that come while one asks wait for its answer.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     pool: Pool,
-    last: Arc<Mutex<Option<(Instant, Result<(), Problem>)>>>,
+    last: Arc<Mutex<Option<Answer>>>,
 }
 
 impl Readiness {
@@ -29,18 +36,18 @@ impl Readiness {
     /// Errors: 503 when the database does not answer within half a second.
     pub async fn check(&self, call: &Call) -> Result<(), Problem> {
         let mut last = self.last.lock().await;
-        if let Some((at, answer)) = last.as_ref()
-            && at.elapsed() < REMEMBERED
+        if let Some(answer) = last.as_ref()
+            && answer.at.elapsed() < REMEMBERED
         {
-            return answer.clone();
+            return answer.result.clone();
         }
-        let answer = match tokio::time::timeout(BOUND, self.ask(call)).await {
+        let result = match tokio::time::timeout(BOUND, self.ask(call)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(problem)) => Err(unavailable().because(problem.source_chain().unwrap_or_default())),
             Err(_elapsed) => Err(unavailable().because("no answer within 500 ms")),
         };
-        *last = Some((Instant::now(), answer.clone()));
-        answer
+        *last = Some(Answer { at: Instant::now(), result: result.clone() });
+        result
     }
 
     async fn ask(&self, call: &Call) -> Result<(), Problem> {

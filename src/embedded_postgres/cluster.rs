@@ -1,0 +1,149 @@
+//! The cluster on disk: how it is made, and with which settings its server runs.
+
+use super::binaries::Installation;
+use super::error::files;
+use super::launcher::Launcher;
+use super::layout::{Layout, Password, remove_tree, sync_directory, write_private};
+use super::socket_dir::PORT;
+use super::{Durability, EmbeddedPostgresError, SUPERUSER};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A log longer than this is put aside when the server next starts. One old log is kept.
+const LONGEST_LOG_BYTES: u64 = 10 * 1024 * 1024;
+
+/// All that is needed to run the server.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    pub(super) layout: Layout,
+    pub(super) installation: Installation,
+    pub(super) launcher: Launcher,
+    pub(super) durability: Durability,
+    pub(super) socket_dir: PathBuf,
+}
+
+impl Cluster {
+    pub(super) fn pg_data(&self) -> PathBuf {
+        self.layout.pg_data()
+    }
+
+    /// The command that runs the server in the foreground.
+    pub(super) fn server_command(&self) -> Result<Command, EmbeddedPostgresError> {
+        let log = self.open_log()?;
+        let errors = log.try_clone().map_err(files("open", &self.layout.log()))?;
+        let mut command = self.launcher.command(&self.installation.postgres());
+        command.arg("-D").arg(self.pg_data());
+        for setting in self.settings() {
+            command.arg("-c").arg(setting);
+        }
+        // In a group of its own, so that Ctrl-C reaches this process alone and the server is ended in
+        // order, after the requests that still need it.
+        command.process_group(0).stdout(log).stderr(errors);
+        Ok(command)
+    }
+
+    fn settings(&self) -> Vec<OsString> {
+        // A list in PostgreSQL's own syntax: the quotes keep a comma or a space part of the path.
+        let mut socket_dir = OsString::from("unix_socket_directories=\"");
+        socket_dir.push(&self.socket_dir);
+        socket_dir.push("\"");
+        let safe = match self.durability {
+            Durability::Durable => "on",
+            Durability::Disposable => "off",
+        };
+        let mut settings = vec![socket_dir];
+        settings.extend(
+            [
+                "listen_addresses=".to_owned(),
+                format!("port={PORT}"),
+                "unix_socket_permissions=0700".to_owned(),
+                format!("fsync={safe}"),
+                format!("synchronous_commit={safe}"),
+                format!("full_page_writes={safe}"),
+                "shared_buffers=128MB".to_owned(),
+                "max_connections=60".to_owned(),
+                "max_wal_size=1GB".to_owned(),
+                // Short statements gain nothing from compilation and pay for it.
+                "jit=off".to_owned(),
+                "timezone=UTC".to_owned(),
+                "log_timezone=UTC".to_owned(),
+                "log_destination=stderr".to_owned(),
+                "logging_collector=off".to_owned(),
+                "log_checkpoints=off".to_owned(),
+                // %e is the SQLSTATE, by which the supervisor tells failures apart in any language.
+                "log_line_prefix=%m [%p] %e ".to_owned(),
+                "cluster_name=halfhour".to_owned(),
+            ]
+            .map(OsString::from),
+        );
+        settings
+    }
+
+    /// Opens the log for appending and puts an overlong one aside first.
+    fn open_log(&self) -> Result<File, EmbeddedPostgresError> {
+        let path = self.layout.log();
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LONGEST_LOG_BYTES) {
+            fs::rename(&path, path.with_extension("log.1")).map_err(files("rename", &path))?;
+        }
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(files("open", &path))
+    }
+}
+
+/// Makes a new cluster whose only user is the superuser with this password.
+///
+/// It is made under another name and renamed when it is whole and on disk, so that a crash on the way
+/// leaves nothing that could be taken for a cluster.
+pub(super) fn create(
+    layout: &Layout,
+    installation: &Installation,
+    launcher: &Launcher,
+    durability: Durability,
+    password: &Password,
+) -> Result<(), EmbeddedPostgresError> {
+    let unfinished = layout.unfinished();
+    remove_tree(&unfinished)?;
+    DirBuilder::new().mode(0o700).create(&unfinished).map_err(files("create", &unfinished))?;
+    // A copy for initdb, which runs as the cluster's owner and may not be able to read the original.
+    let password_copy = unfinished.join("password");
+    write_private(&password_copy, password.reveal()).map_err(files("write", &password_copy))?;
+    launcher.give(&password_copy)?;
+    launcher.give(&unfinished)?;
+
+    let made = unfinished.join("cluster");
+    let program = installation.initdb();
+    let mut command = launcher.command(&program);
+    command
+        .arg("-D")
+        .arg(&made)
+        .arg(format!("--username={SUPERUSER}"))
+        .args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"])
+        // C exists everywhere, sorts text as Rust does, and never changes with the operating system.
+        .arg("--locale=C")
+        .arg(joined("--pwfile=", &password_copy));
+    if durability == Durability::Disposable {
+        command.arg("--no-sync");
+    }
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(|source| EmbeddedPostgresError::Spawn { program, source })?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        remove_tree(&unfinished)?;
+        return Err(EmbeddedPostgresError::Initdb { output });
+    }
+    fs::rename(&made, layout.pg_data()).map_err(files("rename", &made))?;
+    sync_directory(&layout.data_dir)?;
+    remove_tree(&unfinished)
+}
+
+fn joined(option: &str, path: &std::path::Path) -> OsString {
+    let mut argument = OsString::from(option);
+    argument.push(path);
+    argument
+}

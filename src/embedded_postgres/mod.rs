@@ -1,0 +1,248 @@
+//! The private PostgreSQL behind the zero-configuration default: found or downloaded, created on first
+//! use, kept running, and ended with the process that wanted it.
+//!
+//! Everything here blocks, on plain threads, and belongs to no async runtime: asynchronous callers use
+//! `spawn_blocking`, and tests with many runtimes share one cluster. What it promises:
+//!
+//! - One process runs the cluster of a data directory; a second is refused by name (`layout`).
+//! - A crash at any moment leaves nothing that the next start does not put right: half a cluster is
+//!   never taken for a whole one (`cluster`), and no server outlives its process unnoticed
+//!   (`launcher`, `supervisor`).
+//! - A server that dies is started again at the same socket, so connection pools recover by themselves.
+//! - It is reached through a socket that is closed to other users, and by password.
+//!
+//! ```text
+//! <data_dir>/server.lock          held by the process that runs the cluster; its id
+//! <data_dir>/postgres/            the cluster (PGDATA)
+//! <data_dir>/postgres.password    of its only user
+//! <data_dir>/postgres.log         what the server says
+//! <data_dir>/postgresql-<version>/  downloaded programs, where none are installed
+//! ```
+
+mod binaries;
+mod cluster;
+mod download;
+mod error;
+mod launcher;
+mod layout;
+mod pid_file;
+mod runtime;
+mod socket_dir;
+mod supervisor;
+
+pub use error::EmbeddedPostgresError;
+
+use cluster::Cluster;
+use launcher::Launcher;
+use layout::{Layout, LockAttempt, Password, ServerLock};
+use pid_file::PidFile;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+use supervisor::Supervisor;
+use tokio::time::timeout;
+
+/// The cluster's only user, and the name of the database in it.
+const SUPERUSER: &str = "halfhour";
+const DATABASE: &str = "halfhour";
+
+/// How long a command waits for a cluster that another process is just starting.
+const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
+const JOIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long the first connection to a server that says it is ready may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// SQLSTATEs of the first connection: the database is missing; the server is starting or ending; another
+/// process has just made the database.
+const UNDEFINED_DATABASE: &str = "3D000";
+const COMING_OR_GOING: [&str; 2] = ["57P01", "57P03"];
+const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
+
+/// What a crash may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: what was committed is on disk.
+    Durable,
+    /// For tests only: `fsync`, `synchronous_commit` and `full_page_writes` are off. A crash of the
+    /// machine may cost the whole cluster, one of the server the commits of its last second.
+    Disposable,
+}
+
+/// A private PostgreSQL that runs at least as long as this value lives.
+pub struct EmbeddedPostgres {
+    data_dir: PathBuf,
+    connect_options: PgConnectOptions,
+    /// What this process runs; `None` where it joined another's.
+    running: Option<Running>,
+}
+
+/// The server and the right to run it. The lock is declared last and so released last.
+struct Running {
+    supervisor: Supervisor,
+    _lock: ServerLock,
+}
+
+impl EmbeddedPostgres {
+    /// Takes the directory's lock, creates the cluster on first use, starts it, and keeps it running,
+    /// restarted if it dies, until [`stop`](Self::stop) or drop. Blocks until it accepts connections.
+    ///
+    /// Fails with [`AlreadyRunning`](EmbeddedPostgresError::AlreadyRunning) if a process holds the lock.
+    pub fn start(data_dir: &Path, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
+        let layout = Layout::create(data_dir)?;
+        match ServerLock::attempt(&layout)? {
+            LockAttempt::Taken(lock) => Self::run(&layout, lock, durability),
+            LockAttempt::HeldBy(pid) => Err(EmbeddedPostgresError::AlreadyRunning { pid, data_dir: layout.data_dir }),
+        }
+    }
+
+    /// For operator commands: joins the cluster if a process runs it, else starts it, durably, for as
+    /// long as this value lives. Blocks until it accepts connections.
+    pub fn join_or_start(data_dir: &Path) -> Result<Self, EmbeddedPostgresError> {
+        let layout = Layout::create(data_dir)?;
+        let deadline = Instant::now() + JOIN_TIMEOUT;
+        loop {
+            let pid = match ServerLock::attempt(&layout)? {
+                LockAttempt::Taken(lock) => return Self::run(&layout, lock, Durability::Durable),
+                LockAttempt::HeldBy(pid) => pid,
+            };
+            let is_late = Instant::now() >= deadline;
+            if let Some(server) = PidFile::read_ready(&layout.pg_data()) {
+                match Self::join(&layout, &server) {
+                    Err(error) if is_passing(&error) && !is_late => {}
+                    outcome => return outcome,
+                }
+            } else if is_late {
+                return Err(EmbeddedPostgresError::NotJoinable { pid, log: layout.log(), data_dir: layout.data_dir });
+            }
+            thread::sleep(JOIN_INTERVAL);
+        }
+    }
+
+    /// How to connect: as the superuser, to the database `halfhour`, through the private socket. The
+    /// options stay valid over restarts of the server.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        self.connect_options.clone()
+    }
+
+    /// Ends the server and waits until it is gone: in good order within a few seconds, else ever more
+    /// firmly. A cluster that was only joined keeps running.
+    pub fn stop(mut self) -> Result<(), EmbeddedPostgresError> {
+        match self.running.take() {
+            Some(running) => running.supervisor.stop(),
+            None => Ok(()),
+        }
+    }
+
+    fn run(layout: &Layout, lock: ServerLock, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
+        layout::remove_tree(&layout.unfinished())?;
+        let version = layout.cluster_version()?;
+        let installation = binaries::find(layout, version.as_deref())?;
+        let launcher = Launcher::find(layout, &installation)?;
+        let password = if version.is_some() {
+            launcher.give_if_roots(&layout.pg_data())?;
+            layout.read_password()?
+        } else {
+            let password = layout.create_password()?;
+            cluster::create(layout, &installation, &launcher, durability, &password)?;
+            password
+        };
+        let cluster = Cluster {
+            socket_dir: socket_dir::choose(layout, &launcher)?,
+            layout: layout.clone(),
+            installation,
+            launcher,
+            durability,
+        };
+        let (supervisor, socket_dir) = Supervisor::start(cluster)?;
+        let started = Self {
+            data_dir: layout.data_dir.clone(),
+            connect_options: connect_options(&socket_dir, socket_dir::PORT, &password),
+            running: Some(Running { supervisor, _lock: lock }),
+        };
+        ensure_database(&started.connect_options, layout)?;
+        Ok(started)
+    }
+
+    fn join(layout: &Layout, server: &PidFile) -> Result<Self, EmbeddedPostgresError> {
+        let password = layout.read_password()?;
+        let connect_options = connect_options(&server.socket_dir, server.port, &password);
+        ensure_database(&connect_options, layout)?;
+        Ok(Self { data_dir: layout.data_dir.clone(), connect_options, running: None })
+    }
+}
+
+impl Drop for EmbeddedPostgres {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take()
+            && let Err(error) = running.supervisor.stop()
+        {
+            tracing::warn!(%error, "the private PostgreSQL could not be ended cleanly");
+        }
+    }
+}
+
+/// The password is left out.
+impl fmt::Debug for EmbeddedPostgres {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EmbeddedPostgres")
+            .field("data_dir", &self.data_dir)
+            .field("joined", &self.running.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+fn connect_options(socket_dir: &Path, port: u16, password: &Password) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(port)
+        .username(SUPERUSER)
+        .password(password.reveal())
+        .database(DATABASE)
+        .ssl_mode(PgSslMode::Disable)
+}
+
+/// Connects once, which proves that the server and the password are right, and creates the database if
+/// it is missing.
+fn ensure_database(options: &PgConnectOptions, layout: &Layout) -> Result<(), EmbeddedPostgresError> {
+    let attempt = || async {
+        timeout(CONNECT_TIMEOUT, connect_or_create(options))
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    };
+    runtime::block_on(attempt)
+        .map_err(EmbeddedPostgresError::Thread)?
+        .map_err(|source| EmbeddedPostgresError::Connect { source, log: layout.log() })
+}
+
+async fn connect_or_create(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    match options.connect().await {
+        Ok(connection) => return connection.close().await,
+        Err(error) if has_code(&error, &[UNDEFINED_DATABASE]) => {}
+        Err(error) => return Err(error),
+    }
+    let mut connection = PgConnection::connect_with(&options.clone().database("postgres")).await?;
+    match connection.execute("create database halfhour").await {
+        Err(error) if !has_code(&error, &MADE_MEANWHILE) => Err(error),
+        _ => connection.close().await,
+    }
+}
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| codes.contains(&code.as_ref()))
+}
+
+/// Whether the server went away between its report and the connection, as in a restart.
+fn is_passing(error: &EmbeddedPostgresError) -> bool {
+    let EmbeddedPostgresError::Connect { source, .. } = error else {
+        return false;
+    };
+    matches!(source, sqlx::Error::Io(_)) || has_code(source, &COMING_OR_GOING)
+}

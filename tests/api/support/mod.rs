@@ -1,0 +1,174 @@
+//! A whole server for one test: its own database, cloned from a migrated template; a clock that stands still; a login
+//! that is no superuser, so that row-level security binds as in production; and a relay that folds on demand.
+
+mod cluster;
+mod http;
+mod logs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use halfhour::app::{App, Settings};
+use halfhour::config::{LimitsPerMinute, PoolSizes};
+use halfhour::features::accounts::Directory;
+use halfhour::kernel::call::Call;
+use halfhour::kernel::clock::Clock;
+use halfhour::kernel::db::Pools;
+use halfhour::kernel::token::{Kind, ServerKey};
+use reqwest::Method;
+use serde_json::Value;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use uuid::Uuid;
+
+pub use http::{Reply, Request};
+
+/// When every test begins.
+pub const NOW: &str = "2026-11-20T12:00:00Z";
+
+/// A server and everything around it.
+pub struct TestApp {
+    /// Where it listens.
+    pub url: String,
+    /// Its clock.
+    pub clock: Clock,
+    /// The superuser's own connections: for looking at rows, and for breaking them.
+    pub admin: PgPool,
+    /// The application's pools.
+    pub pools: Pools,
+    /// How the superuser connects to this test's database.
+    pub superuser: PgConnectOptions,
+    /// How the application connects to it.
+    pub login: PgConnectOptions,
+    app: Arc<App>,
+    directory: Directory,
+    client: reqwest::Client,
+}
+
+/// A user with a token of either kind that belongs to users.
+pub struct TestUser {
+    pub name: String,
+    pub user_id: Uuid,
+    pub viewer: String,
+    pub operator: String,
+}
+
+/// A device and its token.
+pub struct TestDevice {
+    pub device_id: Uuid,
+    pub token: String,
+}
+
+impl TestApp {
+    /// A server with ordinary settings.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with some settings changed.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = cluster::new_database().await;
+        Self::on(database, change).await
+    }
+
+    /// Another server process, as it were, on the same database: its own pools, clock and relay.
+    pub async fn second_server(&self) -> Self {
+        let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
+        Self::on(database, |_| {}).await
+    }
+
+    async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
+        logs::capture();
+        let cluster::Database { superuser, login } = database;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut settings = Settings {
+            public_url: url.clone(),
+            request_deadline: Duration::from_secs(10),
+            cors_origins: Vec::new(),
+            pool_sizes: PoolSizes { ingest: 4, read: 4, worker: 3 },
+            limits: LimitsPerMinute { device: None, viewer: None },
+            ingest_max_age_days: Some(400),
+        };
+        change(&mut settings);
+        let clock = Clock::fixed(NOW.parse().unwrap());
+        let key = server_key();
+        let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
+        let router = app.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
+        let pools = app.pools().clone();
+        let directory = Directory::new(pools.worker.clone(), key);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        Self { url, clock, admin, pools, superuser, login, app, directory, client }
+    }
+
+    /// A new user.
+    pub async fn user(&self, name: &str, time_zone: &str) -> TestUser {
+        let user = self.directory.add_user(&call(), name, time_zone).await.unwrap();
+        let operator = self.directory.issue_token(&call(), name, Kind::Operator, None).await.unwrap();
+        TestUser {
+            name: name.to_owned(),
+            user_id: user.user_id,
+            viewer: user.viewer_token.reveal().to_owned(),
+            operator: operator.token.reveal().to_owned(),
+        }
+    }
+
+    /// A new device of a user.
+    pub async fn device(&self, user: &TestUser, name: &str) -> TestDevice {
+        let device = self.directory.add_device(&call(), &user.name, name, "test").await.unwrap();
+        TestDevice { device_id: device.device_id, token: device.token.reveal().to_owned() }
+    }
+
+    /// Accounts, as the commands use them.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The application's own relay.
+    pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
+        self.app.relay()
+    }
+
+    /// Folds every event that is due.
+    pub async fn drain(&self) {
+        self.app.relay().drain().await.unwrap();
+    }
+
+    /// A request to build up and send.
+    pub fn request(&self, method: Method, path: &str) -> Request {
+        Request::new(self.client.request(method, format!("{}{path}", self.url)))
+    }
+
+    /// GET with a token.
+    pub async fn get(&self, token: &str, path: &str) -> Reply {
+        self.request(Method::GET, path).bearer(token).send().await
+    }
+
+    /// POST /v1/buckets with a token.
+    pub async fn post_buckets(&self, token: &str, body: &Value) -> Reply {
+        self.request(Method::POST, "/v1/buckets").bearer(token).json(body).send().await
+    }
+
+    /// The one log line of a request.
+    pub fn line(&self, request_id: &str) -> Value {
+        logs::line(request_id)
+    }
+}
+
+/// The key under which the tests' tokens are made.
+pub fn server_key() -> ServerKey {
+    ServerKey::new(b"the tests' key, which is no secret").unwrap()
+}
+
+/// A call without a request.
+pub fn call() -> Call {
+    Call::internal(Duration::from_secs(30))
+}
+
+/// An instant from its text.
+pub fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
