@@ -95,6 +95,7 @@ create table usage.outbox (
     autovacuum_vacuum_cost_delay = 0
 );
 create index outbox_lane_id_idx on usage.outbox (lane, id);
+create index outbox_parked_idx on usage.outbox (user_id) where parked_at is not null;
 comment on table usage.outbox is 'Events: which half hours of which user changed, written in the transaction that changed them and deleted in the one that folded them.';
 comment on column usage.outbox.user_id is 'Whose buckets changed.';
 comment on column usage.outbox.id is 'Order of insertion, roughly: ids become visible out of order, so a reader names the ids it folds.';

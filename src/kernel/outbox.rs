@@ -58,13 +58,42 @@ pub struct Event {
     pub id: i64,
     /// When the change began.
     pub created_at: DateTime<Utc>,
+    /// How many folds failed through its own data.
+    pub attempts: i32,
+    /// Set aside after too many failures.
+    pub parked: bool,
 }
 
 /// The oldest events that are due: up to `live` and `bulk` of the two lanes. The caller holds the lock that makes it
 /// the only consumer.
 pub async fn claim_events(tx: &mut Tx, now: DateTime<Utc>, live: i64, bulk: i64) -> Result<Vec<Event>, Problem> {
     let rows = sqlx::query_file!("src/kernel/claim_events.sql", now, live, bulk).fetch_all(tx).await?;
-    Ok(rows.into_iter().map(|row| Event { user_id: row.user_id, id: row.id, created_at: row.created_at }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Event {
+            user_id: row.user_id,
+            id: row.id,
+            created_at: row.created_at,
+            attempts: row.attempts,
+            parked: false,
+        })
+        .collect())
+}
+
+/// The parked events of the users and UTC days of `events`: what takes effect there now may heal them too.
+pub async fn claim_parked_events(tx: &mut Tx, events: &[Event]) -> Result<Vec<Event>, Problem> {
+    let (user_ids, ids) = keys(events);
+    let rows = sqlx::query_file!("src/kernel/claim_parked_events.sql", &user_ids, &ids).fetch_all(tx).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Event {
+            user_id: row.user_id,
+            id: row.id,
+            created_at: row.created_at,
+            attempts: row.attempts,
+            parked: true,
+        })
+        .collect())
 }
 
 /// Removes events whose effect this transaction has taken.

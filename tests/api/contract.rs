@@ -1,1 +1,141 @@
-//! Soon.
+//! The published contract: complete for every route, true about codes, and served by the binary alone.
+
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use crate::support::TestApp;
+
+async fn document(app: &TestApp) -> Value {
+    app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone()
+}
+
+fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
+    let paths = document["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
+        methods.map(move |(method, operation)| (format!("{method} {path}"), operation.as_object().unwrap()))
+    });
+    all.collect()
+}
+
+/// What is missing from an operation's description.
+fn gaps(name: &str, operation: &Map<String, Value>) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for field in ["operationId", "summary", "description", "tags"] {
+        if operation.get(field).is_none_or(|value| value.as_str() == Some("")) {
+            gaps.push(format!("{name}: no {field}"));
+        }
+    }
+    let responses = operation["responses"].as_object().unwrap();
+    let has_content = |response: &Value| response["content"].as_object().is_some_and(|content| !content.is_empty());
+    if !responses.iter().any(|(status, response)| status.starts_with('2') && has_content(response)) {
+        gaps.push(format!("{name}: no success with a body"));
+    }
+    for (status, response) in responses.iter().filter(|(status, _)| !status.starts_with('2')) {
+        if response["content"].get("application/problem+json").is_none() {
+            gaps.push(format!("{name}: {status} is not a problem"));
+        }
+    }
+    if name.contains("/v1/") {
+        for status in ["400", "401", "403", "422", "429", "500", "503", "504"] {
+            if !responses.contains_key(status) {
+                gaps.push(format!("{name}: {status} is not described"));
+            }
+        }
+        if operation.get("security").is_none() {
+            gaps.push(format!("{name}: who may call is not described"));
+        }
+    }
+    if name.starts_with("post ") && operation.get("requestBody").is_none() {
+        gaps.push(format!("{name}: no request body"));
+    }
+    gaps
+}
+
+#[tokio::test]
+async fn every_operation_is_described_whole() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let operations = operations(&document);
+    let gaps: Vec<_> = operations.iter().flat_map(|(name, operation)| gaps(name, operation)).collect();
+    assert_eq!(gaps, Vec::<String>::new());
+    let names: Vec<_> = operations.iter().map(|(name, _)| name.as_str()).collect();
+    for expected in
+        ["post /v1/buckets", "get /v1/rollups", "get /health/live", "get /health/ready", "get /problems/{code}"]
+    {
+        assert!(names.contains(&expected), "{expected} is not among {names:?}");
+    }
+}
+
+#[test]
+fn an_operation_that_says_nothing_is_caught() {
+    let bare = serde_json::json!({"responses": {"200": {}, "404": {"content": {"text/plain": {}}}}});
+    let gaps = gaps("post /v1/bare", bare.as_object().unwrap());
+    for expected in
+        ["no operationId", "no success with a body", "404 is not a problem", "429 is not described", "no request body"]
+    {
+        assert!(gaps.iter().any(|gap| gap.contains(expected)), "{expected} is not among {gaps:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_reference_in_the_contract_leads_somewhere() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    let mut open = vec![&document];
+    let mut references = 0;
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(values) => open.extend(values),
+            Value::Object(fields) => {
+                if let Some(Value::String(reference)) = fields.get("$ref") {
+                    references += 1;
+                    let target = document.pointer(reference.trim_start_matches('#'));
+                    assert!(target.is_some(), "{reference} leads nowhere");
+                }
+                open.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    assert!(references > 5, "only {references} references were looked at");
+}
+
+#[tokio::test]
+async fn every_problem_code_has_a_page_and_others_have_none() {
+    let app = TestApp::start().await;
+    for code in halfhour::kernel::problem::Code::ALL {
+        let reply = app.request(Method::GET, &format!("/problems/{}", code.as_str())).send().await;
+        assert_eq!(reply.status, 200);
+        let page = String::from_utf8(reply.body).unwrap();
+        assert!(page.contains(code.title()) && page.contains(code.as_str()), "{page}");
+    }
+    app.request(Method::GET, "/problems/nonsense").send().await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_interactive_documentation_loads_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let page = app.request(Method::GET, "/docs/").send().await;
+    assert_eq!(page.status, 200);
+    let text = String::from_utf8(page.body).unwrap();
+    assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
+    let asset = app.request(Method::GET, "/docs/swagger-ui-bundle.js").send().await;
+    assert!(asset.status == 200 && asset.body.len() > 100_000, "{} {}", asset.status, asset.body.len());
+}
+
+#[tokio::test]
+async fn browsers_may_call_from_listed_origins_only() {
+    let app = TestApp::start_with(|settings| {
+        settings.cors_origins = vec!["https://app.example".parse().unwrap()];
+    })
+    .await;
+    let preflight = async |origin: &str| {
+        let request = app.request(Method::OPTIONS, "/v1/rollups").header("origin", origin);
+        let request = request.header("access-control-request-method", "GET");
+        request.header("access-control-request-headers", "authorization").send().await
+    };
+    assert_eq!(preflight("https://app.example").await.header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(preflight("https://evil.example").await.header("access-control-allow-origin"), "");
+}

@@ -78,6 +78,12 @@ impl TestApp {
         Self::on(database, |_| {}).await
     }
 
+    /// Another server on the same database whose login is the superuser.
+    pub async fn server_as_superuser(&self) -> Self {
+        let database = cluster::Database { superuser: self.superuser.clone(), login: self.superuser.clone() };
+        Self::on(database, |_| {}).await
+    }
+
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
         logs::capture();
         let cluster::Database { superuser, login } = database;
@@ -154,7 +160,18 @@ impl TestApp {
 
     /// The one log line of a request.
     pub fn line(&self, request_id: &str) -> Value {
-        logs::line(request_id)
+        logs::line(request_id).expect("the line is written before the reply is sent")
+    }
+
+    /// The line of a request that got no reply, as soon as the server notices.
+    pub async fn wait_for_line(&self, request_id: &str) -> Value {
+        for _ in 0..500 {
+            if let Some(line) = logs::line(request_id) {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("request {request_id} left no line");
     }
 }
 

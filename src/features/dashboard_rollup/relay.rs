@@ -1,0 +1,234 @@
+//! The relay: takes events from the outbox and folds the user-days they touch, in one transaction a round.
+//!
+//! Consumption and effect commit together, so each event takes effect exactly once; the fold is idempotent besides.
+//! One relay folds at a time in the whole database: the lock belongs to the transaction, so a relay that dies gives it
+//! up. An event fails only through its own data; whatever else goes wrong ends the round, counts against no event and
+//! makes the relay wait longer each time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::store;
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::outbox::{self, Event, Signal};
+use crate::kernel::problem::Problem;
+
+/// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
+pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
+
+/// Events of trackers' posts in one round, at most.
+const LIVE_BATCH: i64 = 1000;
+/// Events of backfills in one round, at most: a large backfill must not delay live folding.
+const BULK_BATCH: i64 = 200;
+/// No statement of a round may take longer than this.
+const ROUND_LIMIT: Duration = Duration::from_secs(30);
+/// Without a wake the relay looks this often: events of other processes wake nobody here.
+const POLL: Duration = Duration::from_secs(1);
+/// How soon to look again while another relay folds.
+const LOCKED_OUT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after the first failed round; it doubles up to the longest.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
+/// How long an event waits after its first failure; it doubles up to the longest.
+const EVENT_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_EVENT_PAUSE: Duration = Duration::from_mins(10);
+
+/// The only consumer of the outbox, and with it the only writer of the rollups.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    pool: Pool,
+    signal: Signal,
+    clock: Clock,
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Events folded and removed, parked ones included.
+    pub consumed: usize,
+    /// Events that failed through their own data.
+    pub failed: usize,
+    /// The batch was full: more may wait.
+    pub more: bool,
+    /// Another relay was folding, so this one did nothing.
+    pub locked_out: bool,
+}
+
+/// How far a round came, for its line.
+#[derive(Debug)]
+struct Trail {
+    stage: &'static str,
+    poison: Option<Problem>,
+}
+
+/// An event that fails through its own data.
+#[derive(Debug)]
+struct Poison {
+    event: Event,
+    fault: String,
+    problem: Problem,
+}
+
+impl Relay {
+    /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
+    pub fn new(pool: Pool, signal: Signal, clock: Clock) -> Self {
+        Self { pool, signal, clock }
+    }
+
+    /// Works until `shutdown`. A round that is under way then is given up: nothing of it is lost.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut failures = 0;
+        loop {
+            let round = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                round = self.run_round() => round,
+            };
+            let (pause, listens) = match round {
+                Ok(Round { more: true, .. }) => (Duration::ZERO, false),
+                Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
+                Ok(_) => (POLL, true),
+                Err(_) => (doubled(FAILURE_PAUSE, failures, LONGEST_FAILURE_PAUSE), false),
+            };
+            failures = if round.is_err() { failures + 1 } else { 0 };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = self.signal.woken(), if listens => {}
+                () = tokio::time::sleep(jittered(pause)) => {}
+            }
+        }
+    }
+
+    /// Works until no event is due: for tests and commands. Errors: what ended a round.
+    pub async fn drain(&self) -> Result<(), Problem> {
+        loop {
+            let round = self.run_round().await?;
+            if round.locked_out {
+                tokio::time::sleep(jittered(LOCKED_OUT_PAUSE)).await;
+            } else if round == Round::default() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Claims, folds and consumes one batch. Errors: whatever is no event's fault; then nothing has changed.
+    pub async fn run_round(&self) -> Result<Round, Problem> {
+        let started = Instant::now();
+        let call = Call::internal(ROUND_LIMIT);
+        let mut trail = Trail { stage: "begin", poison: None };
+        let result = self.round(&call, &mut trail).await;
+        let outcome = match (&result, &trail.poison) {
+            (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
+            (Ok(round), None) if round.consumed > 0 => Outcome::Done(200),
+            _ => return result,
+        };
+        let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
+        Line::new(&call, place, &outcome, started.elapsed()).write();
+        result
+    }
+
+    async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        trail.stage = "lock";
+        if !store::try_fold_lock(&mut tx, FOLD_LOCK).await? {
+            tx.rollback().await?;
+            return Ok(Round { locked_out: true, ..Round::default() });
+        }
+        trail.stage = "claim";
+        let now = self.clock.now();
+        let mut events = outbox::claim_events(&mut tx, now, LIVE_BATCH, BULK_BATCH).await?;
+        if events.is_empty() {
+            tx.rollback().await?;
+            return Ok(Round::default());
+        }
+        let more = i64::try_from(events.len()).is_ok_and(|claimed| claimed >= LIVE_BATCH.min(BULK_BATCH));
+        events.extend(outbox::claim_parked_events(&mut tx, &events).await?);
+
+        trail.stage = "fold";
+        let (folded, poisons) = fold_apart(&mut tx, &events).await?;
+        trail.stage = "consume";
+        outbox::consume_events(&mut tx, &folded).await?;
+        let mut failed = 0;
+        for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
+            outbox::fail_event(&mut tx, &event, &fault, now, retry_at(&event, now)).await?;
+            trail.poison = Some(problem);
+            failed += 1;
+        }
+        trail.stage = "commit";
+        tx.commit().await?;
+        trail.stage = "fold";
+        Ok(Round { consumed: folded.len(), failed, more, locked_out: false })
+    }
+}
+
+/// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:
+/// whatever is no event's fault.
+async fn fold_apart(tx: &mut Tx, events: &[Event]) -> Result<(Vec<Event>, Vec<Poison>), Problem> {
+    let (mut folded, mut poisons) = (Vec::new(), Vec::new());
+    let mut waiting = vec![events];
+    while let Some(batch) = waiting.pop() {
+        tx.savepoint().await?;
+        let Err(error) = store::fold_user_days(tx, batch).await else {
+            tx.release_savepoint().await?;
+            folded.extend_from_slice(batch);
+            continue;
+        };
+        let Some(fault) = store::event_fault(&error) else {
+            return Err(error.into());
+        };
+        tx.rollback_to_savepoint().await?;
+        if let [event] = batch {
+            poisons.push(Poison { event: event.clone(), fault, problem: error.into() });
+        } else {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            waiting.extend([second, first]);
+        }
+    }
+    Ok((folded, poisons))
+}
+
+fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {
+    let attempts = u32::try_from(event.attempts).unwrap_or(0);
+    let pause = jittered(doubled(EVENT_PAUSE, attempts, LONGEST_EVENT_PAUSE));
+    now + TimeDelta::from_std(pause).unwrap_or_default()
+}
+
+/// `first` doubled `times` times, but no more than `longest`.
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
+}
+
+/// Between half of the pause and all of it, so that processes do not move in step.
+fn jittered(pause: Duration) -> Duration {
+    let share = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + share / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses = |times| doubled(FAILURE_PAUSE, times, LONGEST_FAILURE_PAUSE).as_millis();
+        assert_eq!(
+            [0, 1, 2, 8, 9, 31, 32, u32::MAX].map(pauses),
+            [100, 200, 400, 25_600, 30_000, 30_000, 30_000, 30_000]
+        );
+    }
+
+    #[test]
+    fn jitter_keeps_at_least_half_of_a_pause_and_never_lengthens_it() {
+        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+        for _ in 0..1_000 {
+            let pause = jittered(POLL);
+            assert!(pause >= POLL / 2 && pause <= POLL, "{pause:?}");
+        }
+    }
+}
