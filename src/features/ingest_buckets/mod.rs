@@ -1,14 +1,45 @@
-//! Placeholder until the slice is merged.
+//! Trackers post what their devices used: `POST /v1/buckets`, for device tokens.
+//!
+//! Promises: an answer of 200 means that every bucket with a verdict other than `rejected` is durable, or lost to a
+//! version that is; whatever was posted may be posted again. A request is refused whole, with every violation and
+//! nothing written, unless it asks for `Prefer: handling=lenient`.
+//!
+//! Invariants: whose buckets they are comes from the token, and a body cannot name anyone; a snapshot without
+//! `observed_at` gets the time of its arrival, before it waits for anything; the body is read once, and no input makes
+//! the reading panic, recurse without bound, or answer with many times its size.
 
+mod body;
+mod contract;
+mod handler;
+mod prefer;
+mod request;
+mod rules;
+mod scalar;
+mod violations;
+
+use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-/// The slice's settings.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Days.
-    pub max_age_days: Option<u32>,
+use crate::kernel::auth::Authenticator;
+use crate::kernel::clock::Clock;
+use crate::kernel::writer::Writer;
+
+/// What the slice is configured with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    /// Half hours older than this many days are refused; `None` for no limit.
+    pub(crate) max_age_days: Option<u32>,
 }
 
-pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
-    OpenApiRouter::new()
+/// The slice's routes.
+pub(crate) fn router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Clock: FromRef<S>,
+    Settings: FromRef<S>,
+    Writer: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(handler::ingest_buckets))
 }

@@ -1,0 +1,288 @@
+//! The shape of a request's body, read in one pass: an object, its `buckets`, their fields. It knows names and shapes;
+//! which values are acceptable is `request`'s to say.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use super::scalar::{Scalar, ScalarVisitor};
+use super::violations::Violations;
+
+/// A request may hold this many buckets.
+pub(super) const MAX_BUCKETS: usize = 500;
+
+/// The fields of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    HourStart,
+    Source,
+    Model,
+    ObservedAt,
+    InputTokens,
+    CacheReadTokens,
+    CacheWrite5mTokens,
+    CacheWrite1hTokens,
+    OutputTokens,
+    ReasoningTokens,
+    UnclassifiedTokens,
+    RequestCount,
+}
+
+impl Field {
+    /// All of them, in the order of their declaration.
+    pub(super) const ALL: [Self; 12] = [
+        Self::HourStart,
+        Self::Source,
+        Self::Model,
+        Self::ObservedAt,
+        Self::InputTokens,
+        Self::CacheReadTokens,
+        Self::CacheWrite5mTokens,
+        Self::CacheWrite1hTokens,
+        Self::OutputTokens,
+        Self::ReasoningTokens,
+        Self::UnclassifiedTokens,
+        Self::RequestCount,
+    ];
+
+    /// As the body spells it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::HourStart => "hour_start",
+            Self::Source => "source",
+            Self::Model => "model",
+            Self::ObservedAt => "observed_at",
+            Self::InputTokens => "input_tokens",
+            Self::CacheReadTokens => "cache_read_tokens",
+            Self::CacheWrite5mTokens => "cache_write_5m_tokens",
+            Self::CacheWrite1hTokens => "cache_write_1h_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::ReasoningTokens => "reasoning_tokens",
+            Self::UnclassifiedTokens => "unclassified_tokens",
+            Self::RequestCount => "request_count",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+}
+
+/// The values of one bucket's fields.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'de>([Option<Scalar<'de>>; Field::ALL.len()]);
+
+impl<'de> Fields<'de> {
+    /// `None` where the field is absent.
+    pub(super) const fn get(&self, field: Field) -> Option<&Scalar<'de>> {
+        self.0[field as usize].as_ref()
+    }
+}
+
+/// One element of `buckets`, with what is already known to be wrong with it.
+#[derive(Debug)]
+pub(super) struct Draft<'de> {
+    /// `None` where it is not an object.
+    pub(super) fields: Option<Fields<'de>>,
+    pub(super) violations: Violations,
+}
+
+/// Why a body could not be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It is not JSON, from this place on.
+    Malformed { line: usize, column: usize },
+    /// It is JSON so far, and then it ends.
+    Incomplete,
+    /// It has more than [`MAX_BUCKETS`]; what follows was not read.
+    TooManyBuckets,
+}
+
+/// Reads a body. Every element of `buckets` goes to `take`, in order; what is wrong around them goes to `outside`.
+pub(super) fn read<'de>(
+    json: &'de str,
+    outside: &mut Violations,
+    take: &mut dyn FnMut(Draft<'de>),
+) -> Result<(), Unreadable> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let read = Shaped(Envelope { outside, take }).deserialize(&mut deserializer);
+    read.and_then(|()| deserializer.end()).map_err(|error| match error.classify() {
+        // The shapes below take every value there is: an error that is not the JSON's own is the one of `Excess`.
+        Category::Data => Unreadable::TooManyBuckets,
+        Category::Eof => Unreadable::Incomplete,
+        Category::Syntax | Category::Io => Unreadable::Malformed { line: error.line(), column: error.column() },
+    })
+}
+
+/// A place that wants an object or an array, and reports anything else instead of failing.
+trait Shape<'de>: Sized {
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
+        ScalarVisitor.visit_map(object).map(|found| self.otherwise(&found))
+    }
+
+    fn array<A: SeqAccess<'de>>(self, array: A) -> Result<(), A::Error> {
+        ScalarVisitor.visit_seq(array).map(|found| self.otherwise(&found))
+    }
+
+    fn otherwise(self, found: &Scalar<'de>);
+}
+
+struct Shaped<T>(T);
+
+impl<'de, T: Shape<'de>> DeserializeSeed<'de> for Shaped<T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Shape<'de>> Visitor<'de> for Shaped<T> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        ScalarVisitor.visit_unit().map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        ScalarVisitor.visit_bool(value).map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        ScalarVisitor.visit_u64(number).map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
+        ScalarVisitor.visit_i64(number).map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
+        ScalarVisitor.visit_f64(number).map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        ScalarVisitor.visit_str(text).map(|found| self.0.otherwise(&found))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, array: A) -> Result<(), A::Error> {
+        self.0.array(array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
+        self.0.object(object)
+    }
+}
+
+/// The name of an object's field: borrowed from the body unless it has escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The whole body.
+struct Envelope<'a, 'de> {
+    outside: &'a mut Violations,
+    take: &'a mut dyn FnMut(Draft<'de>),
+}
+
+impl<'de> Shape<'de> for Envelope<'_, 'de> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let mut seen = false;
+        while let Some(Name(name)) = object.next_key()? {
+            if name == "buckets" && !seen {
+                seen = true;
+                object.next_value_seed(Shaped(Buckets { outside: &mut *self.outside, take: &mut *self.take }))?;
+            } else {
+                object.next_value::<IgnoredAny>()?;
+                if seen && name == "buckets" { self.outside.repeated(&name) } else { self.outside.unknown(&name) }
+            }
+        }
+        if !seen {
+            self.outside.add("buckets", ("missing", "Required: an array of buckets, which may be empty.".into()));
+        }
+        Ok(())
+    }
+
+    fn otherwise(self, found: &Scalar<'de>) {
+        self.outside.add_whole(found.unlike("an object with the field `buckets`"));
+    }
+}
+
+/// The array of buckets.
+struct Buckets<'a, 'de> {
+    outside: &'a mut Violations,
+    take: &'a mut dyn FnMut(Draft<'de>),
+}
+
+impl<'de> Shape<'de> for Buckets<'_, 'de> {
+    fn array<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        for index in 0..MAX_BUCKETS {
+            let mut draft = Draft { fields: None, violations: Violations::of_bucket(index) };
+            if array.next_element_seed(Shaped(&mut draft))?.is_none() {
+                return Ok(());
+            }
+            (self.take)(draft);
+        }
+        array.next_element_seed(Excess)?;
+        Ok(())
+    }
+
+    fn otherwise(self, found: &Scalar<'de>) {
+        self.outside.add("buckets", found.unlike("an array of buckets"));
+    }
+}
+
+/// The element that is one too many: it ends the reading.
+struct Excess;
+
+impl<'de> DeserializeSeed<'de> for Excess {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _deserializer: D) -> Result<(), D::Error> {
+        Err(D::Error::custom("too many buckets"))
+    }
+}
+
+impl<'de> Shape<'de> for &mut Draft<'de> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let fields = self.fields.get_or_insert_default();
+        while let Some(Name(name)) = object.next_key()? {
+            let Some(field) = Field::parse(&name) else {
+                object.next_value::<IgnoredAny>()?;
+                self.violations.unknown(&name);
+                continue;
+            };
+            match &mut fields.0[field as usize] {
+                Some(_) => {
+                    object.next_value::<IgnoredAny>()?;
+                    self.violations.repeated(&name);
+                }
+                absent => *absent = Some(object.next_value()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn otherwise(self, found: &Scalar<'de>) {
+        self.violations.add_whole(found.unlike("an object"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_by_its_name_and_kept_in_its_place() {
+        for (position, field) in Field::ALL.into_iter().enumerate() {
+            assert_eq!(field as usize, position);
+            assert_eq!(Field::parse(field.name()), Some(field));
+        }
+        assert_eq!(Field::parse("Hour_start"), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! How the contract describes the request. It documents only: `request` reads the body itself, to report everything
+//! that is wrong at once; a test keeps the two together.
+
+use chrono::{DateTime, Utc};
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+
+use crate::kernel::bucket::SOURCES;
+
+/// Snapshots of one device.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = example)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub(super) struct PostedBuckets {
+    /// In any order; several versions of one bucket are fine.
+    #[schema(max_items = 500)]
+    buckets: Vec<PostedBucket>,
+}
+
+/// What a device used of one model, through one tool, in one half hour, in total and as of `observed_at`. The classes
+/// of tokens are disjoint.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub(super) struct PostedBucket {
+    /// Start of the half hour: on `:00` or `:30` in UTC, from 2020 on, not in the future, not older than the server
+    /// takes.
+    hour_start: DateTime<Utc>,
+    /// The tool.
+    #[schema(schema_with = source)]
+    source: String,
+    /// The model, by the tool's name for it.
+    #[schema(pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    model: String,
+    /// When the snapshot was taken: of two versions the later one wins. At most 5 minutes ahead of the server; finer
+    /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
+    #[schema(required = false)]
+    observed_at: DateTime<Utc>,
+    /// Uncached input.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    input_tokens: i64,
+    /// Input served from a prompt cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_read_tokens: i64,
+    /// Input written to a cache that lives 5 minutes.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_5m_tokens: i64,
+    /// Input written to a cache that lives 1 hour.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_1h_tokens: i64,
+    /// All output, including reasoning.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    output_tokens: i64,
+    /// The part of `output_tokens` that was reasoning; it is not added again.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    reasoning_tokens: i64,
+    /// Tokens that the tool reports only as a total.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    unclassified_tokens: i64,
+    /// Model requests; 0 where the tool does not say.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    request_count: i64,
+}
+
+fn source() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("The tool."))
+        .enum_values(Some(SOURCES))
+        .examples(["claude-code"])
+        .build()
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({"buckets": [{
+        "hour_start": "2026-11-20T10:30:00Z",
+        "source": "claude-code",
+        "model": "claude-opus-4-5",
+        "observed_at": "2026-11-20T10:52:10Z",
+        "input_tokens": 1200,
+        "cache_read_tokens": 90000,
+        "output_tokens": 800,
+    }]})
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::super::body::{Field, MAX_BUCKETS};
+    use super::*;
+    use crate::kernel::bucket::MAX_COUNT;
+
+    #[test]
+    fn the_contract_names_the_fields_that_the_body_takes_and_its_limits() {
+        let schema = serde_json::to_value(PostedBucket::schema()).unwrap();
+        let properties = schema["properties"].as_object().unwrap();
+        let mut fields = Field::ALL.map(Field::name);
+        fields.sort_unstable();
+        let mut documented: Vec<_> = properties.keys().map(String::as_str).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, fields);
+        assert_eq!(schema["required"], serde_json::json!(["hour_start", "source", "model"]));
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(properties["source"]["enum"], serde_json::json!(SOURCES));
+        for (name, property) in properties.iter().filter(|(_, property)| property["type"] == "integer") {
+            assert_eq!((&property["minimum"], &property["maximum"]), (&0.into(), &MAX_COUNT.into()), "{name}");
+        }
+        let envelope = serde_json::to_value(PostedBuckets::schema()).unwrap();
+        assert_eq!(envelope["properties"]["buckets"]["maxItems"], MAX_BUCKETS);
+        assert_eq!(envelope["additionalProperties"], false);
+    }
+}

@@ -1,0 +1,227 @@
+//! `POST /v1/buckets`: from a request to verdicts.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Settings;
+use super::contract::PostedBuckets;
+use super::prefer::{Handling, handling};
+use super::request;
+use super::rules::Rules;
+use crate::kernel::auth::Device;
+use crate::kernel::clock::Clock;
+use crate::kernel::extract::JsonBytes;
+use crate::kernel::openapi::Refusals;
+use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::writer::{self, Writer};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What became of the buckets of one request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Receipt {
+    /// Quote this when asking for help.
+    request_id: Uuid,
+    /// How many buckets the request held.
+    #[schema(example = 4)]
+    received: usize,
+    /// First versions of their buckets.
+    #[schema(example = 1)]
+    inserted: usize,
+    /// Replaced an older version with other counts.
+    #[schema(example = 1)]
+    updated: usize,
+    /// The same counts stand.
+    #[schema(example = 1)]
+    unchanged: usize,
+    /// A newer version stands.
+    #[schema(example = 1)]
+    stale: usize,
+    /// Another entry for the same bucket in the same commit won.
+    #[schema(example = 0)]
+    superseded: usize,
+    /// Without `observed_at`, against an operator's correction.
+    #[schema(example = 0)]
+    corrected: usize,
+    /// Taken at or before their owner erased them.
+    #[schema(example = 0)]
+    erased: usize,
+    /// Not acceptable: see `rejections`. Only with `Prefer: handling=lenient`.
+    #[schema(example = 0)]
+    rejected: usize,
+    /// One a bucket, in the order of the request.
+    #[schema(example = json!(["inserted", "updated", "unchanged", "stale"]))]
+    verdicts: Vec<Verdict>,
+    /// Every violation in the rejected buckets, at most 20 a bucket; a bucket may have several.
+    rejections: Vec<Rejection>,
+}
+
+/// What became of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    Inserted,
+    Updated,
+    Unchanged,
+    Stale,
+    Superseded,
+    Corrected,
+    Erased,
+    Rejected,
+}
+
+impl From<writer::Verdict> for Verdict {
+    fn from(verdict: writer::Verdict) -> Self {
+        match verdict {
+            writer::Verdict::Inserted => Self::Inserted,
+            writer::Verdict::Updated => Self::Updated,
+            writer::Verdict::Unchanged => Self::Unchanged,
+            writer::Verdict::Stale => Self::Stale,
+            writer::Verdict::Superseded => Self::Superseded,
+            writer::Verdict::Corrected => Self::Corrected,
+            writer::Verdict::Erased => Self::Erased,
+        }
+    }
+}
+
+/// One thing wrong with one bucket.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Rejection {
+    /// The bucket's place in the request, from 0.
+    #[schema(example = 3)]
+    index: usize,
+    /// RFC 6901 JSON pointer into the body.
+    #[schema(example = "/buckets/3/hour_start")]
+    pointer: String,
+    /// A stable word for the rule that was broken.
+    #[schema(example = "not_a_half_hour")]
+    code: &'static str,
+    /// What was expected, in a sentence.
+    detail: String,
+}
+
+impl From<request::Rejection> for Rejection {
+    fn from(request::Rejection { index, violation }: request::Rejection) -> Self {
+        Self { index, pointer: violation.pointer, code: violation.code, detail: violation.detail }
+    }
+}
+
+impl Receipt {
+    fn new(request_id: Uuid, verdicts: Vec<Verdict>, rejections: Vec<Rejection>) -> Self {
+        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+        Self {
+            request_id,
+            received: verdicts.len(),
+            inserted: count(Verdict::Inserted),
+            updated: count(Verdict::Updated),
+            unchanged: count(Verdict::Unchanged),
+            stale: count(Verdict::Stale),
+            superseded: count(Verdict::Superseded),
+            corrected: count(Verdict::Corrected),
+            erased: count(Verdict::Erased),
+            rejected: count(Verdict::Rejected),
+            verdicts,
+            rejections,
+        }
+    }
+}
+
+/// Post usage
+///
+/// Stores snapshots of what the token's device used. A bucket is absolute: post it again with new totals as they
+/// change, or unchanged when an answer was lost; nothing is counted twice. Of two versions the one with the later
+/// `observed_at` wins, at equal stamps the one with the greater counts. 200 means durable.
+///
+/// One bucket that is not acceptable fails the whole request, unless it says `Prefer: handling=lenient`: then the
+/// others are written, and `rejections` says why it was not. The body may be compressed with gzip or zstd.
+#[utoipa::path(
+    post,
+    path = "/v1/buckets",
+    operation_id = "ingest_buckets",
+    tag = "ingest",
+    params(("Prefer" = Option<String>, Header, description = "RFC 7240", example = "handling=lenient")),
+    request_body(content = PostedBuckets, description = "At most 500 buckets and 1 MiB, decompressed"),
+    responses(
+        (status = 200, description = "Durable, one verdict a bucket", body = Receipt, headers(
+            ("Preference-Applied" = String, description = "`handling=lenient` where that was asked for"),
+        )),
+        (status = 413, description = "More than 500 buckets, or more than 1 MiB decompressed: split the batch",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Neither plain, gzip nor zstd JSON",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Not acceptable: `errors` lists every violation, and nothing was written",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn ingest_buckets(
+    State(settings): State<Settings>,
+    State(clock): State<Clock>,
+    State(writer): State<Writer>,
+    device: Device,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
+    let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
+    let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+
+    let accepted: Vec<bool> = batch.entries.iter().map(Option::is_some).collect();
+    let written = writer.write(&device, batch.entries.into_iter().flatten().collect()).await?;
+
+    let verdicts = in_their_places(&accepted, written);
+    let rejections = batch.rejections.into_iter().map(Rejection::from).collect();
+    let mut response = Json(Receipt::new(device.call().request_id, verdicts, rejections)).into_response();
+    if handling == Handling::Lenient {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
+    }
+    Ok(response)
+}
+
+/// The writer's verdicts at the places of the accepted buckets, `rejected` at the others.
+fn in_their_places(accepted: &[bool], written: Vec<writer::Verdict>) -> Vec<Verdict> {
+    let mut written = written.into_iter().map(Verdict::from);
+    let mut verdict = |accepted: &bool| if *accepted { written.next() } else { None };
+    accepted.iter().map(|accepted| verdict(accepted).unwrap_or(Verdict::Rejected)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: [writer::Verdict; 7] = [
+        writer::Verdict::Inserted,
+        writer::Verdict::Updated,
+        writer::Verdict::Unchanged,
+        writer::Verdict::Stale,
+        writer::Verdict::Superseded,
+        writer::Verdict::Corrected,
+        writer::Verdict::Erased,
+    ];
+
+    #[test]
+    fn verdicts_are_spelled_as_the_writer_spells_them() {
+        for verdict in WRITTEN {
+            assert_eq!(serde_json::to_value(Verdict::from(verdict)).unwrap(), verdict.as_str());
+        }
+    }
+
+    #[test]
+    fn a_receipt_has_one_verdict_a_bucket_in_its_place_and_its_counts_add_up() {
+        let accepted = [true, false, true, true, true, false, true, true, true];
+        let verdicts = in_their_places(&accepted, WRITTEN.to_vec());
+        assert_eq!((verdicts[0], verdicts[1], verdicts[2]), (Verdict::Inserted, Verdict::Rejected, Verdict::Updated));
+        assert_eq!((verdicts[5], verdicts[8]), (Verdict::Rejected, Verdict::Erased));
+        let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, Vec::new())).unwrap();
+        let names = WRITTEN.map(writer::Verdict::as_str);
+        assert!(names.iter().all(|name| receipt[name] == 1), "{receipt}");
+        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &9.into()));
+    }
+}

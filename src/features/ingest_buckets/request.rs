@@ -1,0 +1,296 @@
+//! What a tracker posts, turned into buckets, with everything that is wrong at once.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::body::{self, Draft, MAX_BUCKETS, Unreadable};
+use super::prefer::Handling;
+use super::rules::{Rules, bucket};
+use super::violations::Violations;
+use crate::kernel::bucket::Bucket;
+use crate::kernel::problem::{Code, Problem, Violation};
+
+/// The buckets of one request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// One for every element of `buckets`, in order; `None` where `rejections` says why.
+    pub(super) entries: Vec<Option<Bucket>>,
+    /// What is wrong inside buckets, in order.
+    pub(super) rejections: Vec<Rejection>,
+    /// What is wrong around them.
+    outside: Vec<Violation>,
+}
+
+/// One thing wrong with the bucket at `index`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rejection {
+    pub(super) index: usize,
+    pub(super) violation: Violation,
+}
+
+/// Reads a body. `stamp` gives a bucket without `observed_at` the time of its arrival, strictly increasing.
+///
+/// Errors: 400 where it is not JSON, 413 for more than [`MAX_BUCKETS`]. What is JSON but not acceptable is in the
+/// batch: see [`Batch::accept`]. Details never repeat the body, except for the names of fields.
+pub(super) fn parse(body: &[u8], rules: &Rules, mut stamp: impl FnMut() -> DateTime<Utc>) -> Result<Batch, Problem> {
+    let json = str::from_utf8(body).map_err(|error| {
+        malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
+    })?;
+    let mut outside = Violations::outside();
+    let mut batch = Batch { entries: Vec::new(), rejections: Vec::new(), outside: Vec::new() };
+    let mut take = |draft: Draft<'_>| {
+        let index = batch.entries.len();
+        match bucket(draft, rules, &mut stamp) {
+            Ok(bucket) => batch.entries.push(Some(bucket)),
+            Err(violations) => {
+                batch.entries.push(None);
+                let rejections = violations.into_list().into_iter();
+                batch.rejections.extend(rejections.map(|violation| Rejection { index, violation }));
+            }
+        }
+    };
+    body::read(json, &mut outside, &mut take).map_err(refuse)?;
+    batch.outside = outside.into_list();
+    Ok(batch)
+}
+
+impl Batch {
+    /// Whether the request goes ahead: strictly not when anything is wrong, leniently not when anything around the
+    /// buckets is. Errors: 422 with every violation.
+    pub(super) fn accept(self, handling: Handling) -> Result<Self, Problem> {
+        let sound = self.outside.is_empty() && (self.rejections.is_empty() || handling == Handling::Lenient);
+        if sound {
+            return Ok(self);
+        }
+        let inside = self.rejections.into_iter().map(|rejection| rejection.violation);
+        Err(Problem::invalid(self.outside.into_iter().chain(inside).collect()))
+    }
+}
+
+fn refuse(unreadable: Unreadable) -> Problem {
+    match unreadable {
+        Unreadable::Malformed { line, column } => {
+            malformed(format!("The body is not well-formed JSON at line {line}, column {column}."))
+        }
+        Unreadable::Incomplete => malformed("The body ends before its JSON does."),
+        Unreadable::TooManyBuckets => {
+            Problem::new(Code::BatchTooLarge, format!("A request may hold at most {MAX_BUCKETS} buckets."))
+        }
+    }
+}
+
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(Code::Malformed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::body::Field;
+    use super::*;
+    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source, Stamp, TokenCounts};
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn read(body: &[u8]) -> Result<Batch, Problem> {
+        let mut arrivals = 0;
+        parse(body, &Rules { now: now(), max_age_days: Some(400) }, || {
+            arrivals += 1;
+            now() + chrono::TimeDelta::microseconds(arrivals)
+        })
+    }
+
+    fn sound() -> Value {
+        json!({"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "m"})
+    }
+
+    /// The pointers and codes of a request that is refused in whole.
+    fn refusals(body: &str) -> Vec<(String, &'static str)> {
+        let problem = read(body.as_bytes()).unwrap().accept(Handling::Lenient).unwrap_err();
+        assert_eq!(problem.code(), Code::Invalid, "{body}");
+        problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        let deep = "[".repeat(500_000);
+        for body in [
+            &b""[..],
+            b" ",
+            b"{",
+            b"{\"buckets\":[]}x",
+            b"{\"buckets\":[],}",
+            b"{\"buckets\":[{\"input_tokens\":NaN}]}",
+            b"{\"buckets\":[{\"input_tokens\":1e999}]}",
+            b"{\"buckets\":[{\"input_tokens\":01}]}",
+            b"{\"buckets\":[{\"model\":\"\\ud800\"}]}",
+            b"\xef\xbb\xbf{\"buckets\":[]}",
+            b"{\"x\":\"\xff\"}",
+            deep.as_bytes(),
+        ] {
+            assert_eq!(read(body).unwrap_err().code(), Code::Malformed, "{:?}", body.get(..40));
+        }
+    }
+
+    #[test]
+    fn the_place_of_an_error_is_given_and_the_body_is_not_repeated() {
+        let problem = read(b"{\"buckets\":[\n  hunter2]}").unwrap_err();
+        let body = serde_json::to_string(&problem.body(uuid::Uuid::nil(), "")).unwrap();
+        assert!(body.contains("line 2, column 3") && !body.contains("hunter2"), "{body}");
+    }
+
+    #[test]
+    fn what_is_around_the_buckets_fails_the_whole_request() {
+        for (body, pointer, code) in [
+            ("[]", "", "wrong_type"),
+            ("null", "", "wrong_type"),
+            ("7", "", "wrong_type"),
+            ("\"buckets\"", "", "wrong_type"),
+            ("{}", "/buckets", "missing"),
+            (r#"{"buckets":{}}"#, "/buckets", "wrong_type"),
+            (r#"{"buckets":null}"#, "/buckets", "wrong_type"),
+            (r#"{"buckets":[],"buckets":[]}"#, "/buckets", "duplicate_field"),
+            (r#"{"buckets":[],"user_id":"x"}"#, "/user_id", "unknown_field"),
+        ] {
+            assert_eq!(refusals(body), [(pointer.to_owned(), code)], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_refused_and_found_through_escapes() {
+        let twice = r#"{"buckets":[{"hour_start":"2026-11-20T10:30:00Z","source":"codex","model":"m",
+            "input_tokens":1,"input\u005ftokens":2}]}"#;
+        let batch = read(twice.as_bytes()).unwrap();
+        let Rejection { index, violation } = &batch.rejections[0];
+        assert_eq!((*index, violation.pointer.as_str()), (0, "/buckets/0/input_tokens"));
+        assert_eq!((violation.code, batch.rejections.len()), ("duplicate_field", 1));
+    }
+
+    #[test]
+    fn an_element_that_is_no_object_keeps_its_place() {
+        let body = json!({"buckets": [sound(), 7, [sound()], null, sound()]}).to_string();
+        let batch = read(body.as_bytes()).unwrap();
+        let places: Vec<_> = batch.entries.iter().map(Option::is_some).collect();
+        assert_eq!(places, [true, false, false, false, true]);
+        let pointers: Vec<_> = batch.rejections.iter().map(|rejection| rejection.violation.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/buckets/1", "/buckets/2", "/buckets/3"]);
+        assert_eq!(batch.accept(Handling::Strict).unwrap_err().violations().len(), 3);
+    }
+
+    #[test]
+    fn arrivals_are_stamped_one_by_one_in_order() {
+        let body = json!({"buckets": [sound(), sound(), 7, sound()]}).to_string();
+        let batch = read(body.as_bytes()).unwrap();
+        let stamps: Vec<_> = batch.entries.into_iter().flatten().map(|bucket| bucket.stamp).collect();
+        assert!(stamps.is_sorted() && stamps[0] != stamps[1], "{stamps:?}");
+    }
+
+    #[test]
+    fn five_hundred_buckets_are_read_and_after_one_more_nothing_is() {
+        let body = |count| json!({"buckets": vec![sound(); count]}).to_string();
+        assert_eq!(read(body(MAX_BUCKETS).as_bytes()).unwrap().entries.len(), MAX_BUCKETS);
+        assert_eq!(read(body(MAX_BUCKETS + 1).as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
+        let cut = format!("{{\"buckets\":[{} not json", "7,".repeat(MAX_BUCKETS));
+        assert_eq!(read(cut.as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
+    }
+
+    fn written(bucket: &Bucket) -> Value {
+        let TokenCounts { input_tokens, cache_read_tokens, output_tokens, reasoning_tokens, .. } = bucket.counts;
+        json!({
+            "hour_start": bucket.hour_start.start(), "source": bucket.source.as_str(), "model": bucket.model.as_str(),
+            "observed_at": bucket.stamp.observed_at, "input_tokens": input_tokens,
+            "cache_read_tokens": cache_read_tokens, "cache_write_5m_tokens": bucket.counts.cache_write_5m_tokens,
+            "cache_write_1h_tokens": bucket.counts.cache_write_1h_tokens, "output_tokens": output_tokens,
+            "reasoning_tokens": reasoning_tokens, "unclassified_tokens": bucket.counts.unclassified_tokens,
+            "request_count": bucket.counts.request_count,
+        })
+    }
+
+    prop_compose! {
+        fn any_bucket()(
+            half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}",
+            counts in prop::array::uniform8(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64,
+        ) -> Bucket {
+            let [input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, a, b, rest, request_count]
+                = counts;
+            Bucket {
+                hour_start: HalfHour::new(now() - chrono::TimeDelta::minutes(30 * half_hours_ago)).unwrap(),
+                source: Source::parse(SOURCES[source]).unwrap(),
+                model: Model::parse(&model).unwrap(),
+                counts: TokenCounts {
+                    input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+                    output_tokens: a.max(b), reasoning_tokens: a.min(b), unclassified_tokens: rest, request_count,
+                },
+                stamp: Stamp { observed_at: now() - chrono::TimeDelta::microseconds(us_ago), stamped: true },
+            }
+        }
+    }
+
+    /// JSON that often looks like a request.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+            "20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[03]0:00Z".prop_map(Value::from),
+            prop::sample::select(&SOURCES[..]).prop_map(Value::from),
+        ];
+        let name = prop_oneof![
+            3 => prop::sample::select(Field::ALL.map(Field::name).to_vec()).prop_map(str::to_owned),
+            2 => Just("buckets".to_owned()),
+            1 => "\\PC{0,4}",
+        ];
+        leaf.prop_recursive(4, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map(name.clone(), inner, 0..14)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read(&body);
+        }
+
+        #[test]
+        fn any_json_gives_buckets_or_says_what_is_wrong(json in any_json()) {
+            for json in [json.clone(), json!({"buckets": [json.clone()]}), json!({"buckets": json})] {
+                let batch = read(json.to_string().as_bytes()).unwrap();
+                for (index, entry) in batch.entries.iter().enumerate() {
+                    let rejected = batch.rejections.iter().any(|rejection| rejection.index == index);
+                    prop_assert_eq!(entry.is_none(), rejected, "{}", &json);
+                }
+                let sound = batch.outside.is_empty() && batch.rejections.is_empty();
+                prop_assert_eq!(batch.accept(Handling::Strict).is_ok(), sound, "{}", &json);
+            }
+        }
+
+        #[test]
+        fn a_cut_or_changed_request_is_answered(bucket in any_bucket(), at in any::<prop::sample::Index>(), byte: u8) {
+            let mut body = json!({"buckets": [written(&bucket)]}).to_string().into_bytes();
+            let at = at.index(body.len());
+            let cut = read(&body[..at]).unwrap_err();
+            prop_assert_eq!(cut.code(), Code::Malformed);
+            body[at] = byte;
+            let _ = read(&body);
+        }
+
+        #[test]
+        fn what_is_written_down_is_read_back(buckets in prop::collection::vec(any_bucket(), 0..8)) {
+            let body = json!({"buckets": buckets.iter().map(written).collect::<Vec<_>>()}).to_string();
+            let batch = read(body.as_bytes()).unwrap().accept(Handling::Strict).unwrap();
+            prop_assert_eq!(batch.entries.into_iter().flatten().collect::<Vec<_>>(), buckets);
+        }
+    }
+}
