@@ -108,7 +108,7 @@ impl TestApp {
         let directory = Directory::new(pools.worker.clone(), key);
         // The client speaks plain HTTP only, but is built with TLS because another crate asks for it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { url, clock, admin, pools, superuser, login, app, directory, client }
     }
 
