@@ -1,5 +1,7 @@
 //! The API over real HTTP on a real PostgreSQL, as its users meet it: one file a slice, named like the slice.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
+
 mod contract;
 mod ingest_buckets;
 mod isolation;
