@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
 
 mod contract;
+mod ingest_buckets;
 mod isolation;
 mod request_line;
 mod support;
