@@ -38,7 +38,7 @@ use crate::kernel::writer::Writer;
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(7);
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often the clock is set by the database's.
 const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
@@ -110,7 +110,7 @@ impl App {
         let signal = Signal::default();
         let state = State {
             authenticator: Authenticator::new(key, pools.read.clone()),
-            writer: Writer::new(pools.ingest.clone(), clock.clone(), signal.clone()),
+            writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
@@ -176,6 +176,10 @@ impl App {
                 Ok(())
             }
         };
+        // What was taken into the queue is written before anything is closed.
+        if tokio::time::timeout(Duration::from_secs(2), self.state.writer.close()).await.is_err() {
+            tracing::warn!("the writer did not finish in time; what it had not committed was not acknowledged");
+        }
         workers.cancel();
         if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");

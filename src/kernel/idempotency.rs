@@ -56,12 +56,7 @@ pub struct Record {
 impl Key {
     /// Reads the header: 1 to 255 printable ASCII characters, with or without the quotes of RFC 8941. `request` are the
     /// parts that make two requests the same. `None` where there is no key. Errors: 400 for a malformed or second one.
-    pub fn read(
-        headers: &HeaderMap,
-        device: &Device,
-        place: &str,
-        request: &[&[u8]],
-    ) -> Result<Option<Self>, Problem> {
+    pub fn read(headers: &HeaderMap, device: &Device, place: &str, request: &[&[u8]]) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
@@ -78,8 +73,8 @@ impl Key {
 
     /// Keeps what is answered beside the verdicts.
     #[must_use]
-    pub fn with_rejections(self, rejections: Option<String>) -> Self {
-        Self { rejections, ..self }
+    pub fn with_rejections(self, rejections: String) -> Self {
+        Self { rejections: (rejections != "[]").then_some(rejections), ..self }
     }
 
     /// Where the key is valid.

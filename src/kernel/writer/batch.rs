@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::versions::{Cause, Entry, Verdict, write_in};
 use super::{Post, Written};
 use crate::kernel::call::{Call, is_data_fault, is_transient};
-use crate::kernel::clock::Clock;
+use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::idempotency::{self, Claim, Key, Record};
 use crate::kernel::outbox::{Lane, Signal};
@@ -200,7 +200,9 @@ fn replay(record: Record, replayed: bool) -> Written {
 
 async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
     let Some(key) = &post.key else { return Ok(()) };
-    let byte = |verdict: &Verdict| Verdict::ALL.iter().zip(0_u8..).find(|(known, _)| *known == verdict).map_or(0, |(_, byte)| byte);
+    let byte = |verdict: &Verdict| {
+        Verdict::ALL.iter().zip(0_u8..).find(|(known, _)| *known == verdict).map_or(0, |(_, byte)| byte)
+    };
     let bytes: Vec<u8> = verdicts.iter().map(byte).collect();
     idempotency::record_key(tx, key, post.user_id, post.device_id, post.call.request_id, &bytes).await?;
     Ok(())
@@ -214,10 +216,4 @@ fn reply(post: Post, answer: Answer) {
     }
     // A client that left in the meantime is committed all the same.
     let _ = post.reply.send(answer);
-}
-
-/// Between half of a pause and the whole of it, so that two that failed together do not meet again.
-fn jittered(pause: Duration) -> Duration {
-    let random = Uuid::new_v4().as_bytes()[0];
-    pause / 2 + pause.mul_f64(f64::from(random) / 510.0)
 }

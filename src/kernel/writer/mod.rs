@@ -102,12 +102,7 @@ impl Writer {
     /// replays. A caller that goes away before its turn is skipped, unless it brought a key.
     ///
     /// Errors: 503 `overloaded` at once when the queue is full; 409 and 422 for a key; the database's 503 and 504.
-    pub async fn write(
-        &self,
-        device: &Device,
-        buckets: Vec<Bucket>,
-        key: Option<Key>,
-    ) -> Result<Written, Problem> {
+    pub async fn write(&self, device: &Device, buckets: Vec<Bucket>, key: Option<Key>) -> Result<Written, Problem> {
         let call = device.call();
         if buckets.is_empty() && key.is_none() {
             return Ok(Written {
@@ -163,7 +158,9 @@ impl Writer {
             reply,
             _room: room,
         };
-        self.queue.send(post).map_err(|_| Problem::new(Code::Overloaded, "The server is stopping; nothing was written."))?;
+        self.queue
+            .send(post)
+            .map_err(|_| Problem::new(Code::Overloaded, "The server is stopping; nothing was written."))?;
         Ok(answer)
     }
 }
@@ -174,7 +171,8 @@ impl InFlight {
         let execution = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
         let waiting = execution.map(|execution| execution.waiting).unwrap_or_default();
         for (position, waiting) in waiting.into_iter().enumerate() {
-            let result = result.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
+            let result =
+                result.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
             // Who went away needs no answer.
             let _ = waiting.send(result);
         }

@@ -33,15 +33,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them; a verdict's place here is the byte that records it.
-    pub const ALL: [Self; 7] = [
-        Self::Inserted,
-        Self::Updated,
-        Self::Unchanged,
-        Self::Stale,
-        Self::Superseded,
-        Self::Corrected,
-        Self::Erased,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Inserted, Self::Updated, Self::Unchanged, Self::Stale, Self::Superseded, Self::Corrected, Self::Erased];
 
     /// As replies spell it.
     pub const fn as_str(self) -> &'static str {
@@ -185,7 +178,7 @@ async fn upsert_buckets(
     let observed_ats: Vec<_> = batch.iter().map(|(_, position)| bucket(position).stamp.observed_at).collect();
     let stamped: Vec<_> = batch.iter().map(|(_, position)| bucket(position).stamp.stamped).collect();
     let rows = sqlx::query_file!(
-        "src/kernel/upsert_buckets.sql",
+        "src/kernel/writer/upsert_buckets.sql",
         &keys.user_ids,
         &keys.hour_starts,
         &keys.device_ids,
@@ -241,7 +234,7 @@ async fn standing_buckets(
     }
     let keys = Keys::of(losers);
     let rows = sqlx::query_file!(
-        "src/kernel/standing_buckets.sql",
+        "src/kernel/writer/standing_buckets.sql",
         &keys.user_ids,
         &keys.hour_starts,
         &keys.device_ids,
@@ -255,7 +248,7 @@ async fn standing_buckets(
         let Some((_, position)) = losers.get(index) else {
             continue;
         };
-        let Bucket { counts, stamp, .. } = entries[*position].bucket;
+        let Entry { bucket: Bucket { counts, stamp, .. }, .. } = &entries[*position];
         let standing = TokenCounts {
             input_tokens: row.input_tokens,
             cache_read_tokens: row.cache_read_tokens,
