@@ -1,8 +1,8 @@
 //! The API over real HTTP on a real PostgreSQL, as its users meet it: one file a slice, named like the slice.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
-
 mod contract;
+mod dashboard_rollup;
 mod isolation;
+mod relay;
 mod request_line;
 mod support;

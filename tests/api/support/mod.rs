@@ -4,6 +4,7 @@
 mod cluster;
 mod http;
 mod logs;
+pub mod rollups;
 
 use std::sync::Arc;
 use std::time::Duration;
