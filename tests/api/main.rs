@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
 
 mod contract;
+mod dashboard_rollup;
 mod ingest_buckets;
 mod isolation;
+mod relay;
 mod request_line;
 mod support;

@@ -109,10 +109,11 @@ pub(super) async fn write_in(
             candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
         let written = upsert_buckets(tx, entries, &batch, causes, lane, clock).await?;
         let mut losers = Vec::new();
-        for ((key, position), verdict) in batch.into_iter().zip(written) {
+        for ((key, position), verdict) in batch.iter().copied().zip(written) {
             match verdict {
                 Some(verdict) => verdicts[position] = verdict,
-                None => losers.push((key, position)),
+                // Then nobody else of this commit won either: each is told what stands.
+                None => losers.extend(candidates[&key].iter().map(|ranked| (key, *ranked))),
             }
         }
         standing_buckets(tx, entries, &losers, &mut verdicts).await?;

@@ -39,7 +39,7 @@ async fn a_receipt_counts_its_verdicts_in_the_order_of_the_request() {
     );
     assert_eq!(reply.header("cache-control"), "private, no-cache");
     assert_eq!(reply.header("preference-applied"), "");
-    assert_eq!(tracker.app.line(reply.header("x-request-id"))["function"], "ingest_buckets");
+    assert_eq!(crate::support::line(reply.header("x-request-id"))["function"], "ingest_buckets");
 }
 
 #[tokio::test]
