@@ -48,7 +48,7 @@ pub(super) struct Receipt {
     /// A newer version stands.
     #[schema(example = 1)]
     stale: usize,
-    /// Another entry for the same bucket in the same commit won.
+    /// Another entry for the same bucket in the same commit won, with other counts.
     #[schema(example = 0)]
     superseded: usize,
     /// Without `observed_at`, against an operator's correction.

@@ -23,7 +23,7 @@ pub enum Verdict {
     Unchanged,
     /// A newer version stands.
     Stale,
-    /// Another entry of the same commit won.
+    /// Another entry of the same commit won, with other counts.
     Superseded,
     /// Unstamped, against an operator's standing correction.
     Corrected,
@@ -111,7 +111,13 @@ pub(super) async fn write_in(
         let mut losers = Vec::new();
         for ((key, position), verdict) in batch.iter().copied().zip(written) {
             match verdict {
-                Some(verdict) => verdicts[position] = verdict,
+                Some(verdict) => {
+                    for other in &candidates[&key] {
+                        let equal = entries[*other].bucket.counts == entries[position].bucket.counts;
+                        verdicts[*other] = if equal { Verdict::Unchanged } else { Verdict::Superseded };
+                    }
+                    verdicts[position] = verdict;
+                }
                 // Then nobody else of this commit won either: each is told what stands.
                 None => losers.extend(candidates[&key].iter().map(|ranked| (key, *ranked))),
             }

@@ -101,7 +101,7 @@ async fn of_several_versions_in_one_request_the_latest_stands_and_the_others_are
     assert_eq!(tracker.verdicts(&sent).await, ["superseded", "superseded", "superseded", "inserted"]);
     assert_eq!(tracker.row().await["input_tokens"], 4);
     let same = [snapshot(1, 59), snapshot(1, 59)];
-    assert_eq!(tracker.verdicts(&same).await, ["stale", "superseded"], "twins: the first is the one that counts");
+    assert_eq!(tracker.verdicts(&same).await, ["stale", "stale"], "twins lose to the same version");
 }
 
 const CORRECT: &str = "update usage.bucket set input_tokens = 50, backfill_id = '00000000-0000-7000-8000-000000000001'";
@@ -128,7 +128,7 @@ async fn a_stamped_runner_up_of_the_same_request_may_still_outweigh_a_correction
     tracker.execute(CORRECT.to_owned()).await;
     let unstamped = bucket(&json!({"input_tokens": 1}));
     let sent = [snapshot(2, 41), unstamped.clone(), snapshot(3, 42), unstamped];
-    assert_eq!(tracker.verdicts(&sent).await, ["superseded", "superseded", "updated", "corrected"]);
+    assert_eq!(tracker.verdicts(&sent).await, ["superseded", "corrected", "updated", "corrected"]);
     let row = tracker.row().await;
     assert!(row["backfill_id"].is_null() && row["input_tokens"] == 3, "{row:?}");
 }
