@@ -26,8 +26,10 @@ use crate::features::dashboard_rollup::{self, Relay};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness};
 use crate::kernel::auth::{Authenticator, require_principal};
+use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Pool, Pools};
+use crate::kernel::idempotency;
 use crate::kernel::limits::limit_by_token;
 use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
@@ -38,10 +40,10 @@ use crate::kernel::writer::Writer;
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(7);
+const DRAIN: Duration = Duration::from_secs(5);
 
-/// How often the clock is set by the database's.
-const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the clock is set and expired records are removed.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What the application is made from.
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ impl App {
         let signal = Signal::default();
         let state = State {
             authenticator: Authenticator::new(key, pools.read.clone()),
-            writer: Writer::new(pools.ingest.clone(), clock.clone(), signal.clone()),
+            writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
@@ -161,7 +163,7 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
-        tasks.spawn(keep_clock(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
+        tasks.spawn(keep_house(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -176,6 +178,10 @@ impl App {
                 Ok(())
             }
         };
+        // What was taken into the queue is written before anything is closed.
+        if tokio::time::timeout(Duration::from_secs(2), self.state.writer.close()).await.is_err() {
+            tracing::warn!("the writer did not finish in time; what it had not committed was not acknowledged");
+        }
         workers.cancel();
         if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
@@ -226,15 +232,19 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
-/// Sets the clock by the database's now and then; a failure leaves the last offset in place.
-async fn keep_clock(pool: Pool, clock: Clock, stop: CancellationToken) {
+/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), and removes expired
+/// answers to Idempotency-Keys.
+async fn keep_house(pool: Pool, clock: Clock, stop: CancellationToken) {
     loop {
         if let Err(problem) = follow_database_clock(&pool, &clock).await {
             tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
         }
+        if let Err(problem) = idempotency::purge(&pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
+            tracing::warn!(error = problem.source_chain(), "expired idempotency records could not be removed");
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(CLOCK_INTERVAL) => {}
+            () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use super::db::{Access, Mode, Pool};
 use super::problem::{Code, Problem};
 use super::request_line::Observed;
 use super::token::{Kind, ServerKey, TokenHash};
+use super::token_cache::TokenCache;
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,18 +107,20 @@ impl Operator {
 pub struct Authenticator {
     key: Arc<ServerKey>,
     pool: Pool,
+    cache: TokenCache,
 }
 
 impl Authenticator {
     /// Looks tokens up through `pool`.
     pub fn new(key: ServerKey, pool: Pool) -> Self {
-        Self { key: Arc::new(key), pool }
+        Self { key: Arc::new(key), pool, cache: TokenCache::new() }
     }
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 503 and 504 when the database fails.
     async fn authenticate(&self, headers: &HeaderMap, call: &Call) -> Result<Principal, Problem> {
         let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
-        let principal = look_up(&self.pool, &hash, call).await?.ok_or_else(unknown_token)?;
+        let found = self.cache.get(hash.clone(), async || look_up(&self.pool, &hash, call).await).await?;
+        let principal = found.ok_or_else(unknown_token)?;
         if principal.kind != kind {
             return Err(unknown_token());
         }

@@ -118,6 +118,10 @@ pub struct Answers {
     pub latency: Option<Duration>,
     /// Why there is no answer.
     pub evidence: Option<Evidence>,
+    /// How often the work was begun again after a passing failure.
+    pub retries: u32,
+    /// `executed` or `replayed`, for a request with an Idempotency-Key.
+    pub idempotency: Option<&'static str>,
 }
 
 impl Upstream {
@@ -134,6 +138,30 @@ impl Upstream {
         self.change(|answers| {
             answers.status = None;
             answers.evidence = Some(evidence);
+        });
+    }
+
+    /// The work is begun again.
+    pub fn retried(&self) {
+        self.change(|answers| answers.retries += 1);
+    }
+
+    /// What the Idempotency-Key led to.
+    pub fn keyed(&self, outcome: &'static str) {
+        self.change(|answers| answers.idempotency = Some(outcome));
+    }
+
+    /// Takes over what the database answered to work that was done on this call's behalf.
+    pub fn take_over(&self, other: &Self) {
+        let other = other.answers();
+        self.change(|answers| {
+            answers.status = other.status;
+            answers.evidence = other.evidence;
+            answers.retries += other.retries;
+            answers.latency = match (answers.latency, other.latency) {
+                (Some(mine), Some(more)) => Some(mine + more),
+                (mine, more) => mine.or(more),
+            };
         });
     }
 
@@ -161,6 +189,22 @@ pub fn upstream_status(error: &sqlx::Error) -> u16 {
         sqlx::Error::RowNotFound => 200,
         _ => 500,
     }
+}
+
+/// True where the same work may succeed at once: a lost race, a deadlock, a lost connection.
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    !is_unique_violation(error) && matches!(upstream_status(error), 409)
+        || matches!(error, sqlx::Error::Io(_))
+        || sqlstate(error).is_some_and(|code| code.starts_with("08") || code.starts_with("57P0"))
+}
+
+/// True where the data is at fault: SQLSTATE classes 22 and 23, and P0001.
+pub fn is_data_fault(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "P0001")
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
 /// The problem that a database error is to the caller, unless the slice knows better.

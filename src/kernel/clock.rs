@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -78,6 +79,12 @@ impl Clock {
             None => Self::machine_now().timestamp_micros().saturating_add(self.0.offset_us.load(Ordering::Relaxed)),
         }
     }
+}
+
+/// Between half of a pause and all of it, so that what failed together does not come back together.
+pub fn jittered(pause: Duration) -> Duration {
+    let share = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + share / 2.0)
 }
 
 fn from_micros(us: i64) -> DateTime<Utc> {

@@ -113,8 +113,8 @@ impl<'a> Line<'a> {
             upstream_latency_ms: answers.latency.map(milliseconds),
             upstream_evidence: answers.evidence.map(super::call::Evidence::as_str),
             attribution: attribute(status, latency, &answers),
-            retries: 0,
-            idempotency: None,
+            retries: answers.retries,
+            idempotency: answers.idempotency,
             error: problem.and_then(Problem::source_chain),
         }
     }
@@ -156,7 +156,7 @@ mod tests {
     fn blame_follows_the_table_and_missing_evidence_is_unknown() {
         let slow = SLOW;
         let quick = Duration::from_millis(3);
-        let heard = |status, latency| Answers { status: Some(status), latency: Some(latency), evidence: None };
+        let heard = |status, latency| Answers { status: Some(status), latency: Some(latency), ..Answers::default() };
         let cases = [
             (200, quick, Answers::default(), Attribution::Unknown),
             (503, quick, Answers::default(), Attribution::Unknown),

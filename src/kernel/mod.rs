@@ -6,8 +6,9 @@
 //! | `writer` | the only code that writes `usage.bucket`, and which version of a bucket wins |
 //! | `outbox` | events: announced with the facts, consumed with their effect |
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
+//! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
-//! | `auth`, `token` | who is calling: typed principals behind opaque tokens |
+//! | `auth`, `token`, `token_cache` | who is calling: typed principals behind opaque tokens |
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `extract` | request bodies and queries, refused as problems |
@@ -22,6 +23,7 @@ pub mod call;
 pub mod clock;
 pub mod db;
 pub mod extract;
+pub mod idempotency;
 pub mod limits;
 pub mod m1;
 pub mod openapi;
@@ -31,4 +33,5 @@ pub mod problem_code;
 pub mod request_line;
 pub mod schema;
 pub mod token;
+pub mod token_cache;
 pub mod writer;

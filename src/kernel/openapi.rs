@@ -22,7 +22,7 @@ const REFUSALS: [(StatusCode, &str); 7] = [
     (StatusCode::TOO_MANY_REQUESTS, "Too many requests: wait as long as `Retry-After` says."),
     (StatusCode::INTERNAL_SERVER_ERROR, "A bug in halfhour. Sending the same request again is safe."),
     (StatusCode::SERVICE_UNAVAILABLE, "Not now: send the same request again after `Retry-After`."),
-    (StatusCode::GATEWAY_TIMEOUT, "The request took too long and was stopped; what it did was undone."),
+    (StatusCode::GATEWAY_TIMEOUT, "The request took too long and was stopped. Sending it again is safe."),
 ];
 
 impl IntoResponses for Refusals {

@@ -104,6 +104,11 @@ impl Problem {
         &self.0.violations
     }
 
+    /// The database's error, where that is the cause.
+    pub fn database_error(&self) -> Option<&sqlx::Error> {
+        self.0.source.as_deref().and_then(|source| (source as &(dyn Error + 'static)).downcast_ref())
+    }
+
     /// The cause and its causes, outermost first, for the log only.
     pub fn source_chain(&self) -> Option<String> {
         let first: &dyn Error = self.0.source.as_deref()?;

@@ -92,6 +92,12 @@ codes! {
     Conflict "conflict" CONFLICT Client Never
         "This contradicts what is stored"
         "Read the present state and decide again.";
+    IdempotencyInProgress "idempotency_in_progress" CONFLICT Client After
+        "The same request is being executed"
+        "Another process executes the request with this Idempotency-Key; send it again after `Retry-After`.";
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY Client Never
+        "This Idempotency-Key stands for another request"
+        "Take a new key for every new request; repeat a request with the same body, media type, query and `Prefer`.";
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE Client Never
         "Too much in one request"
         "Send at most 500 buckets and 1 MiB (decompressed) a request; split the batch.";

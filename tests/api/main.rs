@@ -6,6 +6,9 @@ mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod contract;
+mod dashboard_rollup;
+mod ingest_buckets;
 mod isolation;
+mod relay;
 mod request_line;
 mod support;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
-use crate::support::{Reply, TestApp};
+use crate::support::{Reply, TestApp, line, wait_for_line};
 
 /// What every line has, null or not.
 const FIELDS: [&str; 18] = [
@@ -31,8 +31,8 @@ const FIELDS: [&str; 18] = [
     "error",
 ];
 
-fn line_of(app: &TestApp, reply: &Reply) -> Value {
-    let line = app.line(reply.header("x-request-id"));
+fn line_of(reply: &Reply) -> Value {
+    let line = line(reply.header("x-request-id"));
     for field in FIELDS {
         assert!(line.get(field).is_some(), "{field} is missing in {line}");
     }
@@ -57,7 +57,7 @@ async fn a_success_names_its_function_its_caller_and_what_the_database_said() {
     reply.expect_ok();
     assert_eq!(reply.header("x-request-id"), id);
     assert_eq!(reply.header("cache-control"), "private, no-cache");
-    let line = line_of(&app, &reply);
+    let line = line_of(&reply);
     assert_line(
         &line,
         &json!({
@@ -82,7 +82,7 @@ async fn a_request_id_that_is_no_uuid_is_replaced_and_never_echoed() {
 #[tokio::test]
 async fn a_request_that_never_asked_the_database_leaves_its_upstream_unknown() {
     let app = TestApp::start().await;
-    let live = line_of(&app, &app.request(Method::GET, "/health/live").send().await);
+    let live = line_of(&app.request(Method::GET, "/health/live").send().await);
     assert_line(
         &live,
         &json!({"status": 200, "upstream_status": null, "upstream_latency_ms": null, "attribution": "UNKNOWN"}),
@@ -91,7 +91,7 @@ async fn a_request_that_never_asked_the_database_leaves_its_upstream_unknown() {
     let reply = app.get("hhv_forged", "/v1/rollups").await;
     reply.expect_problem(401, "unauthorized");
     let expected = json!({"status": 401, "error_code": "unauthorized", "fault": "client", "upstream_status": null, "principal": null});
-    assert_line(&line_of(&app, &reply), &expected);
+    assert_line(&line_of(&reply), &expected);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_client_error_is_the_clients_fault_though_the_database_was_well() {
     let expected = json!({
         "status": 422, "error_code": "invalid", "fault": "client", "upstream_status": 200, "attribution": "APPLICATION",
     });
-    assert_line(&line_of(&app, &reply), &expected);
+    assert_line(&line_of(&reply), &expected);
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_database_error_is_the_databases_and_its_text_stays_inside() {
     let reply = app.get(&user.viewer, "/v1/rollups").await;
     let problem = reply.expect_problem(500, "internal");
     assert!(!problem.to_string().contains("user_state"), "{problem}");
-    let line = line_of(&app, &reply);
+    let line = line_of(&reply);
     assert_line(&line, &json!({"status": 500, "fault": "server", "upstream_status": 500, "attribution": "UPSTREAM"}));
     assert!(line["error"].as_str().unwrap().contains("user_state"), "the log keeps the cause: {line}");
 }
@@ -128,7 +128,7 @@ async fn a_database_that_overruns_the_deadline_is_a_504_and_its_connection_is_no
     let replies = futures_util::future::join_all((0..8).map(|_| app.get(&user.viewer, "/v1/rollups"))).await;
     let mut seen = Vec::new();
     for reply in &replies {
-        let line = line_of(&app, reply);
+        let line = line_of(reply);
         seen.push((
             reply.status,
             line["error_code"].clone(),
@@ -159,7 +159,7 @@ async fn a_full_pool_is_no_answer_of_the_database() {
     reply.expect_problem(503, "overloaded");
     assert_eq!(reply.header("retry-after"), "1");
     let expected = json!({"upstream_status": null, "upstream_evidence": "pool_exhausted", "attribution": "UNKNOWN"});
-    assert_line(&line_of(&app, &reply), &expected);
+    assert_line(&line_of(&reply), &expected);
     open.rollback().await.unwrap();
 }
 
@@ -179,7 +179,7 @@ async fn a_database_that_is_gone_is_a_503_and_liveness_stays_up() {
     assert_eq!(reply.json["fault"], "dependency", "{}", reply.json);
     assert_eq!(reply.status, 503, "{}", reply.json);
     assert!(!reply.header("retry-after").is_empty());
-    assert_eq!(line_of(&app, &reply)["attribution"], "UPSTREAM");
+    assert_eq!(line_of(&reply)["attribution"], "UPSTREAM");
     app.request(Method::GET, "/health/ready").send().await.expect_problem(503, "database_unavailable");
     assert_eq!(app.request(Method::GET, "/health/live").send().await.status, 200);
 
@@ -200,7 +200,7 @@ async fn a_client_that_hangs_up_still_leaves_a_line() {
     let request = app.request(Method::GET, "/v1/rollups").bearer(&user.viewer).header("x-request-id", &id);
     let impatient = tokio::time::timeout(Duration::from_millis(300), request.try_send()).await;
     assert!(impatient.is_err(), "the reply should still be waiting for the lock");
-    let line = app.wait_for_line(&id).await;
+    let line = wait_for_line(&id).await;
     assert_line(&line, &json!({"status": 499, "error_code": "client_disconnected", "fault": "client"}));
     blocker.close().await.unwrap();
 }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::store;
 use crate::kernel::call::Call;
-use crate::kernel::clock::Clock;
+use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::outbox::{self, Event, Signal};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
@@ -26,7 +26,9 @@ const LIVE_BATCH: i64 = 1000;
 /// Events of backfills in one round, at most: a large backfill must not delay live folding.
 const BULK_BATCH: i64 = 200;
 /// No statement of a round may take longer than this.
-const ROUND_LIMIT: Duration = Duration::from_secs(30);
+const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// No round may take longer than this: a connection on which nothing comes back any more is given up.
+const ROUND_LIMIT: Duration = Duration::from_mins(2);
 /// Without a wake the relay looks this often: events of other processes wake nobody here.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon to look again while another relay folds.
@@ -121,9 +123,11 @@ impl Relay {
     /// Claims, folds and consumes one batch. Errors: whatever is no event's fault; then nothing has changed.
     pub async fn run_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
-        let call = Call::internal(ROUND_LIMIT);
+        let call = Call::internal(STATEMENT_LIMIT);
         let mut trail = Trail { stage: "begin", poison: None };
-        let result = self.round(&call, &mut trail).await;
+        let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
+            Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
+        });
         let outcome = match (&result, &trail.poison) {
             (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
             (Ok(round), None) if round.consumed > 0 => Outcome::Done(200),
@@ -136,35 +140,47 @@ impl Relay {
 
     async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        match self.fold_batch(&mut tx, trail).await {
+            Ok(round) if round.consumed + round.failed > 0 => {
+                trail.stage = "commit";
+                tx.commit().await?;
+                trail.stage = "fold";
+                Ok(round)
+            }
+            Ok(round) => tx.rollback().await.map(|()| round),
+            Err(problem) => {
+                // At once, so that the lock is free; where the connection is lost, it already is.
+                let _ = tx.rollback().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn fold_batch(&self, tx: &mut Tx, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "lock";
-        if !store::try_fold_lock(&mut tx, FOLD_LOCK).await? {
-            tx.rollback().await?;
+        if !store::try_fold_lock(tx, FOLD_LOCK).await? {
             return Ok(Round { locked_out: true, ..Round::default() });
         }
         trail.stage = "claim";
         let now = self.clock.now();
-        let mut events = outbox::claim_events(&mut tx, now, LIVE_BATCH, BULK_BATCH).await?;
+        let mut events = outbox::claim_events(tx, now, LIVE_BATCH, BULK_BATCH).await?;
         if events.is_empty() {
-            tx.rollback().await?;
             return Ok(Round::default());
         }
         let more = i64::try_from(events.len()).is_ok_and(|claimed| claimed >= LIVE_BATCH.min(BULK_BATCH));
-        events.extend(outbox::claim_parked_events(&mut tx, &events).await?);
+        events.extend(outbox::claim_parked_events(tx, &events).await?);
 
         trail.stage = "fold";
-        let (folded, poisons) = fold_apart(&mut tx, &events).await?;
+        let (folded, poisons) = fold_apart(tx, &events).await?;
         trail.stage = "consume";
-        outbox::consume_events(&mut tx, &folded).await?;
-        let mut failed = 0;
+        outbox::consume_events(tx, &folded).await?;
+        let mut round = Round { consumed: folded.len(), failed: 0, more, locked_out: false };
         for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
-            outbox::fail_event(&mut tx, &event, &fault, now, retry_at(&event, now)).await?;
+            outbox::fail_event(tx, &event, &fault, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);
-            failed += 1;
+            round.failed += 1;
         }
-        trail.stage = "commit";
-        tx.commit().await?;
-        trail.stage = "fold";
-        Ok(Round { consumed: folded.len(), failed, more, locked_out: false })
+        Ok(round)
     }
 }
 
@@ -203,12 +219,6 @@ fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {
 /// `first` doubled `times` times, but no more than `longest`.
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
-}
-
-/// Between half of the pause and all of it, so that processes do not move in step.
-fn jittered(pause: Duration) -> Duration {
-    let share = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    pause.mul_f64(0.5 + share / 2.0)
 }
 
 #[cfg(test)]

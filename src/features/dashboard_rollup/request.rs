@@ -169,8 +169,9 @@ fn repeated(parameters: &[(String, String)]) -> Vec<Violation> {
 }
 
 fn date(pointer: &str, text: &str) -> Result<NaiveDate, Violation> {
-    let date = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
-    date.filter(|date| date.year() >= 1970).ok_or_else(|| {
+    let date = text.parse::<NaiveDate>().ok();
+    // The parser is generous with spaces and missing zeros; what is not written back the same is not a date.
+    date.filter(|date| date.year() >= 1970 && date.to_string() == text).ok_or_else(|| {
         let detail = format!("{text:?} is not a date; use YYYY-MM-DD, from 1970 on.");
         Violation::new(pointer, "not_a_date", detail)
     })

@@ -1,10 +1,14 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,6 +20,7 @@ use super::rules::Rules;
 use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
 use crate::kernel::writer::{self, Writer};
@@ -43,7 +48,7 @@ pub(super) struct Receipt {
     /// A newer version stands.
     #[schema(example = 1)]
     stale: usize,
-    /// Another entry for the same bucket in the same commit won.
+    /// Another entry for the same bucket in the same commit won, with other counts.
     #[schema(example = 0)]
     superseded: usize,
     /// Without `observed_at`, against an operator's correction.
@@ -59,7 +64,8 @@ pub(super) struct Receipt {
     #[schema(example = json!(["inserted", "updated", "unchanged", "stale"]))]
     verdicts: Vec<Verdict>,
     /// Every violation in the rejected buckets, at most 20 a bucket; a bucket may have several.
-    rejections: Vec<Rejection>,
+    #[schema(value_type = Vec<Rejection>)]
+    rejections: Box<RawValue>,
 }
 
 /// What became of one bucket.
@@ -113,7 +119,7 @@ impl From<request::Rejection> for Rejection {
 }
 
 impl Receipt {
-    fn new(request_id: Uuid, verdicts: Vec<Verdict>, rejections: Vec<Rejection>) -> Self {
+    fn new(request_id: Uuid, verdicts: Vec<Verdict>, rejections: Box<RawValue>) -> Self {
         let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
         Self {
             request_id,
@@ -145,17 +151,26 @@ impl Receipt {
     path = "/v1/buckets",
     operation_id = "ingest_buckets",
     tag = "ingest",
-    params(("Prefer" = Option<String>, Header, description = "RFC 7240", example = "handling=lenient")),
+    params(
+        ("Prefer" = Option<String>, Header, description = "RFC 7240", example = "handling=lenient"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 printable ASCII characters. Repeated with the same request within 24 hours it gets \
+                the first answer again"),
+    ),
     request_body(content = PostedBuckets, description = "At most 500 buckets and 1 MiB, decompressed"),
     responses(
         (status = 200, description = "Durable, one verdict a bucket", body = Receipt, headers(
             ("Preference-Applied" = String, description = "`handling=lenient` where that was asked for"),
+            ("Idempotency-Replayed" = String, description = "`true` where the answer is of an earlier execution"),
         )),
+        (status = 409, description = "Another process executes the request with this Idempotency-Key",
+            body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "More than 500 buckets, or more than 1 MiB decompressed: split the batch",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither plain, gzip nor zstd JSON",
             body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Not acceptable: `errors` lists every violation, and nothing was written",
+        (status = 422, description = "Not acceptable: `errors` lists every violation, and nothing was written; \
+            or the Idempotency-Key stands for another request",
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
@@ -167,29 +182,53 @@ pub(super) async fn ingest_buckets(
     State(writer): State<Writer>,
     device: Device,
     headers: HeaderMap,
+    RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
     let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
 
-    let accepted: Vec<bool> = batch.entries.iter().map(Option::is_some).collect();
-    let written = writer.write(&device, batch.entries.into_iter().flatten().collect()).await?;
+    let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
+    let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
+    let key = key.map(|key| key.with_rejections(rejections.clone()));
 
-    let verdicts = in_their_places(&accepted, written);
-    let rejections = batch.rejections.into_iter().map(Rejection::from).collect();
-    let mut response = Json(Receipt::new(device.call().request_id, verdicts, rejections)).into_response();
+    let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
+    // A replay has the rejections that were answered then.
+    let rejections = RawValue::from_string(written.rejections.unwrap_or(rejections)).map_err(Problem::internal)?;
+    let verdicts = in_their_places(&rejections, written.verdicts)?;
+    let mut response = Json(Receipt::new(written.request_id, verdicts, rejections)).into_response();
+    if written.replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
     if handling == Handling::Lenient {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
 }
 
-/// The writer's verdicts at the places of the accepted buckets, `rejected` at the others.
-fn in_their_places(accepted: &[bool], written: Vec<writer::Verdict>) -> Vec<Verdict> {
+/// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.
+fn key(device: &Device, headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Result<Option<Key>, Problem> {
+    let values =
+        |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',');
+    let (media_type, prefer) = (values(CONTENT_TYPE), values(PREFER));
+    let request = [body, &media_type, query.unwrap_or_default().as_bytes(), &prefer];
+    Key::read(headers, device, "POST /v1/buckets", &request)
+}
+
+/// The writer's verdicts at the places of the accepted buckets, `rejected` at those that `rejections` names.
+fn in_their_places(rejections: &RawValue, written: Vec<writer::Verdict>) -> Result<Vec<Verdict>, Problem> {
+    #[derive(Deserialize)]
+    struct Place {
+        index: usize,
+    }
+    let places: Vec<Place> = serde_json::from_str(rejections.get()).map_err(Problem::internal)?;
+    let rejected: BTreeSet<usize> = places.into_iter().map(|place| place.index).collect();
+    let received = written.len() + rejected.len();
     let mut written = written.into_iter().map(Verdict::from);
-    let mut verdict = |accepted: &bool| if *accepted { written.next() } else { None };
-    accepted.iter().map(|accepted| verdict(accepted).unwrap_or(Verdict::Rejected)).collect()
+    let mut verdict = |index| if rejected.contains(&index) { None } else { written.next() };
+    Ok((0..received).map(|index| verdict(index).unwrap_or(Verdict::Rejected)).collect())
 }
 
 #[cfg(test)]
@@ -215,11 +254,12 @@ mod tests {
 
     #[test]
     fn a_receipt_has_one_verdict_a_bucket_in_its_place_and_its_counts_add_up() {
-        let accepted = [true, false, true, true, true, false, true, true, true];
-        let verdicts = in_their_places(&accepted, WRITTEN.to_vec());
+        let rejections = r#"[{"index":1,"code":"a"},{"index":1,"code":"b"},{"index":5,"code":"a"}]"#;
+        let rejections = RawValue::from_string(rejections.to_owned()).unwrap();
+        let verdicts = in_their_places(&rejections, WRITTEN.to_vec()).unwrap();
         assert_eq!((verdicts[0], verdicts[1], verdicts[2]), (Verdict::Inserted, Verdict::Rejected, Verdict::Updated));
         assert_eq!((verdicts[5], verdicts[8]), (Verdict::Rejected, Verdict::Erased));
-        let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, Vec::new())).unwrap();
+        let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, rejections)).unwrap();
         let names = WRITTEN.map(writer::Verdict::as_str);
         assert!(names.iter().all(|name| receipt[name] == 1), "{receipt}");
         assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &9.into()));

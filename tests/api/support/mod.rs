@@ -4,6 +4,7 @@
 mod cluster;
 mod http;
 mod logs;
+pub mod rollups;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl TestApp {
         let directory = Directory::new(pools.worker.clone(), key);
         // The client speaks plain HTTP only, but is built with TLS because another crate asks for it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { url, clock, admin, pools, superuser, login, app, directory, client }
     }
 
@@ -159,22 +160,22 @@ impl TestApp {
     pub async fn post_buckets(&self, token: &str, body: &Value) -> Reply {
         self.request(Method::POST, "/v1/buckets").bearer(token).json(body).send().await
     }
+}
 
-    /// The one log line of a request.
-    pub fn line(&self, request_id: &str) -> Value {
-        logs::line(request_id).expect("the line is written before the reply is sent")
-    }
+/// The one log line of a request.
+pub fn line(request_id: &str) -> Value {
+    logs::line(request_id).expect("the line is written before the reply is sent")
+}
 
-    /// The line of a request that got no reply, as soon as the server notices.
-    pub async fn wait_for_line(&self, request_id: &str) -> Value {
-        for _ in 0..500 {
-            if let Some(line) = logs::line(request_id) {
-                return line;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// The line of a request that got no reply, as soon as the server notices.
+pub async fn wait_for_line(request_id: &str) -> Value {
+    for _ in 0..500 {
+        if let Some(line) = logs::line(request_id) {
+            return line;
         }
-        panic!("request {request_id} left no line");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    panic!("request {request_id} left no line");
 }
 
 /// The key under which the tests' tokens are made.

@@ -4,7 +4,8 @@
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
 -- $6 … $13: the counts, in column order.
 -- $14 observed_ats, $15 stamped: the versions.
--- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane, $18 request_id, $19 traceparent: for the events.
+-- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
+-- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
 -- Returns the keys that were written; the others lost. Index: bucket_pkey.
 with entry as (
     select *
@@ -86,10 +87,11 @@ event as (
     insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, traceparent)
     select
         w.user_id, 'bucket_changed', (w.hour_start at time zone 'UTC')::date,
-        min(w.hour_start), max(w.hour_start), $17::text, $18::uuid, $19::text
+        min(w.hour_start), max(w.hour_start), $17::text, c.request_id, c.traceparent
     from written w
+    join unnest($18::uuid[], $19::uuid[], $20::text[]) as c (user_id, request_id, traceparent) on c.user_id = w.user_id
     where w.changed
-    group by w.user_id, (w.hour_start at time zone 'UTC')::date
+    group by w.user_id, (w.hour_start at time zone 'UTC')::date, c.request_id, c.traceparent
 )
 select
     user_id as "user_id!", hour_start as "hour_start!", device_id as "device_id!", source as "source!", model as "model!",

@@ -1,20 +1,16 @@
-//! The only code that writes `usage.bucket`, and which version of a bucket wins: the greatest `observed_at`, at equal
-//! stamps the greater counts. Any order, batching and repetition of stamped snapshots ends in the same rows.
-//!
-//! [`Writer::write`] is the door for trackers: one transaction, the acknowledgement after its commit. [`write_in`]
-//! works inside a transaction of the caller's.
+//! Which version of a bucket wins: the greatest `observed_at`, at equal stamps the greater counts. Any order, batching
+//! and repetition of stamped snapshots ends in the same rows. One statement decides, under the row's lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::auth::Device;
-use super::bucket::{Bucket, TokenCounts};
-use super::call::Call;
-use super::clock::Clock;
-use super::db::{Access, Mode, Pool, Tx};
-use super::outbox::{Lane, Signal};
-use super::problem::Problem;
+use crate::kernel::bucket::{Bucket, TokenCounts};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Tx;
+use crate::kernel::outbox::Lane;
+use crate::kernel::problem::Problem;
 
 /// What became of one snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +23,7 @@ pub enum Verdict {
     Unchanged,
     /// A newer version stands.
     Stale,
-    /// Another entry of the same commit won.
+    /// Another entry of the same commit won, with other counts.
     Superseded,
     /// Unstamped, against an operator's standing correction.
     Corrected,
@@ -36,6 +32,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them; a verdict's place here is the byte that records it.
+    pub const ALL: [Self; 7] =
+        [Self::Inserted, Self::Updated, Self::Unchanged, Self::Stale, Self::Superseded, Self::Corrected, Self::Erased];
+
     /// As replies spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,74 +51,52 @@ impl Verdict {
 }
 
 /// A snapshot and whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) user_id: Uuid,
+    pub(super) device_id: Uuid,
+    pub(super) bucket: &'a Bucket,
+}
+
+/// The request that a user's events are put down to.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    user_id: Uuid,
-    device_id: Uuid,
-    bucket: Bucket,
+pub(super) struct Cause {
+    pub(super) user_id: Uuid,
+    pub(super) request_id: Uuid,
+    pub(super) traceparent: String,
 }
 
 /// The primary key, in its order: `source` and `model` compare by bytes, as collation "C" does.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key<'a> {
     user_id: Uuid,
-    hour_start: chrono::DateTime<chrono::Utc>,
+    hour_start: DateTime<Utc>,
     device_id: Uuid,
-    source: String,
-    model: String,
+    source: &'a str,
+    model: &'a str,
 }
 
-impl Entry {
-    fn key(&self) -> Key {
+impl<'a> Entry<'a> {
+    fn key(&self) -> Key<'a> {
         Key {
             user_id: self.user_id,
             hour_start: self.bucket.hour_start.start(),
             device_id: self.device_id,
-            source: self.bucket.source.as_str().to_owned(),
-            model: self.bucket.model.as_str().to_owned(),
+            source: self.bucket.source.as_str(),
+            model: self.bucket.model.as_str(),
         }
     }
 
-    const fn version(&self) -> (chrono::DateTime<chrono::Utc>, TokenCounts, bool) {
+    const fn version(&self) -> (DateTime<Utc>, TokenCounts, bool) {
         (self.bucket.stamp.observed_at, self.bucket.counts, self.bucket.stamp.stamped)
     }
 }
 
-/// The tracker's door to the writer.
-#[derive(Clone, Debug)]
-pub struct Writer {
-    pool: Pool,
-    clock: Clock,
-    signal: Signal,
-}
-
-impl Writer {
-    /// Writes through `pool` and wakes the relay through `signal`.
-    pub fn new(pool: Pool, clock: Clock, signal: Signal) -> Self {
-        Self { pool, clock, signal }
-    }
-
-    /// Writes a device's snapshots in one transaction; when it returns `Ok` they are durable. One verdict a bucket, in
-    /// order. Errors: 503, 504 of the database; then nothing was written, or sending the same again is safe.
-    pub async fn write(&self, device: &Device, buckets: Vec<Bucket>) -> Result<Vec<Verdict>, Problem> {
-        if buckets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (user_id, device_id) = (device.user_id(), device.device_id());
-        let entries: Vec<_> = buckets.into_iter().map(|bucket| Entry { user_id, device_id, bucket }).collect();
-        let mut tx = self.pool.begin(device.call(), Access::Users(&[user_id]), Mode::ReadWrite).await?;
-        let verdicts = write_in(&mut tx, &entries, device.call(), Lane::Live, &self.clock).await?;
-        tx.commit().await?;
-        self.signal.wake();
-        Ok(verdicts)
-    }
-}
-
 /// Writes snapshots and their events in the caller's transaction. One verdict an entry, in order.
-pub async fn write_in(
+pub(super) async fn write_in(
     tx: &mut Tx,
-    entries: &[Entry],
-    call: &Call,
+    entries: &[Entry<'_>],
+    causes: &[Cause],
     lane: Lane,
     clock: &Clock,
 ) -> Result<Vec<Verdict>, Problem> {
@@ -127,14 +105,21 @@ pub async fn write_in(
     // Nearly always one turn. A second one comes when an unstamped winner met a correction, which a stamped runner-up
     // of the same commit may still outweigh.
     while !candidates.is_empty() {
-        let batch: Vec<(Key, usize)> =
-            candidates.iter().filter_map(|(key, ranked)| Some((key.clone(), *ranked.last()?))).collect();
-        let written = upsert_buckets(tx, entries, &batch, call, lane, clock).await?;
+        let batch: Vec<(Key<'_>, usize)> =
+            candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
+        let written = upsert_buckets(tx, entries, &batch, causes, lane, clock).await?;
         let mut losers = Vec::new();
-        for (key, position) in batch {
-            match written.get(&key) {
-                Some(verdict) => verdicts[position] = *verdict,
-                None => losers.push((key, position)),
+        for ((key, position), verdict) in batch.iter().copied().zip(written) {
+            match verdict {
+                Some(verdict) => {
+                    for other in &candidates[&key] {
+                        let equal = entries[*other].bucket.counts == entries[position].bucket.counts;
+                        verdicts[*other] = if equal { Verdict::Unchanged } else { Verdict::Superseded };
+                    }
+                    verdicts[position] = verdict;
+                }
+                // Then nobody else of this commit won either: each is told what stands.
+                None => losers.extend(candidates[&key].iter().map(|ranked| (key, *ranked))),
             }
         }
         standing_buckets(tx, entries, &losers, &mut verdicts).await?;
@@ -148,8 +133,8 @@ pub async fn write_in(
 }
 
 /// The positions of every key's entries, the strongest version last; at equal versions the first to arrive.
-fn candidates_by_key(entries: &[Entry]) -> BTreeMap<Key, Vec<usize>> {
-    let mut candidates = BTreeMap::<Key, Vec<usize>>::new();
+fn candidates_by_key<'a>(entries: &[Entry<'a>]) -> BTreeMap<Key<'a>, Vec<usize>> {
+    let mut candidates = BTreeMap::<Key<'a>, Vec<usize>>::new();
     for (position, entry) in entries.iter().enumerate() {
         candidates.entry(entry.key()).or_default().push(position);
     }
@@ -163,43 +148,44 @@ fn candidates_by_key(entries: &[Entry]) -> BTreeMap<Key, Vec<usize>> {
 #[derive(Debug, Default)]
 struct Keys<'a> {
     user_ids: Vec<Uuid>,
-    hour_starts: Vec<chrono::DateTime<chrono::Utc>>,
+    hour_starts: Vec<DateTime<Utc>>,
     device_ids: Vec<Uuid>,
     sources: Vec<&'a str>,
     models: Vec<&'a str>,
 }
 
 impl<'a> Keys<'a> {
-    fn of(batch: &'a [(Key, usize)]) -> Self {
+    fn of(batch: &[(Key<'a>, usize)]) -> Self {
         let mut keys = Self::default();
         for (key, _) in batch {
             keys.user_ids.push(key.user_id);
             keys.hour_starts.push(key.hour_start);
             keys.device_ids.push(key.device_id);
-            keys.sources.push(&key.source);
-            keys.models.push(&key.model);
+            keys.sources.push(key.source);
+            keys.models.push(key.model);
         }
         keys
     }
 }
 
+/// What became of each key of a batch, which is sorted by key; `None` for those that lost.
 async fn upsert_buckets(
     tx: &mut Tx,
-    entries: &[Entry],
-    batch: &[(Key, usize)],
-    call: &Call,
+    entries: &[Entry<'_>],
+    batch: &[(Key<'_>, usize)],
+    causes: &[Cause],
     lane: Lane,
     clock: &Clock,
-) -> Result<HashMap<Key, Verdict>, Problem> {
+) -> Result<Vec<Option<Verdict>>, Problem> {
     let keys = Keys::of(batch);
-    let bucket = |position: &usize| &entries[*position].bucket;
+    let bucket = |position: &usize| entries[*position].bucket;
     let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> {
         batch.iter().map(|(_, position)| field(&bucket(position).counts)).collect()
     };
     let observed_ats: Vec<_> = batch.iter().map(|(_, position)| bucket(position).stamp.observed_at).collect();
     let stamped: Vec<_> = batch.iter().map(|(_, position)| bucket(position).stamp.stamped).collect();
     let rows = sqlx::query_file!(
-        "src/kernel/upsert_buckets.sql",
+        "src/kernel/writer/upsert_buckets.sql",
         &keys.user_ids,
         &keys.hour_starts,
         &keys.device_ids,
@@ -217,31 +203,37 @@ async fn upsert_buckets(
         &stamped,
         clock.stamp(),
         lane.as_str(),
-        call.request_id,
-        call.trace.traceparent(),
+        &causes.iter().map(|cause| cause.user_id).collect::<Vec<_>>(),
+        &causes.iter().map(|cause| cause.request_id).collect::<Vec<_>>(),
+        &causes.iter().map(|cause| cause.traceparent.clone()).collect::<Vec<_>>(),
     )
     .fetch_all(tx)
     .await?;
-    let verdict = |inserted, changed| match (inserted, changed) {
-        (true, _) => Verdict::Inserted,
-        (false, true) => Verdict::Updated,
-        (false, false) => Verdict::Unchanged,
-    };
-    let key = |user_id, hour_start, device_id, source, model| Key { user_id, hour_start, device_id, source, model };
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let key = key(row.user_id, row.hour_start, row.device_id, row.source, row.model);
-            (key, verdict(row.inserted, row.changed))
-        })
-        .collect())
+    let mut verdicts = vec![None; batch.len()];
+    for row in &rows {
+        let key = Key {
+            user_id: row.user_id,
+            hour_start: row.hour_start,
+            device_id: row.device_id,
+            source: &row.source,
+            model: &row.model,
+        };
+        if let Ok(index) = batch.binary_search_by(|(candidate, _)| candidate.cmp(&key)) {
+            verdicts[index] = Some(match (row.inserted, row.changed) {
+                (true, _) => Verdict::Inserted,
+                (false, true) => Verdict::Updated,
+                (false, false) => Verdict::Unchanged,
+            });
+        }
+    }
+    Ok(verdicts)
 }
 
 /// Why the losers lost.
 async fn standing_buckets(
     tx: &mut Tx,
-    entries: &[Entry],
-    losers: &[(Key, usize)],
+    entries: &[Entry<'_>],
+    losers: &[(Key<'_>, usize)],
     verdicts: &mut [Verdict],
 ) -> Result<(), Problem> {
     if losers.is_empty() {
@@ -249,7 +241,7 @@ async fn standing_buckets(
     }
     let keys = Keys::of(losers);
     let rows = sqlx::query_file!(
-        "src/kernel/standing_buckets.sql",
+        "src/kernel/writer/standing_buckets.sql",
         &keys.user_ids,
         &keys.hour_starts,
         &keys.device_ids,
@@ -263,7 +255,7 @@ async fn standing_buckets(
         let Some((_, position)) = losers.get(index) else {
             continue;
         };
-        let Bucket { counts, stamp, .. } = &entries[*position].bucket;
+        let Entry { bucket: Bucket { counts, stamp, .. }, .. } = &entries[*position];
         let standing = TokenCounts {
             input_tokens: row.input_tokens,
             cache_read_tokens: row.cache_read_tokens,

@@ -1,0 +1,219 @@
+//! A batch: many devices' posts in one transaction, and who is answered what when it fails.
+//!
+//! A batch that fails through someone's data is split until only the culprit fails. A passing failure is tried again.
+//! Any other failure is everybody's answer: nothing was written, or (after an ambiguous commit) sending the same again
+//! is safe.
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::versions::{Cause, Entry, Verdict, write_in};
+use super::{Post, Written};
+use crate::kernel::call::{Call, is_data_fault, is_transient};
+use crate::kernel::clock::{Clock, jittered};
+use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::idempotency::{self, Claim, Key, Record};
+use crate::kernel::outbox::{Lane, Signal};
+use crate::kernel::problem::Problem;
+
+/// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
+const BATCH_ROWS: usize = 1_000;
+/// A batch has its own time, not its shortest member's.
+const BATCH_LIMIT: Duration = Duration::from_secs(5);
+/// How often a passing failure is tried again.
+const RETRIES: u32 = 2;
+
+/// One writer task's means.
+#[derive(Clone, Debug)]
+pub(super) struct Batcher {
+    pub(super) pool: Pool,
+    pub(super) clock: Clock,
+    pub(super) signal: Signal,
+}
+
+type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Post>>>;
+type Answer = Result<Written, Problem>;
+
+impl Batcher {
+    /// Writes batches until `stop`, and then what is left in the queue.
+    pub(super) async fn run(self, queue: Queue, stop: CancellationToken) {
+        while let Some(posts) = next_batch(&queue, &stop).await {
+            // A bug must cost one batch, not the writer.
+            if AssertUnwindSafe(self.write(posts)).catch_unwind().await.is_err() {
+                tracing::error!("a writer task panicked; its batch is answered as an internal error");
+            }
+        }
+    }
+
+    async fn write(&self, posts: Vec<Post>) {
+        // Nobody waits for these, so they never start. A key's execution is waited for by whoever repeats it.
+        let (posts, _abandoned): (Vec<_>, Vec<_>) =
+            posts.into_iter().partition(|post| post.key.is_some() || !post.reply.is_closed());
+        let mut groups = vec![posts];
+        while let Some(mut group) = groups.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            let call = Call::internal(BATCH_LIMIT);
+            let result = self.attempts(&call, &group).await;
+            for post in &group {
+                post.call.upstream.take_over(&call.upstream);
+            }
+            match result {
+                Ok(answers) => {
+                    self.signal.wake();
+                    group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
+                }
+                Err(problem) if group.len() > 1 && problem.database_error().is_some_and(is_data_fault) => {
+                    let second = group.split_off(group.len() / 2);
+                    groups.extend([second, group]);
+                }
+                Err(problem) => group.into_iter().for_each(|post| reply(post, Err(problem.clone()))),
+            }
+        }
+    }
+
+    /// Errors: what the last attempt failed with.
+    async fn attempts(&self, call: &Call, posts: &[Post]) -> Result<Vec<Answer>, Problem> {
+        let mut attempt = 0;
+        loop {
+            let problem = match self.attempt(call, posts, attempt).await {
+                Ok(answers) => return Ok(answers),
+                Err(problem) => problem,
+            };
+            let passing = problem.database_error().is_some_and(is_transient);
+            let pause = jittered(Duration::from_millis(20 << (2 * attempt)));
+            if !passing || attempt == RETRIES || call.remaining() <= pause {
+                return Err(problem);
+            }
+            tokio::time::sleep(pause).await;
+            call.upstream.retried();
+            attempt += 1;
+        }
+    }
+
+    /// One transaction. One answer a post, in order.
+    async fn attempt(&self, call: &Call, posts: &[Post], attempt: u32) -> Result<Vec<Answer>, Problem> {
+        let causes = causes(posts);
+        let users: Vec<Uuid> = causes.iter().map(|cause| cause.user_id).collect();
+        let mut tx = self.pool.begin(call, Access::Users(&users), Mode::ReadWrite).await?;
+        let mut answers = claimed(&mut tx, posts, attempt).await?;
+
+        let mut entries = Vec::new();
+        let mut places: Vec<(usize, Range<usize>)> = Vec::new();
+        for (position, post) in posts.iter().enumerate().filter(|(position, _)| answers[*position].is_none()) {
+            let (user_id, device_id, first) = (post.user_id, post.device_id, entries.len());
+            entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
+            places.push((position, first..entries.len()));
+        }
+        let verdicts = write_in(&mut tx, &entries, &causes, Lane::Live, &self.clock).await?;
+        for (position, place) in places {
+            let (post, verdicts) = (&posts[position], verdicts[place].to_vec());
+            record(&mut tx, post, &verdicts).await?;
+            let rejections = post.key.as_ref().and_then(Key::rejections).map(str::to_owned);
+            let request_id = post.call.request_id;
+            answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
+        }
+        tx.commit().await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+/// The next posts, as many as fit a batch; `None` when the queue is closed and empty.
+async fn next_batch(queue: &Queue, stop: &CancellationToken) -> Option<Vec<Post>> {
+    let mut queue = queue.lock().await;
+    let first = tokio::select! {
+        post = queue.recv() => post?,
+        () = stop.cancelled() => {
+            queue.close();
+            queue.recv().await?
+        }
+    };
+    let mut rows = first.buckets.len();
+    let mut posts = vec![first];
+    while rows < BATCH_ROWS
+        && let Ok(post) = queue.try_recv()
+    {
+        rows += post.buckets.len();
+        posts.push(post);
+    }
+    Some(posts)
+}
+
+/// The users of a batch, each once, with the request that their events are put down to.
+fn causes(posts: &[Post]) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = posts
+        .iter()
+        .map(|post| Cause {
+            user_id: post.user_id,
+            request_id: post.call.request_id,
+            traceparent: post.call.trace.traceparent(),
+        })
+        .collect();
+    causes.sort_by_key(|cause| cause.user_id);
+    causes.dedup_by_key(|cause| cause.user_id);
+    causes
+}
+
+/// The answers that keys give without an execution; `None` for the posts to execute.
+async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option<Answer>>, Problem> {
+    let mut answers: Vec<Option<Answer>> = posts.iter().map(|_| None).collect();
+    let keyed: Vec<(usize, Uuid, &Key)> = posts
+        .iter()
+        .enumerate()
+        .filter_map(|(position, post)| Some((position, post.user_id, post.key.as_ref()?)))
+        .collect();
+    if keyed.is_empty() {
+        return Ok(answers);
+    }
+    let users: Vec<Uuid> = keyed.iter().map(|(_, user_id, _)| *user_id).collect();
+    let keys: Vec<&Key> = keyed.iter().map(|(.., key)| *key).collect();
+    let claims = idempotency::claim_keys(tx, &users, &keys).await?;
+    for ((position, _, key), claim) in keyed.into_iter().zip(claims) {
+        answers[position] = match claim {
+            Claim::Mine => None,
+            Claim::Running => Some(Err(key.in_progress())),
+            Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
+            // After an ambiguous commit the record is this very request's.
+            Claim::Recorded(record) => Some(Ok(replay(record, attempt == 0))),
+        };
+    }
+    Ok(answers)
+}
+
+fn replay(record: Record, replayed: bool) -> Written {
+    let verdict = |byte: &u8| Verdict::ALL.get(usize::from(*byte)).copied().unwrap_or(Verdict::Stale);
+    Written {
+        request_id: record.request_id,
+        verdicts: record.verdicts.iter().map(verdict).collect(),
+        rejections: record.rejections,
+        replayed,
+    }
+}
+
+async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
+    let Some(key) = &post.key else { return Ok(()) };
+    let byte = |verdict: &Verdict| {
+        Verdict::ALL.iter().zip(0_u8..).find(|(known, _)| *known == verdict).map_or(0, |(_, byte)| byte)
+    };
+    let bytes: Vec<u8> = verdicts.iter().map(byte).collect();
+    idempotency::record_key(tx, key, post.user_id, post.device_id, post.call.request_id, &bytes).await?;
+    Ok(())
+}
+
+fn reply(post: Post, answer: Answer) {
+    if post.key.is_some()
+        && let Ok(written) = &answer
+    {
+        post.call.upstream.keyed(if written.replayed { "replayed" } else { "executed" });
+    }
+    // A client that left in the meantime is committed all the same.
+    let _ = post.reply.send(answer);
+}

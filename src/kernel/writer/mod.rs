@@ -1,0 +1,188 @@
+//! The only code that writes `usage.bucket`. Trackers' posts come through the queue: a few writer tasks commit many of
+//! them in one transaction, and the acknowledgement follows the commit. Which version of a bucket wins is decided in
+//! `versions`, in one statement; what a batch is and how it fails, in `batch`.
+//!
+//! There is no timer: while one batch commits, the next one forms. The queue is bounded by rows; what does not fit is
+//! refused at once.
+
+mod batch;
+mod versions;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use versions::Verdict;
+
+use super::auth::Device;
+use super::bucket::Bucket;
+use super::call::Call;
+use super::clock::Clock;
+use super::db::Pool;
+use super::idempotency::{Key, Scope};
+use super::outbox::Signal;
+use super::problem::{Code, Problem};
+use batch::Batcher;
+
+/// Rows that may wait; at the measured rate less than a second's work.
+const QUEUE_ROWS: usize = 32_000;
+/// Two tasks: while one waits for its commit the other fills and sends the next batch. More do not help (measured).
+const WRITER_TASKS: usize = 2;
+
+/// What a request was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The request that was executed: an earlier one where this is a replay.
+    pub request_id: uuid::Uuid,
+    /// One a bucket, in order.
+    pub verdicts: Vec<Verdict>,
+    /// The rejections that were answered beside them, as JSON.
+    pub rejections: Option<String>,
+    /// True where the answer is of an earlier execution.
+    pub replayed: bool,
+}
+
+/// One device's request on its way through the queue.
+#[derive(Debug)]
+struct Post {
+    user_id: uuid::Uuid,
+    device_id: uuid::Uuid,
+    call: Call,
+    buckets: Vec<Bucket>,
+    key: Option<Key>,
+    reply: oneshot::Sender<Result<Written, Problem>>,
+    /// Its place in the queue, in rows.
+    _room: OwnedSemaphorePermit,
+}
+
+/// The tracker's door. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: mpsc::UnboundedSender<Post>,
+    room: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Keys of requests that are being executed in this process, with those who wait for the same answer.
+#[derive(Debug, Default)]
+struct InFlight(Mutex<HashMap<Scope, Execution>>);
+
+#[derive(Debug)]
+struct Execution {
+    key: Key,
+    waiting: Vec<oneshot::Sender<Result<Written, Problem>>>,
+}
+
+impl Writer {
+    /// Starts the writer tasks on the current runtime.
+    pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
+        let (queue, posts) = mpsc::unbounded_channel();
+        let posts = Arc::new(tokio::sync::Mutex::new(posts));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for _ in 0..WRITER_TASKS {
+            let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
+            tasks.spawn(batcher.run(posts.clone(), stop.clone()));
+        }
+        tasks.close();
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_ROWS)), in_flight: Arc::default(), stop, tasks }
+    }
+
+    /// Takes nothing more, writes what waits and ends the tasks.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+
+    /// Writes a device's snapshots; when it returns `Ok` they are durable. `rejections` is kept with the answer for
+    /// replays. A caller that goes away before its turn is skipped, unless it brought a key.
+    ///
+    /// Errors: 503 `overloaded` at once when the queue is full; 409 and 422 for a key; the database's 503 and 504.
+    pub async fn write(&self, device: &Device, buckets: Vec<Bucket>, key: Option<Key>) -> Result<Written, Problem> {
+        let call = device.call();
+        if buckets.is_empty() && key.is_none() {
+            return Ok(Written {
+                request_id: call.request_id,
+                verdicts: Vec::new(),
+                rejections: None,
+                replayed: false,
+            });
+        }
+        match key {
+            None => self.enqueue(device, buckets, None)?.await.map_err(|_| unanswered())?,
+            Some(key) => self.write_once(device, buckets, key).await,
+        }
+    }
+
+    /// Joins the execution of the same key in this process, or begins one that outlives its caller.
+    async fn write_once(&self, device: &Device, buckets: Vec<Bucket>, key: Key) -> Result<Written, Problem> {
+        let (mine, answer) = oneshot::channel();
+        {
+            let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match executions.get_mut(key.scope()) {
+                Some(execution) if !execution.key.same_request(&key) => return Err(key.reused()),
+                Some(execution) => execution.waiting.push(mine),
+                None => {
+                    let execution = self.enqueue(device, buckets, Some(key.clone()))?;
+                    executions.insert(*key.scope(), Execution { key: key.clone(), waiting: vec![mine] });
+                    let in_flight = self.in_flight.clone();
+                    self.tasks.spawn(async move {
+                        let result = execution.await.unwrap_or_else(|_| Err(unanswered()));
+                        in_flight.finish(key.scope(), &result);
+                    });
+                }
+            }
+        }
+        answer.await.map_err(|_| unanswered())?
+    }
+
+    fn enqueue(
+        &self,
+        device: &Device,
+        buckets: Vec<Bucket>,
+        key: Option<Key>,
+    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
+        let rows = u32::try_from(buckets.len().max(1)).map_err(Problem::internal)?;
+        let room = self.room.clone().try_acquire_many_owned(rows).map_err(|_| overloaded())?;
+        let (reply, answer) = oneshot::channel();
+        let post = Post {
+            user_id: device.user_id(),
+            device_id: device.device_id(),
+            call: device.call().clone(),
+            buckets,
+            key,
+            reply,
+            _room: room,
+        };
+        self.queue
+            .send(post)
+            .map_err(|_| Problem::new(Code::Overloaded, "The server is stopping; nothing was written."))?;
+        Ok(answer)
+    }
+}
+
+impl InFlight {
+    /// Hands the answer to everybody who waits; the first of them caused it, for the others it is a replay.
+    fn finish(&self, scope: &Scope, result: &Result<Written, Problem>) {
+        let execution = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
+        let waiting = execution.map(|execution| execution.waiting).unwrap_or_default();
+        for (position, waiting) in waiting.into_iter().enumerate() {
+            let result =
+                result.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
+            // Who went away needs no answer.
+            let _ = waiting.send(result);
+        }
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(Code::Overloaded, "The writer's queue is full; nothing was written.")
+}
+
+fn unanswered() -> Problem {
+    Problem::internal("a writer task dropped a post without an answer")
+}

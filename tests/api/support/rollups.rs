@@ -1,0 +1,161 @@
+//! Buckets to post, and the rollup that they must fold to, computed without the server and without PostgreSQL.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{TestApp, TestDevice, instant};
+
+/// The counters that a tracker sends, in column order, and then the two that the server adds.
+pub const COUNTERS: [&str; 10] = [
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "unclassified_tokens",
+    "request_count",
+    "total_tokens",
+    "bucket_count",
+];
+
+/// Sums in the order of [`COUNTERS`].
+pub type Sums = [u64; 10];
+
+/// A bucket as a tracker keeps it.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    pub hour_start: DateTime<Utc>,
+    pub source: &'static str,
+    pub model: &'static str,
+    /// The first eight of [`COUNTERS`].
+    pub counts: [u64; 8],
+}
+
+impl Usage {
+    /// A bucket of `codex` and `gpt` that only has input.
+    pub fn input(hour_start: &str, tokens: u64) -> Self {
+        let counts = [tokens, 0, 0, 0, 0, 0, 0, 0];
+        Self { hour_start: instant(hour_start), source: "codex", model: "gpt", counts }
+    }
+
+    /// The `number`th of many that differ in everything.
+    pub fn numbered(hour_start: DateTime<Utc>, number: u64) -> Self {
+        let sources = ["codex", "claude-code", "other"];
+        let models = ["gpt", "opus", "Opus-B", "z/z:1"];
+        let pick = |length: usize| usize::try_from(number).unwrap() % length;
+        let counts = [number, 7 * number, 3, 5 * number, 11 + number, number % 11, 2 * number, 1];
+        Self { hour_start, source: sources[pick(3)], model: models[pick(4)], counts }
+    }
+
+    fn sums(&self) -> Sums {
+        let [reasoning, requests] = [self.counts[5], self.counts[7]];
+        // Reasoning is inside output, and requests are no tokens.
+        let total = self.counts.iter().sum::<u64>() - reasoning - requests;
+        let mut sums = Sums::default();
+        sums[..8].copy_from_slice(&self.counts);
+        sums[8..].copy_from_slice(&[total, 1]);
+        sums
+    }
+
+    fn json(&self) -> Value {
+        let mut bucket = json!({"hour_start": self.hour_start, "source": self.source, "model": self.model});
+        for (counter, count) in COUNTERS.into_iter().zip(self.counts) {
+            bucket[counter] = count.into();
+        }
+        bucket
+    }
+}
+
+/// Every half hour from `first` (inclusive) to `last` (exclusive).
+pub fn half_hours(first: &str, last: &str) -> impl Iterator<Item = DateTime<Utc>> {
+    let last = instant(last);
+    std::iter::successors(Some(instant(first)), |hour| Some(*hour + TimeDelta::minutes(30)))
+        .take_while(move |hour| *hour < last)
+}
+
+/// Sums by label and by (source, model).
+pub type GroupsByDay = BTreeMap<String, BTreeMap<(String, String), Sums>>;
+
+/// What the rollup must be.
+pub fn fold(buckets: &[Usage], zone: Tz) -> GroupsByDay {
+    let mut days = GroupsByDay::new();
+    for bucket in buckets {
+        let day = bucket.hour_start.with_timezone(&zone).date_naive().to_string();
+        let group = (bucket.source.to_owned(), bucket.model.to_owned());
+        add(days.entry(day).or_default().entry(group).or_default(), &bucket.sums());
+    }
+    days
+}
+
+/// What a reply that was grouped by source and model says.
+pub fn groups_of(reply: &Value) -> GroupsByDay {
+    let mut days = GroupsByDay::new();
+    for interval in reply["data"].as_array().unwrap() {
+        let day = days.entry(interval["label"].as_str().unwrap().to_owned()).or_default();
+        for result in interval["results"].as_array().unwrap() {
+            let text = |name: &str| result[name].as_str().unwrap().to_owned();
+            let before = day.insert((text("source"), text("model")), sums_of(result));
+            assert!(before.is_none(), "a group comes twice in {interval}");
+        }
+    }
+    days
+}
+
+/// The counters of one object of a reply.
+pub fn sums_of(object: &Value) -> Sums {
+    COUNTERS.map(|counter| object[counter].as_u64().unwrap_or_else(|| panic!("{counter} is missing in {object}")))
+}
+
+/// Adds sums to sums.
+pub fn add(sums: &mut Sums, more: &Sums) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
+/// When a local day begins: its first instant on a quarter of an hour.
+pub fn day_start(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
+    let mut at = Utc.from_utc_datetime(&day.checked_sub_days(Days::new(1)).unwrap().and_hms_opt(0, 0, 0).unwrap());
+    while at.with_timezone(&zone).date_naive() < day {
+        at += TimeDelta::minutes(15);
+    }
+    at
+}
+
+impl TestApp {
+    /// Posts buckets, as many requests as it takes.
+    pub async fn post_usage(&self, device: &TestDevice, buckets: &[Usage]) {
+        for chunk in buckets.chunks(500) {
+            let buckets: Vec<_> = chunk.iter().map(Usage::json).collect();
+            self.post_buckets(&device.token, &json!({ "buckets": buckets })).await.expect_ok();
+        }
+    }
+
+    /// Runs SQL as the superuser.
+    pub async fn tell(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.admin).await.unwrap();
+    }
+
+    /// What SQL of one text column answers the superuser.
+    pub async fn ask(&self, sql: &str) -> Vec<String> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&self.admin).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Waits until SQL of one text column answers anything.
+    pub async fn wait_for(&self, sql: &str) -> String {
+        let answer = async {
+            loop {
+                if let Some(first) = self.ask(sql).await.into_iter().next() {
+                    return first;
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), answer).await.expect(sql)
+    }
+}
