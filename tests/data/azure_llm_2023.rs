@@ -61,7 +61,9 @@ pub fn assert_exact(reply: &Value) {
         wanted.insert(model.clone(), counters(sums));
     }
     let mut totals = BTreeMap::new();
-    wanted.values().for_each(|sums| add(&mut totals, sums));
+    for sums in wanted.values() {
+        add(&mut totals, sums);
+    }
     assert_eq!(totals["bucket_count"], expected["buckets"].as_u64().unwrap());
     assert_eq!(counters(&reply["totals"]), totals, "the totals of {reply}");
 
