@@ -74,6 +74,10 @@ impl Layout {
         self.data_dir.join("server.lock")
     }
 
+    fn guests(&self) -> PathBuf {
+        self.data_dir.join("guests.lock")
+    }
+
     fn password(&self) -> PathBuf {
         self.data_dir.join("postgres.password")
     }
@@ -170,6 +174,39 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), EmbeddedPostgresError> {
 #[derive(Debug)]
 pub(super) struct ServerLock {
     _file: File,
+}
+
+/// Shared by all who joined another process's cluster, so that a command that started it can end it after them.
+#[derive(Debug)]
+pub(super) struct GuestLock {
+    _file: File,
+}
+
+impl GuestLock {
+    /// For one who joins. `None` if the cluster is about to end.
+    pub(super) fn shared(layout: &Layout) -> Result<Option<Self>, EmbeddedPostgresError> {
+        Self::attempt(layout, File::try_lock_shared)
+    }
+
+    /// For the one who ends it. `None` while there are guests.
+    pub(super) fn alone(layout: &Layout) -> Result<Option<Self>, EmbeddedPostgresError> {
+        Self::attempt(layout, File::try_lock)
+    }
+
+    fn attempt(
+        layout: &Layout,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, EmbeddedPostgresError> {
+        let path = layout.guests();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(files("open", &path))?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(files("lock", &path)(error)),
+        }
+    }
 }
 
 /// The outcome of asking for the lock.
