@@ -1,5 +1,6 @@
 //! The binary as a tool, next to a running server and on its own.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -134,21 +135,29 @@ async fn commands_on_their_own_start_the_database_for_their_duration() {
 #[tokio::test]
 async fn commands_at_the_same_time_share_one_database() {
     let home = Home::new();
-    // Each may be the one that makes the cluster, and whoever does may end it under the others.
-    home.json(&["migrate"]);
-    let mut running: Vec<_> = (0..4)
-        .map(|number| {
+    // Whoever starts the database must not end it under the others.
+    let mut viewers = Vec::new();
+    for round in 0..3 {
+        let spawn = |number: u32| {
             let mut command = home.command();
-            command.args(["user", "add", &format!("user-{number}"), "--json"]);
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-            command.spawn().unwrap()
-        })
-        .collect();
-    for child in running.drain(..) {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            command.args(["user", "add", &format!("user-{round}-{number}"), "--json"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        // All are started before the first is waited for.
+        let running: Vec<_> = (0..4).map(spawn).collect();
+        for child in running {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let user: Value = serde_json::from_slice(&output.stdout).unwrap();
+            viewers.push(text(&user, "viewer_token").to_owned());
+        }
+        home.assert_nothing_left();
     }
-    let users = home.json(&["token", "list"]);
-    assert_eq!(users.as_array().unwrap().len(), 4, "{users}");
-    home.assert_nothing_left();
+    assert_eq!(home.json(&["token", "list"]).as_array().unwrap().len(), 12);
+    // All of them were made under the one key that lasts.
+    let server = home.serve().await;
+    for viewer in viewers {
+        assert_eq!(server.get(&viewer, "/v1/rollups").await.status, 200);
+    }
+    server.stop().await;
 }
