@@ -94,7 +94,7 @@ impl TestApp {
             public_url: url.clone(),
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
-            pool_sizes: PoolSizes { ingest: 4, read: 4, worker: 3 },
+            pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: LimitsPerMinute { device: None, viewer: None },
             ingest_max_age_days: Some(400),
         };
