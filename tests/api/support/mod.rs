@@ -85,6 +85,11 @@ impl TestApp {
         Self::on(database, |_| {}).await
     }
 
+    /// A server on a database of the test's own making.
+    pub async fn on_database(superuser: PgConnectOptions, login: PgConnectOptions) -> Self {
+        Self::on(cluster::Database { superuser, login }, |_| {}).await
+    }
+
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
         logs::capture();
         let cluster::Database { superuser, login } = database;
