@@ -53,7 +53,7 @@ pub struct Config {
 /// How many connections each pool may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSizes {
-    /// Trackers' posts.
+    /// Trackers' posts: each connection has its own writer task, and two keep a disk busy.
     pub ingest: u32,
     /// Authentication and reads.
     pub read: u32,
@@ -163,7 +163,7 @@ impl Reader {
         }
         let minute = |limit: u32| (limit > 0).then_some(limit);
         let pool_sizes = PoolSizes {
-            ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 8, 1..=200),
+            ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 8, 1..=200),
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
