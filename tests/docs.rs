@@ -90,6 +90,19 @@ fn documented_variables(architecture: &str) -> BTreeSet<String> {
     rows(section(architecture, "## Environment")).iter().flat_map(|cells| quoted(cells[0])).map(str::to_owned).collect()
 }
 
+/// `HALFHOUR_POOL_INGEST 2` for every variable whose default is a number.
+fn documented_numbers(architecture: &str) -> BTreeSet<String> {
+    let rows = rows(section(architecture, "## Environment"));
+    let number = |cells: &Vec<&str>| Some(format!("{} {}", quoted(cells[0]).next()?, cells[1].parse::<u32>().ok()?));
+    rows.iter().filter_map(number).collect()
+}
+
+/// The same from `#HALFHOUR_POOL_INGEST=2` in `.env.example`.
+fn numbers(example: &str) -> BTreeSet<String> {
+    let assignments = example.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    assignments.filter_map(|(name, value)| Some(format!("{name} {}", value.parse::<u32>().ok()?))).collect()
+}
+
 /// `POST /v1/buckets` for every row of the route table, and for every path in it.
 fn documented_routes(architecture: &str) -> BTreeSet<String> {
     let rows = rows(section(architecture, "## Routes"));
@@ -229,16 +242,22 @@ fn a_problem_code_that_is_missing_invented_or_wrong_is_caught() {
 }
 
 #[test]
-fn every_variable_is_documented_and_no_other_is() {
+fn every_variable_is_documented_with_its_default_and_no_other_is() {
     let code = VARIABLES.map(str::to_owned).into();
     assert_eq!(differences(&code, &documented_variables(&text("docs/architecture.md"))), NONE);
+    let example = numbers(&text(".env.example"));
+    assert!(example.len() > 4, "only {example:?} were found");
+    assert_eq!(differences(&example, &documented_numbers(&text("docs/architecture.md"))), NONE);
 }
 
 #[test]
-fn a_variable_that_is_missing_or_invented_is_caught() {
+fn a_variable_or_default_that_is_missing_invented_or_wrong_is_caught() {
     let wrong = text("docs/architecture.md").replace("| `HALFHOUR_BIND` |", "| `HALFHOUR_BNID` |");
     let found = differences(&VARIABLES.map(str::to_owned).into(), &documented_variables(&wrong));
     assert_eq!(found, ["HALFHOUR_BIND is not documented", "HALFHOUR_BNID is not in the code"]);
+    let document = "\n## Environment\n| `A` | 1 | |\n| `B` | text | |\n";
+    let found = differences(&numbers("# A note: x=1.\n#A=2\nB=text\n"), &documented_numbers(document));
+    assert_eq!(found, ["A 2 is not documented", "A 1 is not in the code"]);
 }
 
 #[test]
