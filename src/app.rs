@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, Request};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
@@ -132,12 +132,17 @@ impl App {
         &self.state.pools
     }
 
+    /// The writer, for callers that want to know how much waits in its queue.
+    pub fn writer(&self) -> &Writer {
+        &self.state.writer
+    }
+
     /// Every route behind every layer.
     pub fn router(&self) -> Router {
         let Settings { limits, .. } = &self.settings;
         let for_principals = self
             .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router(), limits.viewer));
+            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer));
         let (router, document) = openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
@@ -225,6 +230,12 @@ impl App {
             .max_age(Duration::from_hours(1));
         (!origins.is_empty()).then_some(cors)
     }
+}
+
+/// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
+async fn without_key(request: Request) -> Result<Request, Problem> {
+    idempotency::refuse_key(request.headers())?;
+    Ok(request)
 }
 
 /// One user's data is for no shared cache.

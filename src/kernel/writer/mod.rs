@@ -91,6 +91,11 @@ impl Writer {
         Self { queue, room: Arc::new(Semaphore::new(QUEUE_ROWS)), in_flight: Arc::default(), stop, tasks }
     }
 
+    /// Rows that wait or are being written; a post without buckets counts as one.
+    pub fn queued_rows(&self) -> usize {
+        QUEUE_ROWS - self.room.available_permits()
+    }
+
     /// Takes nothing more, writes what waits and ends the tasks.
     pub async fn close(&self) {
         self.stop.cancel();
@@ -136,7 +141,11 @@ impl Writer {
                 }
             }
         }
-        answer.await.map_err(|_| unanswered())?
+        let answer = answer.await.map_err(|_| unanswered())?;
+        if let Ok(written) = &answer {
+            device.call().upstream.keyed(if written.replayed { "replayed" } else { "executed" });
+        }
+        answer
     }
 
     fn enqueue(

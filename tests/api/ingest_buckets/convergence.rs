@@ -160,29 +160,3 @@ async fn sixteen_versions_of_a_bucket_at_once_leave_the_latest() {
     let row = tracker.row().await;
     assert_eq!((&row["input_tokens"], &row["observed_at"]), (&85.into(), &"2026-11-20T10:40:15+00:00".into()));
 }
-
-#[tokio::test]
-async fn batches_of_the_same_buckets_in_different_orders_do_not_block_each_other_for_ever() {
-    let tracker = Tracker::start().await;
-    let mut dice = Dice(7);
-    let posts = (0..16).map(|second| {
-        // Names that collations other than "C" would put in another order than the code does.
-        let mut buckets: Vec<_> = ["A", "a", "B", "b", "m.1", "m-1", "m_1", "m1"]
-            .into_iter()
-            .flat_map(|model| ["codex", "claude-code", "cline"].map(|source| (model, source)))
-            .map(|(model, source)| {
-                let observed_at = format!("2026-11-20T10:40:{second:02}Z");
-                bucket(&json!({"model": model, "source": source, "observed_at": observed_at, "input_tokens": second}))
-            })
-            .collect();
-        dice.shuffle(&mut buckets);
-        buckets
-    });
-    let posts: Vec<_> = posts.collect();
-    for reply in join_all(posts.iter().map(|buckets| tracker.post(buckets))).await {
-        reply.expect_ok();
-    }
-    let rows = tracker.rows().await;
-    assert_eq!(rows.len(), posts[0].len());
-    assert!(rows.iter().all(|row| row["input_tokens"] == 15), "{rows:?}");
-}

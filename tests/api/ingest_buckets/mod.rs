@@ -1,10 +1,15 @@
 //! `POST /v1/buckets` as trackers meet it.
 
+mod arrivals;
 mod bodies;
 mod convergence;
+mod failures;
+mod held;
+mod idempotency;
 mod lenient;
 mod refusals;
 mod verdicts;
+mod writer;
 
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};

@@ -79,6 +79,12 @@ impl TestApp {
         Self::on(database, |_| {}).await
     }
 
+    /// Another server on the same database that reaches it through a socket in another directory.
+    pub async fn second_server_through(&self, directory: &std::path::Path) -> Self {
+        let login = self.login.clone().socket(directory);
+        Self::on(cluster::Database { superuser: self.superuser.clone(), login }, |_| {}).await
+    }
+
     /// Another server on the same database whose login is the superuser.
     pub async fn server_as_superuser(&self) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.superuser.clone() };
@@ -144,6 +150,11 @@ impl TestApp {
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()
+    }
+
+    /// The application's own writer.
+    pub fn writer(&self) -> &halfhour::kernel::writer::Writer {
+        self.app.writer()
     }
 
     /// Folds every event that is due.
