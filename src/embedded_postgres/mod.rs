@@ -138,7 +138,7 @@ impl EmbeddedPostgres {
     }
 
     fn run(layout: &Layout, lock: ServerLock, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
-        layout::remove_tree(&layout.unfinished())?;
+        layout.remove_unfinished()?;
         let version = layout.cluster_version()?;
         let installation = binaries::find(layout, version.as_deref())?;
         let launcher = Launcher::find(layout, &installation)?;
