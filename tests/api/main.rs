@@ -9,3 +9,4 @@ mod isolation;
 mod relay;
 mod request_line;
 mod support;
+mod token_cache;

@@ -143,8 +143,8 @@ impl World {
         let posts = join_all((0..CLIENTS).map(|client| self.client(case, client, sendings)));
         // Now and then a relay is at work meanwhile.
         let fold = async {
-            if case % 5 == 0 {
-                self.servers[usize::from(case % 2 == 0)].drain().await;
+            if case.is_multiple_of(5) {
+                self.servers[usize::from(case.is_multiple_of(2))].drain().await;
             }
         };
         let (inserted, ()) = tokio::join!(posts, fold);
