@@ -22,7 +22,7 @@ async fn an_older_post_that_commits_last_does_not_overwrite_a_newer_one() {
         let tracker = Tracker::start().await;
         // Sorted by key, the neighbour is written first: the older post waits there and has not touched the bucket.
         let before = neighbour("2026-11-20T10:00:00Z");
-        tracker.verdicts(&[before.clone()]).await;
+        tracker.verdicts(std::slice::from_ref(&before)).await;
         tracker.verdicts(standing.as_slice()).await;
         let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T10:00:00Z'").await;
         let older = tracker.send(&[], &[unstamped(9), before.clone()]);
@@ -41,7 +41,7 @@ async fn a_newer_post_that_waits_for_an_older_one_wins_when_it_commits() {
         let tracker = Tracker::start().await;
         // The neighbour is written last: the older post has locked the bucket and waits.
         let after = neighbour("2026-11-20T11:00:00Z");
-        tracker.verdicts(&[after.clone()]).await;
+        tracker.verdicts(std::slice::from_ref(&after)).await;
         tracker.verdicts(standing.as_slice()).await;
         let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T11:00:00Z'").await;
         let older = tracker.send(&[], &[unstamped(9), after.clone()]);

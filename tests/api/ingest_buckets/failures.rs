@@ -67,7 +67,7 @@ async fn what_is_acknowledged_while_connections_break_is_there() {
     let tracker = Tracker::start().await;
     let second_server = tracker.app.second_server().await;
     let client = async |number: u32| {
-        let server = if number % 2 == 0 { &tracker.app } else { &second_server };
+        let server = if number.is_multiple_of(2) { &tracker.app } else { &second_server };
         let mut acknowledged = Vec::new();
         for post in 0..25 {
             let model = format!("client-{number}-{post}");

@@ -137,7 +137,7 @@ async fn a_replay_is_the_first_answer_to_the_byte_whatever_has_changed_since() {
     let first = tracker.post_with(&lenient, &mixed).await;
     assert_eq!(verdicts(&first), ["rejected", "inserted", "rejected", "inserted"]);
     let all_sound = [lenient[1], ("idempotency-key", "two")];
-    let second = tracker.post_with(&all_sound, &[oldest.clone()]).await;
+    let second = tracker.post_with(&all_sound, std::slice::from_ref(&oldest)).await;
 
     tracker.verdicts(&[snapshot(8, 50)]).await;
     // By now the oldest bucket would be too old.

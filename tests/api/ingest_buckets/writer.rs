@@ -240,7 +240,7 @@ async fn what_another_servers_batch_locks_in_another_order_is_no_deadlock() {
             .collect();
         let middle = usize::try_from(second).unwrap() % buckets.len();
         buckets.rotate_left(middle);
-        if second % 2 == 0 {
+        if second.is_multiple_of(2) {
             buckets.reverse();
         }
         buckets
@@ -251,8 +251,8 @@ async fn what_another_servers_batch_locks_in_another_order_is_no_deadlock() {
         tracker.app.ask(sql).await
     };
     for round in 0..3 {
-        let posts = (0..16).map(|second| {
-            let server = if second % 2 == 0 { &tracker.app } else { &second_server };
+        let posts = (0..16_u32).map(|second| {
+            let server = if second.is_multiple_of(2) { &tracker.app } else { &second_server };
             send(server, &tracker.device.token, &[], &buckets(16 * round + second))
         });
         for reply in all(posts.collect::<Vec<_>>()).await {
