@@ -12,3 +12,4 @@ mod isolation;
 mod relay;
 mod request_line;
 mod support;
+mod token_cache;

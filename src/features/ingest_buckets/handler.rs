@@ -195,8 +195,13 @@ pub(super) async fn ingest_buckets(
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
-    // A replay has the rejections that were answered then.
-    let rejections = RawValue::from_string(written.rejections.unwrap_or(rejections)).map_err(Problem::internal)?;
+    let rejections = match written.rejections {
+        Some(answered) => answered,
+        // There were none then, whatever the rules say of the same buckets now.
+        None if written.replayed => "[]".to_owned(),
+        None => rejections,
+    };
+    let rejections = RawValue::from_string(rejections).map_err(Problem::internal)?;
     let verdicts = in_their_places(&rejections, written.verdicts)?;
     let mut response = Json(Receipt::new(written.request_id, verdicts, rejections)).into_response();
     if written.replayed {

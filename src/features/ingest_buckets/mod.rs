@@ -43,3 +43,9 @@ where
 {
     OpenApiRouter::new().routes(routes!(handler::ingest_buckets))
 }
+
+/// The door of `tests/fuzz`: any bytes as a request's body. Panics where reading them breaks a promise.
+#[doc(hidden)]
+pub fn parse_any(body: &[u8]) {
+    request::parse_any(body);
+}

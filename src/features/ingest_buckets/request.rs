@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::body::{self, Draft, MAX_BUCKETS, Unreadable};
 use super::prefer::Handling;
@@ -66,6 +66,34 @@ impl Batch {
         let inside = self.rejections.into_iter().map(|rejection| rejection.violation);
         Err(Problem::invalid(self.outside.into_iter().chain(inside).collect()))
     }
+}
+
+/// For fuzzing: reads any bytes and panics where a promise of this file does not hold.
+pub(super) fn parse_any(body: &[u8]) {
+    let rules = Rules { now: DateTime::UNIX_EPOCH + TimeDelta::days(20_777), max_age_days: Some(400) };
+    let mut arrivals = 0;
+    let mut read = || {
+        parse(body, &rules, || {
+            arrivals += 1;
+            rules.now + TimeDelta::microseconds(arrivals)
+        })
+    };
+    let (Ok(strict), Ok(lenient)) = (read(), read()) else { return };
+    assert!(strict.entries.len() <= MAX_BUCKETS, "more than a request may hold");
+    for (index, entry) in strict.entries.iter().enumerate() {
+        let rejected = strict.rejections.iter().any(|rejection| rejection.index == index);
+        assert_ne!(entry.is_some(), rejected, "entry {index} is either taken or rejected");
+    }
+    let outside = !strict.outside.is_empty();
+    let any = outside || !strict.rejections.is_empty();
+    let violations = strict.accept(Handling::Strict).map_err(|problem| problem.violations().len());
+    assert_eq!(any, violations.is_err(), "strictly, one violation is enough");
+    assert!(violations != Err(0), "a refusal gives a reason");
+    assert_eq!(
+        outside,
+        lenient.accept(Handling::Lenient).is_err(),
+        "leniently, only what is around the buckets counts"
+    );
 }
 
 fn refuse(unreadable: Unreadable) -> Problem {

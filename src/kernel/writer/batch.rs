@@ -209,11 +209,6 @@ async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Pr
 }
 
 fn reply(post: Post, answer: Answer) {
-    if post.key.is_some()
-        && let Ok(written) = &answer
-    {
-        post.call.upstream.keyed(if written.replayed { "replayed" } else { "executed" });
-    }
     // A client that left in the meantime is committed all the same.
     let _ = post.reply.send(answer);
 }

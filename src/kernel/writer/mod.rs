@@ -29,8 +29,6 @@ use batch::Batcher;
 
 /// Rows that may wait; at the measured rate less than a second's work.
 const QUEUE_ROWS: usize = 32_000;
-/// Two tasks: while one waits for its commit the other fills and sends the next batch. More do not help (measured).
-const WRITER_TASKS: usize = 2;
 
 /// What a request was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +77,23 @@ struct Execution {
 }
 
 impl Writer {
-    /// Starts the writer tasks on the current runtime.
+    /// Starts the writer tasks on the current runtime, one for each connection that `pool` may open: while one waits for
+    /// its commit another fills and sends the next batch.
     pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
         let (queue, posts) = mpsc::unbounded_channel();
         let posts = Arc::new(tokio::sync::Mutex::new(posts));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for _ in 0..WRITER_TASKS {
+        for _ in 0..pool.max_connections() {
             let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
             tasks.spawn(batcher.run(posts.clone(), stop.clone()));
         }
         tasks.close();
         Self { queue, room: Arc::new(Semaphore::new(QUEUE_ROWS)), in_flight: Arc::default(), stop, tasks }
+    }
+
+    /// Rows that wait or are being written; a post without buckets counts as one.
+    pub fn queued_rows(&self) -> usize {
+        QUEUE_ROWS - self.room.available_permits()
     }
 
     /// Takes nothing more, writes what waits and ends the tasks.
@@ -137,7 +141,11 @@ impl Writer {
                 }
             }
         }
-        answer.await.map_err(|_| unanswered())?
+        let answer = answer.await.map_err(|_| unanswered())?;
+        if let Ok(written) = &answer {
+            device.call().upstream.keyed(if written.replayed { "replayed" } else { "executed" });
+        }
+        answer
     }
 
     fn enqueue(

@@ -1,10 +1,17 @@
 //! `POST /v1/buckets` as trackers meet it.
 
+mod arrivals;
 mod bodies;
 mod convergence;
+mod failures;
+mod held;
+mod hostile;
+mod idempotency;
+mod laws;
 mod lenient;
 mod refusals;
 mod verdicts;
+mod writer;
 
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};

@@ -22,6 +22,11 @@ impl Request {
         Self(self.0.header(name, HeaderValue::from_str(value).unwrap()))
     }
 
+    /// With a header that need not be text.
+    pub fn raw_header(self, name: &str, value: HeaderValue) -> Self {
+        Self(self.0.header(name, value))
+    }
+
     /// With a JSON body.
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))

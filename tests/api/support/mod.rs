@@ -79,10 +79,21 @@ impl TestApp {
         Self::on(database, |_| {}).await
     }
 
+    /// Another server on the same database that reaches it through a socket in another directory.
+    pub async fn second_server_through(&self, directory: &std::path::Path) -> Self {
+        let login = self.login.clone().socket(directory);
+        Self::on(cluster::Database { superuser: self.superuser.clone(), login }, |_| {}).await
+    }
+
     /// Another server on the same database whose login is the superuser.
     pub async fn server_as_superuser(&self) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.superuser.clone() };
         Self::on(database, |_| {}).await
+    }
+
+    /// A server on a database of the test's own making.
+    pub async fn on_database(superuser: PgConnectOptions, login: PgConnectOptions) -> Self {
+        Self::on(cluster::Database { superuser, login }, |_| {}).await
     }
 
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
@@ -94,7 +105,7 @@ impl TestApp {
             public_url: url.clone(),
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
-            pool_sizes: PoolSizes { ingest: 4, read: 4, worker: 3 },
+            pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: LimitsPerMinute { device: None, viewer: None },
             ingest_max_age_days: Some(400),
         };
@@ -139,6 +150,11 @@ impl TestApp {
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()
+    }
+
+    /// The application's own writer.
+    pub fn writer(&self) -> &halfhour::kernel::writer::Writer {
+        self.app.writer()
     }
 
     /// Folds every event that is due.
