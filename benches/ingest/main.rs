@@ -1,0 +1,120 @@
+//! `cargo bench --bench ingest`: what the README claims, measured. The real server runs as its own process, with its log
+//! and its relay at work, on a durable PostgreSQL on the real disk; client, server and database share the machine.
+//! Raw SQL is measured in the same run. Speed is reported and not judged; correctness is: what was acknowledged must be
+//! there, and every reply must be the expected one.
+//!
+//! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small.
+
+mod client;
+mod installation;
+mod load;
+mod measures;
+mod posts;
+mod processes;
+mod raw;
+mod table;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use installation::{Cluster, DEVICES, Installation};
+use load::Window;
+use table::{Table, progress};
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    window: Window,
+    /// Odd, for the median.
+    rounds: u32,
+    /// Half hours of past that every device has on the small and on the large table.
+    half_hours: [i64; 2],
+    /// Single measures to take, by letter; none for all.
+    only: Option<char>,
+}
+
+impl Plan {
+    fn from_arguments() -> anyhow::Result<Self> {
+        let (mut seconds, mut quick, mut only) = (None, false, None);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--seconds" => seconds = Some(arguments.next().context("--seconds needs a number")?.parse::<u64>()?),
+                "--only" => only = arguments.next().and_then(|letter| letter.chars().next()),
+                "--quick" => quick = true,
+                // Cargo's own.
+                "--bench" => {}
+                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER and --quick"),
+            }
+        }
+        let measured = Duration::from_secs(seconds.unwrap_or(if quick { 1 } else { 5 }).max(1));
+        let window = Window { warm_up: Duration::from_millis(500), measured };
+        let rows = if quick { [100_000, 1_000_000] } else { [1_000_000, 10_000_000] };
+        Ok(Self { window, rounds: 3, half_hours: rows.map(|rows| rows / (8 * i64::from(DEVICES))), only })
+    }
+
+    fn wants(&self, letters: &str) -> bool {
+        self.only.is_none_or(|only| letters.contains(only))
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let plan = Plan::from_arguments()?;
+    let cluster = Cluster::start()?;
+    // One thread is enough for the client, and leaves the rest to what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut table = Table::new();
+    let machine = runtime.block_on(measure(&cluster, &plan, &mut table))?;
+    write!(std::io::stdout(), "\n{table}\n{machine}\n")?;
+    Ok(())
+}
+
+/// Returns what it was measured on.
+async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::Result<String> {
+    let mut fresh = Installation::new(cluster, "fresh", 0).await?;
+    let cores = std::thread::available_parallelism()?;
+    let version = fresh.admin.version().await?;
+    if plan.wants("ad") {
+        let peak = measures::single_posts(&mut fresh, plan, table).await?;
+        measures::latency(&mut fresh, peak, plan, table).await?;
+    }
+    if plan.wants("b") {
+        measures::batch_posts(&mut fresh, 100, plan, table).await?;
+        measures::batch_posts(&mut fresh, 500, plan, table).await?;
+    }
+    if plan.wants("c") {
+        measures::replays(&mut fresh, plan, table).await?;
+    }
+    if plan.wants("e") {
+        measures::memory(&mut fresh, plan, table).await?;
+    }
+    if plan.wants("g") {
+        measures::overload(&mut fresh, 3 * measures::CLIENTS, plan, table).await?;
+        measures::overload(&mut fresh, 8 * measures::CLIENTS, plan, table).await?;
+    }
+    fresh.check().await?;
+    fresh.server.stop()?;
+    if plan.wants("f") {
+        let [small, large] = plan.half_hours;
+        progress(format_args!(
+            "filling {} and {} buckets in",
+            small * 8 * i64::from(DEVICES),
+            large * 8 * i64::from(DEVICES)
+        ));
+        let mut small = Installation::new(cluster, "small", small).await?;
+        let mut large = Installation::new(cluster, "large", large).await?;
+        for buckets in [1, 100] {
+            measures::growth([&mut small, &mut large], buckets, plan, table).await?;
+        }
+        small.check().await?;
+        large.check().await?;
+    }
+    Ok(format!(
+        "{cores} cores, shared by client, server and database; PostgreSQL {version}, durable; the relay folds meanwhile; \
+         {} rounds of {} s, medians",
+        plan.rounds,
+        plan.window.measured.as_secs(),
+    ))
+}
