@@ -15,16 +15,21 @@ comment on schema rollup is 'What dashboards read: folds of usage.bucket. Writte
 do $$
 declare
     wanted text;
+    -- Since PostgreSQL 16 a membership may lack the right to `set role`.
+    needed text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
 begin
     foreach wanted in array array['halfhour_api', 'halfhour_worker', 'halfhour_auth', 'halfhour_none'] loop
-        begin
-            execute format('create role %I nologin nosuperuser nobypassrls noinherit', wanted);
-        exception when duplicate_object or unique_violation then
-            null;
-        end;
-        -- A login that is not a superuser may take on a role only as its member; a superuser needs no grant, and
-        -- skipping it there keeps parallel databases from updating one row of the shared catalogue.
-        if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+        -- Looked for first: creating wants a right that an owner may lack where the roles are there already.
+        if not exists (select from pg_catalog.pg_roles where rolname = wanted) then
+            begin
+                execute format('create role %I nologin nosuperuser nobypassrls noinherit', wanted);
+            exception when duplicate_object or unique_violation then
+                null;
+            end;
+        end if;
+        -- A login that is not a superuser may take on a role only as its member. Whoever can already (a superuser can)
+        -- gets no grant, which also keeps parallel databases from updating one row of the shared catalogue.
+        if not pg_has_role(current_user, wanted, needed) then
             execute format('grant %I to current_user', wanted);
         end if;
     end loop;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
@@ -29,7 +29,7 @@ use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Pool, Pools};
-use crate::kernel::idempotency;
+use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::limit_by_token;
 use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
@@ -155,7 +155,7 @@ impl App {
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(self.cors())
+            .layer(tower::util::option_layer(self.cors()))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .with_state(self.state.clone())
@@ -207,19 +207,28 @@ impl App {
             .route_layer(map_response(keep_private))
     }
 
-    fn cors(&self) -> CorsLayer {
-        CorsLayer::new()
-            .allow_origin(self.settings.cors_origins.clone())
+    /// `None` where no browser may call from elsewhere.
+    fn cors(&self) -> Option<CorsLayer> {
+        let origins = &self.settings.cors_origins;
+        let cors = CorsLayer::new()
+            .allow_origin(origins.clone())
             .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
             .allow_headers([
                 AUTHORIZATION,
                 CONTENT_TYPE,
                 X_REQUEST_ID,
+                IDEMPOTENCY_KEY,
                 HeaderName::from_static("prefer"),
                 HeaderName::from_static("traceparent"),
             ])
-            .expose_headers([X_REQUEST_ID, HeaderName::from_static("preference-applied")])
-            .max_age(Duration::from_hours(1))
+            .expose_headers([
+                X_REQUEST_ID,
+                RETRY_AFTER,
+                IDEMPOTENCY_REPLAYED,
+                HeaderName::from_static("preference-applied"),
+            ])
+            .max_age(Duration::from_hours(1));
+        (!origins.is_empty()).then_some(cors)
     }
 }
 

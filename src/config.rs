@@ -53,7 +53,7 @@ pub struct Config {
 /// How many connections each pool may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSizes {
-    /// Trackers' posts.
+    /// Trackers' posts: each connection has its own writer task, and two keep a disk busy.
     pub ingest: u32,
     /// Authentication and reads.
     pub read: u32,
@@ -107,6 +107,19 @@ pub const VARIABLES: [&str; 14] = [
     "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
 ];
 
+/// What `credentials.env` holds for clients: whoever exported it may still run commands.
+pub const CREDENTIALS: [&str; 6] = [
+    "HALFHOUR_URL",
+    "HALFHOUR_DEVICE_TOKEN",
+    "HALFHOUR_VIEWER_TOKEN",
+    "HALFHOUR_OPERATOR_TOKEN",
+    "HALFHOUR_USER_ID",
+    "HALFHOUR_DEVICE_ID",
+];
+
+/// What the private PostgreSQL admits, less a few for commands that join it and for people who look.
+const EMBEDDED_CONNECTIONS: u32 = 50;
+
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Faults(Vec<String>);
@@ -134,7 +147,8 @@ impl Config {
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Faults> {
         let variables: BTreeMap<_, _> = variables.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
         let mut reader = Reader::default();
-        for name in variables.keys().filter(|name| !VARIABLES.contains(&name.as_str())) {
+        let known = |name: &str| VARIABLES.contains(&name) || CREDENTIALS.contains(&name);
+        for name in variables.keys().filter(|name| !known(name)) {
             reader.fault(name, "is not a variable of halfhour; .env.example lists them all");
         }
         let raw: Raw = envy::from_iter(variables).unwrap_or_default();
@@ -163,10 +177,18 @@ impl Reader {
         }
         let minute = |limit: u32| (limit > 0).then_some(limit);
         let pool_sizes = PoolSizes {
-            ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 8, 1..=200),
+            ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 8, 1..=200),
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
+        let connections = pool_sizes.ingest + pool_sizes.read + pool_sizes.worker;
+        if matches!(database, Database::Embedded) && connections > EMBEDDED_CONNECTIONS {
+            let what = format!(
+                "and HALFHOUR_POOL_READ, HALFHOUR_POOL_WORKER may have {EMBEDDED_CONNECTIONS} connections together on the \
+                 private PostgreSQL, not {connections}; lower them, or set DATABASE_URL"
+            );
+            self.fault("HALFHOUR_POOL_INGEST", what);
+        }
         let limits = LimitsPerMinute {
             device: minute(self.number(
                 "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
@@ -330,6 +352,19 @@ mod tests {
         let faults = read(&[("DATABASE_URL", "mysql://u:hunter2@h/db"), ("HALFHOUR_SECRET", "short")]).unwrap_err();
         assert!(!faults.to_string().contains("hunter2"), "{faults}");
         assert_eq!(faults.0.len(), 2, "{faults}");
+    }
+
+    #[test]
+    fn exported_credentials_are_no_configuration_and_no_fault() {
+        assert!(read(&CREDENTIALS.map(|name| (name, "x"))).is_ok());
+    }
+
+    #[test]
+    fn the_private_database_has_only_so_many_connections() {
+        let pools = [("HALFHOUR_POOL_READ", "100")];
+        assert!(read(&pools).unwrap_err().to_string().contains("HALFHOUR_POOL_READ"));
+        let external = [("DATABASE_URL", "postgres://h/db"), ("HALFHOUR_SECRET", &"s".repeat(32)), pools[0]];
+        assert!(read(&external).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Logs: one JSON object a line. Writing never blocks a request; lines that the queue cannot take are counted.
 
 use std::fmt;
+use std::io::BufWriter;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -26,8 +27,10 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sends all logs of this process to standard output, filtered. A second call changes nothing.
     pub fn start(filter: &str) -> Self {
+        // Buffered: the writer's thread flushes whenever no line is waiting.
+        let stdout = BufWriter::with_capacity(64 * 1024, std::io::stdout());
         let (writer, guard): (NonBlocking, WorkerGuard) =
-            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_LINES).finish(std::io::stdout());
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_LINES).finish(stdout);
         let dropped = writer.error_counter();
         // A test binary may have set another one before.
         let _ = tracing::subscriber::set_global_default(subscriber(filter, writer));

@@ -1,5 +1,6 @@
 //! Finds the database as the server does, migrates and checks it, and finds the server's key.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -60,7 +61,7 @@ impl Opened {
         schema::check(options).await?;
         let key = match &config.secret {
             Some(key) => key.clone(),
-            None => key_file(&config.data_dir.join("secret.key"))?,
+            None => key_file(&config.data_dir)?,
         };
         Ok((applied, key))
     }
@@ -98,13 +99,25 @@ async fn stop(embedded: Option<EmbeddedPostgres>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the key, or makes it on first use. It appears whole or not at all.
-fn key_file(path: &Path) -> anyhow::Result<ServerKey> {
-    if !path.try_exists().with_context(|| format!("{} cannot be looked at", path.display()))? {
+/// Reads the key, or makes it on first use. It appears whole or not at all, and once: of several commands at the same
+/// time one makes it, because a second key would void the tokens that the first has issued meanwhile.
+fn key_file(data_dir: &Path) -> anyhow::Result<ServerKey> {
+    let path = &data_dir.join("secret.key");
+    let exists = || path.try_exists().with_context(|| format!("{} cannot be looked at", path.display()));
+    if !exists()? {
+        let lock = File::open(data_dir).and_then(|directory| directory.lock().map(|()| directory));
+        let _locked = lock.with_context(|| format!("{} cannot be locked", data_dir.display()))?;
+        if exists()? {
+            return read_key(path);
+        }
         let mut random = [0_u8; ServerKey::MIN_BYTES];
         getrandom::fill(&mut random).context("the operating system gives no randomness")?;
         write_private(path, &random)?;
     }
+    read_key(path)
+}
+
+fn read_key(path: &Path) -> anyhow::Result<ServerKey> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     ServerKey::new(&bytes).with_context(|| {
         format!(
@@ -114,8 +127,8 @@ fn key_file(path: &Path) -> anyhow::Result<ServerKey> {
     })
 }
 
-/// Writes a file that only its owner may read, whole or not at all; the first of two writers wins for good only through
-/// the caller's lock on the data directory.
+/// Writes a file that only its owner may read, whole or not at all; two writers at once
+/// need a lock of the caller's.
 pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let write = || -> std::io::Result<()> {
@@ -123,7 +136,9 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
-        std::fs::rename(&unfinished, path)
+        std::fs::rename(&unfinished, path)?;
+        // The name is to survive a power cut, too.
+        path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     };
     write().with_context(|| format!("{} cannot be written", path.display()))
 }

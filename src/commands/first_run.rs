@@ -1,7 +1,7 @@
 //! The first start on a private database makes a user `me` with one token of each kind, so that a newcomer can post and
 //! read at once. It can be repeated after a crash at any point.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,17 @@ const DEVICE: &str = "this-machine";
 /// Makes sure that `credentials.env` is there and names the address that the server listens on. Returns its path.
 pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("credentials.env");
-    let url = format!("HALFHOUR_URL=http://{address}");
+    // Who listens everywhere is reached from here by loopback.
+    let reached = match address {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+        }
+        SocketAddr::V6(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()))
+        }
+        address => address,
+    };
+    let url = format!("HALFHOUR_URL=http://{reached}");
     let content = match std::fs::read_to_string(&path) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

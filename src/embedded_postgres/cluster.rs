@@ -104,8 +104,7 @@ pub(super) fn create(
     durability: Durability,
     password: &Password,
 ) -> Result<(), EmbeddedPostgresError> {
-    let unfinished = layout.unfinished();
-    remove_tree(&unfinished)?;
+    let unfinished = layout.new_unfinished()?;
     DirBuilder::new().mode(0o700).create(&unfinished).map_err(files("create", &unfinished))?;
     // A copy for initdb, which runs as the cluster's owner and may not be able to read the original.
     let password_copy = unfinished.join("password");

@@ -8,6 +8,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// How the names of unfinished clusters begin.
+const UNFINISHED: &str = "postgres.partial";
+
 /// The data directory, as an absolute path without symbolic links.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -34,9 +37,33 @@ impl Layout {
         self.data_dir.join("postgres")
     }
 
-    /// Where a cluster is made before it gets its name. Whatever is in here is unfinished.
-    pub(super) fn unfinished(&self) -> PathBuf {
-        self.data_dir.join("postgres.partial")
+    /// Where a cluster is made before it gets its name. Whatever is in here is unfinished. Each attempt has a name of
+    /// its own, because what a killed process started may go on writing, and cleaning up, for a moment.
+    pub(super) fn new_unfinished(&self) -> Result<PathBuf, EmbeddedPostgresError> {
+        let mut bytes = [0_u8; 8];
+        getrandom::fill(&mut bytes).map_err(|error| files("make a name in", &self.data_dir)(error.into()))?;
+        Ok(self.data_dir.join(format!("{UNFINISHED}-{}", hex(&bytes))))
+    }
+
+    /// Removes what earlier attempts left. What is still being written is left to a later start.
+    pub(super) fn remove_unfinished(&self) -> Result<(), EmbeddedPostgresError> {
+        let entries = fs::read_dir(&self.data_dir).map_err(files("read", &self.data_dir))?;
+        for entry in entries {
+            let entry = entry.map_err(files("read", &self.data_dir))?;
+            if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                continue;
+            }
+            match fs::remove_dir_all(entry.path()) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    tracing::info!("a cluster that a killed process began to make is still being written");
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(files("remove", &entry.path())(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -45,6 +72,10 @@ impl Layout {
 
     pub(super) fn lock(&self) -> PathBuf {
         self.data_dir.join("server.lock")
+    }
+
+    fn guests(&self) -> PathBuf {
+        self.data_dir.join("guests.lock")
     }
 
     fn password(&self) -> PathBuf {
@@ -143,6 +174,39 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), EmbeddedPostgresError> {
 #[derive(Debug)]
 pub(super) struct ServerLock {
     _file: File,
+}
+
+/// Shared by all who joined another process's cluster, so that a command that started it can end it after them.
+#[derive(Debug)]
+pub(super) struct GuestLock {
+    _file: File,
+}
+
+impl GuestLock {
+    /// For one who joins. `None` if the cluster is about to end.
+    pub(super) fn shared(layout: &Layout) -> Result<Option<Self>, EmbeddedPostgresError> {
+        Self::attempt(layout, File::try_lock_shared)
+    }
+
+    /// For the one who ends it. `None` while there are guests.
+    pub(super) fn alone(layout: &Layout) -> Result<Option<Self>, EmbeddedPostgresError> {
+        Self::attempt(layout, File::try_lock)
+    }
+
+    fn attempt(
+        layout: &Layout,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, EmbeddedPostgresError> {
+        let path = layout.guests();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(files("open", &path))?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(files("lock", &path)(error)),
+        }
+    }
 }
 
 /// The outcome of asking for the lock.

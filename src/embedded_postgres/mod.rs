@@ -13,6 +13,7 @@
 //!
 //! ```text
 //! <data_dir>/server.lock          held by the process that runs the cluster; its id
+//! <data_dir>/guests.lock          shared by the commands that joined it
 //! <data_dir>/postgres/            the cluster (PGDATA)
 //! <data_dir>/postgres.password    of its only user
 //! <data_dir>/postgres.log         what the server says
@@ -34,7 +35,7 @@ pub use error::EmbeddedPostgresError;
 
 use cluster::Cluster;
 use launcher::Launcher;
-use layout::{Layout, LockAttempt, Password, ServerLock};
+use layout::{GuestLock, Layout, LockAttempt, Password, ServerLock};
 use pid_file::PidFile;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
@@ -52,6 +53,9 @@ const DATABASE: &str = "halfhour";
 /// How long a command waits for a cluster that another process is just starting.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 const JOIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a command that started the cluster waits for those who joined it, before it ends it under them.
+const GUEST_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long the first connection to a server that says it is ready may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,11 +82,15 @@ pub struct EmbeddedPostgres {
     connect_options: PgConnectOptions,
     /// What this process runs; `None` where it joined another's.
     running: Option<Running>,
+    /// Where this process joined another's.
+    _guest: Option<GuestLock>,
 }
 
 /// The server and the right to run it. The lock is declared last and so released last.
 struct Running {
     supervisor: Supervisor,
+    /// Whether it is ended only after those who joined it: a command does so, a server does not.
+    hosts: Option<Layout>,
     _lock: ServerLock,
 }
 
@@ -94,7 +102,7 @@ impl EmbeddedPostgres {
     pub fn start(data_dir: &Path, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
         let layout = Layout::create(data_dir)?;
         match ServerLock::attempt(&layout)? {
-            LockAttempt::Taken(lock) => Self::run(&layout, lock, durability),
+            LockAttempt::Taken(lock) => Self::run(&layout, lock, durability, None),
             LockAttempt::HeldBy(pid) => Err(EmbeddedPostgresError::AlreadyRunning { pid, data_dir: layout.data_dir }),
         }
     }
@@ -106,12 +114,15 @@ impl EmbeddedPostgres {
         let deadline = Instant::now() + JOIN_TIMEOUT;
         loop {
             let pid = match ServerLock::attempt(&layout)? {
-                LockAttempt::Taken(lock) => return Self::run(&layout, lock, Durability::Durable),
+                LockAttempt::Taken(lock) => {
+                    return Self::run(&layout, lock, Durability::Durable, Some(layout.clone()));
+                }
                 LockAttempt::HeldBy(pid) => pid,
             };
             let is_late = Instant::now() >= deadline;
-            if let Some(server) = PidFile::read_ready(&layout.pg_data()) {
-                match Self::join(&layout, &server) {
+            let guest = GuestLock::shared(&layout)?;
+            if let (Some(server), Some(guest)) = (PidFile::read_ready(&layout.pg_data()), guest) {
+                match Self::join(&layout, &server, guest) {
                     Err(error) if is_passing(&error) && !is_late => {}
                     outcome => return outcome,
                 }
@@ -129,16 +140,24 @@ impl EmbeddedPostgres {
     }
 
     /// Ends the server and waits until it is gone: in good order within a few seconds, else ever more
-    /// firmly. A cluster that was only joined keeps running.
+    /// firmly. A cluster that was only joined keeps running; one that [`join_or_start`](Self::join_or_start)
+    /// started ends after those who joined it since.
     pub fn stop(mut self) -> Result<(), EmbeddedPostgresError> {
-        match self.running.take() {
-            Some(running) => running.supervisor.stop(),
-            None => Ok(()),
-        }
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
+        // Held until the server is gone, so that nobody joins what is ending.
+        let _alone = running.hosts.as_ref().and_then(wait_for_guests);
+        running.supervisor.stop()
     }
 
-    fn run(layout: &Layout, lock: ServerLock, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
-        layout::remove_tree(&layout.unfinished())?;
+    fn run(
+        layout: &Layout,
+        lock: ServerLock,
+        durability: Durability,
+        hosts: Option<Layout>,
+    ) -> Result<Self, EmbeddedPostgresError> {
+        layout.remove_unfinished()?;
         let version = layout.cluster_version()?;
         let installation = binaries::find(layout, version.as_deref())?;
         let launcher = Launcher::find(layout, &installation)?;
@@ -161,17 +180,18 @@ impl EmbeddedPostgres {
         let started = Self {
             data_dir: layout.data_dir.clone(),
             connect_options: connect_options(&socket_dir, socket_dir::PORT, &password),
-            running: Some(Running { supervisor, _lock: lock }),
+            running: Some(Running { supervisor, hosts, _lock: lock }),
+            _guest: None,
         };
         ensure_database(&started.connect_options, layout)?;
         Ok(started)
     }
 
-    fn join(layout: &Layout, server: &PidFile) -> Result<Self, EmbeddedPostgresError> {
+    fn join(layout: &Layout, server: &PidFile, guest: GuestLock) -> Result<Self, EmbeddedPostgresError> {
         let password = layout.read_password()?;
         let connect_options = connect_options(&server.socket_dir, server.port, &password);
         ensure_database(&connect_options, layout)?;
-        Ok(Self { data_dir: layout.data_dir.clone(), connect_options, running: None })
+        Ok(Self { data_dir: layout.data_dir.clone(), connect_options, running: None, _guest: Some(guest) })
     }
 }
 
@@ -193,6 +213,22 @@ impl fmt::Debug for EmbeddedPostgres {
             .field("data_dir", &self.data_dir)
             .field("joined", &self.running.is_none())
             .finish_non_exhaustive()
+    }
+}
+
+/// Waits until nobody is joined, and keeps others from joining. `None` if that takes too long or cannot be known.
+fn wait_for_guests(layout: &Layout) -> Option<GuestLock> {
+    let deadline = Instant::now() + GUEST_PATIENCE;
+    loop {
+        match GuestLock::alone(layout) {
+            Ok(Some(alone)) => return Some(alone),
+            Ok(None) if Instant::now() < deadline => thread::sleep(JOIN_INTERVAL),
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "whether other commands use the private PostgreSQL cannot be known");
+                return None;
+            }
+        }
     }
 }
 

@@ -109,6 +109,11 @@ impl Pool {
         Ok(tx)
     }
 
+    /// How many connections it may open.
+    pub const fn max_connections(&self) -> u32 {
+        self.max
+    }
+
     /// Waits until the connections are closed: at shutdown.
     pub async fn close(&self) {
         self.inner.close().await;

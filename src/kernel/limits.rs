@@ -42,9 +42,9 @@ pub fn limit_by_token(per_minute: u32) -> Option<Limit> {
 
 fn refuse(error: GovernorError) -> Response<Body> {
     match error {
+        // The wait is given in whole seconds, rounded down.
         GovernorError::TooManyRequests { wait_time, .. } => {
-            Problem::new(Code::RateLimited, "This token has used up its requests for now.")
-                .retry_after(wait_time.max(1))
+            Problem::new(Code::RateLimited, "This token has used up its requests for now.").retry_after(wait_time + 1)
         }
         other => Problem::internal(other),
     }

@@ -150,7 +150,13 @@ impl Problem {
             other if other.is_client_error() => Code::Malformed,
             _ => Code::Internal,
         };
-        Self::new(code, code.title())
+        let detail = match code {
+            Code::UnsupportedMediaType => {
+                "Send a body of `application/json`, plain or with Content-Encoding gzip or zstd."
+            }
+            other => other.title(),
+        };
+        Self::new(code, detail)
     }
 
     fn with(self, change: impl FnOnce(&mut Inner)) -> Self {

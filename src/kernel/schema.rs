@@ -28,12 +28,16 @@ pub enum SchemaError {
 ///
 /// The connection has a lock timeout of its own: a migration that runs outside a transaction cannot set one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
+    use sqlx::migrate::Migrate as _;
     let options = options
         .clone()
         .application_name("halfhour migrate")
         .options([("lock_timeout", "5s"), ("client_min_messages", "warning")]);
     let mut connection = PgConnection::connect_with(&options).await?;
     let migrator = sqlx::migrate!("./migrations");
+    // The migrator's own lock, which counts: its book is made before it takes the lock itself, and two who make the
+    // book at once collide. It ends with the connection.
+    connection.lock().await?;
     let before = applied_migrations(&mut connection).await?;
     migrator.run(&mut connection).await?;
     let after = applied_migrations(&mut connection).await?;

@@ -3,8 +3,9 @@
 
 use halfhour::kernel::db::{Access, Mode, Tx};
 use halfhour::kernel::problem::Problem;
+use halfhour::kernel::schema;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
 use crate::support::{TestApp, call};
@@ -100,6 +101,29 @@ async fn every_table_column_schema_and_function_says_what_it_is() {
     )
     .await;
     assert_eq!(silent, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_managed_database_whose_owner_is_no_superuser_can_be_migrated_and_served() {
+    let app = TestApp::start().await;
+    let name = format!("{}_managed", app.superuser.get_database().unwrap());
+    let mut server = PgConnection::connect_with(&app.superuser).await.unwrap();
+    for statement in [
+        format!("create role {name} login createrole password '{name}'"),
+        format!("grant halfhour_api, halfhour_worker, halfhour_auth, halfhour_none to {name} with admin option"),
+        format!("create database {name} owner {name}"),
+    ] {
+        server.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await.unwrap();
+    }
+    let owner = app.superuser.clone().database(&name).username(&name).password(&name);
+    assert!(schema::migrate(&owner).await.unwrap() >= 5);
+    assert_eq!(schema::migrate(&owner).await.unwrap(), 0, "a second time there is nothing to do");
+    schema::check(&owner).await.unwrap();
+
+    let managed = TestApp::on_database(app.superuser.clone().database(&name), owner).await;
+    two_users(&managed).await;
+    let outside = sqlx::raw_sql("select * from usage.bucket");
+    assert!(managed.pools.read.connections().execute(outside).await.is_err());
 }
 
 #[tokio::test]

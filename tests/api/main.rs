@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
 
+mod azure;
+#[path = "../data/azure_llm_2023.rs"]
+mod azure_llm_2023;
 mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;

@@ -286,11 +286,11 @@ async fn a_full_batch_says_that_more_may_wait() {
     app.tell(
         "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
          select user_id, 'bucket_changed', '2026-11-20', '2026-11-20T00:00Z', '2026-11-20T23:30Z', lane, user_id
-         from account.user, generate_series(1, 1100) n, (values ('live'), ('bulk')) l (lane)",
+         from account.user, generate_series(1, 5100) n, (values ('live'), ('bulk')) l (lane)",
     )
     .await;
     let round = app.relay().run_round().await.unwrap();
-    assert_eq!(round, Round { consumed: 1200, more: true, ..Round::default() }, "bulk events get the smaller part");
+    assert_eq!(round, Round { consumed: 5200, more: true, ..Round::default() }, "bulk events get the smaller part");
     app.drain().await;
     assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
     assert_eq!(app.ask("select version::text from rollup.user_state").await, ["0"]);

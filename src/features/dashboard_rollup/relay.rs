@@ -21,14 +21,17 @@ use crate::kernel::problem::{Code, Problem};
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
 
-/// Events of trackers' posts in one round, at most.
-const LIVE_BATCH: i64 = 1000;
+/// Events of trackers' posts in one round, at most. Many of them touch the same days, which are folded once.
+const LIVE_BATCH: i64 = 5000;
 /// Events of backfills in one round, at most: a large backfill must not delay live folding.
 const BULK_BATCH: i64 = 200;
 /// No statement of a round may take longer than this.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 /// No round may take longer than this: a connection on which nothing comes back any more is given up.
 const ROUND_LIMIT: Duration = Duration::from_mins(2);
+/// After a round that folded something the relay gathers events for this long: under load a day is then folded a few
+/// times a second, and not after every commit. The first event after a quiet time is folded at once.
+const GATHER: Duration = Duration::from_millis(200);
 /// Without a wake the relay looks this often: events of other processes wake nobody here.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon to look again while another relay folds.
@@ -95,6 +98,7 @@ impl Relay {
             let (pause, listens) = match round {
                 Ok(Round { more: true, .. }) => (Duration::ZERO, false),
                 Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
+                Ok(Round { consumed: 1.., .. }) => (GATHER, false),
                 Ok(_) => (POLL, true),
                 Err(_) => (doubled(FAILURE_PAUSE, failures, LONGEST_FAILURE_PAUSE), false),
             };

@@ -29,8 +29,6 @@ use batch::Batcher;
 
 /// Rows that may wait; at the measured rate less than a second's work.
 const QUEUE_ROWS: usize = 32_000;
-/// Two tasks: while one waits for its commit the other fills and sends the next batch. More do not help (measured).
-const WRITER_TASKS: usize = 2;
 
 /// What a request was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +77,13 @@ struct Execution {
 }
 
 impl Writer {
-    /// Starts the writer tasks on the current runtime.
+    /// Starts the writer tasks on the current runtime, one for each connection that `pool` may open: while one waits for
+    /// its commit another fills and sends the next batch.
     pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
         let (queue, posts) = mpsc::unbounded_channel();
         let posts = Arc::new(tokio::sync::Mutex::new(posts));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for _ in 0..WRITER_TASKS {
+        for _ in 0..pool.max_connections() {
             let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
             tasks.spawn(batcher.run(posts.clone(), stop.clone()));
         }

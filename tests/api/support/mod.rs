@@ -91,6 +91,11 @@ impl TestApp {
         Self::on(database, |_| {}).await
     }
 
+    /// A server on a database of the test's own making.
+    pub async fn on_database(superuser: PgConnectOptions, login: PgConnectOptions) -> Self {
+        Self::on(cluster::Database { superuser, login }, |_| {}).await
+    }
+
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
         logs::capture();
         let cluster::Database { superuser, login } = database;
@@ -100,7 +105,7 @@ impl TestApp {
             public_url: url.clone(),
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
-            pool_sizes: PoolSizes { ingest: 4, read: 4, worker: 3 },
+            pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: LimitsPerMinute { device: None, viewer: None },
             ingest_max_age_days: Some(400),
         };

@@ -1,0 +1,95 @@
+//! `DATABASE_URL`: somebody else's PostgreSQL, with any number of servers on it.
+
+use std::path::Path;
+
+use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::http::{PATIENCE, recent};
+use crate::support::Home;
+
+const SECRET: &str = "a secret of the tests, the same on every process";
+
+/// A PostgreSQL that no server of ours runs.
+fn start_postgres() -> (TempDir, EmbeddedPostgres) {
+    let directory = tempfile::tempdir().unwrap();
+    let postgres = EmbeddedPostgres::start(directory.path(), Durability::Disposable).unwrap();
+    (directory, postgres)
+}
+
+fn password(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("postgres.password")).unwrap().trim().to_owned()
+}
+
+fn database_url(directory: &Path, postgres: &EmbeddedPostgres) -> String {
+    let options = postgres.connect_options();
+    let socket_dir = options.get_socket().unwrap().display();
+    format!("postgres://halfhour:{}@localhost/halfhour?host={socket_dir}", password(directory))
+}
+
+fn home(url: &str) -> Home {
+    Home::new().with("DATABASE_URL", url).with("HALFHOUR_SECRET", SECRET)
+}
+
+#[tokio::test]
+async fn an_external_database_serves_and_nothing_is_kept_on_the_side() {
+    let (directory, postgres) = start_postgres();
+    let home = home(&database_url(directory.path(), &postgres));
+    let server = home.serve().await;
+    let user = home.json(&["user", "add", "ann", "--time-zone", "Asia/Kathmandu"]);
+    let device = home.json(&["device", "add", "--user", "ann", "--name", "laptop"]);
+    let (device, viewer) = (device["token"].as_str().unwrap(), user["viewer_token"].as_str().unwrap());
+    server.post(device, &recent("m", 42)).await;
+    assert_eq!(server.folded(viewer, "/v1/rollups").await["totals"]["input_tokens"], 42);
+    assert!(!server.running.stderr().contains("credentials.env"), "{}", server.running.stderr());
+    let (stdout, stderr) = (server.running.stdout(), server.running.stderr());
+    let password = password(directory.path());
+    assert!(![&stdout, &stderr].iter().any(|text| text.contains(&password) || text.contains(SECRET)));
+    server.stop().await;
+    // Stopping the server is not stopping the database.
+    assert_eq!(home.json(&["token", "list"]).as_array().unwrap().len(), 2);
+    assert!(!home.data_dir().exists());
+    home.assert_nothing_left();
+    postgres.stop().unwrap();
+}
+
+#[tokio::test]
+async fn two_servers_started_at_once_on_an_empty_database_both_serve() {
+    let (directory, postgres) = start_postgres();
+    let home = home(&database_url(directory.path(), &postgres));
+    // Both find no schema, and both are to make it.
+    let (first, second) = (home.spawn(), home.spawn());
+    let (first, second) = tokio::join!(first.listening(), second.listening());
+    assert_eq!(home.json(&["migrate"]), json!({"applied": 0}));
+    let user = home.json(&["user", "add", "ann"]);
+    let device = home.json(&["device", "add", "--user", "ann", "--name", "laptop"]);
+    let (device, viewer) = (device["token"].as_str().unwrap(), user["viewer_token"].as_str().unwrap());
+
+    first.post(device, &recent("m", 1)).await;
+    second.post(device, &recent("n", 10)).await;
+    // The same bucket through both: one is kept, and the later one stands.
+    first.post(device, &recent("o", 100)).await;
+    second.post(device, &recent("o", 200)).await;
+    for server in [&first, &second] {
+        let totals = &server.folded(viewer, "/v1/rollups").await["totals"];
+        assert_eq!((&totals["input_tokens"], &totals["bucket_count"]), (&json!(211), &json!(3)));
+    }
+    // The one goes, without a word; the other serves on and folds.
+    first.kill().await;
+    second.post(device, &recent("p", 1000)).await;
+    assert_eq!(second.folded(viewer, "/v1/rollups").await["totals"]["input_tokens"], 1211);
+    second.stop().await;
+    postgres.stop().unwrap();
+}
+
+#[tokio::test]
+async fn an_external_database_that_cannot_be_reached_ends_the_start_without_its_password() {
+    let home = home("postgres://halfhour:hunter2@localhost/halfhour?host=/nowhere/at/all");
+    let mut running = home.spawn();
+    assert_eq!(running.ended_within(PATIENCE).await.code(), Some(1));
+    let stderr = running.stderr();
+    assert!(stderr.starts_with("halfhour: the database could not be prepared"), "{stderr}");
+    assert!(!stderr.contains("hunter2") && !stderr.contains(SECRET), "{stderr}");
+    assert!(!home.data_dir().exists());
+}

@@ -1,0 +1,19 @@
+//! The real binary as an operator meets it: started, killed at bad moments, stopped, and used as a tool. Every test has
+//! a directory and a database of its own, and looks for what is left of them at the end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
+
+#[path = "../data/azure_llm_2023.rs"]
+mod azure_llm_2023;
+mod commands;
+mod commands_refused;
+mod configuration;
+mod crashes;
+mod crashes_while_loading;
+mod external_database;
+mod first_run;
+mod http;
+mod log;
+mod processes;
+mod stopping;
+mod support;
