@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::held::{Hold, batches_waiting, rows_queued};
+use super::held::{Hold, batches_waiting, cut_connections, rows_queued};
 use super::{Tracker, bucket, verdicts};
+use crate::support::line;
 
 /// An unstamped version of the bucket in question.
 fn unstamped(input_tokens: i64) -> Value {
@@ -33,6 +34,23 @@ async fn an_older_post_that_commits_last_does_not_overwrite_a_newer_one() {
         assert_eq!(verdicts(&older.await.unwrap()), ["stale", "unchanged"]);
         assert_eq!(tracker.rows().await[1]["input_tokens"], 3, "the later arrival stands");
     }
+}
+
+#[tokio::test]
+async fn a_post_that_is_tried_again_is_no_newer_for_that() {
+    let tracker = Tracker::start().await;
+    let before = neighbour("2026-11-20T10:00:00Z");
+    tracker.verdicts(std::slice::from_ref(&before)).await;
+    let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T10:00:00Z'").await;
+    let older = tracker.send(&[], &[unstamped(9), before]);
+    batches_waiting(&tracker.app, 1).await;
+    assert_eq!(tracker.verdicts(&[unstamped(3)]).await, ["inserted"]);
+    cut_connections(&tracker.app).await;
+    hold.release().await;
+    let older = older.await.unwrap();
+    assert_eq!(verdicts(&older), ["stale", "unchanged"]);
+    assert_eq!(line(older.header("x-request-id"))["retries"], 1);
+    assert_eq!(tracker.rows().await[1]["input_tokens"], 3, "the later arrival stands");
 }
 
 #[tokio::test]

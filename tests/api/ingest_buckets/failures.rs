@@ -11,18 +11,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::held::{decoy, send};
+use super::held::{batches_waiting, cut_connections, decoy, send};
 use super::{Tracker, bucket, rows, snapshot, verdicts};
-use crate::support::{TestApp, line};
-
-/// Ends every connection that the servers write through, and returns when they are gone.
-async fn cut_connections(app: &TestApp) {
-    app.tell(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-         where datname = current_database() and application_name = 'halfhour ingest'",
-    )
-    .await;
-}
+use crate::support::line;
 
 #[tokio::test]
 async fn a_lost_connection_is_tried_again_twice_and_the_client_sees_nothing_of_it() {
@@ -30,7 +21,7 @@ async fn a_lost_connection_is_tried_again_twice_and_the_client_sees_nothing_of_i
     let (hold, posts) = tracker.hold_both_writers().await;
     for _ in 0..2 {
         cut_connections(&tracker.app).await;
-        super::held::batches_waiting(&tracker.app, 2).await;
+        batches_waiting(&tracker.app, 2).await;
     }
     hold.release().await;
     for post in posts {
@@ -47,7 +38,7 @@ async fn a_database_that_keeps_going_away_is_a_503_and_nothing_is_written() {
     let (hold, posts) = tracker.hold_both_writers().await;
     for _ in 0..2 {
         cut_connections(&tracker.app).await;
-        super::held::batches_waiting(&tracker.app, 2).await;
+        batches_waiting(&tracker.app, 2).await;
     }
     cut_connections(&tracker.app).await;
     for post in posts {

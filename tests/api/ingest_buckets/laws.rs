@@ -47,26 +47,38 @@ struct Sending {
 
 /// Few buckets, few stamps and few counts, so that versions meet in every way.
 fn snapshot() -> impl Strategy<Value = (Key, Version)> {
-    let key = (0..DEVICES, 0..HOURS.len(), 0..SOURCES.len(), 0..MODELS.len())
-        .prop_map(|(device, hour, source, model)| Key { device, hour, source, model });
-    let counts = prop_oneof![1 => Just([0; 8]), 4 => prop::array::uniform8(0..3_u64)].prop_map(|mut counts| {
+    let bucket = prop_oneof![
+        3 => Just((0, 0, 0)),
+        1 => (0..HOURS.len(), 0..SOURCES.len(), 0..MODELS.len()),
+    ];
+    let device = prop_oneof![Just(0), 0..DEVICES];
+    let key = (device, bucket).prop_map(|(device, (hour, source, model))| Key { device, hour, source, model });
+    // Most differ in one counter only, so that each has to be compared.
+    let in_one = (0..8_usize, 0..3_u64).prop_map(|(counter, count)| {
+        let mut counts = [1; 8];
+        counts[counter] = count;
+        counts
+    });
+    let any = prop::array::uniform8(0..3_u64);
+    let counts = prop_oneof![1 => Just([0; 8]), 1 => any, 4 => in_one].prop_map(|mut counts| {
         let [.., output, reasoning, _, _] = &mut counts;
         *reasoning = (*reasoning).min(*output);
         counts
     });
-    (key, (0..4_u32, counts))
+    let second = prop_oneof![Just(3_u32), 0..4_u32];
+    (key, (second, counts))
 }
 
 /// Every snapshot at least once, some twice, in any order, by any client, cut anywhere.
 fn sendings() -> impl Strategy<Value = Vec<Sending>> {
-    vec(snapshot(), 1..30)
+    vec(snapshot(), 1..50)
         .prop_flat_map(|snapshots| {
             let again = subsequence(snapshots.clone(), 0..=snapshots.len());
             again.prop_map(move |again| [&snapshots[..], &again].concat())
         })
         .prop_shuffle()
         .prop_flat_map(|snapshots| {
-            let ways = vec((0..CLIENTS, prop::bool::weighted(0.3)), snapshots.len());
+            let ways = vec((0..CLIENTS, prop::bool::weighted(0.2)), snapshots.len());
             (Just(snapshots), ways)
         })
         .prop_map(|(snapshots, ways)| {
@@ -121,12 +133,13 @@ impl World {
     async fn client(&self, case: u32, client: usize, sendings: &[Sending]) -> usize {
         let mut inserted = 0;
         let mine: Vec<_> = sendings.iter().filter(|sending| sending.client == client).collect();
-        let together = |one: &&Sending, next: &&Sending| !one.ends && one.snapshot.0.device == next.snapshot.0.device;
-        for request in mine.chunk_by(together) {
-            let buckets: Vec<_> = request.iter().map(|sending| Self::bucket(case, sending.snapshot)).collect();
-            let token = &self.devices[request[0].snapshot.0.device].token;
-            let reply = send(&self.servers[client % 2], token, &[], &buckets).await.unwrap();
-            inserted += verdicts(&reply).iter().filter(|verdict| *verdict == "inserted").count();
+        for part in mine.chunk_by(|sending, _| !sending.ends) {
+            for (device, TestDevice { token, .. }) in self.devices.iter().enumerate() {
+                let of_device = part.iter().filter(|sending| sending.snapshot.0.device == device);
+                let buckets: Vec<_> = of_device.map(|sending| Self::bucket(case, sending.snapshot)).collect();
+                let reply = send(&self.servers[client % 2], token, &[], &buckets).await.unwrap();
+                inserted += verdicts(&reply).iter().filter(|verdict| *verdict == "inserted").count();
+            }
         }
         inserted
     }
