@@ -3,7 +3,8 @@
 //! Raw SQL is measured in the same run. Speed is reported and not judged; correctness is: what was acknowledged must be
 //! there, and every reply must be the expected one.
 //!
-//! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small.
+//! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small, `-- --only LETTER` takes one
+//! measure.
 
 mod client;
 mod installation;

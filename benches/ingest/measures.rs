@@ -55,15 +55,16 @@ impl Installation {
 /// (a) Posts of one bucket against one transaction a bucket. Returns the product's rate.
 pub async fn single_posts(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyhow::Result<f64> {
     let (mut product, mut bare, mut confined) = (Vec::new(), [vec![], vec![]], [vec![], vec![]]);
-    let (mut shares, mut left) = (String::new(), Vec::new());
+    let (mut costs, mut left) = (String::new(), Vec::new());
     for _ in 0..plan.rounds {
         for (index, connections) in CONNECTIONS.into_iter().enumerate() {
             bare[index].push(on.raw(connections, Transaction::OneUpsert, plan).await?);
         }
         on.settle().await?;
         let before = Usage::now(on.server.pid(), &mut on.admin).await?;
-        product.push(on.post(1, plan).await?.rate);
-        shares = Usage::now(on.server.pid(), &mut on.admin).await?.shares_since(&before);
+        let outcome = on.post(1, plan).await?;
+        costs = Usage::now(on.server.pid(), &mut on.admin).await?.per_post_since(&before, outcome.posts);
+        product.push(outcome.rate);
         left.push((on.admin.backlog().await?, on.admin.wait_for_the_relay().await?));
         for (index, connections) in CONNECTIONS.into_iter().enumerate() {
             confined[index].push(on.raw(connections, Transaction::Confined(1), plan).await?);
@@ -85,7 +86,7 @@ pub async fn single_posts(on: &mut Installation, plan: &Plan, table: &mut Table)
         let measure = format!("    raw: the product's own transaction, one post each, {connections} connections");
         table.compare(measure, product, confined[index], "");
     }
-    table.note("    processor time during these posts", shares, "");
+    table.note("    processor time a post", costs, "");
     note_backlog(&mut left, table);
     Ok(product)
 }
@@ -182,7 +183,7 @@ pub async fn growth(
         large_rates.push(spread_posts(large, buckets, plan).await?);
     }
     let (small_rate, large_rate) = (median(small_rates), median(large_rates));
-    let measure = format!("(f) new posts of {buckets}: {} buckets stored / {}", sizes[0], sizes[1]);
+    let measure = format!("(f) posts of {buckets}, new: {} buckets stored / {}", sizes[0], sizes[1]);
     let ratio = large_rate / small_rate.max(f64::MIN_POSITIVE);
     table.note(measure, format!("{} / {}: {ratio:.2}", rate(small_rate), rate(large_rate)), "");
     Ok(())
@@ -199,6 +200,6 @@ async fn spread_posts(on: &mut Installation, buckets: u32, plan: &Plan) -> anyho
 fn note_backlog(left: &mut [(i64, Duration)], table: &mut Table) {
     left.sort_unstable();
     let (events, time) = left.get(left.len() / 2).copied().unwrap_or_default();
-    let folded = format!("{events} events, {} s", time.as_secs_f32());
+    let folded = format!("{events} events, {:.2} s", time.as_secs_f64());
     table.note("    left to fold when the posts end, and how long that takes", folded, "");
 }

@@ -25,16 +25,21 @@ impl Usage {
         *self.0.entry(work.to_owned()).or_default() += time.unwrap_or_default();
     }
 
-    /// The share of each since `before`, in words, the largest first; what is below one percent is left out.
-    pub fn shares_since(&self, before: &Self) -> String {
-        let spent =
-            |work: &String, time: &Duration| time.saturating_sub(before.0.get(work).copied().unwrap_or_default());
-        let mut spent: Vec<_> = self.0.iter().map(|(work, time)| (spent(work, time), work)).collect();
-        spent.sort_unstable_by(|one, other| other.cmp(one));
-        let total: Duration = spent.iter().map(|(time, _)| *time).sum();
-        let per_cent = |time: Duration| 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
-        let shares = spent.into_iter().filter(|(time, _)| per_cent(*time) >= 1.0);
-        shares.map(|(time, work)| format!("{work} {:.0} %", per_cent(time))).collect::<Vec<_>>().join(", ")
+    /// What each post cost since `before`, in microseconds of one core, the dearest first; what is below a microsecond is
+    /// left out. Unlike a rate this hardly depends on who else uses the machine.
+    pub fn per_post_since(&self, before: &Self, posts: u32) -> String {
+        let mut costs: Vec<_> = self
+            .0
+            .iter()
+            .map(|(work, time)| {
+                let spent = time.saturating_sub(before.0.get(work).copied().unwrap_or_default());
+                (1e6 * spent.as_secs_f64() / f64::from(posts.max(1)), work)
+            })
+            .collect();
+        costs.sort_unstable_by(|one, other| other.0.total_cmp(&one.0));
+        let total: f64 = costs.iter().map(|(cost, _)| cost).sum();
+        let parts = costs.iter().filter(|(cost, _)| *cost >= 1.0).map(|(cost, work)| format!("{work} {cost:.0}"));
+        format!("{total:.0} us: {}", parts.collect::<Vec<_>>().join(", "))
     }
 }
 
