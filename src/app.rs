@@ -107,7 +107,12 @@ impl App {
         let pools = Pools {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
             read: Pool::new(database.clone(), "read", sizes.read),
-            worker: Pool::new(database.clone(), "worker", sizes.worker),
+            // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
+            worker: Pool::new(
+                database.clone().options([("plan_cache_mode", "force_custom_plan")]),
+                "worker",
+                sizes.worker,
+            ),
         };
         let signal = Signal::default();
         let state = State {

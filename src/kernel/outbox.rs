@@ -60,6 +60,8 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
     /// How many folds failed through its own data.
     pub attempts: i32,
+    /// The queue it stands in.
+    pub lane: Lane,
     /// Set aside after too many failures.
     pub parked: bool,
 }
@@ -75,6 +77,7 @@ pub async fn claim_events(tx: &mut Tx, now: DateTime<Utc>, live: i64, bulk: i64)
             id: row.id,
             created_at: row.created_at,
             attempts: row.attempts,
+            lane: if row.bulk { Lane::Bulk } else { Lane::Live },
             parked: false,
         })
         .collect())
@@ -91,6 +94,7 @@ pub async fn claim_parked_events(tx: &mut Tx, events: &[Event]) -> Result<Vec<Ev
             id: row.id,
             created_at: row.created_at,
             attempts: row.attempts,
+            lane: if row.bulk { Lane::Bulk } else { Lane::Live },
             parked: true,
         })
         .collect())

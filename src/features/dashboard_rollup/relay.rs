@@ -15,7 +15,7 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
-use crate::kernel::outbox::{self, Event, Signal};
+use crate::kernel::outbox::{self, Event, Lane, Signal};
 use crate::kernel::problem::{Code, Problem};
 
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
@@ -171,7 +171,11 @@ impl Relay {
         if events.is_empty() {
             return Ok(Round::default());
         }
-        let more = i64::try_from(events.len()).is_ok_and(|claimed| claimed >= LIVE_BATCH.min(BULK_BATCH));
+        let full = |lane, batch: i64| {
+            let claimed = events.iter().filter(|event| event.lane == lane).count();
+            i64::try_from(claimed).is_ok_and(|claimed| claimed >= batch)
+        };
+        let more = full(Lane::Live, LIVE_BATCH) || full(Lane::Bulk, BULK_BATCH);
         events.extend(outbox::claim_parked_events(tx, &events).await?);
 
         trail.stage = "fold";
