@@ -179,10 +179,14 @@ pub async fn require_principal(
     }
 }
 
-fn principal_of(parts: &Parts) -> Result<(Principal, Call), Problem> {
+/// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
+fn principal_of(parts: &Parts, wanted: Kind) -> Result<(Principal, Call), Problem> {
     let principal = parts.extensions.get::<Principal>().cloned();
     let call = parts.extensions.get::<Call>().cloned();
-    principal.zip(call).ok_or_else(|| Problem::internal("a handler asks for a principal on a route without one"))
+    let found = principal.zip(call);
+    let (principal, call) =
+        found.ok_or_else(|| Problem::internal("a handler asks for a principal on a route without one"))?;
+    if principal.kind == wanted { Ok((principal, call)) } else { Err(wrong_kind(wanted, principal.kind)) }
 }
 
 fn wrong_kind(wanted: Kind, found: Kind) -> Problem {
@@ -197,11 +201,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let (principal, call) = principal_of(parts)?;
-        match (principal.kind, principal.device_id) {
-            (Kind::Device, Some(device_id)) => Ok(Self { user_id: principal.user_id, device_id, call }),
-            (found, _) => Err(wrong_kind(Kind::Device, found)),
-        }
+        let (principal, call) = principal_of(parts, Kind::Device)?;
+        let device_id = principal.device_id.ok_or_else(|| wrong_kind(Kind::Device, principal.kind))?;
+        Ok(Self { user_id: principal.user_id, device_id, call })
     }
 }
 
@@ -212,11 +214,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let (principal, call) = principal_of(parts)?;
-        match principal.kind {
-            Kind::Viewer => Ok(Self { user_id: principal.user_id, call }),
-            found => Err(wrong_kind(Kind::Viewer, found)),
-        }
+        let (principal, call) = principal_of(parts, Kind::Viewer)?;
+        Ok(Self { user_id: principal.user_id, call })
     }
 }
 
@@ -227,10 +226,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let (principal, call) = principal_of(parts)?;
-        match principal.kind {
-            Kind::Operator => Ok(Self { user_id: principal.user_id, call }),
-            found => Err(wrong_kind(Kind::Operator, found)),
-        }
+        let (principal, call) = principal_of(parts, Kind::Operator)?;
+        Ok(Self { user_id: principal.user_id, call })
     }
 }
