@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::audit::Actor;
 use super::call::Call;
 use super::db::{Access, Mode, Pool};
 use super::problem::{Code, Problem};
@@ -51,6 +52,7 @@ pub struct Device {
 #[derive(Clone, Debug)]
 pub struct Viewer {
     user_id: Uuid,
+    token_id: Uuid,
     call: Call,
 }
 
@@ -58,6 +60,7 @@ pub struct Viewer {
 #[derive(Clone, Debug)]
 pub struct Operator {
     user_id: Uuid,
+    token_id: Uuid,
     call: Call,
 }
 
@@ -84,6 +87,11 @@ impl Viewer {
         self.user_id
     }
 
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: Kind::Viewer, user_id: self.user_id, token_id: self.token_id }
+    }
+
     /// The request it makes.
     pub const fn call(&self) -> &Call {
         &self.call
@@ -91,9 +99,14 @@ impl Viewer {
 }
 
 impl Operator {
-    /// The person who operates: for the audit, not for access.
+    /// The person who operates: not for access.
     pub const fn user_id(&self) -> Uuid {
         self.user_id
+    }
+
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: Kind::Operator, user_id: self.user_id, token_id: self.token_id }
     }
 
     /// The request it makes.
@@ -215,7 +228,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, call) = principal_of(parts, Kind::Viewer)?;
-        Ok(Self { user_id: principal.user_id, call })
+        Ok(Self { user_id: principal.user_id, token_id: principal.token_id, call })
     }
 }
 
@@ -227,6 +240,6 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, call) = principal_of(parts, Kind::Operator)?;
-        Ok(Self { user_id: principal.user_id, call })
+        Ok(Self { user_id: principal.user_id, token_id: principal.token_id, call })
     }
 }

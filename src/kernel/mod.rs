@@ -14,13 +14,18 @@
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `limits` | how often a caller may call |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
+//! | `audit` | who did what, written down with the act |
+//! | `switches` | what operators have switched off |
+//! | `cursor` | where a list goes on, signed |
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
+pub mod audit;
 pub mod auth;
 pub mod bucket;
 pub mod call;
 pub mod clock;
+pub mod cursor;
 pub mod db;
 pub mod extract;
 pub mod idempotency;
@@ -32,6 +37,7 @@ pub mod problem;
 pub mod problem_code;
 pub mod request_line;
 pub mod schema;
+pub mod switches;
 pub mod token;
 pub mod token_cache;
 pub mod writer;

@@ -76,6 +76,12 @@ impl Problem {
         Self::new(Code::Internal, "Something failed inside halfhour.").because(source)
     }
 
+    /// Says which fields are meant, where the code is not [`Code::Invalid`].
+    #[must_use]
+    pub fn violating(self, violations: Vec<Violation>) -> Self {
+        self.with(|inner| inner.violations = violations)
+    }
+
     /// Keeps the cause for the log.
     #[must_use]
     pub fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

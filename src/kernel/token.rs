@@ -124,14 +124,20 @@ impl ServerKey {
         genuine.then(|| (kind, TokenHash::of(text)))
     }
 
-    fn tail(&self, kind: Kind, random: &[u8]) -> [u8; TAIL_BYTES] {
+    /// HMAC-SHA-256 over the parts, one after the other. The first one names the purpose, so that a signature made for
+    /// one thing means nothing elsewhere.
+    pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             unreachable!("HMAC takes keys of any length")
         };
-        mac.update(b"halfhour token tail\0");
-        mac.update(kind.prefix().as_bytes());
-        mac.update(random);
-        let digest = mac.finalize().into_bytes();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    fn tail(&self, kind: Kind, random: &[u8]) -> [u8; TAIL_BYTES] {
+        let digest = self.sign(&[b"halfhour token tail\0", kind.prefix().as_bytes(), random]);
         std::array::from_fn(|position| digest[position])
     }
 }

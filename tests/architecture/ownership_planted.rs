@@ -54,6 +54,8 @@ fn a_slice_that_reads_its_siblings_schema_is_caught() {
     caught(ACCOUNTS, "delete from account.token t\nusing ops.audit a where a.id = t.id", 2);
     caught(ACCOUNTS, "table rollup.daily", 1);
     caught(KERNEL, "select reason from ops.switch", 1);
+    caught(KERNEL, "select reason from ops.audit", 1);
+    caught(ACCOUNTS, "insert into ops.audit (reason) values ('x')", 1);
 }
 
 #[test]
