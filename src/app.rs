@@ -130,7 +130,7 @@ impl App {
             clock: clock.clone(),
             pools,
         };
-        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock));
+        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock, state.switches.clone()));
         Self { state, relay, settings }
     }
 

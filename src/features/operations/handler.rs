@@ -186,5 +186,6 @@ pub(super) async fn put_switch(
 
 fn named(name: &str) -> Result<Switch, Problem> {
     let known = Switch::ALL.map(Switch::as_str).join(", ");
-    Switch::parse(name).ok_or_else(|| Problem::new(Code::NotFound, format!("There is no such switch; there are: {known}.")))
+    Switch::parse(name)
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("There is no such switch; there are: {known}.")))
 }
