@@ -25,31 +25,31 @@ const STATES: &str = "select format('%s %s', s.xmin, s.*) from rollup.user_state
 const INPUT: &str = "select format('%s %s', day, sum(input_tokens)) from rollup.daily group by day order by 1";
 const EVENTS: &str = "select format('%s %s', attempts, last_error) from usage.outbox order by id";
 /// A backend of this database that waits for a lock.
-const WAITING: &str = "select pid::text from pg_stat_activity
+pub const WAITING: &str = "select pid::text from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'";
 /// Announces every bucket anew.
 const REPLAY: &str = "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
     select user_id, 'bucket_changed', (hour_start at time zone 'UTC')::date, min(hour_start), max(hour_start), 'bulk', user_id
     from usage.bucket group by 1, 3";
 
-async fn one_user(app: &TestApp) -> (TestUser, TestDevice) {
+pub async fn one_user(app: &TestApp) -> (TestUser, TestDevice) {
     let me = app.user("me", "Europe/Berlin").await;
     let device = app.device(&me, "laptop").await;
     (me, device)
 }
 
 /// A transaction of the superuser's that holds something.
-async fn hold(app: &TestApp, sql: &str) -> PgConnection {
+pub async fn hold(app: &TestApp, sql: &str) -> PgConnection {
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
     run(&mut connection, &format!("begin; {sql}")).await;
     connection
 }
 
-async fn run(connection: &mut PgConnection, sql: &str) {
+pub async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
-async fn release(mut held: PgConnection) {
+pub async fn release(mut held: PgConnection) {
     run(&mut held, "rollback").await;
     held.close().await.unwrap();
 }
