@@ -14,7 +14,7 @@ use super::request::Setting;
 use super::switchboard::{Switchboard, Thrown};
 use crate::kernel::auth::Operator;
 use crate::kernel::call::Call;
-use crate::kernel::extract::JsonBytes;
+use crate::kernel::extract::{JsonBytes, NoParameters};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::Switch;
@@ -116,13 +116,14 @@ pub(super) struct SwitchesReply {
     get, path = "/v1/switches", operation_id = "list_switches", tag = "operations",
     responses(
         (status = 200, description = "All of them", body = SwitchesReply),
-        (status = 422, description = "An Idempotency-Key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
     security(("bearer" = [])),
 )]
 pub(super) async fn list_switches(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
 ) -> Result<Json<SwitchesReply>, Problem> {
     let thrown = switchboard.read(operator.call()).await?;
@@ -139,13 +140,14 @@ pub(super) async fn list_switches(
     responses(
         (status = 200, description = "The switch", body = SwitchReply),
         (status = 404, description = "No such switch", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "An Idempotency-Key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
     security(("bearer" = [])),
 )]
 pub(super) async fn get_switch(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
     Path(name): Path<String>,
 ) -> Result<Json<SwitchReply>, Problem> {
@@ -174,6 +176,7 @@ pub(super) async fn get_switch(
 )]
 pub(super) async fn put_switch(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
     Path(name): Path<String>,
     JsonBytes(body): JsonBytes,
@@ -186,5 +189,6 @@ pub(super) async fn put_switch(
 
 fn named(name: &str) -> Result<Switch, Problem> {
     let known = Switch::ALL.map(Switch::as_str).join(", ");
-    Switch::parse(name).ok_or_else(|| Problem::new(Code::NotFound, format!("There is no such switch; there are: {known}.")))
+    Switch::parse(name)
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("There is no such switch; there are: {known}.")))
 }

@@ -87,7 +87,11 @@ mod tests {
     fn every_violation_is_named() {
         assert_eq!(
             violations(r#"{"is_on":"no","a/b":1,"reason":7}"#),
-            [("/a~1b".to_owned(), "unknown_field"), ("/is_on".to_owned(), "wrong_type"), ("/reason".to_owned(), "wrong_type")]
+            [
+                ("/a~1b".to_owned(), "unknown_field"),
+                ("/is_on".to_owned(), "wrong_type"),
+                ("/reason".to_owned(), "wrong_type")
+            ]
         );
         assert_eq!(violations("{}"), [("/is_on".to_owned(), "missing"), ("/reason".to_owned(), "missing")]);
         for body in ["", "[]", "null", "{", "\u{fffd}"] {
