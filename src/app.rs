@@ -2,15 +2,18 @@
 
 use std::any::Any;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{FromRef, Request};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,20 +24,22 @@ use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::config::{Limits, PoolSizes};
 use crate::features::dashboard_rollup::{self, Relay};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness, Switchboard};
+use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::kernel::limits::limit_by_token;
+use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
+use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
 use crate::kernel::writer::Writer;
@@ -57,8 +62,10 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
     /// Connections by purpose.
     pub pool_sizes: PoolSizes,
-    /// Requests by role.
-    pub limits: LimitsPerMinute,
+    /// How often one caller may call.
+    pub limits: Limits,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// The oldest half hour that a tracker may post.
     pub ingest_max_age_days: Option<u32>,
 }
@@ -102,6 +109,8 @@ state_holds! {
 pub struct App {
     state: State,
     relay: Arc<Relay>,
+    /// For callers without a valid token.
+    anonymous: Option<Limit>,
     settings: Settings,
 }
 
@@ -120,18 +129,24 @@ impl App {
             ),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
+        let addresses = Addresses::new(&settings.trusted_proxies);
+        let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
+        let strangers = Strangers::new(addresses, anonymous.clone());
         let state = State {
-            authenticator: Authenticator::new(key, pools.read.clone()),
+            authenticator: Authenticator::new(key, pools.read.clone(), strangers),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
             switches,
-            ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
+            ingest: ingest_buckets::Settings::new(
+                settings.ingest_max_age_days,
+                settings.limits.device_buckets_per_hour,
+            ),
             clock: clock.clone(),
             pools,
         };
         let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock));
-        Self { state, relay, settings }
+        Self { state, relay, anonymous, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -160,13 +175,16 @@ impl App {
     }
 
     /// Every route behind every layer.
-    pub fn router(&self) -> Router {
-        let Settings { limits, .. } = &self.settings;
+    fn router(&self) -> Router {
+        let limits = self.settings.limits;
+        let viewers = dashboard_rollup::router().route_layer(map_request(without_key));
+        let operators = operations::router().route_layer(map_request(without_key));
         let for_principals = self
-            .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
-            .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
-        let (router, document) = openapi::frame().merge(operations::health()).merge(for_principals).split_for_parts();
+            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
+        let (router, document) =
+            self.for_everyone(openapi::frame()).merge(operations::health()).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -174,7 +192,7 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(openapi::publish(document))
+            .merge(Router::from(self.for_everyone(openapi::publish(document).into())))
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
@@ -182,6 +200,11 @@ impl App {
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .with_state(self.state.clone())
+    }
+
+    /// The routes as a service that knows where each connection comes from.
+    pub fn service(&self) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+        self.router().into_make_service_with_connect_info()
     }
 
     /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools.
@@ -196,7 +219,7 @@ impl App {
         tasks.spawn(keep_house(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
         tasks.close();
 
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
@@ -221,10 +244,18 @@ impl App {
         result
     }
 
+    /// Routes without authentication, behind the limit of their callers' addresses.
+    fn for_everyone(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
+        match &self.anonymous {
+            Some(limit) => limit.guard(routes),
+            None => routes,
+        }
+    }
+
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, per_minute: Option<u32>) -> OpenApiRouter<State> {
-        let routes = match per_minute.and_then(limit_by_token) {
-            Some(limit) => routes.route_layer(limit),
+    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
+        let routes = match limit {
+            Some(limit) => limit.guard(routes),
             None => routes,
         };
         routes
@@ -250,6 +281,8 @@ impl App {
                 X_REQUEST_ID,
                 RETRY_AFTER,
                 IDEMPOTENCY_REPLAYED,
+                RATE_LIMIT,
+                RATE_LIMIT_POLICY,
                 HeaderName::from_static("preference-applied"),
             ])
             .max_age(Duration::from_hours(1));

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use ipnet::IpNet;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
@@ -46,8 +47,10 @@ pub struct Config {
     pub pool_sizes: PoolSizes,
     /// `HALFHOUR_REQUEST_DEADLINE_MS`.
     pub request_deadline: Duration,
+    /// `HALFHOUR_TRUSTED_PROXIES`: whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// `HALFHOUR_LIMIT_*`.
-    pub limits: LimitsPerMinute,
+    pub limits: Limits,
 }
 
 /// How many connections each pool may open.
@@ -61,15 +64,24 @@ pub struct PoolSizes {
     pub worker: u32,
 }
 
-/// Requests a minute for each principal, by role; `None` is no limit.
+/// How often one caller may call; 0 is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitsPerMinute {
-    /// Each device token.
-    pub device: Option<u32>,
-    /// Each viewer token.
-    pub viewer: Option<u32>,
-    /// Each operator token.
-    pub operator: Option<u32>,
+pub struct Limits {
+    /// Requests a minute without a valid token, for each address.
+    pub anonymous: u32,
+    /// Requests a minute, for each device token.
+    pub device: u32,
+    /// Requests a minute, for each viewer token.
+    pub viewer: u32,
+    /// Requests a minute, for each operator token.
+    pub operator: u32,
+    /// Buckets an hour, for each device.
+    pub device_buckets_per_hour: u32,
+}
+
+impl Limits {
+    /// No limits.
+    pub const OFF: Self = Self { anonymous: 0, device: 0, viewer: 0, operator: 0, device_buckets_per_hour: 0 };
 }
 
 /// Every variable as text. envy reports a number by its position and not by its name, so the conversion is ours.
@@ -82,18 +94,21 @@ struct Raw {
     halfhour_data_dir: Option<String>,
     halfhour_log: Option<String>,
     halfhour_ingest_max_age_days: Option<String>,
+    halfhour_trusted_proxies: Option<String>,
     halfhour_cors_origins: Option<String>,
     halfhour_pool_ingest: Option<String>,
     halfhour_pool_read: Option<String>,
     halfhour_pool_worker: Option<String>,
     halfhour_request_deadline_ms: Option<String>,
+    halfhour_limit_anonymous_per_minute: Option<String>,
     halfhour_limit_device_per_minute: Option<String>,
     halfhour_limit_viewer_per_minute: Option<String>,
     halfhour_limit_operator_per_minute: Option<String>,
+    halfhour_limit_device_buckets_per_hour: Option<String>,
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 18] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -101,14 +116,17 @@ pub const VARIABLES: [&str; 15] = [
     "HALFHOUR_DATA_DIR",
     "HALFHOUR_LOG",
     "HALFHOUR_INGEST_MAX_AGE_DAYS",
+    "HALFHOUR_TRUSTED_PROXIES",
     "HALFHOUR_CORS_ORIGINS",
     "HALFHOUR_POOL_INGEST",
     "HALFHOUR_POOL_READ",
     "HALFHOUR_POOL_WORKER",
     "HALFHOUR_REQUEST_DEADLINE_MS",
+    "HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE",
     "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
     "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
     "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
+    "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR",
 ];
 
 /// What `credentials.env` holds for clients: whoever exported it may still run commands.
@@ -179,7 +197,6 @@ impl Reader {
             let what = "is required with DATABASE_URL: at least 32 random characters, the same on every process";
             self.fault("HALFHOUR_SECRET", what);
         }
-        let minute = |limit: u32| (limit > 0).then_some(limit);
         let pool_sizes = PoolSizes {
             ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 8, 1..=200),
@@ -193,25 +210,13 @@ impl Reader {
             );
             self.fault("HALFHOUR_POOL_INGEST", what);
         }
-        let limits = LimitsPerMinute {
-            device: minute(self.number(
-                "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
-                raw.halfhour_limit_device_per_minute,
-                120,
-                0..=60_000,
-            )),
-            viewer: minute(self.number(
-                "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
-                raw.halfhour_limit_viewer_per_minute,
-                600,
-                0..=60_000,
-            )),
-            operator: minute(self.number(
-                "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
-                raw.halfhour_limit_operator_per_minute,
-                600,
-                0..=60_000,
-            )),
+        let mut per_minute = |name, value, default| self.number(name, value, default, 0..=60_000);
+        let limits = Limits {
+            anonymous: per_minute("HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE", raw.halfhour_limit_anonymous_per_minute, 60),
+            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 120),
+            viewer: per_minute("HALFHOUR_LIMIT_VIEWER_PER_MINUTE", raw.halfhour_limit_viewer_per_minute, 600),
+            operator: per_minute("HALFHOUR_LIMIT_OPERATOR_PER_MINUTE", raw.halfhour_limit_operator_per_minute, 600),
+            device_buckets_per_hour: self.buckets_per_hour(raw.halfhour_limit_device_buckets_per_hour),
         };
         let deadline_ms =
             self.number("HALFHOUR_REQUEST_DEADLINE_MS", raw.halfhour_request_deadline_ms, 10_000, 100..=60_000);
@@ -229,6 +234,7 @@ impl Reader {
             data_dir: raw.halfhour_data_dir.map_or_else(|| PathBuf::from("data"), PathBuf::from),
             log: self.log(raw.halfhour_log),
             ingest_max_age_days: (max_age > 0).then_some(max_age),
+            trusted_proxies: self.trusted_proxies(raw.halfhour_trusted_proxies),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,
             request_deadline: Duration::from_millis(deadline_ms.into()),
@@ -296,6 +302,31 @@ impl Reader {
             self.fault("HALFHOUR_LOG", format!("must be a filter such as info or halfhour=debug, not {filter:?}"));
         }
         filter
+    }
+
+    /// Fewer than a post may have would refuse some posts for ever.
+    fn buckets_per_hour(&mut self, value: Option<String>) -> u32 {
+        let name = "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR";
+        let quota = self.number(name, value, 20_000, 0..=10_000_000);
+        if (1..500).contains(&quota) {
+            self.fault(name, "must be 0 or at least 500, which is what one post may have");
+        }
+        quota
+    }
+
+    fn trusted_proxies(&mut self, list: Option<String>) -> Vec<IpNet> {
+        let list = list.unwrap_or_default();
+        let mut proxies = Vec::new();
+        for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match entry.parse::<IpNet>().or_else(|_| entry.parse::<std::net::IpAddr>().map(IpNet::from)) {
+                Ok(network) => proxies.push(network),
+                Err(_) => self.fault(
+                    "HALFHOUR_TRUSTED_PROXIES",
+                    format!("must list addresses and networks such as 10.0.0.0/8, not {entry:?}"),
+                ),
+            }
+        }
+        proxies
     }
 
     fn cors_origins(&mut self, list: Option<String>) -> Vec<HeaderValue> {
@@ -380,7 +411,31 @@ mod tests {
     #[test]
     fn zero_switches_a_limit_off() {
         let config = read(&[("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", "0"), ("HALFHOUR_INGEST_MAX_AGE_DAYS", "0")]).unwrap();
-        assert_eq!((config.limits.device, config.limits.viewer, config.ingest_max_age_days), (None, Some(600), None));
+        assert_eq!((config.limits.device, config.limits.viewer, config.ingest_max_age_days), (0, 600, None));
+        let off = VARIABLES.iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (*name, "0"));
+        assert_eq!(read(&off.collect::<Vec<_>>()).unwrap().limits, Limits::OFF);
+    }
+
+    #[test]
+    fn an_hour_has_room_for_a_whole_post() {
+        let quota = |text| read(&[("HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR", text)]);
+        assert_eq!(quota("500").unwrap().limits.device_buckets_per_hour, 500);
+        for text in ["1", "499", "10000001", "-1"] {
+            assert!(quota(text).unwrap_err().to_string().contains("BUCKETS_PER_HOUR"), "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let proxies = |text| read(&[("HALFHOUR_TRUSTED_PROXIES", text)]);
+        let read = proxies("10.0.0.0/8, 192.0.2.1,::1 , fd00::/8").unwrap().trusted_proxies;
+        assert_eq!(
+            read.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]
+        );
+        for text in ["10.0.0.0/33", "proxy.example", "10.0.0.1, everyone"] {
+            assert!(proxies(text).unwrap_err().to_string().contains("HALFHOUR_TRUSTED_PROXIES"), "{text}");
+        }
     }
 
     #[test]

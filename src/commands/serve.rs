@@ -47,6 +47,7 @@ async fn run(
         cors_origins: config.cors_origins.clone(),
         pool_sizes: config.pool_sizes,
         limits: config.limits,
+        trusted_proxies: config.trusted_proxies.clone(),
         ingest_max_age_days: config.ingest_max_age_days,
     };
     let clock = Clock::system();

@@ -12,7 +12,7 @@
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `extract` | request bodies and queries, refused as problems |
-//! | `limits` | how often a caller may call |
+//! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |
 //! | `switches` | what operators have switched off |
@@ -20,6 +20,7 @@
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
+pub mod address;
 pub mod audit;
 pub mod auth;
 pub mod bucket;
@@ -37,6 +38,7 @@ pub mod problem;
 pub mod problem_code;
 pub mod request_line;
 pub mod schema;
+pub mod strangers;
 pub mod switches;
 pub mod token;
 pub mod token_cache;

@@ -1,6 +1,7 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
@@ -22,6 +23,7 @@ use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use crate::kernel::limits::{Granted, Limit, Refused};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::{Switch, Switches};
@@ -213,6 +215,10 @@ pub(super) async fn ingest_buckets(
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
     let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+    let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
+        Ok(granted) => granted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
@@ -231,10 +237,19 @@ pub(super) async fn ingest_buckets(
     if written.replayed {
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
     if handling == Handling::Lenient {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// Takes a whole post from the device's buckets an hour; one without buckets is free.
+fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
+    let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
+    allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.

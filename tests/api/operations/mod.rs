@@ -1,3 +1,4 @@
 //! What operators do, and what keeps the server standing: switches, limits, status, metrics.
 
+mod limits;
 mod switches;

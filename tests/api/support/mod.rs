@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use halfhour::app::{App, Settings};
-use halfhour::config::{LimitsPerMinute, PoolSizes};
+use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Directory;
 use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
@@ -75,8 +75,13 @@ impl TestApp {
 
     /// Another server process, as it were, on the same database: its own pools, clock and relay.
     pub async fn second_server(&self) -> Self {
+        self.second_server_with(|_| {}).await
+    }
+
+    /// Another server on the same database with some settings changed.
+    pub async fn second_server_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
-        Self::on(database, |_| {}).await
+        Self::on(database, change).await
     }
 
     /// Another server on the same database that reaches it through a socket in another directory.
@@ -106,15 +111,16 @@ impl TestApp {
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
-            limits: LimitsPerMinute { device: None, viewer: None, operator: None },
+            limits: Limits::OFF,
+            trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
         };
         change(&mut settings);
         let clock = Clock::fixed(NOW.parse().unwrap());
         let key = server_key();
         let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
-        let router = app.router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let service = app.service();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
         let pools = app.pools().clone();
         let directory = Directory::new(pools.worker.clone(), key);
