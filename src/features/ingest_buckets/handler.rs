@@ -211,10 +211,19 @@ pub(super) async fn ingest_buckets(
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    writer.check_room(apparent_buckets(&body))?;
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
-    let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+    let batch = match (request::parse(&body, &rules, || clock.stamp())?.accept(handling), &key) {
+        (Ok(batch), _) => batch,
+        // What was acceptable when it was executed may have become too old since.
+        (Err(refused), Some(key)) => {
+            let written = writer.answered(&device, key).await?.ok_or(refused)?;
+            return receipt(written, "[]".to_owned(), handling);
+        }
+        (Err(refused), None) => return Err(refused),
+    };
     let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
         Ok(granted) => granted,
         Err(refused) => return Ok(refused.into_response()),
@@ -225,6 +234,15 @@ pub(super) async fn ingest_buckets(
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
+    let mut response = receipt(written, rejections, handling)?;
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// The reply to an execution or to its repetition. `rejections` are those of this request.
+fn receipt(written: writer::Written, rejections: String, handling: Handling) -> Result<Response, Problem> {
     let rejections = match written.rejections {
         Some(answered) => answered,
         // There were none then, whatever the rules say of the same buckets now.
@@ -237,9 +255,6 @@ pub(super) async fn ingest_buckets(
     if written.replayed {
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
-    if let Some(granted) = granted {
-        granted.describe(response.headers_mut());
-    }
     if handling == Handling::Lenient {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
@@ -250,6 +265,11 @@ pub(super) async fn ingest_buckets(
 fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
     let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
     allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
+}
+
+/// How many buckets a body seems to hold, without parsing it.
+fn apparent_buckets(body: &[u8]) -> usize {
+    memchr::memmem::find_iter(body, br#""hour_start""#).count()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.
