@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Relay, Round};
-use halfhour::kernel::outbox::Signal;
 use halfhour::kernel::problem::Code;
+use halfhour::kernel::wakes::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -301,7 +301,7 @@ async fn a_running_relay_folds_when_woken_and_stops_when_told() {
     let app = TestApp::start().await;
     let (_, device) = one_user(&app).await;
     let (signal, stop) = (Signal::default(), CancellationToken::new());
-    let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone());
+    let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone(), app.switches().clone());
     let (told, running) = (stop.clone(), async move { relay.run(stop).await });
     let running = tokio::spawn(running);
     let folded = "select 'folded' where not exists (select from usage.outbox)";
