@@ -22,12 +22,14 @@ use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::features::accounts::{self, Directory};
 use crate::features::dashboard_rollup::{self, Relay};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness};
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
+use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::limit_by_token;
@@ -36,6 +38,7 @@ use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
 use crate::kernel::token::ServerKey;
+use crate::kernel::token_uses::TokenUses;
 use crate::kernel::writer::Writer;
 use crate::openapi;
 
@@ -70,6 +73,8 @@ struct State {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     ingest: ingest_buckets::Settings,
 }
 
@@ -89,6 +94,8 @@ state_holds! {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     ingest: ingest_buckets::Settings,
 }
 
@@ -116,7 +123,9 @@ impl App {
         };
         let signal = Signal::default();
         let state = State {
-            authenticator: Authenticator::new(key, pools.read.clone()),
+            authenticator: Authenticator::new(key.clone(), pools.read.clone(), clock.clone()),
+            directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            cursors: Cursors::new(key),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
@@ -142,13 +151,23 @@ impl App {
         &self.state.writer
     }
 
+    /// Writes down when tokens were last used.
+    pub async fn note_token_uses(&self) -> Result<(), Problem> {
+        let State { directory, authenticator, .. } = &self.state;
+        note_token_uses(directory, authenticator.uses()).await
+    }
+
     /// Every route behind every layer.
     pub fn router(&self) -> Router {
         let Settings { limits, .. } = &self.settings;
         let for_principals = self
             .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer));
-        let (router, document) = openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
+            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
+            .merge(self.behind_token(accounts::viewer_router().route_layer(map_request(without_key)), limits.viewer))
+            .merge(self.behind_token(accounts::operator_router().route_layer(map_request(without_key)), None));
+        let for_everyone =
+            operations::router().merge(accounts::exchange_router().route_layer(map_request(without_key)));
+        let (router, document) = openapi::frame().merge(for_everyone).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -173,7 +192,7 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
-        tasks.spawn(keep_house(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
+        tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -257,19 +276,38 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), and removes expired
-/// answers to Idempotency-Keys.
-async fn keep_house(pool: Pool, clock: Clock, stop: CancellationToken) {
+/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
+/// and writes down when tokens were used; that also at the end.
+async fn keep_house(state: State, stop: CancellationToken) {
+    let State { pools, clock, directory, authenticator, .. } = state;
+    let complain = |what: &str, result: Result<(), Problem>| {
+        if let Err(problem) = result {
+            tracing::warn!(error = problem.source_chain(), "{what}");
+        }
+    };
     loop {
-        if let Err(problem) = follow_database_clock(&pool, &clock).await {
-            tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
-        }
-        if let Err(problem) = idempotency::purge(&pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
-            tracing::warn!(error = problem.source_chain(), "expired idempotency records could not be removed");
-        }
+        let call = Call::internal(HOUSEKEEPING_INTERVAL);
+        complain("the database's clock could not be read", follow_database_clock(&pools.worker, &clock).await);
+        let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
+        complain("expired idempotency records could not be removed", purged);
+        complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
+        let noted = note_token_uses(&directory, authenticator.uses()).await;
+        complain("the last uses of tokens could not be written down", noted);
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
+    let noted = note_token_uses(&directory, authenticator.uses()).await;
+    complain("the last uses of tokens could not be written down", noted);
+}
+
+/// Writes down when tokens were last used; what fails is tried again the next time.
+async fn note_token_uses(directory: &Directory, uses: &TokenUses) -> Result<(), Problem> {
+    let noted = uses.take();
+    let result = directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
+    if result.is_err() {
+        uses.give_back(noted);
+    }
+    result
 }

@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use super::audit::Actor;
 use super::call::Call;
+use super::clock::Clock;
 use super::db::{Access, Mode, Pool};
 use super::problem::{Code, Problem};
 use super::request_line::Observed;
 use super::token::{Kind, ServerKey, TokenHash};
 use super::token_cache::TokenCache;
+use super::token_uses::TokenUses;
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,18 +123,32 @@ pub struct Authenticator {
     key: Arc<ServerKey>,
     pool: Pool,
     cache: TokenCache,
+    uses: TokenUses,
 }
 
 impl Authenticator {
-    /// Looks tokens up through `pool`.
-    pub fn new(key: ServerKey, pool: Pool) -> Self {
-        Self { key: Arc::new(key), pool, cache: TokenCache::new() }
+    /// Looks tokens up through `pool`; `clock` says when they were used.
+    pub fn new(key: ServerKey, pool: Pool, clock: Clock) -> Self {
+        Self { key: Arc::new(key), pool, cache: TokenCache::new(), uses: TokenUses::new(clock) }
+    }
+
+    /// When tokens were used since the last writing down.
+    pub const fn uses(&self) -> &TokenUses {
+        &self.uses
     }
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 503 and 504 when the database fails.
     async fn authenticate(&self, headers: &HeaderMap, call: &Call) -> Result<Principal, Problem> {
         let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
-        let found = self.cache.get(hash.clone(), async || look_up(&self.pool, &hash, call).await).await?;
+        let look_up = async || {
+            let found = look_up(&self.pool, &hash, call).await?;
+            // A token in use is looked up again every few seconds: that is often enough to say when it was used.
+            if let Some(principal) = &found {
+                self.uses.note(principal.token_id);
+            }
+            Ok(found)
+        };
+        let found = self.cache.get(hash.clone(), look_up).await?;
         let principal = found.ok_or_else(unknown_token)?;
         if principal.kind != kind {
             return Err(unknown_token());

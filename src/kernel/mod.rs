@@ -8,7 +8,7 @@
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
 //! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
-//! | `auth`, `token`, `token_cache` | who is calling: typed principals behind opaque tokens |
+//! | `auth`, `token`, `token_cache`, `token_uses` | who is calling: typed principals behind opaque tokens |
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `extract` | request bodies and queries, refused as problems |
@@ -40,4 +40,5 @@ pub mod schema;
 pub mod switches;
 pub mod token;
 pub mod token_cache;
+pub mod token_uses;
 pub mod writer;
