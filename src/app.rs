@@ -25,7 +25,7 @@ use crate::config::{LimitsPerMinute, PoolSizes};
 use crate::features::accounts::{self, Directory};
 use crate::features::dashboard_rollup::{self, Relay};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Readiness};
+use crate::features::operations::{self, Readiness, Switchboard};
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
@@ -37,6 +37,7 @@ use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
+use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
 use crate::kernel::token_uses::TokenUses;
 use crate::kernel::writer::Writer;
@@ -75,6 +76,8 @@ struct State {
     readiness: Readiness,
     directory: Directory,
     cursors: Cursors,
+    switches: Switches,
+    switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
 }
 
@@ -96,6 +99,8 @@ state_holds! {
     readiness: Readiness,
     directory: Directory,
     cursors: Cursors,
+    switches: Switches,
+    switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
 }
 
@@ -121,18 +126,20 @@ impl App {
                 sizes.worker,
             ),
         };
-        let signal = Signal::default();
+        let (signal, switches) = (Signal::default(), Switches::at_start());
         let state = State {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
+            switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            switches,
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
             pools,
         };
-        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock));
+        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock, state.switches.clone()));
         Self { state, relay, settings }
     }
 
@@ -157,6 +164,16 @@ impl App {
         note_token_uses(directory, authenticator.uses()).await
     }
 
+    /// The switches as this process knows them.
+    pub fn switches(&self) -> &Switches {
+        &self.state.switches
+    }
+
+    /// Who reads the switches, for callers that do so on demand.
+    pub fn switchboard(&self) -> &Switchboard {
+        &self.state.switchboard
+    }
+
     /// Every route behind every layer.
     pub fn router(&self) -> Router {
         let Settings { limits, .. } = &self.settings;
@@ -164,9 +181,12 @@ impl App {
             .behind_token(ingest_buckets::router(), limits.device)
             .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
             .merge(self.behind_token(accounts::viewer_router().route_layer(map_request(without_key)), limits.viewer))
-            .merge(self.behind_token(accounts::operator_router().route_layer(map_request(without_key)), None));
+            .merge(
+                self.behind_token(accounts::operator_router().route_layer(map_request(without_key)), limits.operator),
+            )
+            .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
         let for_everyone =
-            operations::router().merge(accounts::exchange_router().route_layer(map_request(without_key)));
+            operations::health().merge(accounts::exchange_router().route_layer(map_request(without_key)));
         let (router, document) = openapi::frame().merge(for_everyone).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
@@ -192,6 +212,8 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
+        let (switchboard, stop) = (self.state.switchboard.clone(), workers.clone());
+        tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 

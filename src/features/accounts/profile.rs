@@ -8,6 +8,7 @@ use super::directory::Directory;
 use super::store::{self, unknown_zone};
 use crate::kernel::call::Call;
 use crate::kernel::db::{Access, Mode, Tx};
+use crate::kernel::outbox::publish_rebuild;
 use crate::kernel::problem::Problem;
 
 /// A user, as it sees itself.
@@ -41,6 +42,7 @@ impl Directory {
             return Err(unknown_zone());
         }
         if changed {
+            publish_rebuild(&mut tx, user_id, call).await?;
             self.record(&mut tx, call, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
         }
         tx.commit().await?;
