@@ -66,9 +66,12 @@ pub struct Settings {
     pub ingest_max_age_days: Option<u32>,
 }
 
-/// What handlers are given. Slices state which parts they need.
+/// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
-struct State {
+struct State(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     pools: Pools,
     clock: Clock,
     authenticator: Authenticator,
@@ -85,7 +88,7 @@ macro_rules! state_holds {
     ($($field:ident: $part:ty,)*) => {
         $(impl FromRef<State> for $part {
             fn from_ref(state: &State) -> Self {
-                state.$field.clone()
+                state.0.$field.clone()
             }
         })*
     };
@@ -127,7 +130,7 @@ impl App {
             ),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
-        let state = State {
+        let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
@@ -138,8 +141,8 @@ impl App {
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
             pools,
-        };
-        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock, state.switches.clone()));
+        }));
+        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock, state.0.switches.clone()));
         Self { state, relay, settings }
     }
 
@@ -150,28 +153,28 @@ impl App {
 
     /// The pools, whose connections can do nothing outside a transaction.
     pub fn pools(&self) -> &Pools {
-        &self.state.pools
+        &self.state.0.pools
     }
 
     /// The writer, for callers that want to know how much waits in its queue.
     pub fn writer(&self) -> &Writer {
-        &self.state.writer
+        &self.state.0.writer
     }
 
     /// Writes down when tokens were last used.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
-        let State { directory, authenticator, .. } = &self.state;
+        let Parts { directory, authenticator, .. } = &*self.state.0;
         note_token_uses(directory, authenticator.uses()).await
     }
 
     /// The switches as this process knows them.
     pub fn switches(&self) -> &Switches {
-        &self.state.switches
+        &self.state.0.switches
     }
 
     /// Who reads the switches, for callers that do so on demand.
     pub fn switchboard(&self) -> &Switchboard {
-        &self.state.switchboard
+        &self.state.0.switchboard
     }
 
     /// Every route behind every layer.
@@ -212,7 +215,7 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
-        let (switchboard, stop) = (self.state.switchboard.clone(), workers.clone());
+        let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
@@ -230,7 +233,7 @@ impl App {
             }
         };
         // What was taken into the queue is written before anything is closed.
-        if tokio::time::timeout(Duration::from_secs(2), self.state.writer.close()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), self.state.0.writer.close()).await.is_err() {
             tracing::warn!("the writer did not finish in time; what it had not committed was not acknowledged");
         }
         workers.cancel();
@@ -238,7 +241,7 @@ impl App {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.pools.close()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.0.pools.close()).await;
         result
     }
 
@@ -249,7 +252,7 @@ impl App {
             None => routes,
         };
         routes
-            .route_layer(from_fn_with_state(self.state.authenticator.clone(), require_principal))
+            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
 
@@ -301,7 +304,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
 /// and writes down when tokens were used; that also at the end.
 async fn keep_house(state: State, stop: CancellationToken) {
-    let State { pools, clock, directory, authenticator, .. } = state;
+    let Parts { pools, clock, directory, authenticator, .. } = &*state.0;
     let complain = |what: &str, result: Result<(), Problem>| {
         if let Err(problem) = result {
             tracing::warn!(error = problem.source_chain(), "{what}");
@@ -309,18 +312,18 @@ async fn keep_house(state: State, stop: CancellationToken) {
     };
     loop {
         let call = Call::internal(HOUSEKEEPING_INTERVAL);
-        complain("the database's clock could not be read", follow_database_clock(&pools.worker, &clock).await);
+        complain("the database's clock could not be read", follow_database_clock(&pools.worker, clock).await);
         let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
         complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
-        let noted = note_token_uses(&directory, authenticator.uses()).await;
+        let noted = note_token_uses(directory, authenticator.uses()).await;
         complain("the last uses of tokens could not be written down", noted);
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
-    let noted = note_token_uses(&directory, authenticator.uses()).await;
+    let noted = note_token_uses(directory, authenticator.uses()).await;
     complain("the last uses of tokens could not be written down", noted);
 }
 
