@@ -41,7 +41,7 @@ enum Command {
     /// Devices: what posts buckets.
     #[command(subcommand)]
     Device(accounts::DeviceCommand),
-    /// Tokens: issue, revoke, list.
+    /// Tokens: issue, rotate, revoke, list.
     #[command(subcommand)]
     Token(accounts::TokenCommand),
 }

@@ -11,6 +11,7 @@
 //! | `auth`, `token`, `token_cache`, `token_uses` | who is calling: typed principals behind opaque tokens |
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
+//! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `limits` | how often a caller may call |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
@@ -27,6 +28,7 @@ pub mod call;
 pub mod clock;
 pub mod cursor;
 pub mod db;
+pub mod erasure;
 pub mod extract;
 pub mod idempotency;
 pub mod limits;

@@ -16,11 +16,12 @@ use super::devices::no_such_device;
 use super::directory::{Directory, ROTATION_OVERLAP_S};
 use super::profile;
 use super::reply::{
-    CreatedUser, Device, DevicesPage, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice, User,
-    UsersPage,
+    CreatedUser, Device, DevicesPage, Erasure, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice,
+    User, UsersPage,
 };
-use super::request::{Change, Exchange, NewDevice, NewUser, Page, refuse_parameters};
+use super::request::{self, Change, Exchange, NewDevice, NewUser, Page, refuse_parameters};
 use crate::kernel::auth::{Operator, Viewer};
+use crate::kernel::bucket::Source;
 use crate::kernel::call::Call;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::extract::{JsonBytes, Parameters};
@@ -100,6 +101,53 @@ pub(super) async fn patch_me(
 fn profile_reply(user_id: Uuid, profile: profile::Profile) -> Profile {
     let profile::Profile { name, time_zone, created_at } = profile;
     Profile { user_id, name, time_zone, created_at }
+}
+
+/// Delete my usage
+///
+/// Deletes the user's buckets of a device, a tool or some local days, for good; everything that is given must match. The
+/// rollup follows within seconds. Snapshots of the scope that were taken before are refused as `erased` from then on, so
+/// that a retry brings nothing back. Asked again, it deletes what has come since. With `dry_run=true` it only counts.
+#[utoipa::path(
+    delete, path = "/v1/me/usage", operation_id = "erase_usage", tag = "accounts",
+    params(
+        ("device" = Option<Uuid>, Query, description = "Only of this device."),
+        ("source" = Option<String>, Query, description = "Only of this tool."),
+        ("from" = Option<NaiveDate>, Query, description = "From this local day on, in the zone of `/v1/me`."),
+        ("to" = Option<NaiveDate>, Query, description = "Up to this local day, inclusive."),
+        ("everything" = Option<bool>, Query, description = "`true` where nothing else is given: all of it."),
+        ("dry_run" = Option<bool>, Query, description = "`true`: only say what would be deleted."),
+    ),
+    responses(
+        (status = 200, description = "What was deleted, or would be.", body = Erasure),
+        (status = 409, description = "More than 100 separate deletions: delete a wider scope.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The query is not acceptable: see `errors`. Nothing was deleted.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn erase_usage(
+    viewer: Viewer,
+    State(directory): State<Directory>,
+    Parameters(parameters): Parameters,
+) -> Result<Response, Problem> {
+    let asked = request::Erasure::parse(&parameters)?;
+    let directory = directory.acting(viewer.actor());
+    let (erased, erased_at) = directory.erase(viewer.call(), viewer.user_id(), &asked).await?;
+    let reply = Erasure {
+        dry_run: asked.dry_run,
+        erased_at,
+        device: asked.device,
+        source: asked.source.map(Source::as_str),
+        from: asked.from,
+        to: asked.to,
+        buckets: erased.buckets,
+        first_hour: erased.first_hour,
+        last_hour: erased.last_hour,
+    };
+    Ok(unkept(StatusCode::OK, reply))
 }
 
 /// Register a device

@@ -7,13 +7,15 @@
 //!
 //! Invariants: whose things they are comes from the token, and an id in a path is looked up by itself and its owner, in
 //! one statement, so that another user's looks as if it did not exist; a link code makes one device, however many
-//! exchange it, and its token is a function of the server's key, the code and the caller's `request_id`.
+//! exchange it, and its token is a function of the server's key, the code and the caller's `request_id`; buckets are
+//! deleted by the kernel, which keeps retries from bringing them back.
 //!
-//! Routes: `/v1/me`, `/v1/devices…`, `POST /v1/link-codes` (viewer), `POST /v1/link-codes/exchange` (nobody: the code is
-//! the secret), `/v1/users` (operator). The rest is done through the commands.
+//! Routes: `/v1/me`, `DELETE /v1/me/usage`, `/v1/devices…`, `POST /v1/link-codes` (viewer), `POST
+//! /v1/link-codes/exchange` (nobody: the code is the secret), `/v1/users` (operator). The rest is done by commands.
 
 mod devices;
 mod directory;
+mod erasing;
 mod fields;
 mod guesses;
 mod handler;
@@ -44,6 +46,7 @@ where
 {
     OpenApiRouter::new()
         .routes(routes!(handler::get_me, handler::patch_me))
+        .routes(routes!(handler::erase_usage))
         .routes(routes!(handler::register_device, handler::list_devices))
         .routes(routes!(handler::revoke_device))
         .routes(routes!(handler::rotate_device))
