@@ -25,6 +25,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Limits, PoolSizes};
+use crate::features::accounts::{self, Directory};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness, Switchboard};
@@ -32,6 +33,7 @@ use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
+use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
@@ -41,12 +43,16 @@ use crate::kernel::schema::follow_database_clock;
 use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
+use crate::kernel::token_uses::TokenUses;
 use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// How often the clock is set and expired records are removed.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
@@ -83,6 +89,8 @@ struct Parts {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
@@ -104,6 +112,8 @@ state_holds! {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
@@ -116,6 +126,8 @@ pub struct App {
     relay: Arc<Relay>,
     /// For callers without a valid token.
     anonymous: Option<Limit>,
+    /// For exchanges of link codes, whose guessing must be slow.
+    exchange: Option<Limit>,
     retention: Option<Retention>,
     signal: Signal,
     wakes: Wakes,
@@ -139,9 +151,12 @@ impl App {
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let addresses = Addresses::new(&settings.trusted_proxies);
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
+        let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let strangers = Strangers::new(addresses, anonymous.clone());
         let state = State(Arc::new(Parts {
-            authenticator: Authenticator::new(key, pools.read.clone(), strangers),
+            authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
+            directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            cursors: Cursors::new(key),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
@@ -157,7 +172,7 @@ impl App {
         let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, signal, wakes, anonymous, settings }
+        Self { state, relay, retention, signal, wakes, anonymous, exchange, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -185,6 +200,12 @@ impl App {
         &self.state.0.writer
     }
 
+    /// Writes down when tokens were last used.
+    pub async fn note_token_uses(&self) -> Result<(), Problem> {
+        let Parts { directory, authenticator, .. } = &*self.state.0;
+        note_token_uses(directory, authenticator.uses()).await
+    }
+
     /// The switches as this process knows them.
     pub fn switches(&self) -> &Switches {
         &self.state.0.switches
@@ -198,14 +219,17 @@ impl App {
     /// Every route behind every layer.
     fn router(&self) -> Router {
         let limits = self.settings.limits;
-        let viewers = dashboard_rollup::router().route_layer(map_request(without_key));
-        let operators = operations::router().route_layer(map_request(without_key));
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
+        let operators = operations::router().merge(accounts::operator_router()).route_layer(map_request(without_key));
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
-        let (router, document) =
-            self.for_everyone(openapi::frame()).merge(operations::health()).merge(for_principals).split_for_parts();
+        let exchange = accounts::exchange_router().route_layer(map_request(without_key));
+        let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
+            .merge(limited(exchange, self.exchange.as_ref()))
+            .merge(operations::health());
+        let (router, document) = for_everyone.merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -213,7 +237,7 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(self.for_everyone(openapi::publish(document).into())))
+            .merge(Router::from(limited(openapi::publish(document).into(), self.anonymous.as_ref())))
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
@@ -243,7 +267,7 @@ impl App {
         }
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
-        tasks.spawn(keep_house(self.state.0.pools.worker.clone(), self.state.0.clock.clone(), workers.clone()));
+        tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -275,21 +299,9 @@ impl App {
         result
     }
 
-    /// Routes without authentication, behind the limit of their callers' addresses.
-    fn for_everyone(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
-        match &self.anonymous {
-            Some(limit) => limit.guard(routes),
-            None => routes,
-        }
-    }
-
     /// A slice's routes behind authentication and its role's limit.
     fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
-        let routes = match limit {
-            Some(limit) => limit.guard(routes),
-            None => routes,
-        };
-        routes
+        limited(routes, limit.as_ref())
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
@@ -321,6 +333,19 @@ impl App {
     }
 }
 
+/// Routes behind a limit, if there is one.
+fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+    match limit {
+        Some(limit) => limit.guard(routes),
+        None => routes,
+    }
+}
+
+/// Where strangers are limited at all, exchanges of link codes are limited strictly.
+fn exchanges_per_minute(limits: &Limits) -> u32 {
+    limits.anonymous.min(EXCHANGES_PER_MINUTE)
+}
+
 /// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
 async fn without_key(request: Request) -> Result<Request, Problem> {
     idempotency::refuse_key(request.headers())?;
@@ -341,19 +366,38 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), and removes expired
-/// answers to Idempotency-Keys.
-async fn keep_house(pool: Pool, clock: Clock, stop: CancellationToken) {
+/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
+/// and writes down when tokens were used; that also at the end.
+async fn keep_house(state: State, stop: CancellationToken) {
+    let Parts { pools, clock, directory, authenticator, .. } = &*state.0;
+    let complain = |what: &str, result: Result<(), Problem>| {
+        if let Err(problem) = result {
+            tracing::warn!(error = problem.source_chain(), "{what}");
+        }
+    };
     loop {
-        if let Err(problem) = follow_database_clock(&pool, &clock).await {
-            tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
-        }
-        if let Err(problem) = idempotency::purge(&pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
-            tracing::warn!(error = problem.source_chain(), "expired idempotency records could not be removed");
-        }
+        let call = Call::internal(HOUSEKEEPING_INTERVAL);
+        complain("the database's clock could not be read", follow_database_clock(&pools.worker, clock).await);
+        let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
+        complain("expired idempotency records could not be removed", purged);
+        complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
+        let noted = note_token_uses(directory, authenticator.uses()).await;
+        complain("the last uses of tokens could not be written down", noted);
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
+    let noted = note_token_uses(directory, authenticator.uses()).await;
+    complain("the last uses of tokens could not be written down", noted);
+}
+
+/// Writes down when tokens were last used; what fails is tried again the next time.
+async fn note_token_uses(directory: &Directory, uses: &TokenUses) -> Result<(), Problem> {
+    let noted = uses.take();
+    let result = directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
+    if result.is_err() {
+        uses.give_back(noted);
+    }
+    result
 }

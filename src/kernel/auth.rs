@@ -14,12 +14,14 @@ use uuid::Uuid;
 
 use super::audit::Actor;
 use super::call::Call;
+use super::clock::Clock;
 use super::db::{Access, Mode, Pool};
 use super::problem::{Code, Problem};
 use super::request_line::Observed;
 use super::strangers::Strangers;
 use super::token::{Kind, ServerKey, TokenHash};
 use super::token_cache::TokenCache;
+use super::token_uses::TokenUses;
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,12 +126,19 @@ pub struct Authenticator {
     pool: Pool,
     cache: TokenCache,
     strangers: Strangers,
+    uses: TokenUses,
 }
 
 impl Authenticator {
-    /// Looks tokens up through `pool`; `strangers` counts those that are not valid.
-    pub fn new(key: ServerKey, pool: Pool, strangers: Strangers) -> Self {
-        Self { key: Arc::new(key), pool, cache: TokenCache::new(), strangers }
+    /// Looks tokens up through `pool`; `strangers` counts those that are not valid, `clock` says when the others were
+    /// used.
+    pub fn new(key: ServerKey, pool: Pool, strangers: Strangers, clock: Clock) -> Self {
+        Self { key: Arc::new(key), pool, cache: TokenCache::new(), strangers, uses: TokenUses::new(clock) }
+    }
+
+    /// When tokens were used since the last writing down.
+    pub const fn uses(&self) -> &TokenUses {
+        &self.uses
     }
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
@@ -141,13 +150,18 @@ impl Authenticator {
         call: &Call,
     ) -> Result<Principal, Problem> {
         let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
-        let question = async || {
+        let look_up = async || {
             if !self.cache.was_valid(&hash) {
                 self.strangers.admit(caller)?;
             }
-            look_up(&self.pool, &hash, call).await
+            let found = look_up(&self.pool, &hash, call).await?;
+            // A token in use is looked up again every few seconds: that is often enough to say when it was used.
+            if let Some(principal) = &found {
+                self.uses.note(principal.token_id);
+            }
+            Ok(found)
         };
-        let found = self.cache.get(hash.clone(), question).await?;
+        let found = self.cache.get(hash.clone(), look_up).await?;
         let principal = found.ok_or_else(unknown_token)?;
         if principal.kind != kind {
             return Err(unknown_token());

@@ -10,9 +10,10 @@
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
 //! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
-//! | `auth`, `token`, `token_cache` | who is calling: typed principals behind opaque tokens |
+//! | `auth`, `token`, `token_cache`, `token_uses` | who is calling: typed principals behind opaque tokens |
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
+//! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
@@ -30,6 +31,7 @@ pub mod call;
 pub mod clock;
 pub mod cursor;
 pub mod db;
+pub mod erasure;
 pub mod extract;
 pub mod horizon;
 pub mod idempotency;
@@ -45,5 +47,6 @@ pub mod strangers;
 pub mod switches;
 pub mod token;
 pub mod token_cache;
+pub mod token_uses;
 pub mod wakes;
 pub mod writer;
