@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
@@ -28,7 +28,7 @@ use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Directory};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Readiness, Switchboard};
+use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
 use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
@@ -50,6 +50,9 @@ use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often measurements are gathered into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.
 const EXCHANGES_PER_MINUTE: u32 = 10;
@@ -76,6 +79,8 @@ pub struct Settings {
     pub ingest_max_age_days: Option<u32>,
     /// Whole local days of buckets that are kept; `None` keeps all.
     pub retention_days: Option<u32>,
+    /// Where this process counts.
+    pub metrics: Metrics,
 }
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -93,6 +98,7 @@ struct Parts {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -116,6 +122,7 @@ state_holds! {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -153,14 +160,24 @@ impl App {
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let strangers = Strangers::new(addresses, anonymous.clone());
+        let writer = Writer::start(&pools.ingest, &clock, &signal);
         let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
-            writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            vitals: Vitals {
+                started: Instant::now(),
+                pools: pools.clone(),
+                writer: writer.clone(),
+                clock: clock.clone(),
+                switches: switches.clone(),
+                retention_days: settings.retention_days,
+                metrics: settings.metrics.clone(),
+            },
             switches,
+            writer,
             ingest: ingest_buckets::Settings::new(
                 settings.ingest_max_age_days,
                 settings.limits.device_buckets_per_hour,
@@ -267,6 +284,7 @@ impl App {
         }
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
+        tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
@@ -364,6 +382,16 @@ async fn keep_private(mut response: Response) -> Response {
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// Keeps what was measured small, whether or not somebody asks for it.
+async fn tidy(metrics: Metrics, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIDY_INTERVAL) => metrics.tidy(),
+        }
+    }
 }
 
 /// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,

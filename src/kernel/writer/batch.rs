@@ -70,6 +70,9 @@ impl Batcher {
             }
             match result {
                 Ok(answers) => {
+                    let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
+                    metrics::histogram!("halfhour_writer_batch_rows")
+                        .record(u32::try_from(rows).map_or(0.0, f64::from));
                     self.signal.wake();
                     group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
                 }

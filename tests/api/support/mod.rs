@@ -6,7 +6,7 @@ mod http;
 mod logs;
 pub mod rollups;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +14,7 @@ use halfhour::app::{App, Settings};
 use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Directory;
 use halfhour::features::dashboard_rollup::Retention;
+use halfhour::features::operations::Metrics;
 use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pools;
@@ -115,6 +116,7 @@ impl TestApp {
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: Limits::OFF,
+            metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
             retention_days: None,
@@ -234,6 +236,12 @@ pub async fn wait_for_line(request_id: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("request {request_id} left no line");
+}
+
+/// Where all servers of this process count.
+fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| Metrics::install(None)).clone()
 }
 
 /// The key under which the tests' tokens are made.
