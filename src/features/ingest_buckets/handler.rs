@@ -1,6 +1,7 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
@@ -22,6 +23,7 @@ use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use crate::kernel::limits::{Granted, Limit, Refused};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::{Switch, Switches};
@@ -228,13 +230,21 @@ pub(super) async fn ingest_buckets(
         }
         (Err(refused), None) => return Err(refused),
     };
+    let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
+        Ok(granted) => granted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
-    receipt(written, rejections, handling)
+    let mut response = receipt(written, rejections, handling)?;
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// The reply to an execution or to its repetition. `rejections` are those of this request.
@@ -255,6 +265,12 @@ fn receipt(written: writer::Written, rejections: String, handling: Handling) -> 
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// Takes a whole post from the device's buckets an hour; one without buckets is free.
+fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
+    let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
+    allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
 }
 
 /// How many buckets a body seems to hold, without parsing it.

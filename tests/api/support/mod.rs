@@ -6,14 +6,15 @@ mod http;
 mod logs;
 pub mod rollups;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use halfhour::app::{App, Settings};
-use halfhour::config::{LimitsPerMinute, PoolSizes};
+use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Directory;
 use halfhour::features::dashboard_rollup::Retention;
+use halfhour::features::operations::Metrics;
 use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pools;
@@ -78,8 +79,13 @@ impl TestApp {
 
     /// Another server process, as it were, on the same database: its own pools, clock and relay.
     pub async fn second_server(&self) -> Self {
+        self.second_server_with(|_| {}).await
+    }
+
+    /// Another server on the same database with some settings changed.
+    pub async fn second_server_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
-        Self::on(database, |_| {}).await
+        Self::on(database, change).await
     }
 
     /// Another server on the same database that reaches it through a socket in another directory.
@@ -109,7 +115,9 @@ impl TestApp {
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
-            limits: LimitsPerMinute { device: None, viewer: None, operator: None },
+            limits: Limits::OFF,
+            metrics: metrics(),
+            trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
             retention_days: None,
         };
@@ -117,8 +125,8 @@ impl TestApp {
         let clock = Clock::fixed(NOW.parse().unwrap());
         let key = server_key();
         let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
-        let router = app.router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let service = app.service();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
         let pools = app.pools().clone();
         let directory = Directory::new(pools.worker.clone(), key);
@@ -233,6 +241,12 @@ pub async fn wait_for_line(request_id: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("request {request_id} left no line");
+}
+
+/// Where all servers of this process count.
+fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| Metrics::install(None)).clone()
 }
 
 /// The key under which the tests' tokens are made.
