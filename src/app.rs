@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
@@ -28,6 +28,7 @@ use crate::features::operations::{self, Readiness};
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
+use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::limit_by_token;
@@ -71,6 +72,7 @@ struct State {
     writer: Writer,
     readiness: Readiness,
     ingest: ingest_buckets::Settings,
+    cursors: Cursors,
 }
 
 macro_rules! state_holds {
@@ -90,6 +92,7 @@ state_holds! {
     writer: Writer,
     readiness: Readiness,
     ingest: ingest_buckets::Settings,
+    cursors: Cursors,
 }
 
 /// The application, ready to serve.
@@ -106,7 +109,8 @@ impl App {
         let sizes = settings.pool_sizes;
         let pools = Pools {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
-            read: Pool::new(database.clone(), "read", sizes.read),
+            // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
+            read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
             worker: Pool::new(
                 database.clone().options([("plan_cache_mode", "force_custom_plan")]),
@@ -116,6 +120,7 @@ impl App {
         };
         let signal = Signal::default();
         let state = State {
+            cursors: Cursors::new(key.clone()),
             authenticator: Authenticator::new(key, pools.read.clone()),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
@@ -223,6 +228,7 @@ impl App {
                 CONTENT_TYPE,
                 X_REQUEST_ID,
                 IDEMPOTENCY_KEY,
+                IF_NONE_MATCH,
                 HeaderName::from_static("prefer"),
                 HeaderName::from_static("traceparent"),
             ])
@@ -231,6 +237,11 @@ impl App {
                 RETRY_AFTER,
                 IDEMPOTENCY_REPLAYED,
                 HeaderName::from_static("preference-applied"),
+                ETAG,
+                LINK,
+                dashboard_rollup::AS_OF,
+                dashboard_rollup::PENDING,
+                dashboard_rollup::VERSION,
             ])
             .max_age(Duration::from_hours(1));
         (!origins.is_empty()).then_some(cors)

@@ -30,7 +30,8 @@ struct MayName {
     sqlx: bool,
 }
 
-/// The slice's folder holds the files it may, and nothing below.
+/// The slice's folder holds the files it may, and where it answers several questions a folder for each, with the same
+/// files; nothing below.
 fn check_files(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, _) in tree.under("src/features/") {
@@ -41,10 +42,14 @@ fn check_files(tree: &SourceTree) -> Vec<Violation> {
             continue;
         };
         let name = &path["src/features/".len() + slice.len() + 1..];
-        let stem = name.split('.').next().unwrap_or_default();
-        let instead = if name.contains('/') {
-            "a slice is one flat folder: split it into two slices, or name the file for its noun"
-        } else if SAYS_NOTHING.contains(&stem) {
+        let parts: Vec<&str> = name.split('/').collect();
+        let says_nothing = parts.iter().any(|part| SAYS_NOTHING.contains(&part.split('.').next().unwrap_or_default()));
+        let folder = &path[..path.len() - parts.last().map_or(0, |file| file.len())];
+        let instead = if parts.len() > 2 {
+            "a slice has a folder for a question and none below it: split it into two slices"
+        } else if parts.len() == 2 && !tree.contains(&format!("{folder}mod.rs")) {
+            "a folder in a slice answers one question, and its mod.rs says which"
+        } else if says_nothing {
             "this name says nothing: name the file for what it knows"
         } else if !has_extension(name, "rs") && !has_extension(name, "sql") {
             "a slice holds Rust and SQL only"
@@ -133,11 +138,17 @@ fn a_file_whose_name_says_nothing_is_caught() {
 }
 
 #[test]
-fn a_folder_in_a_slice_or_a_file_beside_the_slices_is_caught() {
-    for path in ["src/features/backfill/handler/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"]
-    {
+fn a_folder_without_a_purpose_or_a_file_beside_the_slices_is_caught() {
+    for path in ["src/features/backfill/plan/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"] {
         assert_caught(check_files, &[(path, "")], path, 1);
     }
+}
+
+#[test]
+fn a_folder_in_a_folder_of_a_slice_or_one_whose_name_says_nothing_is_caught() {
+    let (deep, helpers) = ("src/features/backfill/plan/steps/mod.rs", "src/features/backfill/helpers/mod.rs");
+    assert_caught(check_files, &[(deep, ""), ("src/features/backfill/plan/mod.rs", "")], deep, 1);
+    assert_caught(check_files, &[(helpers, "")], helpers, 1);
 }
 
 #[test]
@@ -147,6 +158,9 @@ fn the_usual_files_and_a_noun_pass() {
     let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
     files.extend([("src/features/mod.rs", ""), ("src/features/backfill/take_lease.sql", "")]);
     assert_passes(check_files, &files);
+    let question =
+        ["mod.rs", "handler.rs", "store.rs", "find_plan.sql"].map(|file| format!("src/features/backfill/plan/{file}"));
+    assert_passes(check_files, &question.iter().map(|path| (path.as_str(), "")).collect::<Vec<_>>());
 }
 
 #[test]
