@@ -1,6 +1,13 @@
 //! What dashboards read.
 
+mod buckets;
+mod conditional;
+mod heatmap;
+mod laws;
+mod pages;
 mod plans;
+mod summary;
+mod widths;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -16,6 +23,39 @@ const DAILY: &str = "rollup.daily (user_id, day, device_id, source, model, input
     bucket_count)";
 async fn rollups(app: &TestApp, user: &TestUser, query: &str) -> Value {
     app.get(&user.viewer, &format!("/v1/rollups?{query}")).await.expect_ok().clone()
+}
+
+/// What is wrong with a request, as `pointer code`.
+async fn refusals(app: &TestApp, user: &TestUser, path: &str) -> Vec<String> {
+    let reply = app.get(&user.viewer, path).await;
+    let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap().clone();
+    let text = |error: &Value, key: &str| error[key].as_str().unwrap().to_owned();
+    errors.iter().map(|error| format!("{} {}", text(error, "pointer"), text(error, "code"))).collect()
+}
+
+/// Asks for a whole list, page by page, and returns the pages.
+async fn all_pages(app: &TestApp, user: &TestUser, path: &str) -> Vec<Value> {
+    let mut pages = vec![app.get(&user.viewer, path).await.expect_ok().clone()];
+    while let Some(cursor) = pages.last().unwrap()["next_cursor"].as_str() {
+        let next = app.get(&user.viewer, &format!("{path}&cursor={cursor}")).await.expect_ok().clone();
+        pages.push(next);
+    }
+    pages
+}
+
+/// Every result of some pages with the interval it belongs to, in order.
+fn results_of(pages: &[Value]) -> Vec<Value> {
+    let intervals = pages.iter().flat_map(|page| page["data"].as_array().unwrap());
+    let results = intervals.flat_map(|interval| {
+        interval["results"].as_array().unwrap().iter().map(|result| {
+            let mut result = result.clone();
+            for key in ["start", "end", "label"] {
+                result[key] = interval[key].clone();
+            }
+            result
+        })
+    });
+    results.collect()
 }
 
 fn day(text: &str) -> NaiveDate {
@@ -237,12 +277,7 @@ async fn a_range_left_open_ends_today_where_the_user_lives() {
 async fn every_violation_of_a_query_is_listed() {
     let app = TestApp::start().await;
     let me = app.user("me", "UTC").await;
-    let codes = async |query: &str| {
-        let reply = app.get(&me.viewer, &format!("/v1/rollups?{query}")).await;
-        let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap().clone();
-        let text = |error: &Value, key: &str| error[key].as_str().unwrap().to_owned();
-        errors.iter().map(|error| format!("{} {}", text(error, "pointer"), text(error, "code"))).collect::<Vec<_>>()
-    };
+    let codes = async |query: &str| refusals(&app, &me, &format!("/v1/rollups?{query}")).await;
     assert_eq!(codes("from=2026-11-20&to=2026-11-19").await, ["?from range_is_reversed"]);
     assert_eq!(codes("from=2024-01-01&to=2026-03-11").await, ["?from range_too_long"]);
     assert_eq!(

@@ -53,7 +53,7 @@ pub struct BucketItem {
 
 impl From<BucketRow> for BucketItem {
     fn from(row: BucketRow) -> Self {
-        let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, unclassified, total, requests] =
+        let [input, cache_read, written_for_5m, written_for_1h, output, reasoning, unclassified, total, requests] =
             row.counts;
         Self {
             hour_start: row.key.hour_start,
@@ -62,8 +62,8 @@ impl From<BucketRow> for BucketItem {
             model: row.key.model,
             input_tokens: input,
             cache_read_tokens: cache_read,
-            cache_write_5m_tokens: cache_write_5m,
-            cache_write_1h_tokens: cache_write_1h,
+            cache_write_5m_tokens: written_for_5m,
+            cache_write_1h_tokens: written_for_1h,
             output_tokens: output,
             reasoning_tokens: reasoning,
             unclassified_tokens: unclassified,

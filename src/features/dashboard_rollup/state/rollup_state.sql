@@ -24,6 +24,8 @@ cross join lateral (
     select (
         select n.name from pg_catalog.pg_timezone_names n where n.name = $3::text and $3::text <> z.recorded
     ) as time_zone
+    -- Else the planner would write the look-up out wherever its result is used.
+    offset 0
 ) a
 cross join lateral (
     select
