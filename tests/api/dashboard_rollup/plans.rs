@@ -232,7 +232,7 @@ async fn a_fold_goes_by_key() {
     let event: i64 =
         app.ask(&format!("select id::text from usage.outbox where user_id = '{user}'")).await[0].parse().unwrap();
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
-    let (path, sql) = sql!("fold_user_days.sql");
+    let (path, sql) = sql!("relay/fold_user_days.sql");
     for mode in ["force_custom_plan", "force_generic_plan"] {
         let opening = format!("begin; set local role halfhour_worker; set local plan_cache_mode = {mode}");
         sqlx::raw_sql(AssertSqlSafe(opening)).execute(&mut connection).await.unwrap();
