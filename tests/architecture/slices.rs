@@ -30,8 +30,8 @@ struct MayName {
     sqlx: bool,
 }
 
-/// The slice's folder holds the files it may, and where it answers several questions a folder for each, with the same
-/// files; nothing below.
+/// The slice's folder holds the files it may. A part that is a thing of its own, with its own statements, may have a
+/// folder, whose `mod.rs` says what it is; nothing lies deeper.
 fn check_files(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, _) in tree.under("src/features/") {
@@ -42,14 +42,13 @@ fn check_files(tree: &SourceTree) -> Vec<Violation> {
             continue;
         };
         let name = &path["src/features/".len() + slice.len() + 1..];
-        let parts: Vec<&str> = name.split('/').collect();
-        let says_nothing = parts.iter().any(|part| SAYS_NOTHING.contains(&part.split('.').next().unwrap_or_default()));
-        let folder = &path[..path.len() - parts.last().map_or(0, |file| file.len())];
-        let instead = if parts.len() > 2 {
-            "a slice has a folder for a question and none below it: split it into two slices"
-        } else if parts.len() == 2 && !tree.contains(&format!("{folder}mod.rs")) {
-            "a folder in a slice answers one question, and its mod.rs says which"
-        } else if says_nothing {
+        let (part, name) = name.rsplit_once('/').unwrap_or(("", name));
+        let stem = name.split('.').next().unwrap_or_default();
+        let instead = if part.contains('/') {
+            "a slice has parts, but parts have none: split it into two slices, or name the file for its noun"
+        } else if !part.is_empty() && !tree.contains(&format!("src/features/{slice}/{part}/mod.rs")) {
+            "a part of a slice is a module that says what it is: give it a `mod.rs`, or leave the slice flat"
+        } else if SAYS_NOTHING.contains(&stem) || SAYS_NOTHING.contains(&part) {
             "this name says nothing: name the file for what it knows"
         } else if !has_extension(name, "rs") && !has_extension(name, "sql") {
             "a slice holds Rust and SQL only"
@@ -145,10 +144,12 @@ fn a_folder_without_a_purpose_or_a_file_beside_the_slices_is_caught() {
 }
 
 #[test]
-fn a_folder_in_a_folder_of_a_slice_or_one_whose_name_says_nothing_is_caught() {
-    let (deep, helpers) = ("src/features/backfill/plan/steps/mod.rs", "src/features/backfill/helpers/mod.rs");
-    assert_caught(check_files, &[(deep, ""), ("src/features/backfill/plan/mod.rs", "")], deep, 1);
-    assert_caught(check_files, &[(helpers, "")], helpers, 1);
+fn a_part_that_says_nothing_or_has_parts_is_caught() {
+    let part = ("src/features/backfill/plan/mod.rs", "");
+    let deeper = "src/features/backfill/plan/diff/mod.rs";
+    assert_caught(check_files, &[part, (deeper, "")], deeper, 1);
+    let nothing = "src/features/backfill/utils/mod.rs";
+    assert_caught(check_files, &[(nothing, "")], nothing, 1);
 }
 
 #[test]
@@ -157,10 +158,10 @@ fn the_usual_files_and_a_noun_pass() {
     let paths = names.map(|name| format!("src/features/backfill/{name}.rs"));
     let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
     files.extend([("src/features/mod.rs", ""), ("src/features/backfill/take_lease.sql", "")]);
+    files.extend(
+        ["mod.rs", "store.rs", "write.sql"].map(|name| (&*format!("src/features/backfill/diff/{name}").leak(), "")),
+    );
     assert_passes(check_files, &files);
-    let question =
-        ["mod.rs", "handler.rs", "store.rs", "find_plan.sql"].map(|file| format!("src/features/backfill/plan/{file}"));
-    assert_passes(check_files, &question.iter().map(|path| (path.as_str(), "")).collect::<Vec<_>>());
 }
 
 #[test]

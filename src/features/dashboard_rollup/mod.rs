@@ -11,7 +11,7 @@
 //! belong together. Days and months come from the rollup only; half hours and the days of another zone from buckets.
 //!
 //! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
-//! Worker: [`Relay`].
+//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`verify()`].
 
 mod buckets;
 mod heatmap;
@@ -19,11 +19,12 @@ mod media;
 mod question;
 mod relay;
 mod reply;
+mod retention;
 mod rollups;
 mod state;
-mod store;
 mod summary;
 mod sums;
+mod verify;
 
 use axum::extract::FromRef;
 use axum::middleware::map_response;
@@ -32,6 +33,8 @@ use utoipa_axum::routes;
 
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use reply::{AS_OF, PENDING, VERSION};
+pub use retention::{Pass, Retention};
+pub use verify::{Drift, LISTED, Orphan, Report, Window, verify};
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;

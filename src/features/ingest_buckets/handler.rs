@@ -1,10 +1,12 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -21,12 +23,17 @@ use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use crate::kernel::limits::{Granted, Limit, Refused};
 use crate::kernel::openapi::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::problem::{Code, Problem, ProblemBody};
+use crate::kernel::switches::{Switch, Switches};
 use crate::kernel::writer::{self, Writer};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What an operator switched off stays off for a while.
+const RETRY_SWITCHED_OFF_S: u64 = 30;
 
 /// What became of the buckets of one request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,6 +64,9 @@ pub(super) struct Receipt {
     /// Taken at or before their owner erased them.
     #[schema(example = 0)]
     erased: usize,
+    /// Older than what the server keeps for this user.
+    #[schema(example = 0)]
+    before_retention_horizon: usize,
     /// Not acceptable: see `rejections`. Only with `Prefer: handling=lenient`.
     #[schema(example = 0)]
     rejected: usize,
@@ -79,6 +89,7 @@ pub(super) enum Verdict {
     Superseded,
     Corrected,
     Erased,
+    BeforeRetentionHorizon,
     Rejected,
 }
 
@@ -92,6 +103,7 @@ impl From<writer::Verdict> for Verdict {
             writer::Verdict::Superseded => Self::Superseded,
             writer::Verdict::Corrected => Self::Corrected,
             writer::Verdict::Erased => Self::Erased,
+            writer::Verdict::BeforeRetentionHorizon => Self::BeforeRetentionHorizon,
         }
     }
 }
@@ -131,10 +143,29 @@ impl Receipt {
             superseded: count(Verdict::Superseded),
             corrected: count(Verdict::Corrected),
             erased: count(Verdict::Erased),
+            before_retention_horizon: count(Verdict::BeforeRetentionHorizon),
             rejected: count(Verdict::Rejected),
             verdicts,
             rejections,
         }
+    }
+}
+
+/// Trackers may post: the switch is asked before anything of the body is read.
+pub(super) struct Open;
+
+impl<S: Send + Sync> FromRequestParts<S> for Open
+where
+    Switches: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(_parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if Switches::from_ref(state).is_on(Switch::Ingest) {
+            return Ok(Self);
+        }
+        Err(Problem::new(Code::SwitchedOff, "Posting is switched off for now; nothing was written.")
+            .retry_after(RETRY_SWITCHED_OFF_S))
     }
 }
 
@@ -181,20 +212,43 @@ pub(super) async fn ingest_buckets(
     State(clock): State<Clock>,
     State(writer): State<Writer>,
     device: Device,
+    _open: Open,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    writer.check_room(apparent_buckets(&body))?;
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
-    let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+    let batch = match (request::parse(&body, &rules, || clock.stamp())?.accept(handling), &key) {
+        (Ok(batch), _) => batch,
+        // What was acceptable when it was executed may have become too old since.
+        (Err(refused), Some(key)) => {
+            let written = writer.answered(&device, key).await?.ok_or(refused)?;
+            return receipt(written, "[]".to_owned(), handling);
+        }
+        (Err(refused), None) => return Err(refused),
+    };
+    let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
+        Ok(granted) => granted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
+    let mut response = receipt(written, rejections, handling)?;
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// The reply to an execution or to its repetition. `rejections` are those of this request.
+fn receipt(written: writer::Written, rejections: String, handling: Handling) -> Result<Response, Problem> {
     let rejections = match written.rejections {
         Some(answered) => answered,
         // There were none then, whatever the rules say of the same buckets now.
@@ -211,6 +265,17 @@ pub(super) async fn ingest_buckets(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// Takes a whole post from the device's buckets an hour; one without buckets is free.
+fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
+    let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
+    allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
+}
+
+/// How many buckets a body seems to hold, without parsing it.
+fn apparent_buckets(body: &[u8]) -> usize {
+    memchr::memmem::find_iter(body, br#""hour_start""#).count()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.
@@ -240,15 +305,7 @@ fn in_their_places(rejections: &RawValue, written: Vec<writer::Verdict>) -> Resu
 mod tests {
     use super::*;
 
-    const WRITTEN: [writer::Verdict; 7] = [
-        writer::Verdict::Inserted,
-        writer::Verdict::Updated,
-        writer::Verdict::Unchanged,
-        writer::Verdict::Stale,
-        writer::Verdict::Superseded,
-        writer::Verdict::Corrected,
-        writer::Verdict::Erased,
-    ];
+    const WRITTEN: [writer::Verdict; 8] = writer::Verdict::ALL;
 
     #[test]
     fn verdicts_are_spelled_as_the_writer_spells_them() {
@@ -264,9 +321,10 @@ mod tests {
         let verdicts = in_their_places(&rejections, WRITTEN.to_vec()).unwrap();
         assert_eq!((verdicts[0], verdicts[1], verdicts[2]), (Verdict::Inserted, Verdict::Rejected, Verdict::Updated));
         assert_eq!((verdicts[5], verdicts[8]), (Verdict::Rejected, Verdict::Erased));
+        assert_eq!(verdicts[9], Verdict::BeforeRetentionHorizon);
         let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, rejections)).unwrap();
         let names = WRITTEN.map(writer::Verdict::as_str);
         assert!(names.iter().all(|name| receipt[name] == 1), "{receipt}");
-        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &9.into()));
+        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &10.into()));
     }
 }

@@ -75,7 +75,10 @@ async fn while_another_process_executes_a_key_its_repetition_is_told_to_come_bac
     let occupied = Hold::of_buckets(&tracker.app, "model in ('decoy-2', 'decoy-3')").await;
     let mut decoys = Vec::new();
     for number in [2, 3] {
-        decoys.push(send(&other_server, &tracker.device.token, &[], &[decoy(number)]));
+        // Newer than what stands, so that it has to wait for the row.
+        let mut newer = decoy(number);
+        newer["observed_at"] = "2026-11-20T12:01:00Z".into();
+        decoys.push(send(&other_server, &tracker.device.token, &[], &[newer]));
         batches_waiting(&tracker.app, number).await;
     }
     let repetition = send(&other_server, &tracker.device.token, &[KEY], &buckets);
@@ -223,6 +226,24 @@ async fn after_a_day_a_key_is_forgotten_and_its_record_removed() {
     assert_eq!(purge(&tracker.app.pools.worker, &call()).await.unwrap(), 1);
     assert_eq!(tracker.app.ask(&format!("select {hash} from usage.idempotency")).await, newest);
     assert_eq!(purge(&tracker.app.pools.worker, &call()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_repetition_that_has_become_too_old_gets_its_first_answer_and_a_new_request_does_not() {
+    let tracker = Tracker::start().await;
+    let buckets = [snapshot(7, 40)];
+    let first = tracker.post_with(&[KEY], &buckets).await;
+    // A year and more passes for the rules, and not for the record.
+    tracker.app.clock.set("2027-12-31T12:00:00Z".parse().unwrap());
+    let again = tracker.post_with(&[KEY], &buckets).await;
+    assert_eq!((replayed(&again), &again.body), (true, &first.body));
+    assert_eq!(line(again.header("x-request-id"))["idempotency"], "replayed");
+    for headers in [&[][..], &[("idempotency-key", "two")]] {
+        tracker.post_with(headers, &buckets).await.expect_problem(422, "invalid");
+    }
+    let reused = tracker.post_with(&[KEY], &[snapshot(8, 40)]).await;
+    reused.expect_problem(422, "idempotency_key_reused");
+    assert_eq!(tracker.records().await, 1);
 }
 
 #[tokio::test]

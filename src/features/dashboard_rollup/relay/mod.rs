@@ -1,0 +1,327 @@
+//! The relay: takes events from the outbox and folds the user-days they touch, in one transaction a round.
+//!
+//! Consumption and effect commit together, so each event takes effect exactly once; the fold is idempotent besides.
+//! One relay folds at a time in the whole database: the lock belongs to the transaction, so a relay that dies gives it
+//! up. An event fails only through its own data; whatever else goes wrong ends the round, counts against no event and
+//! makes the relay wait longer each time.
+
+mod backlog;
+mod position;
+mod store;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use position::Position;
+
+use crate::kernel::call::Call;
+use crate::kernel::clock::{Clock, jittered};
+use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::outbox::{self, Event, Lane, PerLane};
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::switches::{Switch, Switches};
+use crate::kernel::wakes::Signal;
+
+/// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
+pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
+
+/// Events in one round, at most. Many posts touch the same days, which are folded once. A large backfill, or many users
+/// who change their zone, must not delay live folding.
+const AT_MOST: PerLane = PerLane { live: 5000, bulk: 200, whole: 4 };
+/// No statement of a round may take longer than this.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// No round may take longer than this: a connection on which nothing comes back any more is given up.
+const ROUND_LIMIT: Duration = Duration::from_mins(2);
+/// After a round that folded something the relay gathers events for this long: under load a day is then folded a few
+/// times a second, and not after every commit. The first event after a quiet time is folded at once.
+const GATHER: Duration = Duration::from_millis(200);
+/// Without a wake the relay looks this often: events of other processes wake nobody here.
+const POLL: Duration = Duration::from_secs(1);
+/// How soon to look again while another relay folds.
+const LOCKED_OUT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after the first failed round; it doubles up to the longest.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
+/// How long an event waits after its first failure; it doubles up to the longest.
+const EVENT_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_EVENT_PAUSE: Duration = Duration::from_mins(10);
+
+/// The only consumer of the outbox, and with it the only writer of the rollups.
+#[derive(Debug)]
+pub struct Relay {
+    pool: Pool,
+    signal: Signal,
+    clock: Clock,
+    switches: Switches,
+    position: Mutex<Position>,
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Events folded and removed, parked ones included.
+    pub consumed: usize,
+    /// Events that failed through their own data.
+    pub failed: usize,
+    /// The batch was full: more may wait.
+    pub more: bool,
+    /// Another relay was folding, so this one did nothing.
+    pub locked_out: bool,
+    /// The relay is switched off, so it did nothing.
+    pub paused: bool,
+}
+
+/// How far a round came, for its line and its metrics.
+#[derive(Debug)]
+struct Trail {
+    stage: &'static str,
+    poison: Option<Problem>,
+    /// What was claimed, parked events included.
+    claimed: Vec<Event>,
+    folded: Folded,
+}
+
+/// What a round folded.
+#[derive(Debug, Default)]
+struct Folded {
+    events: Vec<Event>,
+    user_days: u64,
+}
+
+/// An event that fails through its own data.
+#[derive(Debug)]
+struct Poison {
+    event: Event,
+    fault: String,
+    problem: Problem,
+}
+
+impl Relay {
+    /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
+    pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
+        Self { pool, signal, clock, switches, position: Mutex::default() }
+    }
+
+    /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
+    /// round loses nothing.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::join!(self.work(&shutdown), backlog::watch(&self.pool, &self.clock, &shutdown));
+    }
+
+    async fn work(&self, shutdown: &CancellationToken) {
+        let mut failures = 0_u32;
+        loop {
+            let last = shutdown.is_cancelled();
+            let round = self.run_round().await;
+            if last {
+                return;
+            }
+            let (pause, listens) = match round {
+                Ok(Round { more: true, .. }) => (Duration::ZERO, false),
+                Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
+                Ok(Round { consumed: 1.., .. }) => (GATHER, false),
+                Ok(_) => (POLL, true),
+                Err(_) => (doubled(FAILURE_PAUSE, failures, LONGEST_FAILURE_PAUSE), false),
+            };
+            failures = if round.is_err() { failures.saturating_add(1) } else { 0 };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {}
+                () = self.signal.woken(), if listens => {}
+                () = tokio::time::sleep(jittered(pause)) => {}
+            }
+        }
+    }
+
+    /// Works until no event is due, or it is switched off: for tests and commands. Errors: what ended a round.
+    pub async fn drain(&self) -> Result<(), Problem> {
+        loop {
+            let round = self.run_round().await?;
+            if round.locked_out {
+                tokio::time::sleep(jittered(LOCKED_OUT_PAUSE)).await;
+            } else if round.paused || round == Round::default() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Claims, folds and consumes one batch. Errors: whatever is no event's fault; then nothing has changed.
+    pub async fn run_round(&self) -> Result<Round, Problem> {
+        let result = if self.switches.is_on(Switch::Relay) {
+            self.watched_round().await
+        } else {
+            Ok(Round { paused: true, ..Round::default() })
+        };
+        let outcome = match &result {
+            Err(_) => "failed",
+            Ok(Round { paused: true, .. }) => "paused",
+            Ok(Round { locked_out: true, .. }) => "locked_out",
+            Ok(Round { failed: 1.., .. }) => "poisoned",
+            Ok(Round { consumed: 1.., .. }) => "folded",
+            Ok(_) => "idle",
+        };
+        metrics::counter!("halfhour_relay_rounds_total", "outcome" => outcome).increment(1);
+        result
+    }
+
+    async fn watched_round(&self) -> Result<Round, Problem> {
+        let started = Instant::now();
+        let call = Call::internal(STATEMENT_LIMIT);
+        let mut trail = Trail { stage: "begin", poison: None, claimed: Vec::new(), folded: Folded::default() };
+        let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
+            Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
+        });
+        if result.is_ok() {
+            self.took(&trail);
+        }
+        let outcome = match (&result, &trail.poison) {
+            (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
+            (Ok(round), None) if round.consumed > 0 => Outcome::Done(200),
+            _ => return result,
+        };
+        let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
+        Line::new(&call, place, &outcome, started.elapsed()).write();
+        result
+    }
+
+    /// After the commit.
+    fn took(&self, trail: &Trail) {
+        let now = self.clock.now();
+        if !trail.claimed.is_empty() {
+            self.position().took(&trail.claimed, now);
+        }
+        metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
+        for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
+            let age = (now - event.created_at).to_std().unwrap_or_default();
+            metrics::histogram!("halfhour_ack_to_fold_seconds").record(age.as_secs_f64());
+        }
+    }
+
+    fn position(&self) -> MutexGuard<'_, Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        match self.fold_batch(&mut tx, trail).await {
+            Ok(round) if round.consumed + round.failed > 0 => {
+                trail.stage = "commit";
+                tx.commit().await?;
+                trail.stage = "fold";
+                Ok(round)
+            }
+            Ok(round) => tx.rollback().await.map(|()| round),
+            Err(problem) => {
+                // At once, so that the lock is free; where the connection is lost, it already is.
+                let _ = tx.rollback().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn fold_batch(&self, tx: &mut Tx, trail: &mut Trail) -> Result<Round, Problem> {
+        trail.stage = "lock";
+        if !store::try_fold_lock(tx, FOLD_LOCK).await? {
+            return Ok(Round { locked_out: true, ..Round::default() });
+        }
+        trail.stage = "claim";
+        let now = self.clock.now();
+        let from = self.position().scan_from(now);
+        let mut events = outbox::claim_events(tx, now, AT_MOST, from).await?;
+        if events.is_empty() {
+            return Ok(Round::default());
+        }
+        let full = |lane: Lane| {
+            let claimed = events.iter().filter(|event| event.lane == lane).count();
+            i64::try_from(claimed).is_ok_and(|claimed| claimed >= AT_MOST.of(lane))
+        };
+        let more = Lane::ALL.into_iter().any(full);
+        events.extend(outbox::claim_parked_events(tx, &events).await?);
+
+        trail.stage = "fold";
+        let (folded, poisons) = fold_apart(tx, &events).await?;
+        trail.stage = "consume";
+        outbox::consume_events(tx, &folded.events).await?;
+        let mut round = Round { consumed: folded.events.len(), more, ..Round::default() };
+        (trail.claimed, trail.folded) = (events, folded);
+        for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
+            outbox::fail_event(tx, &event, &fault, now, retry_at(&event, now)).await?;
+            trail.poison = Some(problem);
+            round.failed += 1;
+        }
+        Ok(round)
+    }
+}
+
+/// Waits for the lock whose holder alone writes `rollup.*`, and holds it until the transaction ends.
+pub(super) async fn take_fold_lock(tx: &mut Tx) -> Result<(), Problem> {
+    store::take_fold_lock(tx, FOLD_LOCK).await
+}
+
+/// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:
+/// whatever is no event's fault.
+async fn fold_apart(tx: &mut Tx, events: &[Event]) -> Result<(Folded, Vec<Poison>), Problem> {
+    let (mut folded, mut poisons) = (Folded::default(), Vec::new());
+    let mut waiting = vec![events];
+    while let Some(batch) = waiting.pop() {
+        tx.savepoint().await?;
+        let error = match store::fold_events(tx, batch).await {
+            Ok(user_days) => {
+                tx.release_savepoint().await?;
+                folded.events.extend_from_slice(batch);
+                folded.user_days += user_days;
+                continue;
+            }
+            Err(error) => error,
+        };
+        let Some(fault) = store::event_fault(&error) else {
+            return Err(error.into());
+        };
+        tx.rollback_to_savepoint().await?;
+        if let [event] = batch {
+            poisons.push(Poison { event: event.clone(), fault, problem: error.into() });
+        } else {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            waiting.extend([second, first]);
+        }
+    }
+    Ok((folded, poisons))
+}
+
+fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {
+    let attempts = u32::try_from(event.attempts).unwrap_or(0);
+    let pause = jittered(doubled(EVENT_PAUSE, attempts, LONGEST_EVENT_PAUSE));
+    now + TimeDelta::from_std(pause).unwrap_or_default()
+}
+
+/// `first` doubled `times` times, but no more than `longest`.
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses = |times| doubled(FAILURE_PAUSE, times, LONGEST_FAILURE_PAUSE).as_millis();
+        assert_eq!(
+            [0, 1, 2, 8, 9, 31, 32, u32::MAX].map(pauses),
+            [100, 200, 400, 25_600, 30_000, 30_000, 30_000, 30_000]
+        );
+    }
+
+    #[test]
+    fn jitter_keeps_at_least_half_of_a_pause_and_never_lengthens_it() {
+        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+        for _ in 0..1_000 {
+            let pause = jittered(POLL);
+            assert!(pause >= POLL / 2 && pause <= POLL, "{pause:?}");
+        }
+    }
+}
