@@ -20,7 +20,7 @@ use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pools;
 use halfhour::kernel::switches::Switch;
 use halfhour::kernel::token::{Kind, ServerKey};
-use halfhour::kernel::wakes::Wakes;
+use halfhour::kernel::wakes::{Signal, Wakes};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -174,6 +174,11 @@ impl TestApp {
     /// What carries the application's wakes to other processes, and theirs here.
     pub fn wakes(&self) -> &Wakes {
         self.app.wakes()
+    }
+
+    /// What wakes the application's relay.
+    pub fn signal(&self) -> &Signal {
+        self.app.signal()
     }
 
     /// Waits for a wake of the application's relay.

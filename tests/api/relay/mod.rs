@@ -1,10 +1,16 @@
 //! The relay: nothing lost, nothing counted twice, whoever fails and whenever.
 
+mod laws;
+mod outages;
+mod rebuild;
+mod replay;
+mod wakes;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Relay, Round};
-use halfhour::kernel::problem::Code;
+use halfhour::kernel::switches::Switch;
 use halfhour::kernel::wakes::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -19,31 +25,31 @@ const STATES: &str = "select format('%s %s', s.xmin, s.*) from rollup.user_state
 const INPUT: &str = "select format('%s %s', day, sum(input_tokens)) from rollup.daily group by day order by 1";
 const EVENTS: &str = "select format('%s %s', attempts, last_error) from usage.outbox order by id";
 /// A backend of this database that waits for a lock.
-const WAITING: &str = "select pid::text from pg_stat_activity
+pub const WAITING: &str = "select pid::text from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'";
 /// Announces every bucket anew.
 const REPLAY: &str = "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
     select user_id, 'bucket_changed', (hour_start at time zone 'UTC')::date, min(hour_start), max(hour_start), 'bulk', user_id
     from usage.bucket group by 1, 3";
 
-async fn one_user(app: &TestApp) -> (TestUser, TestDevice) {
+pub async fn one_user(app: &TestApp) -> (TestUser, TestDevice) {
     let me = app.user("me", "Europe/Berlin").await;
     let device = app.device(&me, "laptop").await;
     (me, device)
 }
 
 /// A transaction of the superuser's that holds something.
-async fn hold(app: &TestApp, sql: &str) -> PgConnection {
+pub async fn hold(app: &TestApp, sql: &str) -> PgConnection {
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
     run(&mut connection, &format!("begin; {sql}")).await;
     connection
 }
 
-async fn run(connection: &mut PgConnection, sql: &str) {
+pub async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
-async fn release(mut held: PgConnection) {
+pub async fn release(mut held: PgConnection) {
     run(&mut held, "rollback").await;
     held.close().await.unwrap();
 }
@@ -238,48 +244,6 @@ async fn a_sum_that_fits_no_column_is_its_events_own_fault() {
 }
 
 #[tokio::test]
-async fn an_outage_counts_against_no_event() {
-    let app = TestApp::start().await;
-    let (_, device) = one_user(&app).await;
-    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
-
-    let held = hold(&app, "lock table rollup.daily in access exclusive mode").await;
-    let folding = async { app.relay().run_round().await };
-    let meanwhile = async {
-        let backend = app.wait_for(WAITING).await;
-        app.tell(&format!("select pg_terminate_backend({backend}, 5000)")).await;
-    };
-    let (round, ()) = tokio::join!(folding, meanwhile);
-    assert_eq!(round.unwrap_err().code(), Code::DatabaseUnavailable);
-    release(held).await;
-
-    app.tell("alter table rollup.daily rename to mislaid").await;
-    assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::Internal);
-    app.tell("alter table rollup.mislaid rename to daily").await;
-    app.tell("revoke insert on rollup.daily from halfhour_worker").await;
-    app.relay().run_round().await.unwrap_err();
-    app.tell("grant insert on rollup.daily to halfhour_worker").await;
-
-    assert_eq!(app.ask(EVENTS).await, ["0 "]);
-    app.drain().await;
-    assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
-}
-
-#[tokio::test]
-async fn days_before_the_horizon_are_never_touched() {
-    let app = TestApp::start().await;
-    let (_, device) = one_user(&app).await;
-    let hours = ["2026-11-17T22:30:00Z", "2026-11-17T23:00:00Z"];
-    app.post_usage(&device, &hours.map(|hour| Usage::input(hour, 5))).await;
-    app.drain().await;
-    app.tell("update rollup.user_state set frozen_before = '2026-11-18'; delete from usage.bucket").await;
-    app.post_usage(&device, &hours.map(|hour| Usage::input(hour, 9))).await;
-    app.drain().await;
-    assert_eq!(app.ask(INPUT).await, ["2026-11-17 5", "2026-11-18 9"]);
-    assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn a_full_batch_says_that_more_may_wait() {
     let app = TestApp::start().await;
     one_user(&app).await;
@@ -294,6 +258,21 @@ async fn a_full_batch_says_that_more_may_wait() {
     app.drain().await;
     assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
     assert_eq!(app.ask("select version::text from rollup.user_state").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_relay_that_is_switched_off_folds_nothing_and_says_so() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    app.switches().set(Switch::Relay, false);
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { paused: true, ..Round::default() });
+    app.drain().await;
+    assert_eq!(app.ask(EVENTS).await, ["0 "], "nothing is taken, and no attempt counted");
+    assert_eq!(app.get(&me.viewer, "/v1/rollups").await.expect_ok()["pending"], true, "reads are served");
+    app.switches().set(Switch::Relay, true);
+    app.drain().await;
+    assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
 }
 
 #[tokio::test]
