@@ -213,13 +213,26 @@ pub(super) async fn ingest_buckets(
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
-    let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+    let batch = match (request::parse(&body, &rules, || clock.stamp())?.accept(handling), &key) {
+        (Ok(batch), _) => batch,
+        // What was acceptable when it was executed may have become too old since.
+        (Err(refused), Some(key)) => {
+            let written = writer.answered(&device, key).await?.ok_or(refused)?;
+            return receipt(written, "[]".to_owned(), handling);
+        }
+        (Err(refused), None) => return Err(refused),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
+    receipt(written, rejections, handling)
+}
+
+/// The reply to an execution or to its repetition. `rejections` are those of this request.
+fn receipt(written: writer::Written, rejections: String, handling: Handling) -> Result<Response, Problem> {
     let rejections = match written.rejections {
         Some(answered) => answered,
         // There were none then, whatever the rules say of the same buckets now.

@@ -185,15 +185,20 @@ async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option
     let keys: Vec<&Key> = keyed.iter().map(|(.., key)| *key).collect();
     let claims = idempotency::claim_keys(tx, &users, &keys).await?;
     for ((position, _, key), claim) in keyed.into_iter().zip(claims) {
-        answers[position] = match claim {
-            Claim::Mine => None,
-            Claim::Running => Some(Err(key.in_progress())),
-            Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
-            // After an ambiguous commit the record is this very request's.
-            Claim::Recorded(record) => Some(Ok(replay(record, attempt == 0))),
-        };
+        // After an ambiguous commit the record is this very request's.
+        answers[position] = without_execution(key, claim, attempt == 0);
     }
     Ok(answers)
+}
+
+/// The answer that a key gives by itself; `None` where the request is to be executed.
+pub(super) fn without_execution(key: &Key, claim: Claim, replayed: bool) -> Option<Answer> {
+    match claim {
+        Claim::Mine => None,
+        Claim::Running => Some(Err(key.in_progress())),
+        Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
+        Claim::Recorded(record) => Some(Ok(replay(record, replayed))),
+    }
 }
 
 fn replay(record: Record, replayed: bool) -> Written {

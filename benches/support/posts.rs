@@ -25,6 +25,8 @@ pub struct Device {
     pub user_id: Uuid,
     pub device_id: Uuid,
     pub token: String,
+    /// The token with which its user reads.
+    pub viewer: String,
     /// Where its buckets begin.
     pub epoch: DateTime<Utc>,
     next: AtomicU32,
@@ -47,8 +49,8 @@ impl Sample {
 }
 
 impl Device {
-    pub fn new(user_id: Uuid, device_id: Uuid, token: String, epoch: DateTime<Utc>) -> Self {
-        Self { user_id, device_id, token, epoch, next: AtomicU32::new(0) }
+    pub fn new(user_id: Uuid, device_id: Uuid, [token, viewer]: [String; 2], epoch: DateTime<Utc>) -> Self {
+        Self { user_id, device_id, token, viewer, epoch, next: AtomicU32::new(0) }
     }
 
     /// Reserves the next buckets: nobody posted them before.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::raw::Admin;
+use super::admin::Admin;
 
 /// Processor time so far, by what it was spent for.
 #[derive(Clone, Debug, Default)]

@@ -25,8 +25,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::admin::Admin;
 use super::posts::Device;
-use super::raw::Admin;
 
 const SECRET: &str = "the benchmark's key, which is no secret";
 
@@ -88,7 +88,7 @@ impl Installation {
         let mut admin = Admin::connect(&database).await?;
         let epoch = if half_hours == 0 { HalfHour::FIRST } else { recent()? };
         let devices = make_devices(&database, epoch).await?;
-        let raw = |_| Arc::new(Device::new(Uuid::now_v7(), Uuid::now_v7(), String::new(), epoch));
+        let raw = |_| Arc::new(Device::new(Uuid::now_v7(), Uuid::now_v7(), Default::default(), epoch));
         let raw_devices = (0..DEVICES).map(raw).collect();
         if half_hours > 0 {
             admin.fill_history(epoch, half_hours).await?;
@@ -132,8 +132,8 @@ async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyh
                 let (call, name) = (Call::internal(Duration::from_secs(30)), format!("bench {number}"));
                 let user = directory.add_user(&call, &name, "UTC").await?;
                 let device = directory.add_device(&call, &name, "bench", "bench").await?;
-                let token = device.token.reveal().to_owned();
-                devices.push(Arc::new(Device::new(user.user_id, device.device_id, token, epoch)));
+                let tokens = [&device.token, &user.viewer_token].map(|token| token.reveal().to_owned());
+                devices.push(Arc::new(Device::new(user.user_id, device.device_id, tokens, epoch)));
             }
             Ok::<_, Problem>(devices)
         });

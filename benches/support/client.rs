@@ -1,5 +1,5 @@
 //! A client that costs little, because it shares the cores with what it measures: HTTP/1.1 with keep-alive, just enough
-//! of it for the replies of one route.
+//! of it for replies with a known length.
 
 use std::net::SocketAddr;
 
@@ -12,28 +12,21 @@ use tokio::net::TcpStream;
 pub struct Client {
     stream: TcpStream,
     input: Vec<u8>,
-}
-
-/// What a reply says.
-#[derive(Clone, Copy, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub inserted: u32,
-    pub unchanged: u32,
+    head_length: usize,
 }
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.context("the server cannot be reached")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, input: Vec::with_capacity(16 * 1024) })
+        Ok(Self { stream, input: Vec::with_capacity(16 * 1024), head_length: 0 })
     }
 
-    /// Sends a request and reads its reply.
-    pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Reply> {
+    /// Sends a request and reads its reply. Returns the status.
+    pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;
         self.input.clear();
-        let (mut head_length, mut length) = (0, None);
+        let mut length = None;
         loop {
             if self.stream.read_buf(&mut self.input).await? == 0 {
                 bail!("the server hung up");
@@ -41,23 +34,28 @@ impl Client {
             if length.is_none()
                 && let Some(end) = find(&self.input, b"\r\n\r\n")
             {
-                head_length = end + 4;
-                length = Some(number_after(&self.input[..end], b"content-length: ")? as usize);
+                self.head_length = end + 4;
+                // 304 has no body and does not say so.
+                let unchanged = self.input.starts_with(b"HTTP/1.1 304 ");
+                length = Some(if unchanged { 0 } else { number_after(&self.input[..end], b"content-length: ")? });
             }
-            if length.is_some_and(|length| self.input.len() >= head_length + length) {
+            if length.is_some_and(|length| self.input.len() >= self.head_length + length as usize) {
                 break;
             }
         }
-        let status = u16::try_from(number_after(&self.input, b"HTTP/1.1 ")?)?;
-        let body = &self.input[head_length..];
-        if status != 200 {
-            return Ok(Reply { status, inserted: 0, unchanged: 0 });
-        }
-        Ok(Reply {
-            status,
-            inserted: number_after(body, b"\"inserted\":")?,
-            unchanged: number_after(body, b"\"unchanged\":")?,
-        })
+        Ok(u16::try_from(number_after(&self.input, b"HTTP/1.1 ")?)?)
+    }
+
+    /// A number of the last reply's body, by the name of its field.
+    pub fn number(&self, field: &str) -> anyhow::Result<u32> {
+        number_after(&self.input[self.head_length..], format!("\"{field}\":").as_bytes())
+    }
+
+    /// A header of the last reply, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let head = std::str::from_utf8(&self.input[..self.head_length]).ok()?;
+        let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.map(str::to_owned)
     }
 
     /// What came last, for complaints.
