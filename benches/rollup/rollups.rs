@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::support::posts::KINDS;
 
-const FOLD_USER_DAYS: &str = include_str!("../../src/features/dashboard_rollup/fold_user_days.sql");
+const FOLD_USER_DAYS: &str = include_str!("../../src/features/dashboard_rollup/relay/fold_user_days.sql");
 const FILL_DAYS: &str = include_str!("fill_days.sql");
 const FILL_EVENTS: &str = include_str!("fill_events.sql");
 const FILL_ROLLUPS: &str = include_str!("fill_rollups.sql");
