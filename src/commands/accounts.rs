@@ -233,7 +233,11 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
 fn line(token: &TokenListing) -> String {
     let device = token.device.as_deref().unwrap_or("-");
     let created = token.created_at.format("%Y-%m-%d");
-    format!("{}  {:8}  {created}  {}  {}  {device}", token.token_id, token.kind, state(token.revoked_at), token.user)
+    let state = match (token.revoked_at, token.expires_at) {
+        (None, Some(end)) => format!("until {}", end.format("%Y-%m-%d %H:%M:%SZ")),
+        (revoked_at, _) => state(revoked_at),
+    };
+    format!("{}  {:8}  {created}  {state}  {}  {device}", token.token_id, token.kind, token.user)
 }
 
 fn state(revoked_at: Option<DateTime<Utc>>) -> String {

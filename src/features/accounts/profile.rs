@@ -5,9 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::directory::Directory;
-use super::store::{self, unknown_zone};
+use super::store::{self, ProfileRow, unknown_zone};
 use crate::kernel::call::Call;
-use crate::kernel::db::{Access, Mode, Tx};
+use crate::kernel::db::{Access, Mode};
 use crate::kernel::outbox::publish_rebuild;
 use crate::kernel::problem::Problem;
 
@@ -26,28 +26,28 @@ impl Directory {
     /// The user's profile.
     pub async fn profile(&self, call: &Call, user_id: Uuid) -> Result<Profile, Problem> {
         let mut tx = self.pool.begin(call, Access::Users(&[user_id]), Mode::Snapshot).await?;
-        let profile = find(&mut tx, user_id).await?;
+        let profile = store::find_profile(&mut tx, user_id).await?;
         tx.rollback().await?;
-        Ok(profile)
+        profile.map(Profile::from).ok_or_else(unknown_user)
     }
 
     /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone that is not known.
     pub async fn change_time_zone(&self, call: &Call, user_id: Uuid, time_zone: &str) -> Result<Profile, Problem> {
         let mut tx = self.begin_for(call, user_id).await?;
-        let changed = store::set_time_zone(&mut tx, user_id, time_zone).await?;
-        let profile = find(&mut tx, user_id).await?;
-        // Nothing changed: it is the zone already, or there is none of this name.
-        if !changed && profile.time_zone != time_zone {
+        let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(unknown_user)?;
+        if profile.time_zone == time_zone {
+            tx.rollback().await?;
+            return Ok(profile.into());
+        }
+        if !store::set_time_zone(&mut tx, user_id, time_zone).await? {
             tx.rollback().await?;
             return Err(unknown_zone());
         }
-        if changed {
-            publish_rebuild(&mut tx, user_id, call).await?;
-            self.record(&mut tx, call, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
-        }
+        publish_rebuild(&mut tx, user_id, call).await?;
+        self.record(&mut tx, call, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
         tx.commit().await?;
         self.signal.wake();
-        Ok(profile)
+        Ok(Profile { time_zone: time_zone.to_owned(), ..profile.into() })
     }
 
     /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not known.
@@ -58,8 +58,12 @@ impl Directory {
     }
 }
 
-async fn find(tx: &mut Tx, user_id: Uuid) -> Result<Profile, Problem> {
-    let row = store::find_profile(tx, user_id).await?;
-    let row = row.ok_or_else(|| Problem::internal("a principal whose user does not exist"))?;
-    Ok(Profile { name: row.name, time_zone: row.time_zone, created_at: row.created_at })
+impl From<ProfileRow> for Profile {
+    fn from(ProfileRow { name, time_zone, created_at }: ProfileRow) -> Self {
+        Self { name, time_zone, created_at }
+    }
+}
+
+fn unknown_user() -> Problem {
+    Problem::internal("a principal whose user does not exist")
 }

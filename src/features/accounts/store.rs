@@ -37,7 +37,12 @@ pub async fn find_profile(tx: &mut Tx, user_id: Uuid) -> Result<Option<ProfileRo
     Ok(sqlx::query_file_as!(ProfileRow, "src/features/accounts/find_profile.sql", user_id).fetch_optional(tx).await?)
 }
 
-/// True where the zone changed; false where it is the old one or there is no such zone.
+/// The same, held until the transaction ends.
+pub async fn lock_profile(tx: &mut Tx, user_id: Uuid) -> Result<Option<ProfileRow>, Problem> {
+    Ok(sqlx::query_file_as!(ProfileRow, "src/features/accounts/lock_profile.sql", user_id).fetch_optional(tx).await?)
+}
+
+/// False where there is no such zone.
 pub async fn set_time_zone(tx: &mut Tx, user_id: Uuid, time_zone: &str) -> Result<bool, Problem> {
     let updated = sqlx::query_file!("src/features/accounts/set_time_zone.sql", user_id, time_zone).execute(tx).await?;
     Ok(updated.rows_affected() == 1)

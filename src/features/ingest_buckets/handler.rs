@@ -207,6 +207,7 @@ where
     ),
     security(("bearer" = [])),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the request is looked at for")]
 pub(super) async fn ingest_buckets(
     State(settings): State<Settings>,
     State(clock): State<Clock>,

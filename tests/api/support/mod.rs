@@ -211,6 +211,16 @@ impl TestApp {
         self.app.relay().drain().await.unwrap();
     }
 
+    /// Writes down when tokens were last used, as the server does once a minute.
+    pub async fn note_token_uses(&self) {
+        self.try_note_token_uses().await.unwrap();
+    }
+
+    /// The same where it may fail.
+    pub async fn try_note_token_uses(&self) -> Result<(), halfhour::kernel::problem::Problem> {
+        self.app.note_token_uses().await
+    }
+
     /// A request to build up and send.
     pub fn request(&self, method: Method, path: &str) -> Request {
         Request::new(self.client.request(method, format!("{}{path}", self.url)))
