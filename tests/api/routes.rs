@@ -36,8 +36,8 @@ const TABLE: &[Row] = &[
     // The code is the secret, and nobody here has one.
     (
         "POST /v1/link-codes/exchange",
-        r#"{"code":"AAAAA-AAAAA-AAAAA","request_id":"01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2","device_name":"x"}"#,
-        [404; 7],
+        r#"{"code":"AAAA-AAAA-AAAA","request_id":"01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2","device_name":"x"}"#,
+        [422; 7],
     ),
     ("GET /v1/users", "", OPERATORS),
     ("POST /v1/users", r#"{"name":"$caller"}"#, OPERATORS_CREATE),
