@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
@@ -147,7 +147,8 @@ impl App {
         let sizes = settings.pool_sizes;
         let pools = Pools {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
-            read: Pool::new(database.clone(), "read", sizes.read),
+            // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
+            read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
             worker: Pool::new(
                 database.clone().options([("plan_cache_mode", "force_custom_plan")]),
@@ -335,6 +336,7 @@ impl App {
                 CONTENT_TYPE,
                 X_REQUEST_ID,
                 IDEMPOTENCY_KEY,
+                IF_NONE_MATCH,
                 HeaderName::from_static("prefer"),
                 HeaderName::from_static("traceparent"),
             ])
@@ -345,6 +347,11 @@ impl App {
                 RATE_LIMIT,
                 RATE_LIMIT_POLICY,
                 HeaderName::from_static("preference-applied"),
+                ETAG,
+                LINK,
+                dashboard_rollup::AS_OF,
+                dashboard_rollup::PENDING,
+                dashboard_rollup::VERSION,
             ])
             .max_age(Duration::from_hours(1));
         (!origins.is_empty()).then_some(cors)

@@ -24,7 +24,10 @@ type Row = (&'static str, &'static str, [u16; 7]);
 
 const TABLE: &[Row] = &[
     ("POST /v1/buckets", r#"{"buckets":[]}"#, DEVICES),
+    ("GET /v1/buckets", "", VIEWERS),
     ("GET /v1/rollups", "", VIEWERS),
+    ("GET /v1/rollups/summary", "", VIEWERS),
+    ("GET /v1/rollups/heatmap", "", VIEWERS),
     ("GET /v1/me", "", VIEWERS),
     ("PATCH /v1/me", r#"{"time_zone":"Europe/Berlin"}"#, VIEWERS),
     ("DELETE /v1/me/usage?everything=true", "", VIEWERS),
