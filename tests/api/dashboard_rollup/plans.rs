@@ -190,7 +190,7 @@ fn buffers(plan: &Value) -> u64 {
 async fn assert_the_fold_goes_by_key(app: &TestApp, connection: &mut PgConnection, user: Uuid) {
     let event = app.ask(&format!("select id::text from usage.outbox where user_id = '{user}'")).await;
     let event: i64 = event[0].parse().unwrap();
-    let (path, sql) = sql!("fold_user_days.sql");
+    let (path, sql) = sql!("relay/fold_user_days.sql");
     for mode in ["force_custom_plan", "force_generic_plan"] {
         let opening = format!("begin; set local role halfhour_worker; set local plan_cache_mode = {mode}");
         sqlx::raw_sql(AssertSqlSafe(opening)).execute(&mut *connection).await.unwrap();
