@@ -6,6 +6,7 @@
 -- $14 observed_ats, $15 stamped: the versions.
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
+-- $21 backfill_id: of the job whose corrections these are, null for trackers' snapshots.
 -- Returns the keys that were written; the others lost. Index: bucket_pkey.
 with entry as (
     select *
@@ -26,13 +27,13 @@ written as (
         user_id, hour_start, device_id, source, model,
         input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
         output_tokens, reasoning_tokens, unclassified_tokens, request_count,
-        observed_at, stamped, changed_at
+        observed_at, stamped, backfill_id, changed_at
     )
     select
         e.user_id, e.hour_start, e.device_id, e.source, e.model,
         e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
         e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count,
-        e.observed_at, e.stamped, $16::timestamptz
+        e.observed_at, e.stamped, $21::uuid, $16::timestamptz
     from entry e
     where not exists (
         select from usage.erasure x
@@ -54,7 +55,7 @@ written as (
         request_count = excluded.request_count,
         observed_at = excluded.observed_at,
         stamped = excluded.stamped,
-        backfill_id = null,
+        backfill_id = excluded.backfill_id,
         changed_at = case
             when (
                 b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
