@@ -62,9 +62,12 @@ pub struct Settings {
     pub ingest_max_age_days: Option<u32>,
 }
 
-/// What handlers are given. Slices state which parts they need.
+/// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
-struct State {
+struct State(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     pools: Pools,
     clock: Clock,
     authenticator: Authenticator,
@@ -77,7 +80,7 @@ macro_rules! state_holds {
     ($($field:ident: $part:ty,)*) => {
         $(impl FromRef<State> for $part {
             fn from_ref(state: &State) -> Self {
-                state.$field.clone()
+                state.0.$field.clone()
             }
         })*
     };
@@ -115,15 +118,15 @@ impl App {
             ),
         };
         let signal = Signal::default();
-        let state = State {
+        let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key, pools.read.clone()),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
             pools,
-        };
-        let relay = Arc::new(Relay::new(state.pools.worker.clone(), signal, clock));
+        }));
+        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock));
         Self { state, relay, settings }
     }
 
@@ -134,12 +137,12 @@ impl App {
 
     /// The pools, whose connections can do nothing outside a transaction.
     pub fn pools(&self) -> &Pools {
-        &self.state.pools
+        &self.state.0.pools
     }
 
     /// The writer, for callers that want to know how much waits in its queue.
     pub fn writer(&self) -> &Writer {
-        &self.state.writer
+        &self.state.0.writer
     }
 
     /// Every route behind every layer.
@@ -173,7 +176,7 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
-        tasks.spawn(keep_house(self.state.pools.worker.clone(), self.state.clock.clone(), workers.clone()));
+        tasks.spawn(keep_house(self.state.0.pools.worker.clone(), self.state.0.clock.clone(), workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -189,7 +192,7 @@ impl App {
             }
         };
         // What was taken into the queue is written before anything is closed.
-        if tokio::time::timeout(Duration::from_secs(2), self.state.writer.close()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), self.state.0.writer.close()).await.is_err() {
             tracing::warn!("the writer did not finish in time; what it had not committed was not acknowledged");
         }
         workers.cancel();
@@ -197,7 +200,7 @@ impl App {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.pools.close()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.0.pools.close()).await;
         result
     }
 
@@ -208,7 +211,7 @@ impl App {
             None => routes,
         };
         routes
-            .route_layer(from_fn_with_state(self.state.authenticator.clone(), require_principal))
+            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
 

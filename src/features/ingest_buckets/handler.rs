@@ -185,6 +185,7 @@ pub(super) async fn ingest_buckets(
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    writer.check_room(apparent_buckets(&body))?;
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
@@ -211,6 +212,11 @@ pub(super) async fn ingest_buckets(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// How many buckets a body seems to hold, without parsing it.
+fn apparent_buckets(body: &[u8]) -> usize {
+    memchr::memmem::find_iter(body, br#""hour_start""#).count()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.

@@ -101,6 +101,12 @@ impl Writer {
         QUEUE_ROWS - self.room.available_permits()
     }
 
+    /// Whether so many rows would fit just now: asked before a body is parsed, so that a refusal stays cheap under a
+    /// flood. Errors: 503 `overloaded`.
+    pub fn check_room(&self, rows: usize) -> Result<(), Problem> {
+        if self.room.available_permits() < rows { Err(overloaded()) } else { Ok(()) }
+    }
+
     /// Takes nothing more, writes what waits and ends the tasks.
     pub async fn close(&self) {
         self.stop.cancel();

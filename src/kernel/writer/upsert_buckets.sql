@@ -1,13 +1,17 @@
 -- Writes snapshots where they win, and announces the half hours whose counts changed: one statement, so that facts and
 -- events cannot part. The row comparison is made under the row's lock. A newer stamp with the same counts is stored
 -- too (skipping it would lose convergence), but announces nothing.
+-- What already stands in the same or a newer version is judged before it can conflict: a conflict that loses still locks
+-- the row, which writes the log and waits for the disk; a repetition that is left out is a transaction that only reads.
+-- Versions only rise, so what is left out here would have lost under the lock too; where a correction stands they may
+-- fall again (a rollback), and the lock decides.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
 -- $6 … $13: the counts, in column order.
 -- $14 observed_ats, $15 stamped: the versions.
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
 -- $21 backfill_id: of the job whose corrections these are, null for trackers' snapshots.
--- Returns the keys that were written; the others lost. Index: bucket_pkey.
+-- Returns a verdict for each key but those that lost under the lock or were erased. Index: bucket_pkey, erasure_pkey.
 with entry as (
     select *
     from unnest(
@@ -22,6 +26,47 @@ with entry as (
         observed_at, stamped
     )
 ),
+judged as materialized (
+    select
+        e.*,
+        exists (
+            select from usage.erasure x
+            where x.user_id = e.user_id
+              and e.observed_at <= x.erased_at
+              and e.hour_start between x.first_hour and x.last_hour
+              and (x.device_id is null or x.device_id = e.device_id)
+              and (x.source is null or x.source = e.source)
+        ) as erased,
+        (
+            select case
+                when (
+                    s.observed_at,
+                    s.input_tokens, s.cache_read_tokens, s.cache_write_5m_tokens, s.cache_write_1h_tokens,
+                    s.output_tokens, s.reasoning_tokens, s.unclassified_tokens, s.request_count
+                ) < (
+                    e.observed_at,
+                    e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
+                    e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count
+                ) then null
+                when (
+                    s.input_tokens, s.cache_read_tokens, s.cache_write_5m_tokens, s.cache_write_1h_tokens,
+                    s.output_tokens, s.reasoning_tokens, s.unclassified_tokens, s.request_count
+                ) = (
+                    e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
+                    e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count
+                ) then 'unchanged'
+                else 'stale'
+            end
+            from usage.bucket s
+            where s.user_id = e.user_id
+              and s.hour_start = e.hour_start
+              and s.device_id = e.device_id
+              and s.source = e.source
+              and s.model = e.model
+              and s.backfill_id is null
+        ) as lost
+    from entry e
+),
 written as (
     insert into usage.bucket as b (
         user_id, hour_start, device_id, source, model,
@@ -34,15 +79,8 @@ written as (
         e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
         e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count,
         e.observed_at, e.stamped, $21::uuid, $16::timestamptz
-    from entry e
-    where not exists (
-        select from usage.erasure x
-        where x.user_id = e.user_id
-          and e.observed_at <= x.erased_at
-          and e.hour_start between x.first_hour and x.last_hour
-          and (x.device_id is null or x.device_id = e.device_id)
-          and (x.source is null or x.source = e.source)
-    )
+    from judged e
+    where not e.erased and e.lost is null
     order by e.user_id, e.hour_start, e.device_id, e.source collate "C", e.model collate "C"
     on conflict (user_id, hour_start, device_id, source, model) do update set
         input_tokens = excluded.input_tokens,
@@ -96,5 +134,10 @@ event as (
 )
 select
     user_id as "user_id!", hour_start as "hour_start!", device_id as "device_id!", source as "source!", model as "model!",
-    inserted as "inserted!", changed as "changed!"
+    case when inserted then 'inserted' when changed then 'updated' else 'unchanged' end as "verdict!",
+    true as "written!"
 from written
+union all
+select user_id, hour_start, device_id, source, model, lost, false
+from judged
+where not erased and lost is not null

@@ -116,19 +116,21 @@ pub(super) async fn write_in(tx: &mut Tx, entries: &[Entry<'_>], door: Door<'_>)
     while !candidates.is_empty() {
         let batch: Vec<(Key<'_>, usize)> =
             candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
-        let written = upsert_buckets(tx, entries, &batch, door).await?;
+        let outcomes = upsert_buckets(tx, entries, &batch, door).await?;
         let mut losers = Vec::new();
-        for ((key, position), verdict) in batch.iter().copied().zip(written) {
-            match verdict {
-                Some(verdict) => {
-                    for other in &candidates[&key] {
+        for ((key, position), outcome) in batch.iter().copied().zip(outcomes) {
+            let ranked = &candidates[&key];
+            match outcome {
+                Outcome::Written(verdict) => {
+                    for other in ranked {
                         let equal = entries[*other].bucket.counts == entries[position].bucket.counts;
                         verdicts[*other] = if equal { Verdict::Unchanged } else { Verdict::Superseded };
                     }
                     verdicts[position] = verdict;
                 }
-                // Then nobody else of this commit won either: each is told what stands.
-                None => losers.extend(candidates[&key].iter().map(|ranked| (key, *ranked))),
+                Outcome::LeftOut(verdict) if ranked.len() == 1 => verdicts[position] = verdict,
+                // Nobody else of this commit won either: each is told what stands.
+                Outcome::LeftOut(_) | Outcome::Lost => losers.extend(ranked.iter().map(|ranked| (key, *ranked))),
             }
         }
         hidden.extend(standing_buckets(tx, entries, &losers, &mut verdicts).await?);
@@ -180,13 +182,24 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What became of each key of a batch, which is sorted by key; `None` for those that lost.
+/// What the upsert did with a key's strongest version.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// It stands now.
+    Written(Verdict),
+    /// The same or a newer version stood already.
+    LeftOut(Verdict),
+    /// It lost under the lock, to a correction, or was erased.
+    Lost,
+}
+
+/// What became of each key of a batch, which is sorted by key.
 async fn upsert_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
     batch: &[(Key<'_>, usize)],
     Door { causes, lane, backfill_id, clock }: Door<'_>,
-) -> Result<Vec<Option<Verdict>>, Problem> {
+) -> Result<Vec<Outcome>, Problem> {
     let keys = Keys::of(batch.iter().map(|(key, _)| *key));
     let bucket = |position: &usize| entries[*position].bucket;
     let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> {
@@ -220,7 +233,7 @@ async fn upsert_buckets(
     )
     .fetch_all(tx)
     .await?;
-    let mut verdicts = vec![None; batch.len()];
+    let mut outcomes = vec![Outcome::Lost; batch.len()];
     for row in &rows {
         let key = Key {
             user_id: row.user_id,
@@ -230,14 +243,15 @@ async fn upsert_buckets(
             model: &row.model,
         };
         if let Ok(index) = batch.binary_search_by(|(candidate, _)| candidate.cmp(&key)) {
-            verdicts[index] = Some(match (row.inserted, row.changed) {
-                (true, _) => Verdict::Inserted,
-                (false, true) => Verdict::Updated,
-                (false, false) => Verdict::Unchanged,
-            });
+            let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == row.verdict);
+            outcomes[index] = match verdict {
+                Some(verdict) if row.written => Outcome::Written(verdict),
+                Some(verdict) => Outcome::LeftOut(verdict),
+                None => Outcome::Lost,
+            };
         }
     }
-    Ok(verdicts)
+    Ok(outcomes)
 }
 
 /// Why the losers lost. Returns those that a correction hides, by position, with the correction's job.

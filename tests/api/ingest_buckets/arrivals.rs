@@ -17,6 +17,13 @@ fn neighbour(hour_start: &str) -> Value {
     bucket(&json!({"hour_start": hour_start, "observed_at": "2026-11-20T11:00:00Z"}))
 }
 
+/// The same counts, seen a minute later: only the stamp is written, under the row's lock.
+fn seen_again(neighbour: &Value) -> Value {
+    let mut again = neighbour.clone();
+    again["observed_at"] = "2026-11-20T11:01:00Z".into();
+    again
+}
+
 #[tokio::test]
 async fn an_older_post_that_commits_last_does_not_overwrite_a_newer_one() {
     for standing in [None, Some(unstamped(50))] {
@@ -26,7 +33,7 @@ async fn an_older_post_that_commits_last_does_not_overwrite_a_newer_one() {
         tracker.verdicts(std::slice::from_ref(&before)).await;
         tracker.verdicts(standing.as_slice()).await;
         let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T10:00:00Z'").await;
-        let older = tracker.send(&[], &[unstamped(9), before.clone()]);
+        let older = tracker.send(&[], &[unstamped(9), seen_again(&before)]);
         batches_waiting(&tracker.app, 1).await;
         let newer = tracker.verdicts(&[unstamped(3)]).await;
         assert_eq!(newer, [if standing.is_some() { "updated" } else { "inserted" }]);
@@ -42,7 +49,7 @@ async fn a_post_that_is_tried_again_is_no_newer_for_that() {
     let before = neighbour("2026-11-20T10:00:00Z");
     tracker.verdicts(std::slice::from_ref(&before)).await;
     let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T10:00:00Z'").await;
-    let older = tracker.send(&[], &[unstamped(9), before]);
+    let older = tracker.send(&[], &[unstamped(9), seen_again(&before)]);
     batches_waiting(&tracker.app, 1).await;
     assert_eq!(tracker.verdicts(&[unstamped(3)]).await, ["inserted"]);
     cut_connections(&tracker.app).await;
@@ -62,7 +69,7 @@ async fn a_newer_post_that_waits_for_an_older_one_wins_when_it_commits() {
         tracker.verdicts(std::slice::from_ref(&after)).await;
         tracker.verdicts(standing.as_slice()).await;
         let hold = Hold::of_buckets(&tracker.app, "hour_start = '2026-11-20T11:00:00Z'").await;
-        let older = tracker.send(&[], &[unstamped(9), after.clone()]);
+        let older = tracker.send(&[], &[unstamped(9), seen_again(&after)]);
         batches_waiting(&tracker.app, 1).await;
         let newer = tracker.send(&[], &[unstamped(3)]);
         batches_waiting(&tracker.app, 2).await;

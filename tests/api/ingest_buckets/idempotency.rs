@@ -75,7 +75,10 @@ async fn while_another_process_executes_a_key_its_repetition_is_told_to_come_bac
     let occupied = Hold::of_buckets(&tracker.app, "model in ('decoy-2', 'decoy-3')").await;
     let mut decoys = Vec::new();
     for number in [2, 3] {
-        decoys.push(send(&other_server, &tracker.device.token, &[], &[decoy(number)]));
+        // Newer than what stands, so that it has to wait for the row.
+        let mut newer = decoy(number);
+        newer["observed_at"] = "2026-11-20T12:01:00Z".into();
+        decoys.push(send(&other_server, &tracker.device.token, &[], &[newer]));
         batches_waiting(&tracker.app, number).await;
     }
     let repetition = send(&other_server, &tracker.device.token, &[KEY], &buckets);
