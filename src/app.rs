@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{LimitsPerMinute, PoolSizes};
 use crate::features::dashboard_rollup::{self, Relay};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Readiness};
+use crate::features::operations::{self, Readiness, Switchboard};
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
@@ -35,6 +35,7 @@ use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
+use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
 use crate::kernel::writer::Writer;
 use crate::openapi;
@@ -73,6 +74,8 @@ struct Parts {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    switches: Switches,
+    switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
 }
 
@@ -92,6 +95,8 @@ state_holds! {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    switches: Switches,
+    switchboard: Switchboard,
     ingest: ingest_buckets::Settings,
 }
 
@@ -117,16 +122,18 @@ impl App {
                 sizes.worker,
             ),
         };
-        let signal = Signal::default();
+        let (signal, switches) = (Signal::default(), Switches::at_start());
         let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key, pools.read.clone()),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
+            switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            switches,
             ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
             clock: clock.clone(),
             pools,
         }));
-        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock));
+        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock, state.0.switches.clone()));
         Self { state, relay, settings }
     }
 
@@ -145,13 +152,24 @@ impl App {
         &self.state.0.writer
     }
 
+    /// The switches as this process knows them.
+    pub fn switches(&self) -> &Switches {
+        &self.state.0.switches
+    }
+
+    /// Who reads the switches, for callers that do so on demand.
+    pub fn switchboard(&self) -> &Switchboard {
+        &self.state.0.switchboard
+    }
+
     /// Every route behind every layer.
     pub fn router(&self) -> Router {
         let Settings { limits, .. } = &self.settings;
         let for_principals = self
             .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer));
-        let (router, document) = openapi::frame().merge(operations::router()).merge(for_principals).split_for_parts();
+            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
+            .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
+        let (router, document) = openapi::frame().merge(operations::health()).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -176,6 +194,8 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
+        let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
+        tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(keep_house(self.state.0.pools.worker.clone(), self.state.0.clock.clone(), workers.clone()));
         tasks.close();
 

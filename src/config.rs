@@ -68,6 +68,8 @@ pub struct LimitsPerMinute {
     pub device: Option<u32>,
     /// Each viewer token.
     pub viewer: Option<u32>,
+    /// Each operator token.
+    pub operator: Option<u32>,
 }
 
 /// Every variable as text. envy reports a number by its position and not by its name, so the conversion is ours.
@@ -87,10 +89,11 @@ struct Raw {
     halfhour_request_deadline_ms: Option<String>,
     halfhour_limit_device_per_minute: Option<String>,
     halfhour_limit_viewer_per_minute: Option<String>,
+    halfhour_limit_operator_per_minute: Option<String>,
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 15] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -105,6 +108,7 @@ pub const VARIABLES: [&str; 14] = [
     "HALFHOUR_REQUEST_DEADLINE_MS",
     "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
     "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
+    "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
 ];
 
 /// What `credentials.env` holds for clients: whoever exported it may still run commands.
@@ -199,6 +203,12 @@ impl Reader {
             viewer: minute(self.number(
                 "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
                 raw.halfhour_limit_viewer_per_minute,
+                600,
+                0..=60_000,
+            )),
+            operator: minute(self.number(
+                "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
+                raw.halfhour_limit_operator_per_minute,
                 600,
                 0..=60_000,
             )),

@@ -1,18 +1,36 @@
--- The oldest due events of both lanes.
--- $1 now; $2 live and $3 bulk: how many of each lane at most.
--- Index: outbox_lane_id_idx.
+-- The oldest due events of each lane, and those whose time to be tried again has come.
+-- $1 now; $2 live, $3 bulk, $4 whole: how many of each lane at most, of those tried again as many as live;
+-- $5 live_from, $6 bulk_from, $7 whole_from: no id below these, for what was consumed there may not be vacuumed yet.
+-- Index: outbox_lane_id_idx, outbox_retry_idx.
 (
-    select user_id as "user_id!", id as "id!", created_at as "created_at!", attempts as "attempts!", lane = 'bulk' as "bulk!"
+    select user_id as "user_id!", id as "id!", topic as "topic!", created_at as "created_at!", attempts as "attempts!",
+        lane as "lane!"
     from usage.outbox
-    where lane = 'live' and parked_at is null and (retry_at is null or retry_at <= $1)
+    where lane = 'live' and id >= $5 and retry_at is null and parked_at is null
     order by id
     limit $2
 )
 union all
 (
-    select user_id, id, created_at, attempts, true
+    select user_id, id, topic, created_at, attempts, lane
     from usage.outbox
-    where lane = 'bulk' and parked_at is null and (retry_at is null or retry_at <= $1)
+    where lane = 'bulk' and id >= $6 and retry_at is null and parked_at is null
     order by id
     limit $3
+)
+union all
+(
+    select user_id, id, topic, created_at, attempts, lane
+    from usage.outbox
+    where lane = 'whole' and id >= $7 and retry_at is null and parked_at is null
+    order by id
+    limit $4
+)
+union all
+(
+    select user_id, id, topic, created_at, attempts, lane
+    from usage.outbox
+    where retry_at <= $1 and parked_at is null
+    order by retry_at
+    limit $2
 )

@@ -1,13 +1,18 @@
--- The parked events of the users and UTC days of other events: a fold that succeeds there heals them too.
+-- The parked events of the same users that may touch the days of other events: a fold that succeeds there heals them
+-- too. Half hours less than a day apart may be of one local day.
 -- $1 user_ids, $2 ids: the other events, position by position.
 -- Index: outbox_parked_idx, outbox_pkey.
-select p.user_id as "user_id!", p.id as "id!", p.created_at as "created_at!", p.attempts as "attempts!",
-    p.lane = 'bulk' as "bulk!"
+select p.user_id as "user_id!", p.id as "id!", p.topic as "topic!", p.created_at as "created_at!",
+    p.attempts as "attempts!", p.lane as "lane!"
 from usage.outbox p
 where p.parked_at is not null
   and p.user_id = any($1::uuid[])
   and exists (
       select from usage.outbox o
-      where o.user_id = p.user_id and o.utc_day = p.utc_day and o.id = any($2::bigint[])
+      where o.user_id = p.user_id
+        and o.id = any($2::bigint[])
+        and o.first_hour - interval '1 day' < p.last_hour
+        and o.last_hour + interval '1 day' > p.first_hour
   )
 order by p.id
+limit 1000

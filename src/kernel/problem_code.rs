@@ -122,6 +122,9 @@ codes! {
     Overloaded "overloaded" SERVICE_UNAVAILABLE Server After
         "More work than this server can take just now"
         "Send the same request again after `Retry-After`; nothing was written.";
+    SwitchedOff "switched_off" SERVICE_UNAVAILABLE Server After
+        "An operator has switched this off"
+        "Keep what you have and send the same request again after `Retry-After`; nothing was written.";
     DeadlineExceeded "deadline_exceeded" GATEWAY_TIMEOUT Dependency SameRequest
         "The request took too long and was stopped"
         "Ask for less, or send the same request again: writes are idempotent.";

@@ -313,7 +313,7 @@ async fn reads_and_folds_use_the_keys_and_never_scan_a_table() {
             format!("{read}, true, true, true, 100, 'Europe/Berlin'"),
         ),
         (
-            include_str!("../../src/features/dashboard_rollup/fold_user_days.sql"),
+            include_str!("../../src/features/dashboard_rollup/relay/fold_user_days.sql"),
             "halfhour_worker",
             format!("'{{{id}}}', '{{1}}'"),
         ),

@@ -9,6 +9,7 @@ mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;
 mod isolation;
+mod operations;
 mod relay;
 mod request_line;
 mod support;

@@ -301,7 +301,7 @@ async fn a_running_relay_folds_when_woken_and_stops_when_told() {
     let app = TestApp::start().await;
     let (_, device) = one_user(&app).await;
     let (signal, stop) = (Signal::default(), CancellationToken::new());
-    let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone());
+    let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone(), app.switches().clone());
     let (told, running) = (stop.clone(), async move { relay.run(stop).await });
     let running = tokio::spawn(running);
     let folded = "select 'folded' where not exists (select from usage.outbox)";

@@ -30,7 +30,8 @@ struct MayName {
     sqlx: bool,
 }
 
-/// The slice's folder holds the files it may, and nothing below.
+/// The slice's folder holds the files it may. A part that is a thing of its own, with its own statements, may have a
+/// folder, whose `mod.rs` says what it is; nothing lies deeper.
 fn check_files(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, _) in tree.under("src/features/") {
@@ -41,10 +42,13 @@ fn check_files(tree: &SourceTree) -> Vec<Violation> {
             continue;
         };
         let name = &path["src/features/".len() + slice.len() + 1..];
+        let (part, name) = name.rsplit_once('/').unwrap_or(("", name));
         let stem = name.split('.').next().unwrap_or_default();
-        let instead = if name.contains('/') {
-            "a slice is one flat folder: split it into two slices, or name the file for its noun"
-        } else if SAYS_NOTHING.contains(&stem) {
+        let instead = if part.contains('/') {
+            "a slice has parts, but parts have none: split it into two slices, or name the file for its noun"
+        } else if !part.is_empty() && !tree.contains(&format!("src/features/{slice}/{part}/mod.rs")) {
+            "a part of a slice is a module that says what it is: give it a `mod.rs`, or leave the slice flat"
+        } else if SAYS_NOTHING.contains(&stem) || SAYS_NOTHING.contains(&part) {
             "this name says nothing: name the file for what it knows"
         } else if !has_extension(name, "rs") && !has_extension(name, "sql") {
             "a slice holds Rust and SQL only"
@@ -141,11 +145,23 @@ fn a_folder_in_a_slice_or_a_file_beside_the_slices_is_caught() {
 }
 
 #[test]
+fn a_part_that_says_nothing_or_has_parts_is_caught() {
+    let part = ("src/features/backfill/plan/mod.rs", "");
+    let deeper = "src/features/backfill/plan/diff/mod.rs";
+    assert_caught(check_files, &[part, (deeper, "")], deeper, 1);
+    let nothing = "src/features/backfill/utils/mod.rs";
+    assert_caught(check_files, &[(nothing, "")], nothing, 1);
+}
+
+#[test]
 fn the_usual_files_and_a_noun_pass() {
     let names = ["mod", "handler", "request", "store", "relay", "worker", "plan"];
     let paths = names.map(|name| format!("src/features/backfill/{name}.rs"));
     let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
     files.extend([("src/features/mod.rs", ""), ("src/features/backfill/take_lease.sql", "")]);
+    files.extend(
+        ["mod.rs", "store.rs", "write.sql"].map(|name| (&*format!("src/features/backfill/diff/{name}").leak(), "")),
+    );
     assert_passes(check_files, &files);
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,15 @@ use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
 use crate::kernel::openapi::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::problem::{Code, Problem, ProblemBody};
+use crate::kernel::switches::{Switch, Switches};
 use crate::kernel::writer::{self, Writer};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What an operator switched off stays off for a while.
+const RETRY_SWITCHED_OFF_S: u64 = 30;
 
 /// What became of the buckets of one request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,6 +143,24 @@ impl Receipt {
     }
 }
 
+/// Trackers may post: the switch is asked before anything of the body is read.
+pub(super) struct Open;
+
+impl<S: Send + Sync> FromRequestParts<S> for Open
+where
+    Switches: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(_parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if Switches::from_ref(state).is_on(Switch::Ingest) {
+            return Ok(Self);
+        }
+        Err(Problem::new(Code::SwitchedOff, "Posting is switched off for now; nothing was written.")
+            .retry_after(RETRY_SWITCHED_OFF_S))
+    }
+}
+
 /// Post usage
 ///
 /// Stores snapshots of what the token's device used. A bucket is absolute: post it again with new totals as they
@@ -181,6 +204,7 @@ pub(super) async fn ingest_buckets(
     State(clock): State<Clock>,
     State(writer): State<Writer>,
     device: Device,
+    _open: Open,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;
+use crate::kernel::switches::Switches;
 use crate::kernel::writer::Writer;
 
 /// What the slice is configured with.
@@ -39,6 +40,7 @@ where
     Authenticator: FromRef<S>,
     Clock: FromRef<S>,
     Settings: FromRef<S>,
+    Switches: FromRef<S>,
     Writer: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(handler::ingest_buckets))

@@ -1,21 +1,30 @@
-//! What an operator's machinery asks: is this process alive, can it serve.
+//! What operators and their machinery ask of a server: is it alive, can it serve, what may it do.
 //!
 //! Promises: liveness never touches anything, so that a slow database cannot get a healthy process killed; readiness
-//! asks the database within a bound and remembers the answer for a moment, so that probes cost nothing. Routes:
-//! `GET /health/live`, `/health/ready`, `/health/startup`; anonymous.
+//! asks the database within a bound and remembers the answer for a moment, so that probes cost nothing; a kill switch
+//! that is thrown in one process is obeyed by all within two seconds, and who threw it, and why, is written down in the
+//! same transaction.
+//!
+//! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/switches`,
+//! `GET` and `PUT /v1/switches/{name}` (operator). Worker: [`Switchboard`].
 
 mod handler;
 mod readiness;
+mod request;
 mod store;
+mod switchboard;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use readiness::Readiness;
+pub use switchboard::Switchboard;
 
-/// The slice's routes.
-pub(crate) fn router<S>() -> OpenApiRouter<S>
+use crate::kernel::auth::Authenticator;
+
+/// The routes for everyone.
+pub(crate) fn health<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Readiness: FromRef<S>,
@@ -24,4 +33,16 @@ where
         .routes(routes!(handler::get_live))
         .routes(routes!(handler::get_ready))
         .routes(routes!(handler::get_startup))
+}
+
+/// The routes for operators.
+pub(crate) fn router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Switchboard: FromRef<S>,
+{
+    OpenApiRouter::new()
+        .routes(routes!(handler::list_switches))
+        .routes(routes!(handler::get_switch, handler::put_switch))
 }

@@ -1,10 +1,38 @@
 //! The SQL of operations.
 
+use chrono::{DateTime, Utc};
+
+use super::switchboard::Thrown;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
+use crate::kernel::switches::Switch;
 
 /// One round trip.
 pub async fn ping(tx: &mut Tx) -> Result<(), Problem> {
     sqlx::query_file!("src/features/operations/ping.sql").fetch_one(tx).await?;
+    Ok(())
+}
+
+/// The switches that were ever thrown; names that only a newer release knows are left out.
+pub async fn list_switches(tx: &mut Tx) -> Result<Vec<Thrown>, Problem> {
+    let rows = sqlx::query_file!("src/features/operations/list_switches.sql").fetch_all(tx).await?;
+    let thrown = rows.into_iter().filter_map(|row| {
+        let switch = Switch::parse(&row.name)?;
+        Some(Thrown { switch, is_on: row.is_on, reason: row.reason, changed_at: row.changed_at })
+    });
+    Ok(thrown.collect())
+}
+
+/// Throws a switch.
+pub async fn set_switch(
+    tx: &mut Tx,
+    switch: Switch,
+    is_on: bool,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/operations/set_switch.sql", switch.as_str(), is_on, reason, now)
+        .execute(tx)
+        .await?;
     Ok(())
 }

@@ -106,7 +106,7 @@ impl TestApp {
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
-            limits: LimitsPerMinute { device: None, viewer: None },
+            limits: LimitsPerMinute { device: None, viewer: None, operator: None },
             ingest_max_age_days: Some(400),
         };
         change(&mut settings);
@@ -155,6 +155,21 @@ impl TestApp {
     /// The application's own writer.
     pub fn writer(&self) -> &halfhour::kernel::writer::Writer {
         self.app.writer()
+    }
+
+    /// The switches as this server knows them.
+    pub fn switches(&self) -> &halfhour::kernel::switches::Switches {
+        self.app.switches()
+    }
+
+    /// Who reads the switches.
+    pub fn switchboard(&self) -> &halfhour::features::operations::Switchboard {
+        self.app.switchboard()
+    }
+
+    /// Reads the switches, as a running server does every second.
+    pub async fn refresh_switches(&self) {
+        self.app.switchboard().refresh().await.unwrap();
     }
 
     /// Folds every event that is due.

@@ -1,24 +1,39 @@
 -- Folds the local days that the named events touch: what rollup.daily says of them becomes what usage.bucket says.
 -- Rows whose buckets are gone go, rows that differ are written, and rows that are right are left alone, so that a
--- replay changes nothing. A user's version rises by one where a row changed.
+-- replay changes nothing. A user's version rises by one where a row changed. Days before the retention horizon are
+-- never touched; what a zone would count to them counts to the first day after it.
 -- $1 user_ids, $2 ids: the events, position by position.
--- One statement, so that it sees one moment; it needs the fold lock, which makes it the only writer of rollup.*.
+-- Returns how many days of users that were. One statement, so that it sees one moment; it needs the fold lock, which makes it the only writer of rollup.*.
 -- The laterals keep it to index scans whatever the planner believes about the size of a common table expression.
 -- Index: outbox_pkey, user_state_pkey, user_pkey, bucket_pkey, daily_pkey.
 with touched as materialized (
-    -- The days of every half hour, not those between the first and the last: a zone may repeat the end of a day.
-    select distinct o.user_id, z.time_zone, d.day
+    select distinct o.user_id, z.time_zone, s.frozen_before, greatest(d.day, s.frozen_before) as day
     from usage.outbox o
     left join rollup.user_state s on s.user_id = o.user_id
     left join account.user u on u.user_id = o.user_id
     cross join lateral (select coalesce(s.time_zone, u.time_zone, 'UTC') as time_zone) z
-    cross join lateral unnest(array(
-        select distinct (h.hour_start at time zone z.time_zone)::date
-        from generate_series(o.first_hour, o.last_hour, interval '30 minutes') h (hour_start)
-    )) d (day)
-    where o.user_id = any($1::uuid[])
-      and o.id = any($2::bigint[])
-      and (s.frozen_before is null or d.day >= s.frozen_before)
+    cross join lateral unnest(
+        case when o.topic = 'bucket_changed' then array(
+            -- The days of every half hour, not those between the first and the last: a zone may repeat the end of a day.
+            select distinct (h.hour_start at time zone z.time_zone)::date
+            from generate_series(o.first_hour, o.last_hour, interval '30 minutes') h (hour_start)
+        )
+        -- The hours may have no bounds: the days that there are, and those that there should not be.
+        else array(
+            select (b.hour_start at time zone z.time_zone)::date
+            from usage.bucket b
+            where b.user_id = o.user_id and b.hour_start between o.first_hour and o.last_hour
+            union
+            select r.day
+            from rollup.daily r
+            where r.user_id = o.user_id
+              and r.day >= (o.first_hour at time zone z.time_zone)::date
+              and r.day <= greatest((o.last_hour at time zone z.time_zone)::date, s.frozen_before)
+              and (s.frozen_before is null or r.day >= s.frozen_before)
+        )
+        end
+    ) d (day)
+    where o.user_id = any($1::uuid[]) and o.id = any($2::bigint[])
 ),
 difference as materialized (
     select
@@ -45,10 +60,12 @@ difference as materialized (
                 count(*) as bucket_count
             from usage.bucket b
             where b.user_id = t.user_id
-              -- Wide enough for a midnight that is skipped or comes twice; the next line is exact.
-              and b.hour_start >= (t.day::timestamp at time zone t.time_zone) - interval '2 hours'
+              -- Wide enough for a midnight that is skipped or comes twice, and at the horizon for what another zone
+              -- counted to the day before; the last line is exact.
+              and b.hour_start >= (t.day::timestamp at time zone t.time_zone)
+                  - case when t.day = t.frozen_before then interval '2 days' else interval '2 hours' end
               and b.hour_start < ((t.day + 1)::timestamp at time zone t.time_zone) + interval '2 hours'
-              and (b.hour_start at time zone t.time_zone)::date = t.day
+              and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
             group by b.user_id, b.device_id, b.source, b.model
         ) f
         full join (
@@ -97,9 +114,12 @@ written as (
         unclassified_tokens = excluded.unclassified_tokens,
         request_count = excluded.request_count,
         bucket_count = excluded.bucket_count
+),
+state as (
+    insert into rollup.user_state as s (user_id, time_zone, version)
+    select t.user_id, t.time_zone, (t.user_id in (select d.user_id from difference d))::integer
+    from (select distinct user_id, time_zone from touched) t
+    on conflict (user_id) do update set version = s.version + 1
+    where excluded.version > 0
 )
-insert into rollup.user_state as s (user_id, time_zone, version)
-select t.user_id, t.time_zone, (t.user_id in (select d.user_id from difference d))::integer
-from (select distinct user_id, time_zone from touched) t
-on conflict (user_id) do update set version = s.version + 1
-where excluded.version > 0
+select count(*) as "user_days!" from touched

@@ -5,26 +5,31 @@
 //! up. An event fails only through its own data; whatever else goes wrong ends the round, counts against no event and
 //! makes the relay wait longer each time.
 
+mod position;
+mod store;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::store;
+use position::Position;
+
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
-use crate::kernel::outbox::{self, Event, Lane, Signal};
+use crate::kernel::outbox::{self, Event, Lane, PerLane, Signal};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::switches::{Switch, Switches};
 
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
 
-/// Events of trackers' posts in one round, at most. Many of them touch the same days, which are folded once.
-const LIVE_BATCH: i64 = 5000;
-/// Events of backfills in one round, at most: a large backfill must not delay live folding.
-const BULK_BATCH: i64 = 200;
+/// Events in one round, at most. Many posts touch the same days, which are folded once. A large backfill, or many users
+/// who change their zone, must not delay live folding.
+const AT_MOST: PerLane = PerLane { live: 5000, bulk: 200, whole: 4 };
 /// No statement of a round may take longer than this.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 /// No round may take longer than this: a connection on which nothing comes back any more is given up.
@@ -44,11 +49,13 @@ const EVENT_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_EVENT_PAUSE: Duration = Duration::from_mins(10);
 
 /// The only consumer of the outbox, and with it the only writer of the rollups.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Relay {
     pool: Pool,
     signal: Signal,
     clock: Clock,
+    switches: Switches,
+    position: Mutex<Position>,
 }
 
 /// What one round did.
@@ -62,13 +69,25 @@ pub struct Round {
     pub more: bool,
     /// Another relay was folding, so this one did nothing.
     pub locked_out: bool,
+    /// The relay is switched off, so it did nothing.
+    pub paused: bool,
 }
 
-/// How far a round came, for its line.
+/// How far a round came, for its line and its metrics.
 #[derive(Debug)]
 struct Trail {
     stage: &'static str,
     poison: Option<Problem>,
+    /// What was claimed, parked events included.
+    claimed: Vec<Event>,
+    folded: Folded,
+}
+
+/// What a round folded.
+#[derive(Debug, Default)]
+struct Folded {
+    events: Vec<Event>,
+    user_days: u64,
 }
 
 /// An event that fails through its own data.
@@ -81,8 +100,8 @@ struct Poison {
 
 impl Relay {
     /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
-    pub fn new(pool: Pool, signal: Signal, clock: Clock) -> Self {
-        Self { pool, signal, clock }
+    pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
+        Self { pool, signal, clock, switches, position: Mutex::default() }
     }
 
     /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
@@ -112,13 +131,13 @@ impl Relay {
         }
     }
 
-    /// Works until no event is due: for tests and commands. Errors: what ended a round.
+    /// Works until no event is due, or it is switched off: for tests and commands. Errors: what ended a round.
     pub async fn drain(&self) -> Result<(), Problem> {
         loop {
             let round = self.run_round().await?;
             if round.locked_out {
                 tokio::time::sleep(jittered(LOCKED_OUT_PAUSE)).await;
-            } else if round == Round::default() {
+            } else if round.paused || round == Round::default() {
                 return Ok(());
             }
         }
@@ -126,12 +145,33 @@ impl Relay {
 
     /// Claims, folds and consumes one batch. Errors: whatever is no event's fault; then nothing has changed.
     pub async fn run_round(&self) -> Result<Round, Problem> {
+        let result = if self.switches.is_on(Switch::Relay) {
+            self.watched_round().await
+        } else {
+            Ok(Round { paused: true, ..Round::default() })
+        };
+        let outcome = match &result {
+            Err(_) => "failed",
+            Ok(Round { paused: true, .. }) => "paused",
+            Ok(Round { locked_out: true, .. }) => "locked_out",
+            Ok(Round { failed: 1.., .. }) => "poisoned",
+            Ok(Round { consumed: 1.., .. }) => "folded",
+            Ok(_) => "idle",
+        };
+        metrics::counter!("halfhour_relay_rounds_total", "outcome" => outcome).increment(1);
+        result
+    }
+
+    async fn watched_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
         let call = Call::internal(STATEMENT_LIMIT);
-        let mut trail = Trail { stage: "begin", poison: None };
+        let mut trail = Trail { stage: "begin", poison: None, claimed: Vec::new(), folded: Folded::default() };
         let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
             Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
         });
+        if result.is_ok() {
+            self.took(&trail);
+        }
         let outcome = match (&result, &trail.poison) {
             (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
             (Ok(round), None) if round.consumed > 0 => Outcome::Done(200),
@@ -140,6 +180,23 @@ impl Relay {
         let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
         Line::new(&call, place, &outcome, started.elapsed()).write();
         result
+    }
+
+    /// After the commit.
+    fn took(&self, trail: &Trail) {
+        let now = self.clock.now();
+        if !trail.claimed.is_empty() {
+            self.position().took(&trail.claimed, now);
+        }
+        metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
+        for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
+            let age = (now - event.created_at).to_std().unwrap_or_default();
+            metrics::histogram!("halfhour_ack_to_fold_seconds").record(age.as_secs_f64());
+        }
+    }
+
+    fn position(&self) -> MutexGuard<'_, Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
@@ -162,27 +219,29 @@ impl Relay {
 
     async fn fold_batch(&self, tx: &mut Tx, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "lock";
-        if !store::try_fold_lock(tx, FOLD_LOCK).await? {
+        if !try_fold_lock(tx).await? {
             return Ok(Round { locked_out: true, ..Round::default() });
         }
         trail.stage = "claim";
         let now = self.clock.now();
-        let mut events = outbox::claim_events(tx, now, LIVE_BATCH, BULK_BATCH).await?;
+        let from = self.position().scan_from(now);
+        let mut events = outbox::claim_events(tx, now, AT_MOST, from).await?;
         if events.is_empty() {
             return Ok(Round::default());
         }
-        let full = |lane, batch: i64| {
+        let full = |lane: Lane| {
             let claimed = events.iter().filter(|event| event.lane == lane).count();
-            i64::try_from(claimed).is_ok_and(|claimed| claimed >= batch)
+            i64::try_from(claimed).is_ok_and(|claimed| claimed >= AT_MOST.of(lane))
         };
-        let more = full(Lane::Live, LIVE_BATCH) || full(Lane::Bulk, BULK_BATCH);
+        let more = Lane::ALL.into_iter().any(full);
         events.extend(outbox::claim_parked_events(tx, &events).await?);
 
         trail.stage = "fold";
         let (folded, poisons) = fold_apart(tx, &events).await?;
         trail.stage = "consume";
-        outbox::consume_events(tx, &folded).await?;
-        let mut round = Round { consumed: folded.len(), failed: 0, more, locked_out: false };
+        outbox::consume_events(tx, &folded.events).await?;
+        let mut round = Round { consumed: folded.events.len(), more, ..Round::default() };
+        (trail.claimed, trail.folded) = (events, folded);
         for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
             outbox::fail_event(tx, &event, &fault, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);
@@ -192,17 +251,26 @@ impl Relay {
     }
 }
 
+/// Takes the lock whose holder alone writes `rollup.*`, until the transaction ends; false when another holds it.
+pub(super) async fn try_fold_lock(tx: &mut Tx) -> Result<bool, Problem> {
+    store::try_fold_lock(tx, FOLD_LOCK).await
+}
+
 /// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:
 /// whatever is no event's fault.
-async fn fold_apart(tx: &mut Tx, events: &[Event]) -> Result<(Vec<Event>, Vec<Poison>), Problem> {
-    let (mut folded, mut poisons) = (Vec::new(), Vec::new());
+async fn fold_apart(tx: &mut Tx, events: &[Event]) -> Result<(Folded, Vec<Poison>), Problem> {
+    let (mut folded, mut poisons) = (Folded::default(), Vec::new());
     let mut waiting = vec![events];
     while let Some(batch) = waiting.pop() {
         tx.savepoint().await?;
-        let Err(error) = store::fold_user_days(tx, batch).await else {
-            tx.release_savepoint().await?;
-            folded.extend_from_slice(batch);
-            continue;
+        let error = match store::fold_events(tx, batch).await {
+            Ok(user_days) => {
+                tx.release_savepoint().await?;
+                folded.events.extend_from_slice(batch);
+                folded.user_days += user_days;
+                continue;
+            }
+            Err(error) => error,
         };
         let Some(fault) = store::event_fault(&error) else {
             return Err(error.into());

@@ -1,0 +1,57 @@
+//! The SQL of the relay: the lock, and the fold.
+
+use crate::kernel::db::Tx;
+use crate::kernel::outbox::{Event, Topic, keys};
+use crate::kernel::problem::Problem;
+
+/// Takes the fold lock until the transaction ends; false when another holds it.
+pub async fn try_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<bool, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/relay/try_fold_lock.sql", fold_lock);
+    Ok(query.fetch_one(tx).await?)
+}
+
+/// Takes the effect of the events; returns how many days of users were folded. The error is kept whole, for
+/// [`event_fault`].
+pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Error> {
+    let any = |topic| events.iter().any(|event| event.topic == topic);
+    if any(Topic::Rebuild) {
+        record_time_zones(tx, events).await?;
+    }
+    if any(Topic::Erased) {
+        erase_frozen_days(tx, events).await?;
+    }
+    fold_user_days(tx, events).await
+}
+
+/// Moves the rollups of users with a rebuild among the events into the zone that they want.
+async fn record_time_zones(tx: &mut Tx, events: &[Event]) -> Result<(), sqlx::Error> {
+    let (user_ids, ids) = keys(events);
+    sqlx::query_file!("src/features/dashboard_rollup/relay/record_time_zones.sql", &user_ids, &ids).execute(tx).await?;
+    Ok(())
+}
+
+/// Removes the frozen days that an erasure among the events covers.
+async fn erase_frozen_days(tx: &mut Tx, events: &[Event]) -> Result<(), sqlx::Error> {
+    let (user_ids, ids) = keys(events);
+    sqlx::query_file!("src/features/dashboard_rollup/relay/erase_frozen_days.sql", &user_ids, &ids).execute(tx).await?;
+    Ok(())
+}
+
+/// Folds the local days that the events touch, and counts them.
+async fn fold_user_days(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Error> {
+    let (user_ids, ids) = keys(events);
+    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/relay/fold_user_days.sql", &user_ids, &ids);
+    Ok(query.fetch_one(tx).await?.unsigned_abs())
+}
+
+/// Whether a fold failed through the data of its events, and if so how: SQLSTATE and constraint, never row data.
+/// Anything else (a lost connection, a timeout, a full disk) is nobody's fault among them.
+pub fn event_fault(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    let code = error.code()?;
+    let at_fault = code.starts_with("22") || code.starts_with("23") || code == "P0001";
+    at_fault.then(|| match error.constraint() {
+        Some(constraint) => format!("{code} {constraint}"),
+        None => code.into_owned(),
+    })
+}

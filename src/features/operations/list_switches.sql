@@ -1,0 +1,2 @@
+-- Every switch that was ever thrown: a handful of rows, read whole. No parameters.
+select name, is_on, reason, changed_at from ops.switch

@@ -1,0 +1,126 @@
+//! The kill switches: stored once, and known to every process within two seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::store;
+use crate::kernel::audit::{Act, Actor, record_act};
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::problem::Problem;
+use crate::kernel::switches::{Switch, Switches};
+
+/// A reading begins at least this often, and is given up before the next is due: what one process throws, the others
+/// obey in less than twice this time.
+const INTERVAL: Duration = Duration::from_secs(1);
+const READING_LIMIT: Duration = Duration::from_millis(900);
+
+/// A switch that an operator has thrown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thrown {
+    /// Which one.
+    pub switch: Switch,
+    /// What it was set to.
+    pub is_on: bool,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Reads and throws the switches. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Switchboard {
+    pool: Pool,
+    clock: Clock,
+    switches: Switches,
+    /// One at a time, so that an older reading cannot undo what was thrown meanwhile.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Switchboard {
+    /// Reads through `pool` and sets `switches`.
+    pub fn new(pool: Pool, clock: Clock, switches: Switches) -> Self {
+        Self { pool, clock, switches, turn: Arc::default() }
+    }
+
+    /// Reads until `stop`. While the database cannot be read, this process keeps to what it last read.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut readable = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let result = self.refresh().await;
+            if let Err(problem) = &result
+                && readable
+            {
+                let error = problem.source_chain();
+                tracing::warn!(error, "the switches cannot be read; they stay as they are");
+            }
+            readable = result.is_ok();
+        }
+    }
+
+    /// One reading. Errors: the database's, or that it took too long; then nothing has changed.
+    pub async fn refresh(&self) -> Result<(), Problem> {
+        let _turn = self.turn.lock().await;
+        let thrown = self.read(&Call::internal(READING_LIMIT)).await?;
+        for switch in Switch::ALL {
+            let is_on = thrown.iter().find(|thrown| thrown.switch == switch).is_none_or(|thrown| thrown.is_on);
+            self.apply(switch, is_on);
+        }
+        Ok(())
+    }
+
+    /// What is stored: the switches that were ever thrown. The others are on.
+    pub async fn read(&self, call: &Call) -> Result<Vec<Thrown>, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let thrown = store::list_switches(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(thrown)
+    }
+
+    /// Throws a switch, writes down who did it and why, and obeys it in this process at once. `reason` has 1 to 500
+    /// characters.
+    pub async fn throw(
+        &self,
+        call: &Call,
+        actor: Actor,
+        switch: Switch,
+        is_on: bool,
+        reason: String,
+    ) -> Result<Thrown, Problem> {
+        let _turn = self.turn.lock().await;
+        let now = self.clock.now();
+        let act = Act {
+            action: "switch.set",
+            subject: switch.as_str(),
+            reason: Some(&reason),
+            details: &json!({ "is_on": is_on }),
+        };
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        store::set_switch(&mut tx, switch, is_on, &reason, now).await?;
+        record_act(&mut tx, call.request_id, actor, act).await?;
+        tx.commit().await?;
+        self.apply(switch, is_on);
+        Ok(Thrown { switch, is_on, reason, changed_at: now })
+    }
+
+    fn apply(&self, switch: Switch, is_on: bool) {
+        if self.switches.is_on(switch) != is_on {
+            tracing::info!(switch = switch.as_str(), is_on, "a switch was thrown");
+        }
+        self.switches.set(switch, is_on);
+    }
+}

@@ -1,0 +1,3 @@
+//! What operators do, and what keeps the server standing: switches, limits, status, metrics.
+
+mod switches;
