@@ -22,7 +22,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{LimitsPerMinute, PoolSizes};
-use crate::features::dashboard_rollup::{self, Relay};
+use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness, Switchboard};
 use crate::kernel::auth::{Authenticator, require_principal};
@@ -31,12 +31,12 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::limit_by_token;
-use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
+use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
 use crate::openapi;
 
@@ -61,6 +61,8 @@ pub struct Settings {
     pub limits: LimitsPerMinute,
     /// The oldest half hour that a tracker may post.
     pub ingest_max_age_days: Option<u32>,
+    /// Whole local days of buckets that are kept; `None` keeps all.
+    pub retention_days: Option<u32>,
 }
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -105,6 +107,9 @@ state_holds! {
 pub struct App {
     state: State,
     relay: Arc<Relay>,
+    retention: Option<Retention>,
+    signal: Signal,
+    wakes: Wakes,
     settings: Settings,
 }
 
@@ -133,13 +138,26 @@ impl App {
             clock: clock.clone(),
             pools,
         }));
-        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock, state.0.switches.clone()));
-        Self { state, relay, settings }
+        let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
+        let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
+        let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
+        let wakes = Wakes::new(database, signal.clone());
+        Self { state, relay, retention, signal, wakes, settings }
     }
 
     /// The relay, for callers that fold on demand.
     pub fn relay(&self) -> &Relay {
         &self.relay
+    }
+
+    /// What wakes the relay, for callers that wait for it.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// What carries wakes between processes.
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -194,6 +212,12 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
+        let (wakes, stop) = (self.wakes.clone(), workers.clone());
+        tasks.spawn(async move { tokio::join!(wakes.announce(stop.clone()), wakes.listen(stop)) });
+        if let Some(retention) = self.retention.clone() {
+            let stop = workers.clone();
+            tasks.spawn(async move { retention.run(stop).await });
+        }
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(keep_house(self.state.0.pools.worker.clone(), self.state.0.clock.clone(), workers.clone()));
@@ -220,7 +244,11 @@ impl App {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.0.pools.close()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), async {
+            self.wakes.close().await;
+            self.state.0.pools.close().await;
+        })
+        .await;
         result
     }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub log: String,
     /// `HALFHOUR_INGEST_MAX_AGE_DAYS`; `None` is no limit.
     pub ingest_max_age_days: Option<u32>,
+    /// `HALFHOUR_RETENTION_DAYS`; `None` keeps everything.
+    pub retention_days: Option<u32>,
     /// `HALFHOUR_CORS_ORIGINS`.
     pub cors_origins: Vec<HeaderValue>,
     /// `HALFHOUR_POOL_*`.
@@ -82,6 +84,7 @@ struct Raw {
     halfhour_data_dir: Option<String>,
     halfhour_log: Option<String>,
     halfhour_ingest_max_age_days: Option<String>,
+    halfhour_retention_days: Option<String>,
     halfhour_cors_origins: Option<String>,
     halfhour_pool_ingest: Option<String>,
     halfhour_pool_read: Option<String>,
@@ -93,7 +96,7 @@ struct Raw {
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 16] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -101,6 +104,7 @@ pub const VARIABLES: [&str; 15] = [
     "HALFHOUR_DATA_DIR",
     "HALFHOUR_LOG",
     "HALFHOUR_INGEST_MAX_AGE_DAYS",
+    "HALFHOUR_RETENTION_DAYS",
     "HALFHOUR_CORS_ORIGINS",
     "HALFHOUR_POOL_INGEST",
     "HALFHOUR_POOL_READ",
@@ -216,6 +220,13 @@ impl Reader {
         let deadline_ms =
             self.number("HALFHOUR_REQUEST_DEADLINE_MS", raw.halfhour_request_deadline_ms, 10_000, 100..=60_000);
         let max_age = self.number("HALFHOUR_INGEST_MAX_AGE_DAYS", raw.halfhour_ingest_max_age_days, 400, 0..=36_500);
+        let retention = self.number("HALFHOUR_RETENTION_DAYS", raw.halfhour_retention_days, 0, 0..=36_500);
+        if retention > 0 && (max_age == 0 || max_age >= retention) {
+            let what = format!(
+                "must be above 0 and below HALFHOUR_RETENTION_DAYS, {retention}: what trackers may post must be kept"
+            );
+            self.fault("HALFHOUR_INGEST_MAX_AGE_DAYS", what);
+        }
         Config {
             database,
             secret,
@@ -229,6 +240,7 @@ impl Reader {
             data_dir: raw.halfhour_data_dir.map_or_else(|| PathBuf::from("data"), PathBuf::from),
             log: self.log(raw.halfhour_log),
             ingest_max_age_days: (max_age > 0).then_some(max_age),
+            retention_days: (retention > 0).then_some(retention),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,
             request_deadline: Duration::from_millis(deadline_ms.into()),
@@ -375,6 +387,19 @@ mod tests {
         assert!(read(&pools).unwrap_err().to_string().contains("HALFHOUR_POOL_READ"));
         let external = [("DATABASE_URL", "postgres://h/db"), ("HALFHOUR_SECRET", &"s".repeat(32)), pools[0]];
         assert!(read(&external).is_ok());
+    }
+
+    #[test]
+    fn trackers_may_not_post_what_would_not_be_kept() {
+        let days = |age: &'static str, kept: &'static str| {
+            read(&[("HALFHOUR_INGEST_MAX_AGE_DAYS", age), ("HALFHOUR_RETENTION_DAYS", kept)])
+        };
+        assert_eq!(days("89", "90").unwrap().retention_days, Some(90));
+        assert_eq!(days("0", "0").unwrap().retention_days, None);
+        for age in ["90", "91", "0", ""] {
+            let faults = days(age, "90").unwrap_err().to_string();
+            assert!(faults.contains("HALFHOUR_INGEST_MAX_AGE_DAYS must be above 0 and below"), "{age}: {faults}");
+        }
     }
 
     #[test]

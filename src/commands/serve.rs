@@ -48,6 +48,7 @@ async fn run(
         pool_sizes: config.pool_sizes,
         limits: config.limits,
         ingest_max_age_days: config.ingest_max_age_days,
+        retention_days: config.retention_days,
     };
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());

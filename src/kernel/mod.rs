@@ -5,6 +5,8 @@
 //! | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | `writer` | the only code that writes `usage.bucket`, and which version of a bucket wins |
 //! | `outbox` | events: announced with the facts, consumed with their effect |
+//! | `wakes` | who consumes events is woken, in every process |
+//! | `horizon` | before it no bucket is taken, and none is kept |
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
 //! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
@@ -28,6 +30,7 @@ pub mod clock;
 pub mod cursor;
 pub mod db;
 pub mod extract;
+pub mod horizon;
 pub mod idempotency;
 pub mod limits;
 pub mod m1;
@@ -40,4 +43,5 @@ pub mod schema;
 pub mod switches;
 pub mod token;
 pub mod token_cache;
+pub mod wakes;
 pub mod writer;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Relay, Round};
-use halfhour::kernel::outbox::Signal;
 use halfhour::kernel::problem::Code;
+use halfhour::kernel::wakes::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;

@@ -7,18 +7,23 @@
 //! Invariants: only the holder of the fold lock writes `rollup.*`; a user's version rises only when a row changed; a
 //! day belongs to the zone that `rollup.user_state` records; days before the retention horizon are never touched.
 //!
-//! Routes: `GET /v1/rollups` (viewer). Worker: [`Relay`].
+//! Routes: `GET /v1/rollups` (viewer). Workers: [`Relay`], [`Retention`]. For commands and other
+//! slices: [`verify()`].
 
 mod handler;
 mod relay;
 mod request;
+mod retention;
 mod store;
+mod verify;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use relay::{FOLD_LOCK, Relay, Round};
+pub use retention::{Pass, Retention};
+pub use verify::{Drift, LISTED, Orphan, Report, Window, verify};
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;

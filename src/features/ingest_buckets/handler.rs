@@ -62,6 +62,9 @@ pub(super) struct Receipt {
     /// Taken at or before their owner erased them.
     #[schema(example = 0)]
     erased: usize,
+    /// Older than what the server keeps for this user.
+    #[schema(example = 0)]
+    before_retention_horizon: usize,
     /// Not acceptable: see `rejections`. Only with `Prefer: handling=lenient`.
     #[schema(example = 0)]
     rejected: usize,
@@ -84,6 +87,7 @@ pub(super) enum Verdict {
     Superseded,
     Corrected,
     Erased,
+    BeforeRetentionHorizon,
     Rejected,
 }
 
@@ -97,6 +101,7 @@ impl From<writer::Verdict> for Verdict {
             writer::Verdict::Superseded => Self::Superseded,
             writer::Verdict::Corrected => Self::Corrected,
             writer::Verdict::Erased => Self::Erased,
+            writer::Verdict::BeforeRetentionHorizon => Self::BeforeRetentionHorizon,
         }
     }
 }
@@ -136,6 +141,7 @@ impl Receipt {
             superseded: count(Verdict::Superseded),
             corrected: count(Verdict::Corrected),
             erased: count(Verdict::Erased),
+            before_retention_horizon: count(Verdict::BeforeRetentionHorizon),
             rejected: count(Verdict::Rejected),
             verdicts,
             rejections,
@@ -270,15 +276,7 @@ fn in_their_places(rejections: &RawValue, written: Vec<writer::Verdict>) -> Resu
 mod tests {
     use super::*;
 
-    const WRITTEN: [writer::Verdict; 7] = [
-        writer::Verdict::Inserted,
-        writer::Verdict::Updated,
-        writer::Verdict::Unchanged,
-        writer::Verdict::Stale,
-        writer::Verdict::Superseded,
-        writer::Verdict::Corrected,
-        writer::Verdict::Erased,
-    ];
+    const WRITTEN: [writer::Verdict; 8] = writer::Verdict::ALL;
 
     #[test]
     fn verdicts_are_spelled_as_the_writer_spells_them() {
@@ -294,9 +292,10 @@ mod tests {
         let verdicts = in_their_places(&rejections, WRITTEN.to_vec()).unwrap();
         assert_eq!((verdicts[0], verdicts[1], verdicts[2]), (Verdict::Inserted, Verdict::Rejected, Verdict::Updated));
         assert_eq!((verdicts[5], verdicts[8]), (Verdict::Rejected, Verdict::Erased));
+        assert_eq!(verdicts[9], Verdict::BeforeRetentionHorizon);
         let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, rejections)).unwrap();
         let names = WRITTEN.map(writer::Verdict::as_str);
         assert!(names.iter().all(|name| receipt[name] == 1), "{receipt}");
-        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &9.into()));
+        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &10.into()));
     }
 }

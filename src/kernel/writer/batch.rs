@@ -20,8 +20,9 @@ use crate::kernel::call::{Call, is_data_fault, is_transient};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::idempotency::{self, Claim, Key, Record};
-use crate::kernel::outbox::{Lane, Signal};
+use crate::kernel::outbox::Lane;
 use crate::kernel::problem::Problem;
+use crate::kernel::wakes::Signal;
 
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;

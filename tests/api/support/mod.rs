@@ -13,10 +13,13 @@ use chrono::{DateTime, Utc};
 use halfhour::app::{App, Settings};
 use halfhour::config::{LimitsPerMinute, PoolSizes};
 use halfhour::features::accounts::Directory;
+use halfhour::features::dashboard_rollup::Retention;
 use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pools;
+use halfhour::kernel::switches::Switch;
 use halfhour::kernel::token::{Kind, ServerKey};
+use halfhour::kernel::wakes::Wakes;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -108,6 +111,7 @@ impl TestApp {
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: LimitsPerMinute { device: None, viewer: None, operator: None },
             ingest_max_age_days: Some(400),
+            retention_days: None,
         };
         change(&mut settings);
         let clock = Clock::fixed(NOW.parse().unwrap());
@@ -150,6 +154,23 @@ impl TestApp {
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()
+    }
+
+    /// What keeps so many days of buckets, and removes the others on demand.
+    pub fn retention(&self, days: u32) -> Retention {
+        let switches = self.app.switches().clone();
+        switches.set(Switch::Retention, true);
+        Retention::new(self.pools.worker.clone(), self.clock.clone(), switches, days)
+    }
+
+    /// What carries the application's wakes to other processes, and theirs here.
+    pub fn wakes(&self) -> &Wakes {
+        self.app.wakes()
+    }
+
+    /// Waits for a wake of the application's relay.
+    pub async fn woken(&self) {
+        self.app.signal().woken().await;
     }
 
     /// The application's own writer.
