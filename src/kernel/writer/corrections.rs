@@ -72,8 +72,8 @@ pub enum Corrected {
     Written,
     /// Another version stands than the one that was seen; it was left alone.
     Moved,
-    /// The owner has erased this usage since the execution began.
-    Erased,
+    /// Not taken, whatever stands: the owner has erased this usage since the execution began, or retention has.
+    Refused(Verdict),
 }
 
 /// What stands under a lock.
@@ -116,7 +116,7 @@ pub async fn correct_in(
     for (at, verdict) in due.into_iter().zip(verdicts) {
         outcomes[at] = match (verdict, corrections[at].seen) {
             (Verdict::Inserted, None) | (Verdict::Updated | Verdict::Unchanged, Some(_)) => Corrected::Written,
-            (Verdict::Erased, _) => Corrected::Erased,
+            (refusal @ (Verdict::Erased | Verdict::BeforeRetentionHorizon), _) => Corrected::Refused(refusal),
             (_, None) => return Ok(None),
             (other, Some(_)) => {
                 return Err(Problem::internal(format!("a locked bucket took a correction as {}", other.as_str())));
