@@ -22,12 +22,14 @@ use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::features::backfill::{self, Backfills, Findings, Verify, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Readiness, Switchboard};
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
+use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::kernel::limits::limit_by_token;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub ingest_max_age_days: Option<u32>,
     /// Whole local days of buckets that are kept; `None` keeps all.
     pub retention_days: Option<u32>,
+    /// The longest window of an import of buckets, in days.
+    pub backfill_max_days: u32,
 }
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -78,6 +82,8 @@ struct Parts {
     readiness: Readiness,
     switches: Switches,
     switchboard: Switchboard,
+    cursors: Cursors,
+    backfills: Backfills,
     ingest: ingest_buckets::Settings,
 }
 
@@ -99,6 +105,8 @@ state_holds! {
     readiness: Readiness,
     switches: Switches,
     switchboard: Switchboard,
+    cursors: Cursors,
+    backfills: Backfills,
     ingest: ingest_buckets::Settings,
 }
 
@@ -108,6 +116,7 @@ pub struct App {
     state: State,
     relay: Arc<Relay>,
     retention: Option<Retention>,
+    backfill_worker: Worker,
     signal: Signal,
     wakes: Wakes,
     settings: Settings,
@@ -129,6 +138,13 @@ impl App {
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let state = State(Arc::new(Parts {
+            cursors: Cursors::new(key.clone()),
+            backfills: Backfills::new(
+                pools.worker.clone(),
+                clock.clone(),
+                Signal::default(),
+                settings.backfill_max_days,
+            ),
             authenticator: Authenticator::new(key, pools.read.clone()),
             writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
@@ -140,9 +156,11 @@ impl App {
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
         let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
+        let verify = verify_with(&workers);
+        let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, signal, wakes, settings }
+        Self { state, relay, retention, backfill_worker, signal, wakes, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -158,6 +176,16 @@ impl App {
     /// What carries wakes between processes.
     pub fn wakes(&self) -> &Wakes {
         &self.wakes
+    }
+
+    /// Who carries jobs out, for callers that take steps on demand.
+    pub fn backfill_worker(&self) -> &Worker {
+        &self.backfill_worker
+    }
+
+    /// The jobs, for callers that look at them without a request.
+    pub fn backfills(&self) -> &Backfills {
+        &self.state.0.backfills
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -186,10 +214,12 @@ impl App {
         let for_principals = self
             .behind_token(ingest_buckets::router(), limits.device)
             .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
+            .merge(self.behind_token(backfill::router(), limits.operator))
             .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
         let (router, document) = openapi::frame().merge(operations::health()).merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
+            streaming_routes: backfill::STREAMING_ROUTES,
             public_url: self.settings.public_url.as_str().into(),
             operations: Arc::new(openapi::operations(&document)),
         };
@@ -218,9 +248,11 @@ impl App {
             let stop = workers.clone();
             tasks.spawn(async move { retention.run(stop).await });
         }
+        let (backfill_worker, stop) = (self.backfill_worker.clone(), workers.clone());
+        tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
-        tasks.spawn(keep_house(self.state.0.pools.worker.clone(), self.state.0.clock.clone(), workers.clone()));
+        tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -288,6 +320,32 @@ impl App {
     }
 }
 
+/// How jobs verify: the slice that owns the rollups compares them.
+pub fn verify_with(pool: &Pool) -> Verify {
+    let pool = pool.clone();
+    Verify::new(move |user_ids, days| {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let window = dashboard_rollup::Window {
+                user_ids: Some(user_ids),
+                from: Some(days.first),
+                to: Some(days.last),
+            };
+            let report = dashboard_rollup::verify(&pool, &window).await?;
+            let json = |value| serde_json::to_value(value).map_err(Problem::internal);
+            Ok(Findings {
+                count: report.drifted,
+                pending: report.pending,
+                user_days: report.user_days,
+                first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
+                orphaned: report.orphaned,
+                orphans: report.orphans.iter().map(|orphan| serde_json::to_value(orphan).map_err(Problem::internal))
+                    .collect::<Result<_, _>>()?,
+            })
+        })
+    })
+}
+
 /// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
 async fn without_key(request: Request) -> Result<Request, Problem> {
     idempotency::refuse_key(request.headers())?;
@@ -309,14 +367,18 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), and removes expired
-/// answers to Idempotency-Keys.
-async fn keep_house(pool: Pool, clock: Clock, stop: CancellationToken) {
+/// answers to Idempotency-Keys and what is kept no longer of jobs.
+async fn keep_house(state: State, stop: CancellationToken) {
+    let Parts { pools: Pools { worker: pool, .. }, clock, backfills, .. } = &*state.0;
     loop {
-        if let Err(problem) = follow_database_clock(&pool, &clock).await {
+        if let Err(problem) = follow_database_clock(pool, clock).await {
             tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
         }
-        if let Err(problem) = idempotency::purge(&pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
+        if let Err(problem) = idempotency::purge(pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
             tracing::warn!(error = problem.source_chain(), "expired idempotency records could not be removed");
+        }
+        if let Err(problem) = backfills.purge(&Call::internal(HOUSEKEEPING_INTERVAL)).await {
+            tracing::warn!(error = problem.source_chain(), "what is kept no longer of jobs could not be removed");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -40,6 +40,8 @@ pub struct Config {
     pub log: String,
     /// `HALFHOUR_INGEST_MAX_AGE_DAYS`; `None` is no limit.
     pub ingest_max_age_days: Option<u32>,
+    /// `HALFHOUR_BACKFILL_MAX_DAYS`: the longest window of an import.
+    pub backfill_max_days: u32,
     /// `HALFHOUR_RETENTION_DAYS`; `None` keeps everything.
     pub retention_days: Option<u32>,
     /// `HALFHOUR_CORS_ORIGINS`.
@@ -85,6 +87,7 @@ struct Raw {
     halfhour_log: Option<String>,
     halfhour_ingest_max_age_days: Option<String>,
     halfhour_retention_days: Option<String>,
+    halfhour_backfill_max_days: Option<String>,
     halfhour_cors_origins: Option<String>,
     halfhour_pool_ingest: Option<String>,
     halfhour_pool_read: Option<String>,
@@ -96,7 +99,7 @@ struct Raw {
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 16] = [
+pub const VARIABLES: [&str; 17] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -105,6 +108,7 @@ pub const VARIABLES: [&str; 16] = [
     "HALFHOUR_LOG",
     "HALFHOUR_INGEST_MAX_AGE_DAYS",
     "HALFHOUR_RETENTION_DAYS",
+    "HALFHOUR_BACKFILL_MAX_DAYS",
     "HALFHOUR_CORS_ORIGINS",
     "HALFHOUR_POOL_INGEST",
     "HALFHOUR_POOL_READ",
@@ -241,6 +245,7 @@ impl Reader {
             log: self.log(raw.halfhour_log),
             ingest_max_age_days: (max_age > 0).then_some(max_age),
             retention_days: (retention > 0).then_some(retention),
+            backfill_max_days: self.number("HALFHOUR_BACKFILL_MAX_DAYS", raw.halfhour_backfill_max_days, 90, 1..=3_660),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,
             request_deadline: Duration::from_millis(deadline_ms.into()),

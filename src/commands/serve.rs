@@ -49,6 +49,7 @@ async fn run(
         limits: config.limits,
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
+        backfill_max_days: config.backfill_max_days,
     };
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());

@@ -3,7 +3,7 @@
 -- Index: user_pkey, bucket_pkey.
 with recursive owner as (
     (
-        select b.user_id, 1 as place
+        select b.user_id, 1::bigint as place
         from usage.bucket b
         where $2::uuid is null or b.user_id > $2
         order by b.user_id
@@ -14,7 +14,7 @@ with recursive owner as (
         select b.user_id from usage.bucket b where b.user_id > o.user_id order by b.user_id limit 1
     ), o.place + 1
     from owner o
-    where o.user_id is not null and o.place < $3
+    where o.user_id is not null and o.place < $3::bigint
 )
 select e.user_id as "user_id!"
 from (
