@@ -2,15 +2,18 @@
 
 use std::any::Any;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{FromRef, Request};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,29 +24,39 @@ use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::config::{Limits, PoolSizes};
+use crate::features::accounts::{self, Directory};
 use crate::features::backfill::{self, Backfills, Findings, Verify, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Readiness, Switchboard};
+use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
+use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::kernel::limits::limit_by_token;
+use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
+use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
+use crate::kernel::token_uses::TokenUses;
 use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often measurements are gathered into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// How often the clock is set and expired records are removed.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
@@ -59,14 +72,18 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
     /// Connections by purpose.
     pub pool_sizes: PoolSizes,
-    /// Requests by role.
-    pub limits: LimitsPerMinute,
+    /// How often one caller may call.
+    pub limits: Limits,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// The oldest half hour that a tracker may post.
     pub ingest_max_age_days: Option<u32>,
     /// Whole local days of buckets that are kept; `None` keeps all.
     pub retention_days: Option<u32>,
     /// The longest window of an import of buckets, in days.
     pub backfill_max_days: u32,
+    /// Where this process counts.
+    pub metrics: Metrics,
 }
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -80,10 +97,12 @@ struct Parts {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
-    cursors: Cursors,
     backfills: Backfills,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -103,10 +122,12 @@ state_holds! {
     authenticator: Authenticator,
     writer: Writer,
     readiness: Readiness,
+    directory: Directory,
+    cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
-    cursors: Cursors,
     backfills: Backfills,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -115,6 +136,10 @@ state_holds! {
 pub struct App {
     state: State,
     relay: Arc<Relay>,
+    /// For callers without a valid token.
+    anonymous: Option<Limit>,
+    /// For exchanges of link codes, whose guessing must be slow.
+    exchange: Option<Limit>,
     retention: Option<Retention>,
     backfill_worker: Worker,
     signal: Signal,
@@ -137,20 +162,38 @@ impl App {
             ),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
+        let addresses = Addresses::new(&settings.trusted_proxies);
+        let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
+        let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
+        let strangers = Strangers::new(addresses, anonymous.clone());
+        let writer = Writer::start(&pools.ingest, &clock, &signal);
         let state = State(Arc::new(Parts {
-            cursors: Cursors::new(key.clone()),
+            authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
+            directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            cursors: Cursors::new(key),
             backfills: Backfills::new(
                 pools.worker.clone(),
                 clock.clone(),
                 Signal::default(),
                 settings.backfill_max_days,
             ),
-            authenticator: Authenticator::new(key, pools.read.clone()),
-            writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            vitals: Vitals {
+                started: Instant::now(),
+                pools: pools.clone(),
+                writer: writer.clone(),
+                clock: clock.clone(),
+                switches: switches.clone(),
+                retention_days: settings.retention_days,
+                metrics: settings.metrics.clone(),
+            },
             switches,
-            ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
+            writer,
+            ingest: ingest_buckets::Settings::new(
+                settings.ingest_max_age_days,
+                settings.limits.device_buckets_per_hour,
+            ),
             clock: clock.clone(),
             pools,
         }));
@@ -160,7 +203,7 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, backfill_worker, signal, wakes, settings }
+        Self { state, relay, retention, backfill_worker, signal, wakes, anonymous, exchange, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -198,6 +241,12 @@ impl App {
         &self.state.0.writer
     }
 
+    /// Writes down when tokens were last used.
+    pub async fn note_token_uses(&self) -> Result<(), Problem> {
+        let Parts { directory, authenticator, .. } = &*self.state.0;
+        note_token_uses(directory, authenticator.uses()).await
+    }
+
     /// The switches as this process knows them.
     pub fn switches(&self) -> &Switches {
         &self.state.0.switches
@@ -209,14 +258,20 @@ impl App {
     }
 
     /// Every route behind every layer.
-    pub fn router(&self) -> Router {
-        let Settings { limits, .. } = &self.settings;
+    fn router(&self) -> Router {
+        let limits = self.settings.limits;
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
+        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
+        let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
         let for_principals = self
-            .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
-            .merge(self.behind_token(backfill::router(), limits.operator))
-            .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
-        let (router, document) = openapi::frame().merge(operations::health()).merge(for_principals).split_for_parts();
+            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
+        let exchange = accounts::exchange_router().route_layer(map_request(without_key));
+        let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
+            .merge(limited(exchange, self.exchange.as_ref()))
+            .merge(operations::health());
+        let (router, document) = for_everyone.merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
@@ -225,7 +280,7 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(openapi::publish(document))
+            .merge(Router::from(limited(openapi::publish(document).into(), self.anonymous.as_ref())))
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
@@ -233,6 +288,11 @@ impl App {
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .with_state(self.state.clone())
+    }
+
+    /// The routes as a service that knows where each connection comes from.
+    pub fn service(&self) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+        self.router().into_make_service_with_connect_info()
     }
 
     /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools.
@@ -252,10 +312,11 @@ impl App {
         tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
+        tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
@@ -285,12 +346,8 @@ impl App {
     }
 
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, per_minute: Option<u32>) -> OpenApiRouter<State> {
-        let routes = match per_minute.and_then(limit_by_token) {
-            Some(limit) => routes.route_layer(limit),
-            None => routes,
-        };
-        routes
+    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
+        limited(routes, limit.as_ref())
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
@@ -313,6 +370,8 @@ impl App {
                 X_REQUEST_ID,
                 RETRY_AFTER,
                 IDEMPOTENCY_REPLAYED,
+                RATE_LIMIT,
+                RATE_LIMIT_POLICY,
                 HeaderName::from_static("preference-applied"),
             ])
             .max_age(Duration::from_hours(1));
@@ -332,18 +391,33 @@ pub fn verify_with(pool: &Pool) -> Verify {
                 to: Some(days.last),
             };
             let report = dashboard_rollup::verify(&pool, &window).await?;
-            let json = |value| serde_json::to_value(value).map_err(Problem::internal);
             Ok(Findings {
                 count: report.drifted,
                 pending: report.pending,
                 user_days: report.user_days,
                 first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
                 orphaned: report.orphaned,
-                orphans: report.orphans.iter().map(|orphan| serde_json::to_value(orphan).map_err(Problem::internal))
-                    .collect::<Result<_, _>>()?,
+                orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
             })
         })
     })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(value).map_err(Problem::internal)
+}
+
+/// Routes behind a limit, if there is one.
+fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+    match limit {
+        Some(limit) => limit.guard(routes),
+        None => routes,
+    }
+}
+
+/// Where strangers are limited at all, exchanges of link codes are limited strictly.
+fn exchanges_per_minute(limits: &Limits) -> u32 {
+    limits.anonymous.min(EXCHANGES_PER_MINUTE)
 }
 
 /// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
@@ -366,23 +440,49 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), and removes expired
-/// answers to Idempotency-Keys and what is kept no longer of jobs.
-async fn keep_house(state: State, stop: CancellationToken) {
-    let Parts { pools: Pools { worker: pool, .. }, clock, backfills, .. } = &*state.0;
+/// Keeps what was measured small, whether or not somebody asks for it.
+async fn tidy(metrics: Metrics, stop: CancellationToken) {
     loop {
-        if let Err(problem) = follow_database_clock(pool, clock).await {
-            tracing::warn!(error = problem.source_chain(), "the database's clock could not be read");
-        }
-        if let Err(problem) = idempotency::purge(pool, &Call::internal(HOUSEKEEPING_INTERVAL)).await {
-            tracing::warn!(error = problem.source_chain(), "expired idempotency records could not be removed");
-        }
-        if let Err(problem) = backfills.purge(&Call::internal(HOUSEKEEPING_INTERVAL)).await {
-            tracing::warn!(error = problem.source_chain(), "what is kept no longer of jobs could not be removed");
-        }
         tokio::select! {
             () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIDY_INTERVAL) => metrics.tidy(),
+        }
+    }
+}
+
+/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
+/// and writes down when tokens were used; that also at the end.
+async fn keep_house(state: State, stop: CancellationToken) {
+    let Parts { pools, clock, directory, authenticator, backfills, .. } = &*state.0;
+    let complain = |what: &str, result: Result<(), Problem>| {
+        if let Err(problem) = result {
+            tracing::warn!(error = problem.source_chain(), "{what}");
+        }
+    };
+    loop {
+        let call = Call::internal(HOUSEKEEPING_INTERVAL);
+        complain("the database's clock could not be read", follow_database_clock(&pools.worker, clock).await);
+        let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
+        complain("expired idempotency records could not be removed", purged);
+        complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
+        complain("what is kept no longer of jobs could not be removed", backfills.purge(&call).await);
+        let noted = note_token_uses(directory, authenticator.uses()).await;
+        complain("the last uses of tokens could not be written down", noted);
+        tokio::select! {
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
+    let noted = note_token_uses(directory, authenticator.uses()).await;
+    complain("the last uses of tokens could not be written down", noted);
+}
+
+/// Writes down when tokens were last used; what fails is tried again the next time.
+async fn note_token_uses(directory: &Directory, uses: &TokenUses) -> Result<(), Problem> {
+    let noted = uses.take();
+    let result = directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
+    if result.is_err() {
+        uses.give_back(noted);
+    }
+    result
 }

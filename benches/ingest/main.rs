@@ -6,23 +6,20 @@
 //! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small, `-- --only LETTER` takes one
 //! measure.
 
-mod client;
-mod installation;
-mod load;
 mod measures;
-mod posts;
-mod processes;
 mod raw;
-mod table;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "the benches share it, and each leaves some of it unused")]
+mod support;
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use installation::{Cluster, DEVICES, Installation};
-use load::Window;
-use table::{Table, progress};
+use support::installation::{Cluster, DEVICES, Installation};
+use support::load::Window;
+use support::table::{Table, progress};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use super::Plan;
-use super::installation::Installation;
-use super::load::{Load, Outcome, percentile};
-use super::processes::{Usage, peak_memory_mib};
 use super::raw::{self, Transaction};
-use super::table::{Table, median, milliseconds, rate};
+use super::support::installation::Installation;
+use super::support::load::{Load, Outcome, percentile};
+use super::support::processes::{Usage, peak_memory_mib};
+use super::support::table::{Table, median, milliseconds, rate};
 
 /// Clients that saturate the server.
 pub const CLIENTS: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::{Output, explain};
 use crate::config::Config;
-use crate::features::accounts::{Directory, TokenListing};
+use crate::features::accounts::{DeviceListing, Directory, ROTATION_OVERLAP_S, TokenListing, UserListing};
 use crate::kernel::call::Call;
 use crate::kernel::db::Pool;
 use crate::kernel::problem::Problem;
@@ -28,6 +29,20 @@ pub enum UserCommand {
         #[arg(long, default_value = "UTC")]
         time_zone: String,
     },
+    /// List users, revoked ones included.
+    List,
+    /// Revoke a user and all its tokens for good. Its buckets stay; its name may be given to another user.
+    Revoke {
+        /// The user's name.
+        name: String,
+    },
+    /// Store another time zone; a running server rebuilds the user's rollup in it.
+    Zone {
+        /// The user's name.
+        name: String,
+        /// An IANA name, such as Europe/Berlin.
+        time_zone: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +59,21 @@ pub enum DeviceCommand {
         #[arg(long, default_value = "unknown")]
         platform: String,
     },
+    /// List a user's devices, revoked ones included.
+    List {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+    },
+    /// Revoke a device and its tokens for good. Its buckets stay; its name may be given to another device.
+    Revoke {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+        /// The device's name.
+        #[arg(long)]
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +89,11 @@ pub enum TokenCommand {
         /// For `--kind device`: the device's name.
         #[arg(long, required_if_eq("kind", "device"))]
         device: Option<String>,
+    },
+    /// Issue a token, shown once, that takes the place of another one; the old one works for ten minutes more.
+    Rotate {
+        /// As `token list` shows it.
+        token_id: Uuid,
     },
     /// Revoke a token for good.
     Revoke {
@@ -91,21 +126,70 @@ impl From<TokenKind> for Kind {
 }
 
 pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyhow::Result<()> {
-    let UserCommand::Add { name, time_zone } = command;
-    let user =
-        with_directory(&config, async |directory, call| directory.add_user(call, &name, &time_zone).await).await?;
-    let token = user.viewer_token.reveal();
-    let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
-    output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
+    match command {
+        UserCommand::Add { name, time_zone } => {
+            let work = async |directory: &Directory, call: &Call| directory.add_user(call, &name, &time_zone).await;
+            let user = with_directory(&config, work).await?;
+            let token = user.viewer_token.reveal();
+            let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
+            output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
+        }
+        UserCommand::List => {
+            let work = async |directory: &Directory, call: &Call| directory.list_all_users(call).await;
+            let users = with_directory(&config, work).await?;
+            let line = |user: &UserListing| {
+                let UserListing { user_id, name, time_zone, created_at, revoked_at, .. } = user;
+                format!("{user_id}  {}  {}  {time_zone}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
+            };
+            let words = users.iter().map(line).collect::<Vec<_>>().join("\n");
+            output.write(&serde_json::to_value(&users)?, words)
+        }
+        UserCommand::Revoke { name } => {
+            let work = async |directory: &Directory, call: &Call| directory.revoke_user(call, &name).await;
+            let user_id = with_directory(&config, work).await?;
+            let words = format!("User {name} ({user_id}) is revoked; a running server heeds it within ten seconds.");
+            output.write(&json!({ "user_id": user_id, "revoked": true }), words)
+        }
+        UserCommand::Zone { name, time_zone } => {
+            let work =
+                async |directory: &Directory, call: &Call| directory.change_zone_of(call, &name, &time_zone).await;
+            let user_id = with_directory(&config, work).await?;
+            let words = format!("The days of {name} will be those of {time_zone}.");
+            output.write(&json!({ "user_id": user_id, "time_zone": time_zone }), words)
+        }
+    }
 }
 
 pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> anyhow::Result<()> {
-    let DeviceCommand::Add { user, name, platform } = command;
-    let work = async |directory: &Directory, call: &Call| directory.add_device(call, &user, &name, &platform).await;
-    let device = with_directory(&config, work).await?;
-    let token = device.token.reveal();
-    let words = format!("Device {name} of {user} is {}.\nDevice token, shown only now: {token}", device.device_id);
-    output.write(&json!({ "device_id": device.device_id, "token": token }), words)
+    match command {
+        DeviceCommand::Add { user, name, platform } => {
+            let work =
+                async |directory: &Directory, call: &Call| directory.add_device(call, &user, &name, &platform).await;
+            let device = with_directory(&config, work).await?;
+            let token = device.token.reveal();
+            let words =
+                format!("Device {name} of {user} is {}.\nDevice token, shown only now: {token}", device.device_id);
+            output.write(&json!({ "device_id": device.device_id, "token": token }), words)
+        }
+        DeviceCommand::List { user } => {
+            let work = async |directory: &Directory, call: &Call| directory.list_all_devices(call, &user).await;
+            let devices = with_directory(&config, work).await?;
+            let line = |device: &DeviceListing| {
+                let DeviceListing { device_id, name, platform, created_at, revoked_at, .. } = device;
+                format!("{device_id}  {}  {}  {platform}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
+            };
+            let words = devices.iter().map(line).collect::<Vec<_>>().join("\n");
+            output.write(&serde_json::to_value(&devices)?, words)
+        }
+        DeviceCommand::Revoke { user, name } => {
+            let work =
+                async |directory: &Directory, call: &Call| directory.revoke_named_device(call, &user, &name).await;
+            let device_id = with_directory(&config, work).await?;
+            let words =
+                format!("Device {name} ({device_id}) is revoked; a running server heeds it within ten seconds.");
+            output.write(&json!({ "device_id": device_id, "revoked": true }), words)
+        }
+    }
 }
 
 pub async fn token(config: Config, command: TokenCommand, output: &Output) -> anyhow::Result<()> {
@@ -118,6 +202,17 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
             let issued = with_directory(&config, work).await?;
             let token = issued.token.reveal();
             let words = format!("Token {} of {user}.\nShown only now: {token}", issued.token_id);
+            output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
+        }
+        TokenCommand::Rotate { token_id } => {
+            let work = async |directory: &Directory, call: &Call| directory.rotate_token(call, token_id).await;
+            let issued = with_directory(&config, work).await?;
+            let token = issued.token.reveal();
+            let minutes = ROTATION_OVERLAP_S / 60;
+            let words = format!(
+                "Token {} takes the place of {token_id}, which works for {minutes} minutes more.\nShown only now: {token}",
+                issued.token_id
+            );
             output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
         }
         TokenCommand::Revoke { token_id } => {
@@ -136,11 +231,17 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
 }
 
 fn line(token: &TokenListing) -> String {
-    let state =
-        token.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", at.format("%Y-%m-%d %H:%M:%SZ")));
     let device = token.device.as_deref().unwrap_or("-");
     let created = token.created_at.format("%Y-%m-%d");
+    let state = match (token.revoked_at, token.expires_at) {
+        (None, Some(end)) => format!("until {}", end.format("%Y-%m-%d %H:%M:%SZ")),
+        (revoked_at, _) => state(revoked_at),
+    };
     format!("{}  {:8}  {created}  {state}  {}  {device}", token.token_id, token.kind, token.user)
+}
+
+fn state(revoked_at: Option<DateTime<Utc>>) -> String {
+    revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", at.format("%Y-%m-%d %H:%M:%SZ")))
 }
 
 /// Opens the database, works, and closes it whatever came of the work.

@@ -42,7 +42,7 @@ enum Command {
     /// Devices: what posts buckets.
     #[command(subcommand)]
     Device(accounts::DeviceCommand),
-    /// Tokens: issue, revoke, list.
+    /// Tokens: issue, rotate, revoke, list.
     #[command(subcommand)]
     Token(accounts::TokenCommand),
     /// Compare rollups with the fold of their buckets. Changes nothing.

@@ -10,11 +10,12 @@
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
 //! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
-//! | `auth`, `token`, `token_cache` | who is calling: typed principals behind opaque tokens |
+//! | `auth`, `token`, `token_cache`, `token_uses` | who is calling: typed principals behind opaque tokens |
 //! | `problem`, `problem_code` | every error, from every layer, as problem+json |
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
+//! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
-//! | `limits` | how often a caller may call |
+//! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |
 //! | `switches` | what operators have switched off |
@@ -22,6 +23,7 @@
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
+pub mod address;
 pub mod audit;
 pub mod auth;
 pub mod bucket;
@@ -29,6 +31,7 @@ pub mod call;
 pub mod clock;
 pub mod cursor;
 pub mod db;
+pub mod erasure;
 pub mod extract;
 pub mod horizon;
 pub mod idempotency;
@@ -40,8 +43,10 @@ pub mod problem;
 pub mod problem_code;
 pub mod request_line;
 pub mod schema;
+pub mod strangers;
 pub mod switches;
 pub mod token;
 pub mod token_cache;
+pub mod token_uses;
 pub mod wakes;
 pub mod writer;

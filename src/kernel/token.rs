@@ -106,11 +106,14 @@ impl ServerKey {
 
     /// Makes a new token. Errors: the operating system gives no randomness.
     pub fn issue(&self, kind: Kind) -> Result<Token, getrandom::Error> {
-        let mut bytes = [0_u8; RANDOM_BYTES + TAIL_BYTES];
-        let (random, tail) = bytes.split_at_mut(RANDOM_BYTES);
-        getrandom::fill(random)?;
-        tail.copy_from_slice(&self.tail(kind, random));
-        Ok(Token(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bytes))))
+        let mut random = [0_u8; RANDOM_BYTES];
+        getrandom::fill(&mut random)?;
+        Ok(self.token(kind, random))
+    }
+
+    /// The token that the same parts always give. The first one names the purpose; someone must not know the others.
+    pub fn derive(&self, kind: Kind, parts: &[&[u8]]) -> Token {
+        self.token(kind, self.sign(parts))
     }
 
     /// The kind and the hash of a token that this key made; `None` for anything else, in constant work.
@@ -134,6 +137,14 @@ impl ServerKey {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    fn token(&self, kind: Kind, random: [u8; RANDOM_BYTES]) -> Token {
+        let mut bytes = [0_u8; RANDOM_BYTES + TAIL_BYTES];
+        let (head, tail) = bytes.split_at_mut(RANDOM_BYTES);
+        head.copy_from_slice(&random);
+        tail.copy_from_slice(&self.tail(kind, &random));
+        Token(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bytes)))
     }
 
     fn tail(&self, kind: Kind, random: &[u8]) -> [u8; TAIL_BYTES] {
@@ -161,6 +172,16 @@ mod tests {
         let token = key().issue(Kind::Viewer).unwrap();
         assert_eq!(key().recognize(token.reveal()), Some((Kind::Viewer, token.hash())));
         assert_eq!(ServerKey::new(&[8; 32]).unwrap().recognize(token.reveal()), None);
+    }
+
+    #[test]
+    fn a_derived_token_is_the_same_each_time_and_another_for_other_parts_and_keys() {
+        let token = key().derive(Kind::Device, &[b"purpose", b"secret"]);
+        assert_eq!(key().derive(Kind::Device, &[b"purpose", b"secret"]).reveal(), token.reveal());
+        assert_eq!(key().recognize(token.reveal()), Some((Kind::Device, token.hash())));
+        assert_ne!(key().derive(Kind::Device, &[b"purpose", b"other"]).reveal(), token.reveal());
+        let other = ServerKey::new(&[8; 32]).unwrap().derive(Kind::Device, &[b"purpose", b"secret"]);
+        assert_ne!(other.reveal(), token.reveal());
     }
 
     #[test]

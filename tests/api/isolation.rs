@@ -197,6 +197,10 @@ async fn a_transaction_cannot_write_rows_of_a_user_it_does_not_name() {
     let touched = tx.execute(sqlx::raw_sql(AssertSqlSafe(theft))).await.unwrap().rows_affected();
     assert_eq!(touched, 0, "another user's rows do not even match");
     tx.rollback().await.unwrap();
+    let mut tx = begin().await;
+    let deleted = tx.execute(sqlx::raw_sql("delete from usage.bucket")).await.unwrap().rows_affected();
+    assert_eq!(deleted, 1, "an owner deletes its own bucket, and no other");
+    tx.rollback().await.unwrap();
 
     for statement in [
         format!("update usage.bucket set user_id = '{bob}'"),
@@ -205,7 +209,11 @@ async fn a_transaction_cannot_write_rows_of_a_user_it_does_not_name() {
             "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
              values ('{bob}', 'bucket_changed', '2026-11-20', now(), now(), 'live', gen_random_uuid())"
         ),
-        "delete from usage.bucket".to_owned(),
+        "delete from usage.outbox".to_owned(),
+        "delete from account.token".to_owned(),
+        format!(
+            "insert into usage.erasure (user_id, erasure_id, erased_at) values ('{bob}', gen_random_uuid(), now())"
+        ),
         "insert into rollup.user_state values (gen_random_uuid(), 'UTC', 0)".to_owned(),
         "set local role halfhour_auth".to_owned(),
     ] {

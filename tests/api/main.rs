@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
 
+mod accounts;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
@@ -12,5 +13,8 @@ mod isolation;
 mod operations;
 mod relay;
 mod request_line;
+mod retention;
+mod routes;
 mod support;
 mod token_cache;
+mod verify;

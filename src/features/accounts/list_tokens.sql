@@ -1,7 +1,9 @@
 -- Tokens with their owners, oldest first (token ids rise with time).
 -- $1 user_id, or null for all users; $2 after: only tokens after this id, or null; $3 limit.
 -- Index: token_id_is_unique for the order, token_user_id_idx for one user.
-select t.token_id, t.kind, u.name as user_name, d.name as "device_name?", t.created_at, t.revoked_at, t.last_used_at
+select
+    t.token_id, t.kind, u.name as user_name, d.name as "device_name?",
+    t.created_at, t.expires_at, t.revoked_at, t.last_used_at
 from account.token t
 join account.user u on u.user_id = t.user_id
 left join account.device d on d.user_id = t.user_id and d.device_id = t.device_id

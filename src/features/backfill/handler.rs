@@ -290,7 +290,6 @@ async fn change(
     headers: &HeaderMap,
     order: Order,
 ) -> Result<Response, Problem> {
-    crate::kernel::idempotency::refuse_key(headers)?;
     let version = version(headers)?;
     let shown = backfills.change(operator.call(), operator.actor(), id(job_id)?, Some(version), order).await?;
     reply(backfills, shown)

@@ -42,8 +42,18 @@ use crate::kernel::cursor::Cursors;
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
 pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
 
-/// The slice's routes.
-pub(crate) fn router<S>() -> OpenApiRouter<S>
+/// The route that makes jobs, under a key.
+pub(crate) fn plan_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Backfills: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(plan::handler::create_backfill))
+}
+
+/// The routes about jobs that there are.
+pub(crate) fn job_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Authenticator: FromRef<S>,
@@ -51,7 +61,7 @@ where
     Cursors: FromRef<S>,
 {
     OpenApiRouter::new()
-        .routes(routes!(plan::handler::create_backfill, handler::list_backfills))
+        .routes(routes!(handler::list_backfills))
         .routes(routes!(handler::get_backfill))
         .routes(routes!(handler::list_backfill_rows))
         .routes(routes!(handler::list_backfill_exceptions))

@@ -1,6 +1,7 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
@@ -22,6 +23,7 @@ use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use crate::kernel::limits::{Granted, Limit, Refused};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::{Switch, Switches};
@@ -205,6 +207,7 @@ where
     ),
     security(("bearer" = [])),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the request is looked at for")]
 pub(super) async fn ingest_buckets(
     State(settings): State<Settings>,
     State(clock): State<Clock>,
@@ -219,13 +222,34 @@ pub(super) async fn ingest_buckets(
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
-    let batch = request::parse(&body, &rules, || clock.stamp())?.accept(handling)?;
+    let batch = match (request::parse(&body, &rules, || clock.stamp())?.accept(handling), &key) {
+        (Ok(batch), _) => batch,
+        // What was acceptable when it was executed may have become too old since.
+        (Err(refused), Some(key)) => {
+            let written = writer.answered(&device, key).await?.ok_or(refused)?;
+            return receipt(written, "[]".to_owned(), handling);
+        }
+        (Err(refused), None) => return Err(refused),
+    };
+    let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
+        Ok(granted) => granted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
+    let mut response = receipt(written, rejections, handling)?;
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// The reply to an execution or to its repetition. `rejections` are those of this request.
+fn receipt(written: writer::Written, rejections: String, handling: Handling) -> Result<Response, Problem> {
     let rejections = match written.rejections {
         Some(answered) => answered,
         // There were none then, whatever the rules say of the same buckets now.
@@ -242,6 +266,12 @@ pub(super) async fn ingest_buckets(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// Takes a whole post from the device's buckets an hour; one without buckets is free.
+fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
+    let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
+    allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
 }
 
 /// How many buckets a body seems to hold, without parsing it.

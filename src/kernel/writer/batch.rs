@@ -19,6 +19,7 @@ use super::{Post, Written};
 use crate::kernel::call::{Call, is_data_fault, is_transient};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::erasure;
 use crate::kernel::idempotency::{self, Claim, Key, Record};
 use crate::kernel::outbox::Lane;
 use crate::kernel::problem::Problem;
@@ -69,6 +70,9 @@ impl Batcher {
             }
             match result {
                 Ok(answers) => {
+                    let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
+                    metrics::histogram!("halfhour_writer_batch_rows")
+                        .record(u32::try_from(rows).map_or(0.0, f64::from));
                     self.signal.wake();
                     group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
                 }
@@ -106,6 +110,13 @@ impl Batcher {
         let users: Vec<Uuid> = causes.iter().map(|cause| cause.user_id).collect();
         let mut tx = self.pool.begin(call, Access::Users(&users), Mode::ReadWrite).await?;
         let mut answers = claimed(&mut tx, posts, attempt).await?;
+        // Posts of users who are being erased leave the batch, so that nobody else waits.
+        let erasing = erasure::hold_off(&mut tx, &users).await?;
+        for (post, answer) in posts.iter().zip(&mut answers) {
+            if erasing.contains(&post.user_id) {
+                answer.get_or_insert_with(|| Err(erasure::under_way()));
+            }
+        }
 
         let mut entries = Vec::new();
         let mut places: Vec<(usize, Range<usize>)> = Vec::new();
@@ -179,15 +190,20 @@ async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option
     let keys: Vec<&Key> = keyed.iter().map(|(.., key)| *key).collect();
     let claims = idempotency::claim_keys(tx, &users, &keys).await?;
     for ((position, _, key), claim) in keyed.into_iter().zip(claims) {
-        answers[position] = match claim {
-            Claim::Mine => None,
-            Claim::Running => Some(Err(key.in_progress())),
-            Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
-            // After an ambiguous commit the record is this very request's.
-            Claim::Recorded(record) => Some(Ok(replay(record, attempt == 0))),
-        };
+        // After an ambiguous commit the record is this very request's.
+        answers[position] = without_execution(key, claim, attempt == 0);
     }
     Ok(answers)
+}
+
+/// The answer that a key gives by itself; `None` where the request is to be executed.
+pub(super) fn without_execution(key: &Key, claim: Claim, replayed: bool) -> Option<Answer> {
+    match claim {
+        Claim::Mine => None,
+        Claim::Running => Some(Err(key.in_progress())),
+        Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
+        Claim::Recorded(record) => Some(Ok(replay(record, replayed))),
+    }
 }
 
 fn replay(record: Record, replayed: bool) -> Written {

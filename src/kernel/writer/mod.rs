@@ -26,8 +26,8 @@ use super::auth::Device;
 use super::bucket::Bucket;
 use super::call::Call;
 use super::clock::Clock;
-use super::db::Pool;
-use super::idempotency::{Key, Scope};
+use super::db::{Access, Mode, Pool};
+use super::idempotency::{self, Key, Scope};
 use super::problem::{Code, Problem};
 use super::wakes::Signal;
 use batch::Batcher;
@@ -67,6 +67,7 @@ pub struct Writer {
     queue: mpsc::UnboundedSender<Post>,
     room: Arc<Semaphore>,
     in_flight: Arc<InFlight>,
+    pool: Pool,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -93,7 +94,8 @@ impl Writer {
             tasks.spawn(batcher.run(posts.clone(), stop.clone()));
         }
         tasks.close();
-        Self { queue, room: Arc::new(Semaphore::new(QUEUE_ROWS)), in_flight: Arc::default(), stop, tasks }
+        let room = Arc::new(Semaphore::new(QUEUE_ROWS));
+        Self { queue, room, in_flight: Arc::default(), pool: pool.clone(), stop, tasks }
     }
 
     /// Rows that wait or are being written; a post without buckets counts as one.
@@ -131,6 +133,20 @@ impl Writer {
             None => self.enqueue(device, buckets, None)?.await.map_err(|_| unanswered())?,
             Some(key) => self.write_once(device, buckets, key).await,
         }
+    }
+
+    /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
+    /// another process executes it, 422 where the key stands for another request; the database's 503 and 504.
+    pub async fn answered(&self, device: &Device, key: &Key) -> Result<Option<Written>, Problem> {
+        let users = [device.user_id()];
+        let mut tx = self.pool.begin(device.call(), Access::Users(&users), Mode::ReadWrite).await?;
+        let claim = idempotency::claim_keys(&mut tx, &users, &[key]).await?.pop();
+        tx.rollback().await?;
+        let answer = claim.and_then(|claim| batch::without_execution(key, claim, true)).transpose()?;
+        if answer.is_some() {
+            device.call().upstream.keyed("replayed");
+        }
+        Ok(answer)
     }
 
     /// Joins the execution of the same key in this process, or begins one that outlives its caller.

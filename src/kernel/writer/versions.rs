@@ -141,7 +141,9 @@ pub(super) async fn write_in(tx: &mut Tx, entries: &[Entry<'_>], door: Door<'_>)
                 }
                 // It goes by the half hour, which they share.
                 Outcome::LeftOut(Verdict::BeforeRetentionHorizon) => {
-                    ranked.iter().for_each(|other| verdicts[*other] = Verdict::BeforeRetentionHorizon);
+                    for other in ranked {
+                        verdicts[*other] = Verdict::BeforeRetentionHorizon;
+                    }
                 }
                 Outcome::LeftOut(verdict) if ranked.len() == 1 => verdicts[position] = verdict,
                 // Nobody else of this commit won either: each is told what stands.

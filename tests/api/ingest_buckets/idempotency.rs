@@ -229,6 +229,24 @@ async fn after_a_day_a_key_is_forgotten_and_its_record_removed() {
 }
 
 #[tokio::test]
+async fn a_repetition_that_has_become_too_old_gets_its_first_answer_and_a_new_request_does_not() {
+    let tracker = Tracker::start().await;
+    let buckets = [snapshot(7, 40)];
+    let first = tracker.post_with(&[KEY], &buckets).await;
+    // A year and more passes for the rules, and not for the record.
+    tracker.app.clock.set("2027-12-31T12:00:00Z".parse().unwrap());
+    let again = tracker.post_with(&[KEY], &buckets).await;
+    assert_eq!((replayed(&again), &again.body), (true, &first.body));
+    assert_eq!(line(again.header("x-request-id"))["idempotency"], "replayed");
+    for headers in [&[][..], &[("idempotency-key", "two")]] {
+        tracker.post_with(headers, &buckets).await.expect_problem(422, "invalid");
+    }
+    let reused = tracker.post_with(&[KEY], &[snapshot(8, 40)]).await;
+    reused.expect_problem(422, "idempotency_key_reused");
+    assert_eq!(tracker.records().await, 1);
+}
+
+#[tokio::test]
 async fn a_device_keeps_its_newest_thousand_answers() {
     let tracker = Tracker::start().await;
     let phone = tracker.app.device(&tracker.me, "phone").await;

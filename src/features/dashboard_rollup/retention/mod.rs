@@ -66,7 +66,7 @@ impl Retention {
         let mut last: Option<Instant> = None;
         loop {
             let due = last.is_none_or(|last| last.elapsed() >= INTERVAL);
-            if due && self.switches.is_on(Switch::Retention) {
+            if due && self.may_run() {
                 last = Some(Instant::now());
                 tokio::select! {
                     biased;
@@ -102,19 +102,19 @@ impl Retention {
 
     async fn pass(&self, pass: &mut Pass) -> Result<(), Problem> {
         let mut after = Uuid::nil();
-        loop {
+        while self.may_run() {
             let page = self.raise(after).await?;
-            for user_id in &page {
-                if !self.switches.is_on(Switch::Retention) {
-                    return Ok(());
-                }
+            let Some(last) = page.last() else { break };
+            after = *last;
+            for user_id in page.iter().take_while(|_| self.may_run()) {
                 self.expire(*user_id, pass).await?;
             }
-            match page.last() {
-                Some(last) => after = *last,
-                None => return Ok(()),
-            }
         }
+        Ok(())
+    }
+
+    fn may_run(&self) -> bool {
+        self.switches.is_on(Switch::Retention)
     }
 
     /// Raises the horizons of the next users of whom something is past its retention, and returns them.

@@ -1,0 +1,118 @@
+//! `cargo bench --bench rollup`: what dashboards wait for, measured. The real server runs as its own process, with its
+//! log and its relay at work, on a durable PostgreSQL on the real disk; client, server and database share the machine.
+//! Times are reported and not judged; every reply must be the expected one.
+//!
+//! `-- --quick` makes all of it small, `-- --only LETTER` takes one measure.
+
+mod fold;
+mod freshness;
+mod reads;
+mod rollups;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "the benches share it, and each leaves some of it unused")]
+mod support;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use rollups::Rollups;
+use support::installation::{Cluster, DEVICES, Installation};
+use support::load::Window;
+use support::table::{Table, progress};
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    window: Window,
+    /// Odd, for the median.
+    rounds: u32,
+    /// Days of past that every user with an account has.
+    days: i32,
+    /// Users without an account whose rollups lie around.
+    strangers: i32,
+    /// Buckets on the small and on the large table.
+    sizes: [i64; 2],
+    /// A single measure to take, by letter; none for all.
+    only: Option<char>,
+}
+
+impl Plan {
+    fn from_arguments() -> anyhow::Result<Self> {
+        let (mut quick, mut only) = (false, None);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--only" => {
+                    only = arguments.next().context("--only needs a letter")?.chars().next();
+                }
+                "--quick" => quick = true,
+                // Cargo's own.
+                "--bench" => {}
+                other => anyhow::bail!("{other} is not known; there are --only LETTER and --quick"),
+            }
+        }
+        let measured = Duration::from_secs(if quick { 2 } else { 5 });
+        let window = Window { warm_up: Duration::from_millis(500), measured };
+        Ok(if quick {
+            Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [500_000, 2_000_000], only }
+        } else {
+            Self { window, rounds: 3, days: 365, strangers: 100_000, sizes: [1_000_000, 20_000_000], only }
+        })
+    }
+
+    fn wants(&self, letters: &str) -> bool {
+        self.only.is_none_or(|only| letters.contains(only))
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let plan = Plan::from_arguments()?;
+    let cluster = Cluster::start()?;
+    // One thread is enough for the client, and leaves the rest to what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut table = Table::new();
+    let machine = runtime.block_on(measure(&cluster, &plan, &mut table))?;
+    write!(std::io::stdout(), "\n{table}\n{machine}\n")?;
+    Ok(())
+}
+
+/// Returns what it was measured on.
+async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::Result<String> {
+    let mut fresh = Installation::new(cluster, "fresh", 0).await?;
+    let version = fresh.admin.version().await?;
+    if plan.wants("abc") {
+        progress(format_args!("filling {} days of {DEVICES} users in, and {} strangers", plan.days, plan.strangers));
+        let mut rollups = Rollups::connect(&fresh.database).await?;
+        rollups.fill_days(plan.days).await?;
+        if plan.wants("a") {
+            fold::rate(&mut fresh, &mut rollups, plan, table).await?;
+        }
+        rollups.fold_all().await?;
+        rollups.fill_strangers(plan.strangers).await?;
+        if plan.wants("b") {
+            reads::latency(&fresh, plan, table).await?;
+        }
+        if plan.wants("c") {
+            freshness::ack_to_visible(&mut fresh, plan, table).await?;
+        }
+    }
+    fresh.server.stop()?;
+    if plan.wants("d") {
+        let mut sides = Vec::new();
+        for (name, size) in ["small", "large"].into_iter().zip(plan.sizes) {
+            progress(format_args!("filling {size} buckets in"));
+            let installation = Installation::new(cluster, name, size / (8 * i64::from(DEVICES))).await?;
+            Rollups::connect(&installation.database).await?.fold_all().await?;
+            sides.push(installation);
+        }
+        reads::growth(&sides, plan, table).await?;
+    }
+    let cores = std::thread::available_parallelism()?;
+    Ok(format!(
+        "{cores} cores, shared by client, server and database; PostgreSQL {version}, durable; runs of {} s, medians of {}",
+        plan.window.measured.as_secs(),
+        plan.rounds,
+    ))
+}

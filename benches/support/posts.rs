@@ -1,0 +1,115 @@
+//! What is posted: for every device a row of buckets without end, each of them new, through HTTP and through SQL alike.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use uuid::Uuid;
+
+/// The kinds of bucket in one half hour of one device, sorted as the primary key is.
+pub const KINDS: [(&str, &str); 8] = [
+    ("claude-code", "claude-haiku-4-5"),
+    ("claude-code", "claude-opus-4-5"),
+    ("claude-code", "claude-sonnet-4-5"),
+    ("codex", "gpt-5.2"),
+    ("codex", "gpt-5.2-codex"),
+    ("cursor", "claude-sonnet-4-5"),
+    ("gemini-cli", "gemini-3-pro"),
+    ("opencode", "glm-4.7"),
+];
+
+/// A device that posts. A raw one is known to the database only by its rows.
+#[derive(Debug)]
+pub struct Device {
+    pub user_id: Uuid,
+    pub device_id: Uuid,
+    pub token: String,
+    /// The token with which its user reads.
+    pub viewer: String,
+    /// Where its buckets begin.
+    pub epoch: DateTime<Utc>,
+    next: AtomicU32,
+}
+
+/// One bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub hour_start: DateTime<Utc>,
+    pub source: &'static str,
+    pub model: &'static str,
+    /// In column order.
+    pub counts: [i64; 8],
+}
+
+impl Sample {
+    pub fn observed_at(&self) -> DateTime<Utc> {
+        self.hour_start + TimeDelta::minutes(29)
+    }
+}
+
+impl Device {
+    pub fn new(user_id: Uuid, device_id: Uuid, [token, viewer]: [String; 2], epoch: DateTime<Utc>) -> Self {
+        Self { user_id, device_id, token, viewer, epoch, next: AtomicU32::new(0) }
+    }
+
+    /// Reserves the next buckets: nobody posted them before.
+    pub fn take(&self, count: u32) -> Range<u32> {
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        first..first + count
+    }
+
+    /// How many were reserved so far.
+    pub fn taken(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// The bucket at a place: eight in a half hour, then the next half hour.
+    pub fn sample(&self, place: u32) -> Sample {
+        let (half_hour, kind) = (place / 8, place % 8);
+        let (source, model) = KINDS[kind as usize];
+        let count = |base: i64| base + i64::from(place % 997);
+        Sample {
+            hour_start: self.epoch + TimeDelta::minutes(30 * i64::from(half_hour)),
+            source,
+            model,
+            counts: [count(1200), count(90_000), 0, count(300), count(800), 200, 0, count(1)],
+        }
+    }
+
+    /// A whole HTTP request.
+    pub fn request(&self, places: Range<u32>, body: &mut Vec<u8>, request: &mut Vec<u8>) -> std::io::Result<()> {
+        body.clear();
+        body.extend_from_slice(b"{\"buckets\":[");
+        let mut times = (None, String::new(), String::new());
+        for place in places.clone() {
+            let sample = self.sample(place);
+            if times.0 != Some(sample.hour_start) {
+                let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                times = (Some(sample.hour_start), text(sample.hour_start), text(sample.observed_at()));
+            }
+            let comma = if place == places.start { "" } else { "," };
+            let ((_, hour_start, observed_at), [input, read, _, write, output, reasoning, _, requests]) =
+                (&times, sample.counts);
+            write!(
+                body,
+                "{comma}{{\"hour_start\":\"{hour_start}\",\"source\":\"{}\",\"model\":\"{}\",\
+                 \"observed_at\":\"{observed_at}\",\"input_tokens\":{input},\"cache_read_tokens\":{read},\
+                 \"cache_write_1h_tokens\":{write},\"output_tokens\":{output},\"reasoning_tokens\":{reasoning},\
+                 \"request_count\":{requests}}}",
+                sample.source, sample.model,
+            )?;
+        }
+        body.extend_from_slice(b"]}");
+        request.clear();
+        write!(
+            request,
+            "POST /v1/buckets HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.token,
+            body.len(),
+        )?;
+        request.extend_from_slice(body);
+        Ok(())
+    }
+}

@@ -1,4 +1,0 @@
--- Whose token it is, and whether it is active.
--- $1 token_id.
--- Index: token_id_is_unique.
-select user_id, revoked_at is null as "active!" from account.token where token_id = $1

@@ -1,0 +1,14 @@
+-- A user's devices in the order of their registration (ids rise with time), revoked ones included.
+-- $1 user_id; $2 after: only devices after this id, or null; $3 limit.
+-- Index: device_pkey, token_device_idx for the last use.
+select
+    d.device_id, d.name, d.platform, d.created_at, d.revoked_at,
+    (
+        select max(t.last_used_at)
+        from account.token t
+        where t.user_id = d.user_id and t.device_id = d.device_id
+    ) as last_used_at
+from account.device d
+where d.user_id = $1 and ($2::uuid is null or d.device_id > $2)
+order by d.device_id
+limit $3

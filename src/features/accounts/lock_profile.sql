@@ -1,0 +1,4 @@
+-- A user, as it sees itself; held until the transaction ends, so that two changes take their turns.
+-- $1 user_id.
+-- Index: user_pkey.
+select name, time_zone, created_at from account.user where user_id = $1 for no key update

@@ -1,0 +1,15 @@
+-- Writes down when tokens were last used. Locked in one order first, so that two processes do not deadlock.
+-- $1 token_ids, $2 used_ats: position by position.
+-- Index: token_id_is_unique, token_pkey.
+with used as (
+    select t.token_hash, n.used_at
+    from unnest($1::uuid[], $2::timestamptz[]) as n (token_id, used_at)
+    join account.token t on t.token_id = n.token_id
+    where t.last_used_at is null or t.last_used_at < n.used_at
+    order by t.token_id
+    for no key update of t
+)
+update account.token t
+set last_used_at = u.used_at
+from used u
+where t.token_hash = u.token_hash

@@ -1,0 +1,13 @@
+-- Revokes a user and its tokens for good. Its devices stay as they are: nobody speaks for them any more.
+-- $1 user_id.
+-- Index: user_pkey, token_user_id_idx.
+with revoked as (
+    update account.user u
+    set revoked_at = transaction_timestamp()
+    where u.user_id = $1 and u.revoked_at is null
+    returning u.user_id
+)
+update account.token t
+set revoked_at = transaction_timestamp()
+from revoked r
+where t.user_id = r.user_id and t.revoked_at is null

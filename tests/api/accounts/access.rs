@@ -1,0 +1,195 @@
+//! Nobody reaches another user's things: not by their ids, and not where a statement forgets to ask whose they are.
+
+use std::collections::BTreeSet;
+
+use halfhour::kernel::db::{Access, Mode};
+use reqwest::Method;
+use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
+
+use super::anonymous;
+use crate::support::{TestApp, TestUser, call};
+
+/// Every route with an id of a user's thing in its path. A new one is added here.
+const ROUTES_WITH_IDS: [(&str, &str); 2] =
+    [("post", "/v1/devices/{device_id}/revoke"), ("post", "/v1/devices/{device_id}/rotate")];
+
+/// How often each table of accounts was looked into so far, by anybody.
+async fn scans(app: &TestApp) -> Vec<String> {
+    app.ask(
+        "select relname || ' ' || seq_scan + idx_scan || ' ' || n_tup_ins + n_tup_upd
+         from pg_stat_user_tables where schemaname in ('account', 'usage', 'ops') order by 1",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn another_users_id_gets_the_answer_of_one_that_does_not_exist_on_every_route_that_takes_one() {
+    let app = TestApp::start().await;
+    let document = app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone();
+    let mut with_ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|_| path.contains("_id}")) {
+            with_ids.insert((method.as_str(), path.as_str()));
+        }
+    }
+    assert_eq!(with_ids, BTreeSet::from(ROUTES_WITH_IDS));
+
+    let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let foreign = app.device(&bob, "laptop").await.device_id;
+    for (method, path) in ROUTES_WITH_IDS {
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let mut answers = Vec::new();
+        for id in [foreign.to_string(), Uuid::now_v7().to_string(), "no-id".to_owned()] {
+            let path = path.replace("{device_id}", &id);
+            let reply = app.request(method.clone(), &path).bearer(&ann.viewer).send().await;
+            reply.expect_problem(404, "not_found");
+            answers.push(anonymous(&reply));
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    }
+    let untouched = "select (d.revoked_at is null and t.revoked_at is null and t.expires_at is null)::text
+                     from account.device d join account.token t using (user_id, device_id)";
+    assert_eq!(app.ask(untouched).await, ["true"]);
+}
+
+/// What ten requests for a device cost the database, whose statistics are whole once their server is gone.
+async fn cost(app: &TestApp, user: &TestUser, path: &str, id: Uuid) -> Vec<String> {
+    let gone = "select 'all gone' from pg_stat_activity
+                where datname = current_database() and application_name = 'halfhour read' having count(*) = 0";
+    app.pools.read.close().await;
+    app.wait_for(gone).await;
+    app.tell("select pg_stat_reset()").await;
+    let server = app.second_server().await;
+    for _ in 0..10 {
+        let reply = server.act(&user.viewer, &path.replace("{device_id}", &id.to_string())).await;
+        reply.expect_problem(404, "not_found");
+    }
+    server.pools.read.close().await;
+    app.wait_for(gone).await;
+    scans(app).await
+}
+
+#[tokio::test]
+async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let foreign = app.device(&bob, "laptop").await.device_id;
+    for (_, path) in ROUTES_WITH_IDS {
+        let there = cost(&app, &ann, path, foreign).await;
+        let nowhere = cost(&app, &ann, path, Uuid::now_v7()).await;
+        assert_eq!(there, nowhere, "{path}");
+        assert!(there.iter().any(|line| line.starts_with("device ") && !line.ends_with(" 0 0")), "{there:?}");
+    }
+}
+
+/// Statements that run as the worker over all users, or as the definer of a function, which the caller's setting does not
+/// bind.
+const OVER_ALL_USERS: [&str; 7] = [
+    "exchange_link_code.sql",
+    "find_token.sql",
+    "find_user.sql",
+    "list_tokens.sql",
+    "list_users.sql",
+    "note_token_uses.sql",
+    "purge_link_codes.sql",
+];
+
+/// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
+const STATEMENTS: [(&str, &[&str]); 22] = [
+    ("accounts/erasure_hours.sql", &["$bob", "2026-11-01", "2026-11-30"]),
+    ("accounts/expire_tokens.sql", &["$bob", "$device", "$token", "0"]),
+    ("accounts/find_device.sql", &["$bob", "laptop"]),
+    ("accounts/find_profile.sql", &["$bob"]),
+    ("accounts/insert_device.sql", &["$bob", "$new", "mole", "linux", "1000"]),
+    ("accounts/insert_link_code.sql", &["$hash", "$bob", "2026-11-20T12:00:00Z", "2026-11-20T12:10:00Z", "20"]),
+    ("accounts/insert_token.sql", &["$hash", "$new", "device", "$bob", "$device"]),
+    ("accounts/insert_user.sql", &["$new", "mole", "UTC"]),
+    ("accounts/list_devices.sql", &["$bob", "$zero", "100"]),
+    ("accounts/lock_profile.sql", &["$bob"]),
+    ("accounts/lock_device.sql", &["$bob", "$device"]),
+    ("accounts/revoke_device.sql", &["$bob", "$device"]),
+    ("accounts/revoke_token.sql", &["$token"]),
+    ("accounts/revoke_user.sql", &["$bob"]),
+    ("accounts/set_time_zone.sql", &["$bob", "Europe/Berlin"]),
+    ("accounts/find_token.sql", &["$token"]),
+    ("accounts/find_user.sql", &["bob"]),
+    ("accounts/list_tokens.sql", &["$bob", "$zero", "100"]),
+    ("accounts/list_users.sql", &["$ann", "100"]),
+    ("../kernel/count_erasable.sql", &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
+    ("../kernel/erase_buckets.sql", &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
+    (
+        "../kernel/record_erasures.sql",
+        &["$bob", "{$new}", "{$device}", "{2026-11-20}", "codex", "2020-01-01", "2030-01-01"],
+    ),
+];
+
+/// Statements whose one row counts what was found, or gives hours that depend on no row.
+const COUNTING: [&str; 1] = ["../kernel/count_erasable.sql"];
+
+/// The statement with its parameters written in.
+fn written_in(text: &str, parameters: &[String]) -> String {
+    let mut sql: String = text.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
+    for (position, parameter) in parameters.iter().enumerate().rev() {
+        sql = sql.replace(&format!("${}", position + 1), &format!("'{parameter}'"));
+    }
+    sql
+}
+
+#[test]
+fn every_statement_of_accounts_is_tried_in_another_users_name_or_runs_over_all_users() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features/accounts");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let tried = |name: &str| STATEMENTS.iter().any(|(path, _)| path.strip_prefix("accounts/") == Some(name));
+    let untried: Vec<_> = files
+        .filter(|name| std::path::Path::new(name).extension().is_some_and(|extension| extension == "sql"))
+        .filter(|name| !tried(name) && !OVER_ALL_USERS.contains(&name.as_str()))
+        .collect();
+    assert_eq!(untried, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let device = app.device(&bob, "laptop").await;
+    let body =
+        serde_json::json!({"buckets": [{"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "gpt"}]});
+    app.post_buckets(&device.token, &body).await.expect_ok();
+    let token = app.ask("select token_id::text from account.token where kind = 'device'").await.remove(0);
+    let all = "select md5(string_agg(line, '' order by line)) from (
+        select t::text from account.user t union all select t::text from account.device t
+        union all select t::text from account.token t union all select t::text from account.link_code t
+        union all select t::text from usage.bucket t union all select t::text from usage.erasure t) as every (line)";
+    let before = app.ask(all).await;
+    for (path, parameters) in STATEMENTS {
+        let text = std::fs::read_to_string(format!("{}/src/features/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let parameters: Vec<String> = parameters
+            .iter()
+            .map(|parameter| {
+                let ids = [("$ann", ann.user_id), ("$bob", bob.user_id), ("$device", device.device_id)];
+                let named =
+                    ids.iter().fold((*parameter).to_owned(), |text, (name, id)| text.replace(name, &id.to_string()));
+                let named = named.replace("$token", &token).replace("$new", &Uuid::now_v7().to_string());
+                named.replace("$zero", &Uuid::nil().to_string()).replace("$hash", &format!("\\x{}", "ab".repeat(32)))
+            })
+            .collect();
+        let mut tx = app.pools.read.begin(&call(), Access::Users(&[ann.user_id]), Mode::ReadWrite).await.unwrap();
+        let sql = written_in(&text, &parameters);
+        match tx.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await {
+            Ok(rows) if COUNTING.contains(&path) => {
+                assert_eq!(sqlx::Row::get::<i64, _>(&rows[0], 0), 0, "{path}");
+                tx.commit().await.unwrap();
+            }
+            Ok(rows) => {
+                assert_eq!(rows.len(), 0, "{path} found another user's row");
+                tx.commit().await.unwrap();
+            }
+            Err(error) => {
+                let sqlstate = error.as_database_error().and_then(|error| error.code().map(String::from));
+                assert_eq!(sqlstate.as_deref(), Some("42501"), "{path}: {error}\n{sql}");
+            }
+        }
+    }
+    assert_eq!(app.ask(all).await, before);
+}
