@@ -6,6 +6,7 @@ mod accounts;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
+mod backfill;
 mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;
