@@ -2,15 +2,18 @@
 
 use std::any::Any;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse as _, Response};
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,30 +24,38 @@ use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::config::{LimitsPerMinute, PoolSizes};
+use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Directory};
-use crate::features::dashboard_rollup::{self, Relay};
+use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Readiness, Switchboard};
+use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
+use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
 use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::kernel::limits::limit_by_token;
-use crate::kernel::outbox::Signal;
+use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
 use crate::kernel::schema::follow_database_clock;
+use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
 use crate::kernel::token_uses::TokenUses;
+use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often measurements are gathered into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// How often the clock is set and expired records are removed.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
@@ -60,10 +71,16 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
     /// Connections by purpose.
     pub pool_sizes: PoolSizes,
-    /// Requests by role.
-    pub limits: LimitsPerMinute,
+    /// How often one caller may call.
+    pub limits: Limits,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// The oldest half hour that a tracker may post.
     pub ingest_max_age_days: Option<u32>,
+    /// Whole local days of buckets that are kept; `None` keeps all.
+    pub retention_days: Option<u32>,
+    /// Where this process counts.
+    pub metrics: Metrics,
 }
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -81,6 +98,7 @@ struct Parts {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -104,6 +122,7 @@ state_holds! {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
 
@@ -112,6 +131,13 @@ state_holds! {
 pub struct App {
     state: State,
     relay: Arc<Relay>,
+    /// For callers without a valid token.
+    anonymous: Option<Limit>,
+    /// For exchanges of link codes, whose guessing must be slow.
+    exchange: Option<Limit>,
+    retention: Option<Retention>,
+    signal: Signal,
+    wakes: Wakes,
     settings: Settings,
 }
 
@@ -121,7 +147,8 @@ impl App {
         let sizes = settings.pool_sizes;
         let pools = Pools {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
-            read: Pool::new(database.clone(), "read", sizes.read),
+            // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
+            read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
             worker: Pool::new(
                 database.clone().options([("plan_cache_mode", "force_custom_plan")]),
@@ -130,25 +157,55 @@ impl App {
             ),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
+        let addresses = Addresses::new(&settings.trusted_proxies);
+        let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
+        let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
+        let strangers = Strangers::new(addresses, anonymous.clone());
+        let writer = Writer::start(&pools.ingest, &clock, &signal);
         let state = State(Arc::new(Parts {
-            authenticator: Authenticator::new(key.clone(), pools.read.clone(), clock.clone()),
+            authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
-            writer: Writer::start(&pools.ingest, &clock, &signal),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            vitals: Vitals {
+                started: Instant::now(),
+                pools: pools.clone(),
+                writer: writer.clone(),
+                clock: clock.clone(),
+                switches: switches.clone(),
+                retention_days: settings.retention_days,
+                metrics: settings.metrics.clone(),
+            },
             switches,
-            ingest: ingest_buckets::Settings { max_age_days: settings.ingest_max_age_days },
+            writer,
+            ingest: ingest_buckets::Settings::new(
+                settings.ingest_max_age_days,
+                settings.limits.device_buckets_per_hour,
+            ),
             clock: clock.clone(),
             pools,
         }));
-        let relay = Arc::new(Relay::new(state.0.pools.worker.clone(), signal, clock, state.0.switches.clone()));
-        Self { state, relay, settings }
+        let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
+        let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
+        let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
+        let wakes = Wakes::new(database, signal.clone());
+        Self { state, relay, retention, signal, wakes, anonymous, exchange, settings }
     }
 
     /// The relay, for callers that fold on demand.
     pub fn relay(&self) -> &Relay {
         &self.relay
+    }
+
+    /// What wakes the relay, for callers that wait for it.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// What carries wakes between processes.
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -178,19 +235,19 @@ impl App {
     }
 
     /// Every route behind every layer.
-    pub fn router(&self) -> Router {
-        let Settings { limits, .. } = &self.settings;
+    fn router(&self) -> Router {
+        let limits = self.settings.limits;
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
+        let operators = operations::router().merge(accounts::operator_router()).route_layer(map_request(without_key));
         let for_principals = self
-            .behind_token(ingest_buckets::router(), limits.device)
-            .merge(self.behind_token(dashboard_rollup::router().route_layer(map_request(without_key)), limits.viewer))
-            .merge(self.behind_token(accounts::viewer_router().route_layer(map_request(without_key)), limits.viewer))
-            .merge(
-                self.behind_token(accounts::operator_router().route_layer(map_request(without_key)), limits.operator),
-            )
-            .merge(self.behind_token(operations::router().route_layer(map_request(without_key)), limits.operator));
-        let for_everyone =
-            operations::health().merge(accounts::exchange_router().route_layer(map_request(without_key)));
-        let (router, document) = openapi::frame().merge(for_everyone).merge(for_principals).split_for_parts();
+            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
+        let exchange = accounts::exchange_router().route_layer(map_request(without_key));
+        let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
+            .merge(limited(exchange, self.exchange.as_ref()))
+            .merge(operations::health());
+        let (router, document) = for_everyone.merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             public_url: self.settings.public_url.as_str().into(),
@@ -198,7 +255,7 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(openapi::publish(document))
+            .merge(Router::from(limited(openapi::publish(document).into(), self.anonymous.as_ref())))
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
@@ -208,6 +265,11 @@ impl App {
             .with_state(self.state.clone())
     }
 
+    /// The routes as a service that knows where each connection comes from.
+    pub fn service(&self) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+        self.router().into_make_service_with_connect_info()
+    }
+
     /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let tasks = TaskTracker::new();
@@ -215,12 +277,19 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
+        let (wakes, stop) = (self.wakes.clone(), workers.clone());
+        tasks.spawn(async move { tokio::join!(wakes.announce(stop.clone()), wakes.listen(stop)) });
+        if let Some(retention) = self.retention.clone() {
+            let stop = workers.clone();
+            tasks.spawn(async move { retention.run(stop).await });
+        }
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
+        tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(keep_house(self.state.clone(), workers.clone()));
         tasks.close();
 
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
@@ -241,17 +310,17 @@ impl App {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.state.0.pools.close()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), async {
+            self.wakes.close().await;
+            self.state.0.pools.close().await;
+        })
+        .await;
         result
     }
 
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, per_minute: Option<u32>) -> OpenApiRouter<State> {
-        let routes = match per_minute.and_then(limit_by_token) {
-            Some(limit) => routes.route_layer(limit),
-            None => routes,
-        };
-        routes
+    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
+        limited(routes, limit.as_ref())
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
@@ -267,6 +336,7 @@ impl App {
                 CONTENT_TYPE,
                 X_REQUEST_ID,
                 IDEMPOTENCY_KEY,
+                IF_NONE_MATCH,
                 HeaderName::from_static("prefer"),
                 HeaderName::from_static("traceparent"),
             ])
@@ -274,11 +344,31 @@ impl App {
                 X_REQUEST_ID,
                 RETRY_AFTER,
                 IDEMPOTENCY_REPLAYED,
+                RATE_LIMIT,
+                RATE_LIMIT_POLICY,
                 HeaderName::from_static("preference-applied"),
+                ETAG,
+                LINK,
+                dashboard_rollup::AS_OF,
+                dashboard_rollup::PENDING,
+                dashboard_rollup::VERSION,
             ])
             .max_age(Duration::from_hours(1));
         (!origins.is_empty()).then_some(cors)
     }
+}
+
+/// Routes behind a limit, if there is one.
+fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+    match limit {
+        Some(limit) => limit.guard(routes),
+        None => routes,
+    }
+}
+
+/// Where strangers are limited at all, exchanges of link codes are limited strictly.
+fn exchanges_per_minute(limits: &Limits) -> u32 {
+    limits.anonymous.min(EXCHANGES_PER_MINUTE)
 }
 
 /// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
@@ -299,6 +389,16 @@ async fn keep_private(mut response: Response) -> Response {
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// Keeps what was measured small, whether or not somebody asks for it.
+async fn tidy(metrics: Metrics, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIDY_INTERVAL) => metrics.tidy(),
+        }
+    }
 }
 
 /// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,

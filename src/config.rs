@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use ipnet::IpNet;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::config_values::Reader;
 use crate::kernel::token::ServerKey;
 
 /// Where the database is.
@@ -40,14 +41,18 @@ pub struct Config {
     pub log: String,
     /// `HALFHOUR_INGEST_MAX_AGE_DAYS`; `None` is no limit.
     pub ingest_max_age_days: Option<u32>,
+    /// `HALFHOUR_RETENTION_DAYS`; `None` keeps everything.
+    pub retention_days: Option<u32>,
     /// `HALFHOUR_CORS_ORIGINS`.
     pub cors_origins: Vec<HeaderValue>,
     /// `HALFHOUR_POOL_*`.
     pub pool_sizes: PoolSizes,
     /// `HALFHOUR_REQUEST_DEADLINE_MS`.
     pub request_deadline: Duration,
+    /// `HALFHOUR_TRUSTED_PROXIES`: whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// `HALFHOUR_LIMIT_*`.
-    pub limits: LimitsPerMinute,
+    pub limits: Limits,
 }
 
 /// How many connections each pool may open.
@@ -61,15 +66,24 @@ pub struct PoolSizes {
     pub worker: u32,
 }
 
-/// Requests a minute for each principal, by role; `None` is no limit.
+/// How often one caller may call; 0 is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitsPerMinute {
-    /// Each device token.
-    pub device: Option<u32>,
-    /// Each viewer token.
-    pub viewer: Option<u32>,
-    /// Each operator token.
-    pub operator: Option<u32>,
+pub struct Limits {
+    /// Requests a minute without a valid token, for each address.
+    pub anonymous: u32,
+    /// Requests a minute, for each device token.
+    pub device: u32,
+    /// Requests a minute, for each viewer token.
+    pub viewer: u32,
+    /// Requests a minute, for each operator token.
+    pub operator: u32,
+    /// Buckets an hour, for each device.
+    pub device_buckets_per_hour: u32,
+}
+
+impl Limits {
+    /// No limits.
+    pub const OFF: Self = Self { anonymous: 0, device: 0, viewer: 0, operator: 0, device_buckets_per_hour: 0 };
 }
 
 /// Every variable as text. envy reports a number by its position and not by its name, so the conversion is ours.
@@ -82,18 +96,22 @@ struct Raw {
     halfhour_data_dir: Option<String>,
     halfhour_log: Option<String>,
     halfhour_ingest_max_age_days: Option<String>,
+    halfhour_retention_days: Option<String>,
+    halfhour_trusted_proxies: Option<String>,
     halfhour_cors_origins: Option<String>,
     halfhour_pool_ingest: Option<String>,
     halfhour_pool_read: Option<String>,
     halfhour_pool_worker: Option<String>,
     halfhour_request_deadline_ms: Option<String>,
+    halfhour_limit_anonymous_per_minute: Option<String>,
     halfhour_limit_device_per_minute: Option<String>,
     halfhour_limit_viewer_per_minute: Option<String>,
     halfhour_limit_operator_per_minute: Option<String>,
+    halfhour_limit_device_buckets_per_hour: Option<String>,
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 19] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -101,14 +119,18 @@ pub const VARIABLES: [&str; 15] = [
     "HALFHOUR_DATA_DIR",
     "HALFHOUR_LOG",
     "HALFHOUR_INGEST_MAX_AGE_DAYS",
+    "HALFHOUR_RETENTION_DAYS",
+    "HALFHOUR_TRUSTED_PROXIES",
     "HALFHOUR_CORS_ORIGINS",
     "HALFHOUR_POOL_INGEST",
     "HALFHOUR_POOL_READ",
     "HALFHOUR_POOL_WORKER",
     "HALFHOUR_REQUEST_DEADLINE_MS",
+    "HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE",
     "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
     "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
     "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
+    "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR",
 ];
 
 /// What `credentials.env` holds for clients: whoever exported it may still run commands.
@@ -161,17 +183,7 @@ impl Config {
     }
 }
 
-/// Converts values and collects what is wrong with them.
-#[derive(Default)]
-struct Reader {
-    faults: Vec<String>,
-}
-
 impl Reader {
-    fn fault(&mut self, name: &str, what: impl fmt::Display) {
-        self.faults.push(format!("{name} {what}"));
-    }
-
     fn config(&mut self, raw: Raw) -> Config {
         let database = self.database(raw.database_url);
         let secret = self.secret(raw.halfhour_secret);
@@ -179,7 +191,6 @@ impl Reader {
             let what = "is required with DATABASE_URL: at least 32 random characters, the same on every process";
             self.fault("HALFHOUR_SECRET", what);
         }
-        let minute = |limit: u32| (limit > 0).then_some(limit);
         let pool_sizes = PoolSizes {
             ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 8, 1..=200),
@@ -193,29 +204,24 @@ impl Reader {
             );
             self.fault("HALFHOUR_POOL_INGEST", what);
         }
-        let limits = LimitsPerMinute {
-            device: minute(self.number(
-                "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
-                raw.halfhour_limit_device_per_minute,
-                120,
-                0..=60_000,
-            )),
-            viewer: minute(self.number(
-                "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
-                raw.halfhour_limit_viewer_per_minute,
-                600,
-                0..=60_000,
-            )),
-            operator: minute(self.number(
-                "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
-                raw.halfhour_limit_operator_per_minute,
-                600,
-                0..=60_000,
-            )),
+        let mut per_minute = |name, value, default| self.number(name, value, default, 0..=60_000);
+        let limits = Limits {
+            anonymous: per_minute("HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE", raw.halfhour_limit_anonymous_per_minute, 60),
+            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 120),
+            viewer: per_minute("HALFHOUR_LIMIT_VIEWER_PER_MINUTE", raw.halfhour_limit_viewer_per_minute, 600),
+            operator: per_minute("HALFHOUR_LIMIT_OPERATOR_PER_MINUTE", raw.halfhour_limit_operator_per_minute, 600),
+            device_buckets_per_hour: self.buckets_per_hour(raw.halfhour_limit_device_buckets_per_hour),
         };
         let deadline_ms =
             self.number("HALFHOUR_REQUEST_DEADLINE_MS", raw.halfhour_request_deadline_ms, 10_000, 100..=60_000);
         let max_age = self.number("HALFHOUR_INGEST_MAX_AGE_DAYS", raw.halfhour_ingest_max_age_days, 400, 0..=36_500);
+        let retention = self.number("HALFHOUR_RETENTION_DAYS", raw.halfhour_retention_days, 0, 0..=36_500);
+        if retention > 0 && (max_age == 0 || max_age >= retention) {
+            let what = format!(
+                "must be above 0 and below HALFHOUR_RETENTION_DAYS, {retention}: what trackers may post must be kept"
+            );
+            self.fault("HALFHOUR_INGEST_MAX_AGE_DAYS", what);
+        }
         Config {
             database,
             secret,
@@ -229,89 +235,13 @@ impl Reader {
             data_dir: raw.halfhour_data_dir.map_or_else(|| PathBuf::from("data"), PathBuf::from),
             log: self.log(raw.halfhour_log),
             ingest_max_age_days: (max_age > 0).then_some(max_age),
+            retention_days: (retention > 0).then_some(retention),
+            trusted_proxies: self.trusted_proxies(raw.halfhour_trusted_proxies),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,
             request_deadline: Duration::from_millis(deadline_ms.into()),
             limits,
         }
-    }
-
-    fn parsed<T: FromStr>(&mut self, name: &str, value: Option<String>, default: &str, wanted: &str) -> T {
-        let value = value.unwrap_or_else(|| default.to_owned());
-        match (value.trim().parse::<T>(), default.parse::<T>()) {
-            (Ok(value), _) => value,
-            (Err(_), Ok(default)) => {
-                self.fault(name, format!("must be {wanted}, not {value:?}"));
-                default
-            }
-            (Err(_), Err(_)) => unreachable!("the default of {name} is valid"),
-        }
-    }
-
-    fn number(&mut self, name: &str, value: Option<String>, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
-        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
-        let number = self.parsed(name, value, &default.to_string(), &wanted);
-        if range.contains(&number) {
-            return number;
-        }
-        self.fault(name, format!("must be {wanted}, not {number}"));
-        default
-    }
-
-    fn database(&mut self, url: Option<String>) -> Database {
-        let Some(url) = url else { return Database::Embedded };
-        // The URL may hold a password: neither it nor the parser's words about it are repeated.
-        let has_scheme = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-        match url.parse::<PgConnectOptions>() {
-            Ok(options) if has_scheme => Database::External(Box::new(options)),
-            _ => {
-                self.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/halfhour");
-                Database::Embedded
-            }
-        }
-    }
-
-    fn secret(&mut self, secret: Option<String>) -> Option<ServerKey> {
-        let secret = secret?;
-        let key = ServerKey::new(secret.as_bytes());
-        if key.is_none() {
-            self.fault("HALFHOUR_SECRET", format!("must have at least {} characters", ServerKey::MIN_BYTES));
-        }
-        // A short secret is one fault, not two.
-        key.or_else(|| ServerKey::new(&[0; ServerKey::MIN_BYTES]))
-    }
-
-    fn public_url(&mut self, url: Option<String>) -> Option<String> {
-        let url = url?;
-        let is_web = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if !is_web {
-            self.fault("HALFHOUR_PUBLIC_URL", format!("must be a URL such as https://halfhour.example, not {url:?}"));
-        }
-        Some(url.trim_end_matches('/').to_owned())
-    }
-
-    fn log(&mut self, filter: Option<String>) -> String {
-        let filter = filter.unwrap_or_else(|| "info".to_owned());
-        if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
-            self.fault("HALFHOUR_LOG", format!("must be a filter such as info or halfhour=debug, not {filter:?}"));
-        }
-        filter
-    }
-
-    fn cors_origins(&mut self, list: Option<String>) -> Vec<HeaderValue> {
-        let list = list.unwrap_or_default();
-        let mut origins = Vec::new();
-        for origin in list.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
-            let parsed = url::Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == origin);
-            match parsed.and_then(|_| HeaderValue::from_str(origin).ok()) {
-                Some(origin) => origins.push(origin),
-                None => self.fault(
-                    "HALFHOUR_CORS_ORIGINS",
-                    format!("must list origins such as https://app.example, not {origin:?}"),
-                ),
-            }
-        }
-        origins
     }
 }
 
@@ -378,9 +308,46 @@ mod tests {
     }
 
     #[test]
+    fn trackers_may_not_post_what_would_not_be_kept() {
+        let days = |age: &'static str, kept: &'static str| {
+            read(&[("HALFHOUR_INGEST_MAX_AGE_DAYS", age), ("HALFHOUR_RETENTION_DAYS", kept)])
+        };
+        assert_eq!(days("89", "90").unwrap().retention_days, Some(90));
+        assert_eq!(days("0", "0").unwrap().retention_days, None);
+        for age in ["90", "91", "0", ""] {
+            let faults = days(age, "90").unwrap_err().to_string();
+            assert!(faults.contains("HALFHOUR_INGEST_MAX_AGE_DAYS must be above 0 and below"), "{age}: {faults}");
+        }
+    }
+
+    #[test]
     fn zero_switches_a_limit_off() {
         let config = read(&[("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", "0"), ("HALFHOUR_INGEST_MAX_AGE_DAYS", "0")]).unwrap();
-        assert_eq!((config.limits.device, config.limits.viewer, config.ingest_max_age_days), (None, Some(600), None));
+        assert_eq!((config.limits.device, config.limits.viewer, config.ingest_max_age_days), (0, 600, None));
+        let off = VARIABLES.iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (*name, "0"));
+        assert_eq!(read(&off.collect::<Vec<_>>()).unwrap().limits, Limits::OFF);
+    }
+
+    #[test]
+    fn an_hour_has_room_for_a_whole_post() {
+        let quota = |text| read(&[("HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR", text)]);
+        assert_eq!(quota("500").unwrap().limits.device_buckets_per_hour, 500);
+        for text in ["1", "499", "10000001", "-1"] {
+            assert!(quota(text).unwrap_err().to_string().contains("BUCKETS_PER_HOUR"), "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let proxies = |text| read(&[("HALFHOUR_TRUSTED_PROXIES", text)]);
+        let read = proxies("10.0.0.0/8, 192.0.2.1,::1 , fd00::/8").unwrap().trusted_proxies;
+        assert_eq!(
+            read.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]
+        );
+        for text in ["10.0.0.0/33", "proxy.example", "10.0.0.1, everyone"] {
+            assert!(proxies(text).unwrap_err().to_string().contains("HALFHOUR_TRUSTED_PROXIES"), "{text}");
+        }
     }
 
     #[test]

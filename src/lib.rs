@@ -8,6 +8,7 @@
 pub mod app;
 pub mod commands;
 pub mod config;
+mod config_values;
 pub mod embedded_postgres;
 pub mod features;
 pub mod kernel;

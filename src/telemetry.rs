@@ -38,8 +38,8 @@ impl Telemetry {
     }
 
     /// How many lines were dropped so far.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
+    pub fn dropped_lines(&self) -> &ErrorCounter {
+        &self.dropped
     }
 }
 

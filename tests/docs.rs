@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use halfhour::config::VARIABLES;
+use halfhour::features::operations::METRICS;
 use halfhour::kernel::problem::Code;
 
 const ROLES: [&str; 3] = ["halfhour_api", "halfhour_worker", "halfhour_auth"];
@@ -164,6 +165,19 @@ fn grants(sql: &str) -> BTreeSet<String> {
     grants
 }
 
+/// The metrics of the table in `docs/operations.md`.
+fn documented_metrics(operations: &str) -> BTreeSet<String> {
+    let rows = rows(section(operations, "## Metrics"));
+    rows.iter().filter(|cells| cells.len() == 4).flat_map(|cells| quoted(cells[0])).map(str::to_owned).collect()
+}
+
+/// The metrics that code records: `metrics::counter!("halfhour_…"`.
+fn recorded_metrics(rust: &str) -> BTreeSet<String> {
+    let macros = ["counter!(\"", "gauge!(\"", "histogram!(\""];
+    let recorded = macros.iter().flat_map(|name| rust.split(name).skip(1)).filter_map(|rest| rest.split('"').next());
+    recorded.map(str::to_owned).collect()
+}
+
 /// The tests that a document names: `a_bucket_sent_twice_is_stored_once`. Nothing else has so many underscores.
 fn named_tests(markdown: &str) -> BTreeSet<String> {
     let is_test = |word: &&str| {
@@ -301,6 +315,23 @@ fn a_table_or_a_grant_that_is_missing_or_invented_is_caught() {
             "a.d is not in the code",
         ]
     );
+}
+
+#[test]
+fn every_metric_is_described_and_documented_and_no_other_is() {
+    let described: BTreeSet<String> = METRICS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rust = joined(&files("src", "rs"));
+    let spread_over_lines: String = rust.split_whitespace().collect::<Vec<_>>().join(" ").replace("!( \"", "!(\"");
+    assert_eq!(differences(&recorded_metrics(&spread_over_lines), &described), NONE, "recorded, and in METRICS");
+    assert_eq!(differences(&described, &documented_metrics(&text("docs/operations.md"))), NONE);
+}
+
+#[test]
+fn a_metric_that_is_missing_or_invented_is_caught() {
+    let rust = "metrics::counter!(\"a_total\", \"x\" => 1); metrics::gauge!(\"b\"); histogram!(\"c_seconds\")";
+    let document = "\n## Metrics\n| `a_total` | counter | | |\n| `d` | gauge | | |\n| `b` | promise |\n";
+    let found = differences(&recorded_metrics(rust), &documented_metrics(document));
+    assert_eq!(found, ["b is not documented", "c_seconds is not documented", "d is not in the code"]);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The binary is the server and the operator's tool. Every command finds the database as the server does; a command's
 //! result goes to standard output, as words or with `--json` as one JSON value, and what went wrong to standard error.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
+//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 `verify` found drift or orphans.
 
 mod accounts;
 mod database;
 mod first_run;
 mod serve;
+mod verify;
 
 use std::fmt;
 use std::io::Write as _;
@@ -44,6 +45,8 @@ enum Command {
     /// Tokens: issue, rotate, revoke, list.
     #[command(subcommand)]
     Token(accounts::TokenCommand),
+    /// Compare rollups with the fold of their buckets. Changes nothing.
+    Verify(verify::VerifyCommand),
 }
 
 /// Runs a command to its end.
@@ -51,9 +54,14 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     match execute(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let wrong_configuration = error.is::<Faults>();
             complain(&error);
-            if wrong_configuration { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<Faults>() {
+                ExitCode::from(2)
+            } else if error.is::<verify::Unclean>() {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -67,6 +75,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(command) => accounts::user(config, command, &output).await,
         Command::Device(command) => accounts::device(config, command, &output).await,
         Command::Token(command) => accounts::token(config, command, &output).await,
+        Command::Verify(command) => verify::verify(config, command, &output).await,
     }
 }
 

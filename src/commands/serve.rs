@@ -13,6 +13,7 @@ use super::database::Opened;
 use super::first_run;
 use crate::app::{App, Settings};
 use crate::config::Config;
+use crate::features::operations::Metrics;
 use crate::kernel::clock::Clock;
 use crate::kernel::schema::follow_database_clock;
 use crate::telemetry::Telemetry;
@@ -25,9 +26,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(config.bind).await.with_context(|| format!("HALFHOUR_BIND: {} is not free", config.bind))?;
     let opened = Opened::open_to_serve(&config).await?;
-    let served = run(&config, &opened, listener, shutdown).await;
+    let metrics = Metrics::install(Some(telemetry.dropped_lines().clone()));
+    let served = run(&config, &opened, listener, metrics, shutdown).await;
     opened.close().await?;
-    let dropped_lines = telemetry.dropped_lines();
+    let dropped_lines = telemetry.dropped_lines().dropped_lines();
     if dropped_lines > 0 {
         tracing::warn!(dropped_lines, "the log could not keep up");
     }
@@ -38,6 +40,7 @@ async fn run(
     config: &Config,
     opened: &Opened,
     listener: TcpListener,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
@@ -47,7 +50,10 @@ async fn run(
         cors_origins: config.cors_origins.clone(),
         pool_sizes: config.pool_sizes,
         limits: config.limits,
+        trusted_proxies: config.trusted_proxies.clone(),
         ingest_max_age_days: config.ingest_max_age_days,
+        retention_days: config.retention_days,
+        metrics,
     };
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());

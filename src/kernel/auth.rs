@@ -1,6 +1,7 @@
 //! Who is calling. A middleware turns the bearer token into a [`Principal`]; handlers ask for the kind they need in
 //! their signature ([`Device`], [`Viewer`], [`Operator`]) and so cannot forget to. Only this file makes principals.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, Request, State};
@@ -17,6 +18,7 @@ use super::clock::Clock;
 use super::db::{Access, Mode, Pool};
 use super::problem::{Code, Problem};
 use super::request_line::Observed;
+use super::strangers::Strangers;
 use super::token::{Kind, ServerKey, TokenHash};
 use super::token_cache::TokenCache;
 use super::token_uses::TokenUses;
@@ -123,13 +125,15 @@ pub struct Authenticator {
     key: Arc<ServerKey>,
     pool: Pool,
     cache: TokenCache,
+    strangers: Strangers,
     uses: TokenUses,
 }
 
 impl Authenticator {
-    /// Looks tokens up through `pool`; `clock` says when they were used.
-    pub fn new(key: ServerKey, pool: Pool, clock: Clock) -> Self {
-        Self { key: Arc::new(key), pool, cache: TokenCache::new(), uses: TokenUses::new(clock) }
+    /// Looks tokens up through `pool`; `strangers` counts those that are not valid, `clock` says when the others were
+    /// used.
+    pub fn new(key: ServerKey, pool: Pool, strangers: Strangers, clock: Clock) -> Self {
+        Self { key: Arc::new(key), pool, cache: TokenCache::new(), strangers, uses: TokenUses::new(clock) }
     }
 
     /// When tokens were used since the last writing down.
@@ -137,10 +141,19 @@ impl Authenticator {
         &self.uses
     }
 
-    /// Errors: 401 for a token that is missing, forged, unknown or revoked; 503 and 504 when the database fails.
-    async fn authenticate(&self, headers: &HeaderMap, call: &Call) -> Result<Principal, Problem> {
+    /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
+    /// from an address that sent too many that were not; 503 and 504 when the database fails.
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        caller: Option<IpAddr>,
+        call: &Call,
+    ) -> Result<Principal, Problem> {
         let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
         let look_up = async || {
+            if !self.cache.was_valid(&hash) {
+                self.strangers.admit(caller)?;
+            }
             let found = look_up(&self.pool, &hash, call).await?;
             // A token in use is looked up again every few seconds: that is often enough to say when it was used.
             if let Some(principal) = &found {
@@ -196,7 +209,8 @@ pub async fn require_principal(
     let Some(call) = request.extensions().get::<Call>().cloned() else {
         return Problem::internal("the request line did not run before authentication").into_response();
     };
-    match authenticator.authenticate(request.headers(), &call).await {
+    let caller = authenticator.strangers.caller(&request);
+    match authenticator.authenticate(request.headers(), caller, &call).await {
         Ok(principal) => {
             if let Some(observed) = request.extensions().get::<Observed>() {
                 observed.set_principal(&principal);
@@ -204,6 +218,7 @@ pub async fn require_principal(
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
+        Err(problem) if problem.code() == Code::Unauthorized => authenticator.strangers.refuse(caller, problem),
         Err(problem) => problem.into_response(),
     }
 }
@@ -257,5 +272,24 @@ where
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, call) = principal_of(parts, Kind::Operator)?;
         Ok(Self { user_id: principal.user_id, token_id: principal.token_id, call })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_token_that_was_found_is_an_acquaintance() {
+        let principal =
+            Principal { kind: Kind::Viewer, token_id: Uuid::now_v7(), user_id: Uuid::now_v7(), device_id: None };
+        let cache = TokenCache::new();
+        let key = ServerKey::new(&[1; 32]).unwrap();
+        for found in [None, Some(principal)] {
+            let hash = key.issue(Kind::Viewer).unwrap().hash();
+            assert!(!cache.was_valid(&hash));
+            assert_eq!(cache.get(hash.clone(), async || Ok(found.clone())).await.unwrap(), found);
+            assert_eq!(cache.was_valid(&hash), found.is_some());
+        }
     }
 }

@@ -67,6 +67,11 @@ impl Clock {
         self.0.offset_us.store(offset, Ordering::Relaxed);
     }
 
+    /// Database time minus machine time, in microseconds, as it was last measured.
+    pub fn offset_us(&self) -> i64 {
+        self.0.offset_us.load(Ordering::Relaxed)
+    }
+
     /// The machine's own clock, uncorrected: only for measuring the offset and for stamping log lines.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn machine_now() -> DateTime<Utc> {
@@ -76,7 +81,7 @@ impl Clock {
     fn now_us(&self) -> i64 {
         match &self.0.fixed_us {
             Some(fixed) => fixed.load(Ordering::Relaxed),
-            None => Self::machine_now().timestamp_micros().saturating_add(self.0.offset_us.load(Ordering::Relaxed)),
+            None => Self::machine_now().timestamp_micros().saturating_add(self.offset_us()),
         }
     }
 }

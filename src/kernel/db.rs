@@ -68,6 +68,7 @@ impl Pools {
 /// A pool for one purpose, so that a flood of one kind of work cannot starve another.
 #[derive(Clone, Debug)]
 pub struct Pool {
+    name: &'static str,
     inner: PgPool,
     max: u32,
     in_use: Arc<AtomicU32>,
@@ -75,7 +76,7 @@ pub struct Pool {
 
 impl Pool {
     /// A pool of at most `max` connections, opened when first needed. Works only on a migrated database.
-    pub fn new(options: PgConnectOptions, name: &str, max: u32) -> Self {
+    pub fn new(options: PgConnectOptions, name: &'static str, max: u32) -> Self {
         let options = options.application_name(&format!("halfhour {name}")).options([
             ("role", "halfhour_none"),
             ("synchronous_commit", "on"),
@@ -90,7 +91,7 @@ impl Pool {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(Duration::from_mins(10))
             .connect_lazy_with(options);
-        Self { inner, max, in_use: Arc::default() }
+        Self { name, inner, max, in_use: Arc::default() }
     }
 
     /// Opens a transaction for this call. Errors: 503 when no connection is to be had, 504 when the call is overdue.
@@ -112,6 +113,12 @@ impl Pool {
     /// How many connections it may open.
     pub const fn max_connections(&self) -> u32 {
         self.max
+    }
+
+    /// How busy it is just now.
+    pub fn load(&self) -> PoolLoad {
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        PoolLoad { name: self.name, max: self.max, open: self.inner.size(), in_use }
     }
 
     /// Waits until the connections are closed: at shutdown.
@@ -141,6 +148,19 @@ impl Pool {
         call.upstream.answered(503, started.elapsed());
         Err(Problem::new(Code::DatabaseUnavailable, "The database cannot be reached.").because(error))
     }
+}
+
+/// A pool at one moment, in connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// What the pool is for.
+    pub name: &'static str,
+    /// It may open as many.
+    pub max: u32,
+    /// It has opened as many.
+    pub open: u32,
+    /// As many have a transaction.
+    pub in_use: u32,
 }
 
 /// Counts a connection as busy while it lives.

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, Violation};
 
 /// No body may be larger than this, decompressed, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -56,5 +56,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         Ok(Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+    }
+}
+
+/// For routes that take no query parameters. Errors: 422 with every parameter that there is.
+#[derive(Debug)]
+pub struct NoParameters;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let unknown = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| {
+            Violation::new(format!("?{name}"), "unknown_parameter", "This route takes no query parameters.")
+        });
+        let violations: Vec<_> = unknown.collect();
+        if violations.is_empty() { Ok(Self) } else { Err(Problem::invalid(violations)) }
     }
 }

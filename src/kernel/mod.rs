@@ -5,6 +5,8 @@
 //! | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | `writer` | the only code that writes `usage.bucket`, and which version of a bucket wins |
 //! | `outbox` | events: announced with the facts, consumed with their effect |
+//! | `wakes` | who consumes events is woken, in every process |
+//! | `horizon` | before it no bucket is taken, and none is kept |
 //! | `call` | what a request or worker step carries: id, trace, deadline, what the database answered |
 //! | `idempotency` | a repeated request gets its first answer |
 //! | `db` | pools that start with no rights, transactions that open with a role and named users |
@@ -13,7 +15,7 @@
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
-//! | `limits` | how often a caller may call |
+//! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |
 //! | `switches` | what operators have switched off |
@@ -21,6 +23,7 @@
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
+pub mod address;
 pub mod audit;
 pub mod auth;
 pub mod bucket;
@@ -30,6 +33,7 @@ pub mod cursor;
 pub mod db;
 pub mod erasure;
 pub mod extract;
+pub mod horizon;
 pub mod idempotency;
 pub mod limits;
 pub mod m1;
@@ -39,8 +43,10 @@ pub mod problem;
 pub mod problem_code;
 pub mod request_line;
 pub mod schema;
+pub mod strangers;
 pub mod switches;
 pub mod token;
 pub mod token_cache;
 pub mod token_uses;
+pub mod wakes;
 pub mod writer;

@@ -2,10 +2,7 @@
 //! transaction), consumed in the transaction that takes their effect. A consumer names the ids it took and deletes
 //! exactly those: reading by "id greater than the last seen" would lose events that commit late.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::bucket::Source;
@@ -75,22 +72,6 @@ impl Topic {
     fn parse(text: &str) -> Result<Self, Problem> {
         let known = Self::ALL.into_iter().find(|topic| topic.as_str() == text);
         known.ok_or_else(|| Problem::internal(format!("an event has the unknown topic {text:?}")))
-    }
-}
-
-/// Wakes the consumer in this process. A wake that comes while it works is kept.
-#[derive(Clone, Debug, Default)]
-pub struct Signal(Arc<Notify>);
-
-impl Signal {
-    /// There may be new events.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
-
-    /// Waits for the next wake.
-    pub async fn woken(&self) {
-        self.0.notified().await;
     }
 }
 
@@ -261,6 +242,30 @@ pub async fn consume_events(tx: &mut Tx, events: &[Event]) -> Result<(), Problem
     let (user_ids, ids) = keys(events);
     sqlx::query_file!("src/kernel/consume_events.sql", &user_ids, &ids).execute(tx).await?;
     Ok(())
+}
+
+/// What waits in one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// The lane.
+    pub lane: Lane,
+    /// Events that are not folded yet, without the parked ones.
+    pub waiting: i64,
+    /// When the oldest of them was made.
+    pub oldest_at: Option<DateTime<Utc>>,
+    /// Events that were set aside after too many failures.
+    pub parked: i64,
+}
+
+/// What waits, for each lane. It counts rows: for every few seconds, not for every round. Access: the worker.
+pub async fn measure_backlog(tx: &mut Tx) -> Result<Vec<Backlog>, Problem> {
+    let rows = sqlx::query_file!("src/kernel/measure_backlog.sql").fetch_all(tx).await?;
+    rows.into_iter()
+        .map(|row| {
+            let lane = Lane::parse(&row.lane)?;
+            Ok(Backlog { lane, waiting: row.waiting, oldest_at: row.oldest_at, parked: row.parked })
+        })
+        .collect()
 }
 
 /// Notes that an event failed through its own data: it waits until `retry_at`, and is parked after [`MAX_ATTEMPTS`].

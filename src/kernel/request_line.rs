@@ -142,7 +142,25 @@ impl Record {
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
-        Line::new(&self.call, place, outcome, self.started.elapsed()).write();
+        let latency = self.started.elapsed();
+        let line = Line::new(&self.call, place, outcome, latency);
+        let route = match (&self.route, function) {
+            (Some(route), Some(_)) => format!("{} {route}", self.method),
+            _ => "unmatched".to_owned(),
+        };
+        let seconds = metrics::histogram!("halfhour_request_seconds", "route" => route, "status" => class(line.status));
+        seconds.record(latency.as_secs_f64());
+        line.write();
+    }
+}
+
+/// Few enough for a label.
+const fn class(status: u16) -> &'static str {
+    match status {
+        ..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
     }
 }
 

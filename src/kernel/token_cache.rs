@@ -18,9 +18,15 @@ pub const REVOCATION_BOUND: Duration = Duration::from_secs(10);
 /// Tokens remembered; the least used are forgotten first.
 const CAPACITY: u64 = 50_000;
 
+/// That a token was valid is remembered this long after its last use: enough to tell its holder from a stranger.
+const ACQUAINTANCE: Duration = Duration::from_hours(1);
+
 /// Clones share the answers.
 #[derive(Clone, Debug)]
-pub struct TokenCache(Cache<TokenHash, Answer>);
+pub struct TokenCache {
+    answers: Cache<TokenHash, Answer>,
+    valid: moka::sync::Cache<TokenHash, ()>,
+}
 
 #[derive(Clone, Debug)]
 struct Answer {
@@ -39,7 +45,15 @@ impl Expiry<TokenHash, Answer> for FromTheQuestion {
 impl TokenCache {
     /// An empty cache.
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).expire_after(FromTheQuestion).build())
+        Self {
+            answers: Cache::builder().max_capacity(CAPACITY).expire_after(FromTheQuestion).build(),
+            valid: moka::sync::Cache::builder().max_capacity(CAPACITY).time_to_idle(ACQUAINTANCE).build(),
+        }
+    }
+
+    /// Whether the token was valid when it was last looked up, within the last hour or so. It may be revoked by now.
+    pub fn was_valid(&self, hash: &TokenHash) -> bool {
+        self.valid.get(hash).is_some()
     }
 
     /// The principal behind a token, from memory or from `look_up`, which runs once for all who ask meanwhile. A failed
@@ -49,15 +63,23 @@ impl TokenCache {
         hash: TokenHash,
         look_up: impl AsyncFnOnce() -> Result<Option<Principal>, Problem>,
     ) -> Result<Option<Principal>, Problem> {
-        if let Some(answer) = self.0.get(&hash).await {
+        if let Some(answer) = self.answers.get(&hash).await {
+            metrics::counter!("halfhour_token_cache_total", "outcome" => "hit").increment(1);
             return Ok(answer.principal);
         }
+        metrics::counter!("halfhour_token_cache_total", "outcome" => "miss").increment(1);
         // Boxed, so that the many that find their answer do not carry the room for a question.
         let question = Box::pin(async {
             let asked_at = Instant::now();
-            look_up().await.map(|principal| Answer { principal, asked_at })
+            let principal = look_up().await?;
+            if principal.is_some() {
+                self.valid.insert(hash.clone(), ());
+            } else {
+                self.valid.invalidate(&hash);
+            }
+            Ok(Answer { principal, asked_at })
         });
-        let answer = Box::pin(self.0.try_get_with(hash, question)).await;
+        let answer = Box::pin(self.answers.try_get_with(hash.clone(), question)).await;
         answer.map(|answer| answer.principal).map_err(Arc::unwrap_or_clone)
     }
 }

@@ -1,8 +1,10 @@
 //! Real usage, loaded again and again: 28,185 requests of two public services, as 240 buckets of 40 devices, add up to
 //! what the trace itself says, however often and in whatever order they are posted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
@@ -139,4 +141,55 @@ async fn stamped_real_usage_that_was_wrong_at_first_converges_whatever_comes_las
     assert!(verdicts.contains_key("stale") && verdicts.contains_key("updated"), "{verdicts:?}");
     app.drain().await;
     data::assert_exact(app.get(&user.viewer, data::QUESTION).await.expect_ok());
+}
+
+/// What a second computation makes of the trace: the requests and tokens of each local day and model.
+fn days_in(zone: Tz) -> BTreeMap<String, [u64; 3]> {
+    let mut days = BTreeMap::<String, [u64; 3]>::new();
+    for Posted { bucket, .. } in data::buckets() {
+        let hour: DateTime<Utc> = bucket["hour_start"].as_str().unwrap().parse().unwrap();
+        let (day, model) = (hour.with_timezone(&zone).date_naive(), bucket["model"].as_str().unwrap());
+        let sums = days.entry(format!("{day} {model}")).or_default();
+        let counters = ["input_tokens", "output_tokens", "request_count"];
+        for (sum, count) in sums.iter_mut().zip(counters.map(|counter| bucket[counter].as_u64().unwrap_or(0))) {
+            *sum += count;
+        }
+    }
+    days
+}
+
+#[tokio::test]
+async fn real_usage_has_the_same_totals_in_six_zones_and_the_days_that_each_zone_says() {
+    let (app, user, tokens) = start().await;
+    for (device, body) in data::bodies() {
+        app.post_buckets(&tokens[&device], &body).await.expect_ok();
+    }
+    let mut different = BTreeSet::new();
+    // Midnight before, within and after the trace, at :00, :15, :30 and :45, and a zone that once had summer time.
+    for zone in [
+        Tz::Asia__Kathmandu,
+        Tz::Asia__Kolkata,
+        Tz::Asia__Karachi,
+        Tz::Pacific__Chatham,
+        Tz::America__Sao_Paulo,
+        Tz::Australia__Lord_Howe,
+    ] {
+        app.want_zone(&user, zone.name()).await;
+        app.drain().await;
+        let reply = app.get(&user.viewer, data::QUESTION).await;
+        let reply = reply.expect_ok();
+        assert_eq!(reply["time_zone"], zone.name());
+        data::assert_exact(reply);
+        let mut found = BTreeMap::new();
+        for interval in reply["data"].as_array().unwrap() {
+            for result in interval["results"].as_array().unwrap() {
+                let key = format!("{} {}", interval["label"].as_str().unwrap(), result["model"].as_str().unwrap());
+                let counters = ["input_tokens", "output_tokens", "request_count"];
+                found.insert(key, counters.map(|counter| result[counter].as_u64().unwrap()));
+            }
+        }
+        assert_eq!(found, days_in(zone), "{zone}");
+        different.insert(found.into_iter().collect::<Vec<_>>());
+    }
+    assert!(different.len() >= 4, "the zones hardly differ: {different:?}");
 }

@@ -13,5 +13,7 @@ mod isolation;
 mod operations;
 mod relay;
 mod request_line;
+mod retention;
 mod support;
 mod token_cache;
+mod verify;

@@ -233,7 +233,7 @@ async fn every_layer_answers_with_a_problem() {
 
 #[tokio::test]
 async fn a_token_that_calls_too_often_is_told_when_to_come_back_and_others_are_not() {
-    let app = TestApp::start_with(|settings| settings.limits.viewer = Some(3)).await;
+    let app = TestApp::start_with(|settings| settings.limits.viewer = 3).await;
     let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
     for _ in 0..3 {
         app.get(&ann.viewer, "/v1/rollups").await.expect_ok();

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{TestApp, call, server_key};
 
 /// How often tokens were looked up so far; the server must have closed its pool, for only then are all calls counted.
-async fn look_ups(app: &TestApp) -> u32 {
+pub async fn look_ups(app: &TestApp) -> u32 {
     app.wait_for(
         "select 'all gone' from pg_stat_activity
          where datname = current_database() and application_name = 'halfhour read' having count(*) = 0",

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
-use serde_json::json;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
 use crate::http::{PATIENCE, recent};
@@ -92,4 +93,37 @@ async fn an_external_database_that_cannot_be_reached_ends_the_start_without_its_
     assert!(stderr.starts_with("halfhour: the database could not be prepared"), "{stderr}");
     assert!(!stderr.contains("hunter2") && !stderr.contains(SECRET), "{stderr}");
     assert!(!home.data_dir().exists());
+}
+
+#[tokio::test]
+async fn verify_says_whether_rollups_are_what_the_buckets_say_and_ends_with_3_where_they_are_not() {
+    let (directory, postgres) = start_postgres();
+    let home = home(&database_url(directory.path(), &postgres));
+    let server = home.serve().await;
+    let user = home.json(&["user", "add", "ann"]);
+    let device = home.json(&["device", "add", "--user", "ann", "--name", "laptop"]);
+    let (device, viewer) = (device["token"].as_str().unwrap(), user["viewer_token"].as_str().unwrap());
+    server.post(device, &recent("m", 42)).await;
+    server.folded(viewer, "/v1/rollups").await;
+    server.stop().await;
+    let clean = home.json(&["verify"]);
+    let counts = ["users", "user_days", "pending", "drifted", "orphaned"].map(|name| clean[name].clone());
+    assert_eq!(counts, [1, 1, 0, 0, 0].map(|count| json!(count)), "{clean}");
+
+    let mut superuser = PgConnection::connect_with(&postgres.connect_options().database("halfhour")).await.unwrap();
+    superuser.execute("update rollup.daily set input_tokens = 41").await.unwrap();
+    superuser.close().await.unwrap();
+    let user_id = user["user_id"].as_str().unwrap();
+    for arguments in [&["verify", "--json"][..], &["verify", "--json", "--user", user_id]] {
+        let said = home.run(arguments);
+        assert_eq!(said.code, Some(3), "{said:?}");
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!((&report["drifted"], &report["drift"][0]["actual_tokens"]), (&json!(1), &json!(41)));
+        assert_eq!(report["drift"][0]["expected_tokens"], 42);
+    }
+    let words = home.run(&["verify"]);
+    assert!(words.stdout.contains("1 with drift") && words.stdout.contains("41 tokens instead of 42"), "{words:?}");
+    assert_eq!(home.run(&["verify", "--to", "2020-01-01"]).code, Some(0), "outside of the window all is well");
+    assert_eq!(home.run(&["verify", "--from", "2026-01-02", "--to", "2026-01-01"]).code, Some(1));
+    postgres.stop().unwrap();
 }

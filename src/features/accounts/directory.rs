@@ -13,9 +13,9 @@ use crate::kernel::audit::{Act, Actor, record_act};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Access, Mode, Pool, Tx};
-use crate::kernel::outbox::Signal;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::token::{Kind, ServerKey, Token};
+use crate::kernel::wakes::Signal;
 
 /// Rows fetched at a time when everything is listed.
 const PAGE: i64 = 1000;

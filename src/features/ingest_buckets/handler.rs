@@ -1,6 +1,7 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
@@ -22,6 +23,7 @@ use crate::kernel::auth::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::extract::JsonBytes;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use crate::kernel::limits::{Granted, Limit, Refused};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::{Switch, Switches};
@@ -62,6 +64,9 @@ pub(super) struct Receipt {
     /// Taken at or before their owner erased them.
     #[schema(example = 0)]
     erased: usize,
+    /// Older than what the server keeps for this user.
+    #[schema(example = 0)]
+    before_retention_horizon: usize,
     /// Not acceptable: see `rejections`. Only with `Prefer: handling=lenient`.
     #[schema(example = 0)]
     rejected: usize,
@@ -84,6 +89,7 @@ pub(super) enum Verdict {
     Superseded,
     Corrected,
     Erased,
+    BeforeRetentionHorizon,
     Rejected,
 }
 
@@ -97,6 +103,7 @@ impl From<writer::Verdict> for Verdict {
             writer::Verdict::Superseded => Self::Superseded,
             writer::Verdict::Corrected => Self::Corrected,
             writer::Verdict::Erased => Self::Erased,
+            writer::Verdict::BeforeRetentionHorizon => Self::BeforeRetentionHorizon,
         }
     }
 }
@@ -136,6 +143,7 @@ impl Receipt {
             superseded: count(Verdict::Superseded),
             corrected: count(Verdict::Corrected),
             erased: count(Verdict::Erased),
+            before_retention_horizon: count(Verdict::BeforeRetentionHorizon),
             rejected: count(Verdict::Rejected),
             verdicts,
             rejections,
@@ -223,13 +231,21 @@ pub(super) async fn ingest_buckets(
         }
         (Err(refused), None) => return Err(refused),
     };
+    let granted = match grant(settings.allowance.as_ref(), &device, batch.entries.len()) {
+        Ok(granted) => granted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
 
     let rejections: Vec<_> = batch.rejections.into_iter().map(Rejection::from).collect();
     let rejections = serde_json::to_string(&rejections).map_err(Problem::internal)?;
     let key = key.map(|key| key.with_rejections(rejections.clone()));
 
     let written = writer.write(&device, batch.entries.into_iter().flatten().collect(), key).await?;
-    receipt(written, rejections, handling)
+    let mut response = receipt(written, rejections, handling)?;
+    if let Some(granted) = granted {
+        granted.describe(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// The reply to an execution or to its repetition. `rejections` are those of this request.
@@ -250,6 +266,12 @@ fn receipt(written: writer::Written, rejections: String, handling: Handling) -> 
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Ok(response)
+}
+
+/// Takes a whole post from the device's buckets an hour; one without buckets is free.
+fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<Option<Granted>, Refused> {
+    let buckets = u32::try_from(buckets).ok().and_then(NonZeroU32::new);
+    allowance.zip(buckets).map(|(limit, buckets)| limit.take(device.device_id(), buckets)).transpose()
 }
 
 /// How many buckets a body seems to hold, without parsing it.
@@ -284,15 +306,7 @@ fn in_their_places(rejections: &RawValue, written: Vec<writer::Verdict>) -> Resu
 mod tests {
     use super::*;
 
-    const WRITTEN: [writer::Verdict; 7] = [
-        writer::Verdict::Inserted,
-        writer::Verdict::Updated,
-        writer::Verdict::Unchanged,
-        writer::Verdict::Stale,
-        writer::Verdict::Superseded,
-        writer::Verdict::Corrected,
-        writer::Verdict::Erased,
-    ];
+    const WRITTEN: [writer::Verdict; 8] = writer::Verdict::ALL;
 
     #[test]
     fn verdicts_are_spelled_as_the_writer_spells_them() {
@@ -308,9 +322,10 @@ mod tests {
         let verdicts = in_their_places(&rejections, WRITTEN.to_vec()).unwrap();
         assert_eq!((verdicts[0], verdicts[1], verdicts[2]), (Verdict::Inserted, Verdict::Rejected, Verdict::Updated));
         assert_eq!((verdicts[5], verdicts[8]), (Verdict::Rejected, Verdict::Erased));
+        assert_eq!(verdicts[9], Verdict::BeforeRetentionHorizon);
         let receipt = serde_json::to_value(Receipt::new(Uuid::nil(), verdicts, rejections)).unwrap();
         let names = WRITTEN.map(writer::Verdict::as_str);
         assert!(names.iter().all(|name| receipt[name] == 1), "{receipt}");
-        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &9.into()));
+        assert_eq!((&receipt["rejected"], &receipt["received"]), (&2.into(), &10.into()));
     }
 }

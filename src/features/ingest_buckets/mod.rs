@@ -23,14 +23,25 @@ use utoipa_axum::routes;
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;
+use crate::kernel::limits::Limit;
 use crate::kernel::switches::Switches;
 use crate::kernel::writer::Writer;
 
 /// What the slice is configured with.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Half hours older than this many days are refused; `None` for no limit.
     pub(crate) max_age_days: Option<u32>,
+    /// Buckets an hour for each device; `None` for no limit.
+    pub(crate) allowance: Option<Limit>,
+}
+
+impl Settings {
+    /// `buckets_per_hour` for each device; 0 for no limit.
+    pub(crate) fn new(max_age_days: Option<u32>, buckets_per_hour: u32) -> Self {
+        let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
+        Self { max_age_days, allowance: Limit::per_hour("buckets", buckets_per_hour, refusal) }
+    }
 }
 
 /// The slice's routes.

@@ -3,19 +3,23 @@
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderValue;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::readiness::Readiness;
 use super::request::Setting;
 use super::switchboard::{Switchboard, Thrown};
+use super::vitals::{Parked, Vitals, Waiting};
 use crate::kernel::auth::Operator;
 use crate::kernel::call::Call;
-use crate::kernel::extract::JsonBytes;
+use crate::kernel::db::PoolLoad;
+use crate::kernel::extract::{JsonBytes, NoParameters};
 use crate::kernel::openapi::Refusals;
+use crate::kernel::outbox::Backlog;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::switches::Switch;
 
@@ -116,13 +120,14 @@ pub(super) struct SwitchesReply {
     get, path = "/v1/switches", operation_id = "list_switches", tag = "operations",
     responses(
         (status = 200, description = "All of them", body = SwitchesReply),
-        (status = 422, description = "An Idempotency-Key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
     security(("bearer" = [])),
 )]
 pub(super) async fn list_switches(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
 ) -> Result<Json<SwitchesReply>, Problem> {
     let thrown = switchboard.read(operator.call()).await?;
@@ -139,13 +144,14 @@ pub(super) async fn list_switches(
     responses(
         (status = 200, description = "The switch", body = SwitchReply),
         (status = 404, description = "No such switch", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "An Idempotency-Key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
     security(("bearer" = [])),
 )]
 pub(super) async fn get_switch(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
     Path(name): Path<String>,
 ) -> Result<Json<SwitchReply>, Problem> {
@@ -174,6 +180,7 @@ pub(super) async fn get_switch(
 )]
 pub(super) async fn put_switch(
     operator: Operator,
+    _: NoParameters,
     State(switchboard): State<Switchboard>,
     Path(name): Path<String>,
     JsonBytes(body): JsonBytes,
@@ -188,4 +195,162 @@ fn named(name: &str) -> Result<Switch, Problem> {
     let known = Switch::ALL.map(Switch::as_str).join(", ");
     Switch::parse(name)
         .ok_or_else(|| Problem::new(Code::NotFound, format!("There is no such switch; there are: {known}.")))
+}
+
+/// How the process that answers is doing, and what waits in the database.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatusReply {
+    /// The release that this process runs.
+    #[schema(example = "0.1.0")]
+    release: &'static str,
+    /// Since it began to serve.
+    uptime_seconds: u64,
+    /// The database's clock minus this machine's, in microseconds.
+    clock_offset_us: i64,
+    /// Whole local days of buckets that are kept; null keeps all.
+    retention_days: Option<u32>,
+    /// As this process obeys them.
+    switches: Vec<ObeyedSwitch>,
+    /// Events that wait to be folded.
+    backlog: Vec<LaneReply>,
+    /// Events that were set aside because their fold failed too often, at most 100, the first ones first. `backlog` says how
+    /// many there are.
+    parked: Vec<ParkedReply>,
+    /// Rows that wait for the writer or are being written.
+    queued_rows: usize,
+    /// Connections, by purpose.
+    pools: Vec<PoolReply>,
+}
+
+/// A switch as one process knows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ObeyedSwitch {
+    #[schema(example = "ingest")]
+    name: &'static str,
+    is_on: bool,
+}
+
+/// One lane of the outbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LaneReply {
+    /// `live` or `bulk`.
+    #[schema(example = "live")]
+    lane: &'static str,
+    /// Events that wait, parked ones left out.
+    waiting: i64,
+    /// Events that were set aside.
+    parked: i64,
+    /// When the oldest event was written; null where there is none.
+    oldest_at: Option<DateTime<Utc>>,
+    /// How old it is.
+    age_seconds: Option<i64>,
+}
+
+/// An event that was set aside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ParkedReply {
+    /// Whose usage is not folded.
+    user_id: Uuid,
+    /// The event.
+    id: i64,
+    /// What happened.
+    #[schema(example = "bucket_changed")]
+    topic: String,
+    /// The UTC day that changed.
+    utc_day: NaiveDate,
+    /// How often its fold failed.
+    attempts: i32,
+    /// Since when it is set aside.
+    parked_at: DateTime<Utc>,
+    /// The SQLSTATE and constraint of the last failure.
+    last_error: Option<String>,
+}
+
+/// One pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PoolReply {
+    /// `ingest`, `read` or `worker`.
+    #[schema(example = "ingest")]
+    name: &'static str,
+    /// It may open as many connections.
+    max: u32,
+    /// It has opened as many.
+    open: u32,
+    /// As many have a transaction.
+    in_use: u32,
+}
+
+impl From<PoolLoad> for PoolReply {
+    fn from(PoolLoad { name, max, open, in_use }: PoolLoad) -> Self {
+        Self { name, max, open, in_use }
+    }
+}
+
+impl From<Parked> for ParkedReply {
+    fn from(parked: Parked) -> Self {
+        let Parked { user_id, id, topic, utc_day, attempts, parked_at, last_error } = parked;
+        Self { user_id, id, topic, utc_day, attempts, parked_at, last_error }
+    }
+}
+
+impl LaneReply {
+    fn new(backlog: &Backlog, now: DateTime<Utc>) -> Self {
+        let Backlog { lane, waiting, parked, oldest_at } = *backlog;
+        let age_seconds = oldest_at.map(|oldest| (now - oldest).num_seconds().max(0));
+        Self { lane: lane.as_str(), waiting, parked, oldest_at, age_seconds }
+    }
+}
+
+/// How the server is doing
+///
+/// Of the process that answers: release, switches as it obeys them, clock, queue and pools. Of the database: how many events
+/// wait to be folded, since when, and which were set aside, with the reason.
+#[utoipa::path(
+    get, path = "/v1/status", operation_id = "get_status", tag = "operations",
+    responses(
+        (status = 200, description = "How it is doing", body = StatusReply),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn get_status(
+    operator: Operator,
+    _: NoParameters,
+    State(vitals): State<Vitals>,
+) -> Result<Json<StatusReply>, Problem> {
+    let Waiting { backlog, first_parked } = vitals.waiting(operator.call()).await?;
+    let now = vitals.clock.now();
+    let obeyed = Switch::ALL.map(|switch| ObeyedSwitch { name: switch.as_str(), is_on: vitals.switches.is_on(switch) });
+    Ok(Json(StatusReply {
+        release: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: vitals.started.elapsed().as_secs(),
+        clock_offset_us: vitals.clock.offset_us(),
+        retention_days: vitals.retention_days,
+        switches: obeyed.into(),
+        backlog: backlog.iter().map(|lane| LaneReply::new(lane, now)).collect(),
+        parked: first_parked.into_iter().map(ParkedReply::from).collect(),
+        queued_rows: vitals.writer.queued_rows(),
+        pools: vitals.loads().map(PoolReply::from).into(),
+    }))
+}
+
+/// Metrics
+///
+/// What the process that answers has counted and measured, in Prometheus's text format. It asks nothing of the database.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "get_metrics", tag = "operations",
+    responses(
+        (status = 200, description = "The metrics", content_type = "text/plain", body = String),
+        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn get_metrics(
+    _operator: Operator,
+    _: NoParameters,
+    State(vitals): State<Vitals>,
+) -> impl IntoResponse {
+    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], vitals.exposition())
 }

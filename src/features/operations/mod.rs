@@ -5,21 +5,25 @@
 //! that is thrown in one process is obeyed by all within two seconds, and who threw it, and why, is written down in the
 //! same transaction.
 //!
-//! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/switches`,
-//! `GET` and `PUT /v1/switches/{name}` (operator). Worker: [`Switchboard`].
+//! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/status`, `/metrics`,
+//! `/v1/switches`, `GET` and `PUT /v1/switches/{name}` (operator). Worker: [`Switchboard`].
 
 mod handler;
+mod metrics;
 mod readiness;
 mod request;
 mod store;
 mod switchboard;
+mod vitals;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use metrics::{METRICS, Metrics};
 pub use readiness::Readiness;
 pub use switchboard::Switchboard;
+pub use vitals::Vitals;
 
 use crate::kernel::auth::Authenticator;
 
@@ -41,8 +45,11 @@ where
     S: Clone + Send + Sync + 'static,
     Authenticator: FromRef<S>,
     Switchboard: FromRef<S>,
+    Vitals: FromRef<S>,
 {
     OpenApiRouter::new()
+        .routes(routes!(handler::get_status))
+        .routes(routes!(handler::get_metrics))
         .routes(routes!(handler::list_switches))
         .routes(routes!(handler::get_switch, handler::put_switch))
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::switchboard::Thrown;
+use super::vitals::Parked;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 use crate::kernel::switches::Switch;
@@ -35,4 +36,19 @@ pub async fn set_switch(
         .execute(tx)
         .await?;
     Ok(())
+}
+
+/// The first parked events.
+pub async fn parked_events(tx: &mut Tx, limit: i64) -> Result<Vec<Parked>, Problem> {
+    let rows = sqlx::query_file!("src/features/operations/parked_events.sql", limit).fetch_all(tx).await?;
+    let parked = rows.into_iter().map(|row| Parked {
+        user_id: row.user_id,
+        id: row.id,
+        topic: row.topic,
+        utc_day: row.utc_day,
+        attempts: row.attempts,
+        parked_at: row.parked_at,
+        last_error: row.last_error,
+    });
+    Ok(parked.collect())
 }

@@ -21,8 +21,9 @@ use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::erasure;
 use crate::kernel::idempotency::{self, Claim, Key, Record};
-use crate::kernel::outbox::{Lane, Signal};
+use crate::kernel::outbox::Lane;
 use crate::kernel::problem::Problem;
+use crate::kernel::wakes::Signal;
 
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;
@@ -69,6 +70,9 @@ impl Batcher {
             }
             match result {
                 Ok(answers) => {
+                    let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
+                    metrics::histogram!("halfhour_writer_batch_rows")
+                        .record(u32::try_from(rows).map_or(0.0, f64::from));
                     self.signal.wake();
                     group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
                 }

@@ -23,8 +23,8 @@ use super::call::Call;
 use super::clock::Clock;
 use super::db::{Access, Mode, Pool};
 use super::idempotency::{self, Key, Scope};
-use super::outbox::Signal;
 use super::problem::{Code, Problem};
+use super::wakes::Signal;
 use batch::Batcher;
 
 /// Rows that may wait; at the measured rate less than a second's work.

@@ -5,12 +5,14 @@
 -- the row, which writes the log and waits for the disk; a repetition that is left out is a transaction that only reads.
 -- Versions only rise, so what is left out here would have lost under the lock too; where a correction stands they may
 -- fall again (a rollback), and the lock decides.
+-- Reading usage.horizon here is also the lock that makes who raises it wait for this transaction.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
 -- $6 … $13: the counts, in column order.
 -- $14 observed_ats, $15 stamped: the versions.
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
--- Returns a verdict for each key but those that lost under the lock or were erased. Index: bucket_pkey, erasure_pkey.
+-- Returns a verdict for each key but those that lost under the lock or were erased.
+-- Index: bucket_pkey, erasure_pkey, horizon_pkey.
 with entry as (
     select *
     from unnest(
@@ -36,7 +38,11 @@ judged as materialized (
               and (x.device_id is null or x.device_id = e.device_id)
               and (x.source is null or x.source = e.source)
         ) as erased,
-        (
+        case when exists (
+            select from usage.horizon h
+            where h.user_id = e.user_id and e.hour_start < h.first_hour
+        ) then 'before_retention_horizon'
+        else (
             select case
                 when (
                     s.observed_at,
@@ -63,7 +69,8 @@ judged as materialized (
               and s.source = e.source
               and s.model = e.model
               and s.backfill_id is null
-        ) as lost
+        )
+        end as lost
     from entry e
 ),
 written as (

@@ -29,12 +29,22 @@ pub enum Verdict {
     Corrected,
     /// Taken at or before its owner erased it.
     Erased,
+    /// Older than what retention keeps for this user.
+    BeforeRetentionHorizon,
 }
 
 impl Verdict {
     /// All of them; a verdict's place here is the byte that records it.
-    pub const ALL: [Self; 7] =
-        [Self::Inserted, Self::Updated, Self::Unchanged, Self::Stale, Self::Superseded, Self::Corrected, Self::Erased];
+    pub const ALL: [Self; 8] = [
+        Self::Inserted,
+        Self::Updated,
+        Self::Unchanged,
+        Self::Stale,
+        Self::Superseded,
+        Self::Corrected,
+        Self::Erased,
+        Self::BeforeRetentionHorizon,
+    ];
 
     /// As replies spell it.
     pub const fn as_str(self) -> &'static str {
@@ -46,6 +56,7 @@ impl Verdict {
             Self::Superseded => "superseded",
             Self::Corrected => "corrected",
             Self::Erased => "erased",
+            Self::BeforeRetentionHorizon => "before_retention_horizon",
         }
     }
 }
@@ -118,6 +129,12 @@ pub(super) async fn write_in(
                         verdicts[*other] = if equal { Verdict::Unchanged } else { Verdict::Superseded };
                     }
                     verdicts[position] = verdict;
+                }
+                // It goes by the half hour, which they share.
+                Outcome::LeftOut(Verdict::BeforeRetentionHorizon) => {
+                    for other in ranked {
+                        verdicts[*other] = Verdict::BeforeRetentionHorizon;
+                    }
                 }
                 Outcome::LeftOut(verdict) if ranked.len() == 1 => verdicts[position] = verdict,
                 // Nobody else of this commit won either: each is told what stands.

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use halfhour::features::accounts::Directory;
-use halfhour::kernel::outbox::Signal;
+use halfhour::kernel::wakes::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -98,7 +98,7 @@ async fn the_limit_of_age_is_the_servers_to_set() {
 
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_back() {
-    let app = TestApp::start_with(|settings| settings.limits.device = Some(2)).await;
+    let app = TestApp::start_with(|settings| settings.limits.device = 2).await;
     let me = app.user("me", "UTC").await;
     let (busy, calm) = (app.device(&me, "busy").await, app.device(&me, "calm").await);
     let body = json!({"buckets": []});

@@ -6,17 +6,21 @@ mod http;
 mod logs;
 pub mod rollups;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use halfhour::app::{App, Settings};
-use halfhour::config::{LimitsPerMinute, PoolSizes};
+use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Directory;
+use halfhour::features::dashboard_rollup::Retention;
+use halfhour::features::operations::Metrics;
 use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pools;
+use halfhour::kernel::switches::Switch;
 use halfhour::kernel::token::{Kind, ServerKey};
+use halfhour::kernel::wakes::{Signal, Wakes};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -75,8 +79,13 @@ impl TestApp {
 
     /// Another server process, as it were, on the same database: its own pools, clock and relay.
     pub async fn second_server(&self) -> Self {
+        self.second_server_with(|_| {}).await
+    }
+
+    /// Another server on the same database with some settings changed.
+    pub async fn second_server_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
-        Self::on(database, |_| {}).await
+        Self::on(database, change).await
     }
 
     /// Another server on the same database that reaches it through a socket in another directory.
@@ -106,15 +115,18 @@ impl TestApp {
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
-            limits: LimitsPerMinute { device: None, viewer: None, operator: None },
+            limits: Limits::OFF,
+            metrics: metrics(),
+            trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
+            retention_days: None,
         };
         change(&mut settings);
         let clock = Clock::fixed(NOW.parse().unwrap());
         let key = server_key();
         let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
-        let router = app.router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let service = app.service();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
         let pools = app.pools().clone();
         let directory = Directory::new(pools.worker.clone(), key);
@@ -150,6 +162,28 @@ impl TestApp {
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()
+    }
+
+    /// What keeps so many days of buckets, and removes the others on demand.
+    pub fn retention(&self, days: u32) -> Retention {
+        let switches = self.app.switches().clone();
+        switches.set(Switch::Retention, true);
+        Retention::new(self.pools.worker.clone(), self.clock.clone(), switches, days)
+    }
+
+    /// What carries the application's wakes to other processes, and theirs here.
+    pub fn wakes(&self) -> &Wakes {
+        self.app.wakes()
+    }
+
+    /// What wakes the application's relay.
+    pub fn signal(&self) -> &Signal {
+        self.app.signal()
+    }
+
+    /// Waits for a wake of the application's relay.
+    pub async fn woken(&self) {
+        self.app.signal().woken().await;
     }
 
     /// The application's own writer.
@@ -217,6 +251,12 @@ pub async fn wait_for_line(request_id: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("request {request_id} left no line");
+}
+
+/// Where all servers of this process count.
+fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| Metrics::install(None)).clone()
 }
 
 /// The key under which the tests' tokens are made.

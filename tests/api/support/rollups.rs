@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
+use halfhour::kernel::db::{Access, Mode};
+use halfhour::kernel::outbox::{self, Lane};
 use serde_json::{Value, json};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
 
-use super::{TestApp, TestDevice, instant};
+use super::{TestApp, TestDevice, TestUser, call, instant};
 
 /// The counters that a tracker sends, in column order, and then the two that the server adds.
 pub const COUNTERS: [&str; 10] = [
@@ -52,7 +56,8 @@ impl Usage {
         Self { hour_start, source: sources[pick(3)], model: models[pick(4)], counts }
     }
 
-    fn sums(&self) -> Sums {
+    /// What it adds to a rollup.
+    pub fn sums(&self) -> Sums {
         let [reasoning, requests] = [self.counts[5], self.counts[7]];
         // Reasoning is inside output, and requests are no tokens.
         let total = self.counts.iter().sum::<u64>() - reasoning - requests;
@@ -62,7 +67,8 @@ impl Usage {
         sums
     }
 
-    fn json(&self) -> Value {
+    /// As a tracker posts it.
+    pub fn json(&self) -> Value {
         let mut bucket = json!({"hour_start": self.hour_start, "source": self.source, "model": self.model});
         for (counter, count) in COUNTERS.into_iter().zip(self.counts) {
             bucket[counter] = count.into();
@@ -111,6 +117,25 @@ pub fn sums_of(object: &Value) -> Sums {
     COUNTERS.map(|counter| object[counter].as_u64().unwrap_or_else(|| panic!("{counter} is missing in {object}")))
 }
 
+/// What a rollup holds, by local day, device, source and model.
+pub type Rows = BTreeMap<(NaiveDate, Uuid, String, String), Sums>;
+
+/// The rows that buckets fold to in a zone; what is before `frozen_before` counts to that day.
+pub fn fold_rows<'a>(
+    buckets: impl Iterator<Item = (Uuid, &'a Usage)>,
+    zone: Tz,
+    frozen_before: Option<NaiveDate>,
+) -> Rows {
+    let mut rows = Rows::new();
+    for (device_id, bucket) in buckets {
+        let day = bucket.hour_start.with_timezone(&zone).date_naive();
+        let day = frozen_before.map_or(day, |first| day.max(first));
+        let key = (day, device_id, bucket.source.to_owned(), bucket.model.to_owned());
+        add(rows.entry(key).or_default(), &bucket.sums());
+    }
+    rows
+}
+
 /// Adds sums to sums.
 pub fn add(sums: &mut Sums, more: &Sums) {
     for (sum, more) in sums.iter_mut().zip(more) {
@@ -134,6 +159,34 @@ impl TestApp {
             let buckets: Vec<_> = chunk.iter().map(Usage::json).collect();
             self.post_buckets(&device.token, &json!({ "buckets": buckets })).await.expect_ok();
         }
+    }
+
+    /// What the rollup of a user holds.
+    pub async fn rollup_rows(&self, user_id: Uuid) -> Rows {
+        let sql = format!("select * from rollup.daily where user_id = '{user_id}'");
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&self.admin).await.unwrap();
+        let sums = |row: &PgRow| COUNTERS.map(|counter| u64::try_from(row.get::<i64, _>(counter)).unwrap());
+        rows.iter()
+            .map(|row| ((row.get("day"), row.get("device_id"), row.get("source"), row.get("model")), sums(row)))
+            .collect()
+    }
+
+    /// The user wants another zone: as `PATCH /v1/me` stores it.
+    pub async fn want_zone(&self, user: &TestUser, time_zone: &str) {
+        let mut tx = self.pools.read.begin(&call(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
+        let sql = format!("update account.user set time_zone = '{time_zone}' where user_id = '{}'", user.user_id);
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut tx).await.unwrap();
+        outbox::publish_rebuild(&mut tx, user.user_id, &call()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// The half hours of a user are to be folded again, those of the last one included. Returns the number of events.
+    pub async fn replay(&self, user: &TestUser, first: &str, last: &str) -> i64 {
+        let mut tx = self.pools.worker.begin(&call(), Access::Worker, Mode::ReadWrite).await.unwrap();
+        let (users, hours) = ([user.user_id], [first, last].map(instant));
+        let events = outbox::publish_replay(&mut tx, &users, hours[0], hours[1], Lane::Bulk, &call()).await.unwrap();
+        tx.commit().await.unwrap();
+        events
     }
 
     /// Runs SQL as the superuser.

@@ -5,6 +5,7 @@
 //! up. An event fails only through its own data; whatever else goes wrong ends the round, counts against no event and
 //! makes the relay wait longer each time.
 
+mod backlog;
 mod position;
 mod store;
 
@@ -20,9 +21,10 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
-use crate::kernel::outbox::{self, Event, Lane, PerLane, Signal};
+use crate::kernel::outbox::{self, Event, Lane, PerLane};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::switches::{Switch, Switches};
+use crate::kernel::wakes::Signal;
 
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
@@ -107,6 +109,10 @@ impl Relay {
     /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
     /// round loses nothing.
     pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::join!(self.work(&shutdown), backlog::watch(&self.pool, &self.clock, &shutdown));
+    }
+
+    async fn work(&self, shutdown: &CancellationToken) {
         let mut failures = 0_u32;
         loop {
             let last = shutdown.is_cancelled();
@@ -219,7 +225,7 @@ impl Relay {
 
     async fn fold_batch(&self, tx: &mut Tx, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "lock";
-        if !try_fold_lock(tx).await? {
+        if !store::try_fold_lock(tx, FOLD_LOCK).await? {
             return Ok(Round { locked_out: true, ..Round::default() });
         }
         trail.stage = "claim";
@@ -251,9 +257,9 @@ impl Relay {
     }
 }
 
-/// Takes the lock whose holder alone writes `rollup.*`, until the transaction ends; false when another holds it.
-pub(super) async fn try_fold_lock(tx: &mut Tx) -> Result<bool, Problem> {
-    store::try_fold_lock(tx, FOLD_LOCK).await
+/// Waits for the lock whose holder alone writes `rollup.*`, and holds it until the transaction ends.
+pub(super) async fn take_fold_lock(tx: &mut Tx) -> Result<(), Problem> {
+    store::take_fold_lock(tx, FOLD_LOCK).await
 }
 
 /// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:

@@ -10,6 +10,12 @@ pub async fn try_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<bool, Problem>
     Ok(query.fetch_one(tx).await?)
 }
 
+/// Waits for the fold lock and holds it until the transaction ends. Errors: 55P03 where it is not to be had in time.
+pub async fn take_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/dashboard_rollup/relay/take_fold_lock.sql", fold_lock).execute(tx).await?;
+    Ok(())
+}
+
 /// Takes the effect of the events; returns how many days of users were folded. The error is kept whole, for
 /// [`event_fault`].
 pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Error> {

@@ -1,0 +1,81 @@
+//! `verify`: are the rollups what the buckets say?
+
+use std::fmt::{self, Write as _};
+
+use chrono::NaiveDate;
+use clap::Args;
+use uuid::Uuid;
+
+use super::database::Opened;
+use super::{Output, explain};
+use crate::config::Config;
+use crate::features::dashboard_rollup::{self, Report, Window};
+use crate::kernel::db::Pool;
+
+#[derive(Debug, Args)]
+pub struct VerifyCommand {
+    /// Only this user, by id.
+    #[arg(long, value_name = "USER_ID")]
+    user: Option<Uuid>,
+    /// The first local day, such as 2026-11-01.
+    #[arg(long, value_name = "DAY")]
+    from: Option<NaiveDate>,
+    /// The last local day.
+    #[arg(long, value_name = "DAY")]
+    to: Option<NaiveDate>,
+}
+
+/// The comparison was made, and not all is well.
+#[derive(Debug)]
+pub struct Unclean;
+
+impl fmt::Display for Unclean {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the rollups are not what the buckets say; a replay of those days heals drift")
+    }
+}
+
+impl std::error::Error for Unclean {}
+
+pub async fn verify(config: Config, command: VerifyCommand, output: &Output) -> anyhow::Result<()> {
+    let VerifyCommand { user, from, to } = command;
+    anyhow::ensure!(from.zip(to).is_none_or(|(from, to)| from <= to), "--from must not be after --to");
+    let window = Window { user_ids: user.map(|user_id| vec![user_id]), from, to };
+    let opened = Opened::open(&config).await?;
+    let pool = Pool::new(opened.options().clone(), "command", 1);
+    let result = dashboard_rollup::verify(&pool, &window).await;
+    pool.close().await;
+    opened.close().await?;
+    let report = result.map_err(|problem| explain(&problem))?;
+    output.write(&serde_json::to_value(&report)?, words(&report))?;
+    anyhow::ensure!(report.is_clean(), Unclean);
+    Ok(())
+}
+
+fn words(report: &Report) -> String {
+    let mut words = format!(
+        "{} day(s) of {} user(s) compared: {} with drift, {} with events that are not folded yet; {} orphan(s).",
+        report.user_days, report.users, report.drifted, report.pending, report.orphaned
+    );
+    for drift in &report.drift {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            words,
+            "\n{} {}: {} row(s) missing, {} too many, {} different; {} tokens instead of {}",
+            drift.user_id,
+            drift.day,
+            drift.missing_rows,
+            drift.extra_rows,
+            drift.different_rows,
+            drift.actual_tokens,
+            drift.expected_tokens
+        );
+    }
+    for orphan in &report.orphans {
+        let _ = match orphan.device_id {
+            None => write!(words, "\n{}: there is no such user", orphan.user_id),
+            Some(device_id) => write!(words, "\n{}: there is no such device, {device_id}", orphan.user_id),
+        };
+    }
+    words
+}

@@ -1,0 +1,167 @@
+//! Retention: buckets of local days that are past it go, and their rollup is frozen. This cannot be taken back.
+//!
+//! Two steps. First the horizons of many users are raised, in a transaction of their own: from then on no writer takes
+//! an older bucket, and none is on its way. Then, user by user, under the fold lock: the days before the horizon lose
+//! their buckets and become frozen, in one transaction, unless an event of theirs is not folded yet. A process that dies
+//! in between leaves a horizon without a removal, which the next pass makes good.
+
+mod store;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::relay::take_fold_lock;
+use crate::kernel::audit::{Act, Actor, record_act};
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::horizon::{expire_buckets, raise_horizons};
+use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::problem::Problem;
+use crate::kernel::switches::{Switch, Switches};
+
+/// Between passes: a day ends somewhere every half hour.
+const INTERVAL: Duration = Duration::from_mins(30);
+/// How often to look whether a pass is due.
+const POLL: Duration = Duration::from_secs(10);
+/// Users whose horizons are raised together: all writers wait meanwhile, a few milliseconds.
+const PAGE: i64 = 500;
+/// Days that one transaction removes at most, so that it holds the fold lock for a short time.
+const DAYS_AT_ONCE: i32 = 31;
+/// One transaction may take this long.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Removes what is past its retention.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    pool: Pool,
+    clock: Clock,
+    switches: Switches,
+    days: u32,
+}
+
+/// What one pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Users of whom something was removed.
+    pub users: u64,
+    /// Buckets removed.
+    pub buckets: u64,
+    /// Users who were left alone because an event of theirs is not folded yet.
+    pub pending: u64,
+}
+
+impl Retention {
+    /// Keeps `days` whole local days before today, and today.
+    pub fn new(pool: Pool, clock: Clock, switches: Switches, days: u32) -> Self {
+        Self { pool, clock, switches, days }
+    }
+
+    /// Works until `stop`. To be dropped in the middle of a pass loses nothing.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut last: Option<Instant> = None;
+        loop {
+            let due = last.is_none_or(|last| last.elapsed() >= INTERVAL);
+            if due && self.may_run() {
+                last = Some(Instant::now());
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    // What went wrong is in its line; the next pass goes on.
+                    _ = self.run_pass() => {}
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// One pass over all users; it ends early when it is switched off. Errors: what ended it; what it did until then
+    /// is done, and the next pass does the rest.
+    pub async fn run_pass(&self) -> Result<Pass, Problem> {
+        let (started, call, mut pass) = (Instant::now(), Call::internal(LIMIT), Pass::default());
+        let result = self.pass(&mut pass).await;
+        let recorded = if pass.users > 0 { self.record(&call, pass).await } else { Ok(()) };
+        let result = result.and(recorded);
+        let outcome = match &result {
+            Err(problem) => Outcome::Failed(problem),
+            Ok(()) if pass.users > 0 => Outcome::Done(200),
+            Ok(()) => return Ok(pass),
+        };
+        let place = Place { function: "retention_pass", stage: "pass", method: None, route: None, principal: None };
+        Line::new(&call, place, &outcome, started.elapsed()).write();
+        result.map(|()| pass)
+    }
+
+    async fn pass(&self, pass: &mut Pass) -> Result<(), Problem> {
+        let mut after = Uuid::nil();
+        while self.may_run() {
+            let page = self.raise(after).await?;
+            let Some(last) = page.last() else { break };
+            after = *last;
+            for user_id in page.iter().take_while(|_| self.may_run()) {
+                self.expire(*user_id, pass).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_run(&self) -> bool {
+        self.switches.is_on(Switch::Retention)
+    }
+
+    /// Raises the horizons of the next users of whom something is past its retention, and returns them.
+    async fn raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+        let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
+        let due = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
+        let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.into_iter().unzip();
+        if user_ids.is_empty() {
+            tx.rollback().await?;
+        } else {
+            raise_horizons(&mut tx, &user_ids, &first_hours).await?;
+            tx.commit().await?;
+        }
+        Ok(user_ids)
+    }
+
+    /// Removes what a user has before the horizon, a month at a time.
+    async fn expire(&self, user_id: Uuid, pass: &mut Pass) -> Result<(), Problem> {
+        let mut removed = 0;
+        loop {
+            let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
+            take_fold_lock(&mut tx).await?;
+            let Some(step) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await? else {
+                tx.rollback().await?;
+                break;
+            };
+            let gone = expire_buckets(&mut tx, user_id, &step.time_zone, step.day).await?;
+            // Asked after the removal, which waited for whoever was changing those buckets: their event is seen.
+            if !store::freeze_days(&mut tx, user_id, &step.time_zone, step.day).await? {
+                tx.rollback().await?;
+                pass.pending += 1;
+                break;
+            }
+            tx.commit().await?;
+            removed += gone;
+        }
+        pass.users += u64::from(removed > 0);
+        pass.buckets += removed;
+        Ok(())
+    }
+
+    /// Says what was removed for good.
+    async fn record(&self, call: &Call, pass: Pass) -> Result<(), Problem> {
+        let details = json!({ "retention_days": self.days, "users": pass.users, "buckets": pass.buckets });
+        let act = Act { action: "retention.expire", subject: "buckets", reason: None, details: &details };
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        record_act(&mut tx, call.request_id, Actor::Server, act).await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,22 @@
+-- How far to freeze a user's rollup next: up to the local day in which the horizon lies, but not more than so many days
+-- after the first that still has buckets. No row where nothing is left to remove.
+-- $1 user_id; $2 days: at most so many.
+-- Needs the fold lock, so that the zone stays. Index: user_state_pkey, horizon_pkey, bucket_pkey.
+select s.time_zone as "time_zone!", k.day as "day!"
+from rollup.user_state s
+join usage.horizon h on h.user_id = s.user_id
+cross join lateral (
+    select (min(b.hour_start) at time zone s.time_zone)::date as day
+    from usage.bucket b
+    where b.user_id = s.user_id and b.hour_start < h.first_hour
+) oldest
+cross join lateral (
+    select least(
+        (h.first_hour at time zone s.time_zone)::date,
+        -- What lies before the frozen days is counted to the first day after them.
+        greatest(oldest.day, s.frozen_before) + $2::integer
+    ) as day
+) k
+where s.user_id = $1
+  and oldest.day < k.day
+  and (s.frozen_before is null or s.frozen_before < k.day)

@@ -1,0 +1,83 @@
+-- Compares the days of a window of one user: the fold of the buckets beside the rollup's rows, by day. A day with an
+-- event that is not folded yet is pending and no drift. Days before the retention horizon are not compared.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; null for no bound.
+-- Returns the days that drifted, each beside the counts of all; one row without a day where none did.
+-- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey.
+with state as materialized (
+    select
+        z.time_zone, s.frozen_before,
+        greatest(coalesce($2::date, '-infinity'), coalesce(s.frozen_before, '-infinity')) as first_day,
+        coalesce($3::date, 'infinity') as last_day
+    from (select $1::uuid as user_id) i
+    left join rollup.user_state s on s.user_id = i.user_id
+    left join account.user u on u.user_id = i.user_id
+    cross join lateral (select coalesce(s.time_zone, u.time_zone, 'UTC') as time_zone) z
+),
+expected as materialized (
+    select
+        greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) as day,
+        b.device_id, b.source, b.model,
+        sum(b.input_tokens)::bigint as input_tokens,
+        sum(b.cache_read_tokens)::bigint as cache_read_tokens,
+        sum(b.cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
+        sum(b.cache_write_1h_tokens)::bigint as cache_write_1h_tokens,
+        sum(b.output_tokens)::bigint as output_tokens,
+        sum(b.reasoning_tokens)::bigint as reasoning_tokens,
+        sum(b.unclassified_tokens)::bigint as unclassified_tokens,
+        sum(b.request_count)::bigint as request_count,
+        sum(b.total_tokens)::bigint as total_tokens,
+        count(*) as bucket_count
+    from state z
+    join usage.bucket b on b.user_id = $1
+    where b.hour_start >= (z.first_day::timestamp at time zone z.time_zone)
+            - case when z.first_day = z.frozen_before then interval '2 days' else interval '2 hours' end
+      and b.hour_start < (z.last_day::timestamp at time zone z.time_zone) + interval '26 hours'
+      and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
+    group by 1, 2, 3, 4
+),
+compared as (
+    select
+        day,
+        count(*) filter (where r.bucket_count is null) as missing_rows,
+        count(*) filter (where e.bucket_count is null) as extra_rows,
+        count(*) filter (where (
+            e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
+            e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count, e.bucket_count
+        ) <> (
+            r.input_tokens, r.cache_read_tokens, r.cache_write_5m_tokens, r.cache_write_1h_tokens,
+            r.output_tokens, r.reasoning_tokens, r.unclassified_tokens, r.request_count, r.bucket_count
+        )) as different_rows,
+        coalesce(sum(e.total_tokens), 0)::bigint as expected_tokens,
+        coalesce(sum(r.total_tokens), 0)::bigint as actual_tokens
+    from expected e
+    full join (
+        select r.*
+        from state z
+        join rollup.daily r on r.user_id = $1 and r.day between z.first_day and z.last_day
+    ) r using (day, device_id, source, model)
+    group by day
+),
+judged as materialized (
+    select
+        c.*,
+        exists (
+            select from usage.outbox o
+            where o.user_id = $1
+              and greatest((o.first_hour at time zone z.time_zone)::date, z.frozen_before) <= c.day
+              and greatest((o.last_hour at time zone z.time_zone)::date, z.frozen_before) >= c.day
+        ) as is_pending
+    from compared c
+    cross join state z
+)
+select
+    counted.compared as "compared!",
+    counted.pending as "pending!",
+    j.day as "day?",
+    coalesce(j.missing_rows, 0) as "missing_rows!",
+    coalesce(j.extra_rows, 0) as "extra_rows!",
+    coalesce(j.different_rows, 0) as "different_rows!",
+    coalesce(j.expected_tokens, 0) as "expected_tokens!",
+    coalesce(j.actual_tokens, 0) as "actual_tokens!"
+from (select count(*) as compared, count(*) filter (where is_pending) as pending from judged) counted
+left join judged j on not j.is_pending and j.missing_rows + j.extra_rows + j.different_rows > 0
+order by j.day

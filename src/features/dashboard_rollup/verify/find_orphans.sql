@@ -1,0 +1,20 @@
+-- Who has buckets or rollup rows and does not exist: null for the user itself, else the devices. One step down an index
+-- for each device would need one by device; the owner's rows are read once instead.
+-- $1 user_id.
+-- Index: user_pkey, device_pkey, bucket_pkey, daily_pkey.
+select null::uuid as device_id
+where not exists (select from account.user u where u.user_id = $1)
+  and (
+      exists (select from usage.bucket b where b.user_id = $1)
+      or exists (select from rollup.daily r where r.user_id = $1)
+  )
+union all
+select d.device_id
+from (
+    select b.device_id from usage.bucket b where b.user_id = $1
+    union
+    select r.device_id from rollup.daily r where r.user_id = $1
+) d
+where exists (select from account.user u where u.user_id = $1)
+  and not exists (select from account.device a where a.user_id = $1 and a.device_id = d.device_id)
+order by 1

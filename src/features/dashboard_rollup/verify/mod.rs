@@ -1,0 +1,153 @@
+//! Verification: every rollup row of a window beside the fold of its buckets. It changes nothing.
+//!
+//! Each user is read in one snapshot, so that what a writer or the relay does meanwhile is seen whole or not at all. A
+//! day that has an event which is not folded yet may differ and is `pending`; any other difference is drift. Days before
+//! the retention horizon have no buckets to compare with and are left out.
+
+mod store;
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::kernel::call::Call;
+use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::problem::Problem;
+
+/// Days with drift, and orphans, that a report lists; it counts all.
+pub const LISTED: usize = 100;
+/// Users of one page.
+const PAGE: i64 = 500;
+/// One user may take this long.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What to verify.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// Only these users; `None` for all who have buckets or rollup rows.
+    pub user_ids: Option<Vec<Uuid>>,
+    /// The first local day; `None` for no bound.
+    pub from: Option<NaiveDate>,
+    /// The last local day; `None` for no bound.
+    pub to: Option<NaiveDate>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Users that were looked at.
+    pub users: u64,
+    /// Days of users that were compared.
+    pub user_days: u64,
+    /// Days of users with an event that is not folded yet.
+    pub pending: u64,
+    /// Days of users whose rollup is not the fold of their buckets.
+    pub drifted: u64,
+    /// The first [`LISTED`] of them.
+    pub drift: Vec<Drift>,
+    /// Users and devices that do not exist and yet have buckets or rollup rows.
+    pub orphaned: u64,
+    /// The first [`LISTED`] of them.
+    pub orphans: Vec<Orphan>,
+}
+
+/// A day of a user whose rollup is not the fold of its buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// Whose.
+    pub user_id: Uuid,
+    /// The local day.
+    pub day: NaiveDate,
+    /// Rows that should be there.
+    pub missing_rows: i64,
+    /// Rows that should not be there.
+    pub extra_rows: i64,
+    /// Rows with other sums.
+    pub different_rows: i64,
+    /// `total_tokens` of the buckets.
+    pub expected_tokens: i64,
+    /// `total_tokens` of the rollup.
+    pub actual_tokens: i64,
+}
+
+/// Someone who does not exist, and yet has buckets or rollup rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Orphan {
+    /// The user that is named.
+    pub user_id: Uuid,
+    /// The device that does not exist; `None` where the user does not.
+    pub device_id: Option<Uuid>,
+}
+
+impl Report {
+    /// Whether the rollups are what the buckets say, as far as events are folded.
+    pub fn is_clean(&self) -> bool {
+        self.drifted == 0 && self.orphaned == 0
+    }
+}
+
+/// Compares. Holds a page of user ids and one user's differing days in memory, never more. Errors: the database's.
+pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
+    let mut report = Report::default();
+    let mut after = Uuid::nil();
+    loop {
+        let page = next_users(pool, window, after).await?;
+        for user_id in &page {
+            let found = examine(pool, *user_id, window).await?;
+            report.add(found);
+        }
+        match page.last() {
+            Some(last) => after = *last,
+            None => return Ok(report),
+        }
+    }
+}
+
+/// What one user's snapshot shows.
+#[derive(Debug)]
+struct Found {
+    user_days: u64,
+    pending: u64,
+    drift: Vec<Drift>,
+    orphans: Vec<Orphan>,
+}
+
+impl Report {
+    fn add(&mut self, found: Found) {
+        self.users += 1;
+        self.user_days += found.user_days;
+        self.pending += found.pending;
+        self.drifted += count(&found.drift);
+        self.orphaned += count(&found.orphans);
+        self.drift.extend(found.drift.into_iter().take(LISTED - self.drift.len()));
+        self.orphans.extend(found.orphans.into_iter().take(LISTED - self.orphans.len()));
+    }
+}
+
+fn count<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
+}
+
+async fn next_users(pool: &Pool, window: &Window, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+    if let Some(named) = &window.user_ids {
+        let mut named: Vec<Uuid> = named.iter().copied().filter(|user_id| *user_id > after).collect();
+        named.sort_unstable();
+        named.dedup();
+        return Ok(named);
+    }
+    let mut tx = pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
+    let page = store::users_with_usage(&mut tx, after, PAGE).await?;
+    tx.rollback().await?;
+    Ok(page)
+}
+
+async fn examine(pool: &Pool, user_id: Uuid, window: &Window) -> Result<Found, Problem> {
+    let mut tx = pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
+    let days = store::compare_user_days(&mut tx, user_id, window).await?;
+    let orphans = store::find_orphans(&mut tx, user_id).await?;
+    tx.rollback().await?;
+    let (user_days, pending) = days.first().map_or((0, 0), |day| (day.compared, day.pending));
+    Ok(Found { user_days, pending, drift: days.into_iter().filter_map(|day| day.drift).collect(), orphans })
+}

@@ -1,0 +1,70 @@
+//! What this process counts and measures. The recorder is the process's own, so that every layer may count without
+//! being handed anything; labels are few and never a caller's words.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::ErrorCounter;
+
+/// Upper bounds of durations, in seconds.
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Upper bounds of batches, in rows.
+const ROWS: [f64; 9] = [1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0];
+
+/// Every metric and what it says; `docs/operations.md` lists the same.
+pub const METRICS: [(&str, &str); 16] = [
+    ("halfhour_request_seconds", "Requests: from receipt to the answer's head, by route and class of status."),
+    ("halfhour_writer_batch_rows", "Rows of the writer's transactions."),
+    ("halfhour_writer_queue_rows", "Rows that wait for the writer or are being written."),
+    ("halfhour_token_cache_total", "Authentications by token, from memory (hit) or not (miss)."),
+    ("halfhour_limit_refusals_total", "Requests refused with 429, by limit."),
+    ("halfhour_pool_connections", "Connections of the pools: open, in use, and at most."),
+    ("halfhour_switch_on", "1 where the switch is on, as this process knows it."),
+    ("halfhour_clock_offset_seconds", "The database's clock minus this machine's."),
+    ("halfhour_uptime_seconds", "Since when the process serves."),
+    ("halfhour_log_lines_dropped_total", "Log lines that the queue could not take."),
+    ("halfhour_outbox_backlog", "Events that wait to be folded, by lane."),
+    ("halfhour_outbox_oldest_age_seconds", "Age of the oldest event that is not folded."),
+    ("halfhour_outbox_parked", "Events set aside after too many failures."),
+    ("halfhour_relay_rounds_total", "Rounds of the relay, by outcome."),
+    ("halfhour_folded_user_days_total", "Local days of users that were folded."),
+    ("halfhour_ack_to_fold_seconds", "From the commit of a change to the commit of its fold."),
+];
+
+/// The process's recorder. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    dropped_lines: Option<ErrorCounter>,
+}
+
+impl Metrics {
+    /// Records from now on whatever this process counts; to be called once. `dropped_lines` counts what the log lost.
+    pub fn install(dropped_lines: Option<ErrorCounter>) -> Self {
+        let bounds = |builder: PrometheusBuilder, suffix: &str, bounds: &[f64]| {
+            // Errors are for empty bounds only.
+            builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), bounds).unwrap_or_default()
+        };
+        let builder = bounds(PrometheusBuilder::new(), "_seconds", &SECONDS);
+        let recorder = bounds(builder, "_rows", &ROWS).build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::error!("metrics were installed twice; these stay empty");
+        }
+        for (name, help) in METRICS {
+            // Only the help is kept: it belongs to the name, whatever the kind.
+            metrics::describe_counter!(name, help);
+        }
+        Self { handle, dropped_lines }
+    }
+
+    /// Everything recorded so far, in Prometheus's text format.
+    pub fn render(&self) -> String {
+        let dropped = self.dropped_lines.as_ref().map_or(0, ErrorCounter::dropped_lines);
+        metrics::counter!("halfhour_log_lines_dropped_total").absolute(u64::try_from(dropped).unwrap_or(u64::MAX));
+        self.handle.render()
+    }
+
+    /// Folds what was recorded into its buckets, so that it does not pile up where nobody asks for it.
+    pub fn tidy(&self) {
+        self.handle.run_upkeep();
+    }
+}

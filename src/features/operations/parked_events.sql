@@ -1,0 +1,6 @@
+-- The events that were set aside first, at most $1. Index: outbox_parked_idx.
+select o.user_id, o.id, o.topic, o.utc_day, o.attempts, o.parked_at as "parked_at!", o.last_error
+from usage.outbox o
+where o.parked_at is not null
+order by o.parked_at, o.id
+limit $1::bigint

@@ -1,0 +1,116 @@
+//! Where a request comes from: the address that strangers are limited by.
+//!
+//! It is the socket's, unless that is a proxy which the configuration names: then it is the right-most address of
+//! `X-Forwarded-For` that is not such a proxy. Each proxy appends whom it was called by, so what stands to the left of
+//! that address is the caller's own word and is never looked at. `Forwarded` is not read: a proxy that does not know it
+//! passes on what a caller made up.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Finds out where requests come from. Clones share the list.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    trusted_proxies: Arc<[IpNet]>,
+}
+
+impl Addresses {
+    /// `trusted_proxies` say the truth about whom they were called by.
+    pub fn new(trusted_proxies: &[IpNet]) -> Self {
+        Self { trusted_proxies: trusted_proxies.into() }
+    }
+
+    /// The caller's address, an IPv6 one without what its owner may choose freely: its last 64 bits are zero. `None`
+    /// where the server was not told whose socket it is.
+    pub fn caller(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        let mut caller = peer.ip().to_canonical();
+        let lines: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
+        // What is no text is one entry that cannot be read.
+        let entries = lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        for entry in entries {
+            if !self.trusts(caller) {
+                break;
+            }
+            // What a proxy could not name is behind that proxy.
+            let Some(before) = parse(entry.trim()) else { break };
+            caller = before;
+        }
+        Some(network(caller))
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|proxies| proxies.contains(&address))
+    }
+}
+
+/// An address, with or without a port.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let bare = || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let address = entry.parse::<IpAddr>().ok();
+    let address = address.or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip())).or_else(|| bare().map(IpAddr::V6));
+    address.map(|address| address.to_canonical())
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The address of a request from `peer` with these header lines, behind proxies in 10.0.0.0/8 and fd00::/8.
+    fn caller(peer: &str, lines: &[&str]) -> String {
+        let addresses = Addresses::new(&["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        addresses.caller(&extensions, &headers).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_speak_for_others() {
+        assert_eq!(caller("192.0.2.1", &[]), "192.0.2.1");
+        assert_eq!(caller("192.0.2.1", &["198.51.100.7", "10.0.0.1"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn behind_proxies_it_is_the_right_most_address_that_is_none_of_them() {
+        assert_eq!(caller("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(caller("10.0.0.1", &["203.0.113.9, 198.51.100.7 ,10.1.1.1"]), "198.51.100.7");
+        assert_eq!(caller("10.0.0.1", &["203.0.113.9", "198.51.100.7", "10.1.1.1,10.1.1.2"]), "198.51.100.7");
+        assert_eq!(caller("10.0.0.1", &["10.2.2.2, 10.1.1.1"]), "10.2.2.2");
+        assert_eq!(caller("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_proxy_could_not_name_is_the_proxys() {
+        for unreadable in ["unknown", "", "198.51.100.7, _hidden", "198.51.100.7,", "é", "1.2.3.4.5", "[::1"] {
+            assert_eq!(caller("10.0.0.1", &[unreadable]), "10.0.0.1", "{unreadable}");
+        }
+        assert_eq!(caller("10.0.0.1", &["198.51.100.7, nonsense, 10.1.1.1"]), "10.1.1.1");
+    }
+
+    #[test]
+    fn ports_and_ways_to_write_an_address_make_no_difference_and_64_bits_are_one_caller() {
+        assert_eq!(caller("10.0.0.1", &["198.51.100.7:51034"]), "198.51.100.7");
+        assert_eq!(caller("::ffff:10.0.0.1", &["::ffff:198.51.100.7"]), "198.51.100.7");
+        for written in ["2001:db8:1:2:3:4:5:6", "[2001:db8:1:2::1]", "[2001:db8:1:2:ffff::]:443", "2001:0DB8:1:2::"] {
+            assert_eq!(caller("fd00::1", &[written]), "2001:db8:1:2::", "{written}");
+        }
+        assert_eq!(caller("2001:db8:9::1", &[]), "2001:db8:9::");
+    }
+}

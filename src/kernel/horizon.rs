@@ -1,0 +1,31 @@
+//! The retention horizon of a user: the half hour before which no bucket is taken any more, and none is kept.
+//!
+//! It is raised first and committed, and only then are buckets removed, each step as small as it may be. Raising waits,
+//! under a table lock, for every transaction that wrote buckets without having seen the new horizon: the writer's
+//! statement reads the table, and with that holds a lock on it until its transaction ends. So whoever removes buckets
+//! afterwards sees every bucket before the horizon that there will ever be.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::db::Tx;
+use super::problem::Problem;
+
+/// Raises horizons, position by position; one that is further already stays. The caller commits at once, for all
+/// writers wait for it. Errors: the lock's 55P03, where a writer takes longer than the wait for a lock.
+pub async fn raise_horizons(tx: &mut Tx, user_ids: &[Uuid], first_hours: &[DateTime<Utc>]) -> Result<(), Problem> {
+    lock_horizons(tx).await?;
+    sqlx::query_file!("src/kernel/raise_horizons.sql", user_ids, first_hours).execute(tx).await?;
+    Ok(())
+}
+
+async fn lock_horizons(tx: &mut Tx) -> Result<(), Problem> {
+    sqlx::query_file!("src/kernel/lock_horizons.sql").execute(tx).await?;
+    Ok(())
+}
+
+/// Removes a user's buckets of the local days before `day`, as far as they lie before the horizon. Returns how many.
+pub async fn expire_buckets(tx: &mut Tx, user_id: Uuid, time_zone: &str, day: NaiveDate) -> Result<u64, Problem> {
+    let gone = sqlx::query_file!("src/kernel/expire_buckets.sql", user_id, time_zone, day).execute(tx).await?;
+    Ok(gone.rows_affected())
+}

@@ -1,0 +1,67 @@
+//! Callers without a valid token, limited by their address. Whoever has one is never limited for what others do behind
+//! the same address: only failures count.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use moka::sync::Cache;
+
+use super::address::Addresses;
+use super::limits::Limit;
+use super::problem::{Code, Problem};
+
+/// An address whose failures are used up gets no look-ups for this long.
+const SHUT: Duration = Duration::from_secs(1);
+/// As many such addresses are remembered, about 100 bytes each.
+const SHUT_ADDRESSES: u64 = 10_000;
+
+/// Counts failed authentications. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct Strangers {
+    addresses: Addresses,
+    limit: Option<Limit>,
+    shut: Cache<IpAddr, ()>,
+}
+
+impl Strangers {
+    /// `limit` is shared with the routes for everyone; `None` for no limit.
+    pub fn new(addresses: Addresses, limit: Option<Limit>) -> Self {
+        Self { addresses, limit, shut: Cache::builder().max_capacity(SHUT_ADDRESSES).time_to_live(SHUT).build() }
+    }
+
+    /// Whether a token that nobody here has seen valid may be looked up for this caller. Errors: 429.
+    pub fn admit(&self, caller: Option<IpAddr>) -> Result<(), Problem> {
+        if caller.is_some_and(|caller| self.shut.contains_key(&caller)) {
+            let detail = "This address has used up its requests without a valid token for now.";
+            return Err(Problem::new(Code::RateLimited, detail));
+        }
+        Ok(())
+    }
+
+    /// The address of whoever makes a request.
+    pub fn caller(&self, request: &Request) -> Option<IpAddr> {
+        self.addresses.caller(request.extensions(), request.headers())
+    }
+
+    /// What a caller is answered whose authentication failed for want of a valid token: 401, and 429 once that has
+    /// happened too often.
+    pub fn refuse(&self, caller: Option<IpAddr>, problem: Problem) -> Response {
+        let Some((limit, caller)) = self.limit.as_ref().zip(caller) else {
+            return problem.into_response();
+        };
+        match limit.take(caller, NonZeroU32::MIN) {
+            Ok(granted) => {
+                let mut response = problem.into_response();
+                granted.describe(response.headers_mut());
+                response
+            }
+            Err(refused) => {
+                self.shut.insert(caller, ());
+                refused.into_response()
+            }
+        }
+    }
+}

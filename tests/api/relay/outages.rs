@@ -1,0 +1,96 @@
+//! What is no event's fault: outages end a round, and count against nobody. And what is: one poison among a thousand.
+
+use std::time::Duration;
+
+use halfhour::features::dashboard_rollup::Round;
+use halfhour::kernel::problem::Code;
+
+use super::{EVENTS, INPUT, WAITING, hold, one_user, poison, release};
+use crate::support::TestApp;
+use crate::support::rollups::Usage;
+
+#[tokio::test]
+async fn an_outage_counts_against_no_event() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+
+    let held = hold(&app, "lock table rollup.daily in access exclusive mode").await;
+    let folding = async { app.relay().run_round().await };
+    let meanwhile = async {
+        let backend = app.wait_for(WAITING).await;
+        app.tell(&format!("select pg_terminate_backend({backend}, 5000)")).await;
+    };
+    let (round, ()) = tokio::join!(folding, meanwhile);
+    assert_eq!(round.unwrap_err().code(), Code::DatabaseUnavailable);
+    release(held).await;
+
+    app.tell("alter table rollup.daily rename to mislaid").await;
+    assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::Internal);
+    app.tell("alter table rollup.mislaid rename to daily").await;
+    app.tell("revoke insert on rollup.daily from halfhour_worker").await;
+    app.relay().run_round().await.unwrap_err();
+    app.tell("grant insert on rollup.daily to halfhour_worker").await;
+
+    assert_eq!(app.ask(EVENTS).await, ["0 "]);
+    app.drain().await;
+    assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_counts_against_no_event() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    app.tell(
+        "create function rollup.fill() returns trigger language plpgsql as
+         $$ begin raise exception 'no space left on device' using errcode = '53100'; end $$;
+         create trigger fill before insert on rollup.daily for each row execute function rollup.fill()",
+    )
+    .await;
+    // More often than an event may fail.
+    for _ in 0..11 {
+        assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::DatabaseUnavailable);
+    }
+    assert_eq!(app.ask(EVENTS).await, ["0 "]);
+    app.tell("drop trigger fill on rollup.daily").await;
+    app.drain().await;
+    assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_to_be_had_counts_against_no_event() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    let held = hold(&app, "lock table rollup.daily in access exclusive mode").await;
+    // Nothing sleeps here: PostgreSQL gives up waiting after the pool's five seconds.
+    let round = tokio::time::timeout(Duration::from_secs(20), app.relay().run_round()).await.unwrap();
+    assert_eq!(round.unwrap_err().database_error().unwrap().as_database_error().unwrap().code().unwrap(), "55P03");
+    release(held).await;
+    assert_eq!(app.ask(EVENTS).await, ["0 "]);
+    app.drain().await;
+    assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn of_a_thousand_events_only_the_poisonous_one_fails() {
+    let app = TestApp::start().await;
+    let (me, _) = one_user(&app).await;
+    poison(&app, &me).await;
+    app.tell(&format!(
+        "create temp table who as select case when n = 617 then '{}'::uuid else gen_random_uuid() end as id
+         from generate_series(1, 1000) n;
+         insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
+             request_count, observed_at, changed_at, stamped)
+         select id, '2026-11-20T09:00Z', id, 'codex', 'm', 1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true from who;
+         insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+         select id, 'bucket_changed', '2026-11-20', '2026-11-20T09:00Z', '2026-11-20T09:00Z', 'live', id from who",
+        me.user_id
+    ))
+    .await;
+    let round = app.relay().run_round().await.unwrap();
+    assert_eq!(round, Round { consumed: 999, failed: 1, ..Round::default() });
+    assert_eq!((app.ask(INPUT).await, app.ask(EVENTS).await), (vec!["2026-11-20 999".into()], vec!["1 P0001".into()]));
+}
