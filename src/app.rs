@@ -26,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Directory};
+use crate::features::backfill::{self, Backfills, Findings, Verify, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
@@ -79,6 +80,8 @@ pub struct Settings {
     pub ingest_max_age_days: Option<u32>,
     /// Whole local days of buckets that are kept; `None` keeps all.
     pub retention_days: Option<u32>,
+    /// The longest window of an import of buckets, in days.
+    pub backfill_max_days: u32,
     /// Where this process counts.
     pub metrics: Metrics,
 }
@@ -98,6 +101,7 @@ struct Parts {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    backfills: Backfills,
     vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
@@ -122,6 +126,7 @@ state_holds! {
     cursors: Cursors,
     switches: Switches,
     switchboard: Switchboard,
+    backfills: Backfills,
     vitals: Vitals,
     ingest: ingest_buckets::Settings,
 }
@@ -136,6 +141,7 @@ pub struct App {
     /// For exchanges of link codes, whose guessing must be slow.
     exchange: Option<Limit>,
     retention: Option<Retention>,
+    backfill_worker: Worker,
     signal: Signal,
     wakes: Wakes,
     settings: Settings,
@@ -166,6 +172,12 @@ impl App {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
+            backfills: Backfills::new(
+                pools.worker.clone(),
+                clock.clone(),
+                Signal::default(),
+                settings.backfill_max_days,
+            ),
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
             vitals: Vitals {
@@ -188,9 +200,11 @@ impl App {
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
         let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
+        let verify = verify_with(&workers);
+        let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, signal, wakes, anonymous, exchange, settings }
+        Self { state, relay, retention, backfill_worker, signal, wakes, anonymous, exchange, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -206,6 +220,16 @@ impl App {
     /// What carries wakes between processes.
     pub fn wakes(&self) -> &Wakes {
         &self.wakes
+    }
+
+    /// Who carries jobs out, for callers that take steps on demand.
+    pub fn backfill_worker(&self) -> &Worker {
+        &self.backfill_worker
+    }
+
+    /// The jobs, for callers that look at them without a request.
+    pub fn backfills(&self) -> &Backfills {
+        &self.state.0.backfills
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -238,7 +262,8 @@ impl App {
     fn router(&self) -> Router {
         let limits = self.settings.limits;
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
-        let operators = operations::router().merge(accounts::operator_router()).route_layer(map_request(without_key));
+        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
+        let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
@@ -250,6 +275,7 @@ impl App {
         let (router, document) = for_everyone.merge(for_principals).split_for_parts();
         let line = RequestLine {
             deadline: self.settings.request_deadline,
+            streaming_routes: backfill::STREAMING_ROUTES,
             public_url: self.settings.public_url.as_str().into(),
             operations: Arc::new(openapi::operations(&document)),
         };
@@ -283,6 +309,8 @@ impl App {
             let stop = workers.clone();
             tasks.spawn(async move { retention.run(stop).await });
         }
+        let (backfill_worker, stop) = (self.backfill_worker.clone(), workers.clone());
+        tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
@@ -358,6 +386,34 @@ impl App {
     }
 }
 
+/// How jobs verify: the slice that owns the rollups compares them.
+pub fn verify_with(pool: &Pool) -> Verify {
+    let pool = pool.clone();
+    Verify::new(move |user_ids, days| {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let window = dashboard_rollup::Window {
+                user_ids: Some(user_ids),
+                from: Some(days.first),
+                to: Some(days.last),
+            };
+            let report = dashboard_rollup::verify(&pool, &window).await?;
+            Ok(Findings {
+                count: report.drifted,
+                pending: report.pending,
+                user_days: report.user_days,
+                first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
+                orphaned: report.orphaned,
+                orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
+            })
+        })
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(value).map_err(Problem::internal)
+}
+
 /// Routes behind a limit, if there is one.
 fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
     match limit {
@@ -404,7 +460,7 @@ async fn tidy(metrics: Metrics, stop: CancellationToken) {
 /// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
 /// and writes down when tokens were used; that also at the end.
 async fn keep_house(state: State, stop: CancellationToken) {
-    let Parts { pools, clock, directory, authenticator, .. } = &*state.0;
+    let Parts { pools, clock, directory, authenticator, backfills, .. } = &*state.0;
     let complain = |what: &str, result: Result<(), Problem>| {
         if let Err(problem) = result {
             tracing::warn!(error = problem.source_chain(), "{what}");
@@ -416,6 +472,7 @@ async fn keep_house(state: State, stop: CancellationToken) {
         let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
         complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
+        complain("what is kept no longer of jobs could not be removed", backfills.purge(&call).await);
         let noted = note_token_uses(directory, authenticator.uses()).await;
         complain("the last uses of tokens could not be written down", noted);
         tokio::select! {

@@ -41,6 +41,8 @@ pub struct Config {
     pub log: String,
     /// `HALFHOUR_INGEST_MAX_AGE_DAYS`; `None` is no limit.
     pub ingest_max_age_days: Option<u32>,
+    /// `HALFHOUR_BACKFILL_MAX_DAYS`: the longest window of an import.
+    pub backfill_max_days: u32,
     /// `HALFHOUR_RETENTION_DAYS`; `None` keeps everything.
     pub retention_days: Option<u32>,
     /// `HALFHOUR_CORS_ORIGINS`.
@@ -97,6 +99,7 @@ struct Raw {
     halfhour_log: Option<String>,
     halfhour_ingest_max_age_days: Option<String>,
     halfhour_retention_days: Option<String>,
+    halfhour_backfill_max_days: Option<String>,
     halfhour_trusted_proxies: Option<String>,
     halfhour_cors_origins: Option<String>,
     halfhour_pool_ingest: Option<String>,
@@ -111,7 +114,7 @@ struct Raw {
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 19] = [
+pub const VARIABLES: [&str; 20] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -120,6 +123,7 @@ pub const VARIABLES: [&str; 19] = [
     "HALFHOUR_LOG",
     "HALFHOUR_INGEST_MAX_AGE_DAYS",
     "HALFHOUR_RETENTION_DAYS",
+    "HALFHOUR_BACKFILL_MAX_DAYS",
     "HALFHOUR_TRUSTED_PROXIES",
     "HALFHOUR_CORS_ORIGINS",
     "HALFHOUR_POOL_INGEST",
@@ -236,6 +240,7 @@ impl Reader {
             log: self.log(raw.halfhour_log),
             ingest_max_age_days: (max_age > 0).then_some(max_age),
             retention_days: (retention > 0).then_some(retention),
+            backfill_max_days: self.number("HALFHOUR_BACKFILL_MAX_DAYS", raw.halfhour_backfill_max_days, 90, 1..=3_660),
             trusted_proxies: self.trusted_proxies(raw.halfhour_trusted_proxies),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,

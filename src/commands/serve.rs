@@ -53,6 +53,7 @@ async fn run(
         trusted_proxies: config.trusted_proxies.clone(),
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
+        backfill_max_days: config.backfill_max_days,
         metrics,
     };
     let clock = Clock::system();

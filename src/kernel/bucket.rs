@@ -116,6 +116,18 @@ pub struct TokenCounts {
     pub request_count: i64,
 }
 
+impl TokenCounts {
+    /// All tokens: the disjoint classes. Reasoning is inside output.
+    pub const fn total(&self) -> i64 {
+        self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+            + self.output_tokens
+            + self.unclassified_tokens
+    }
+}
+
 /// When a snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {

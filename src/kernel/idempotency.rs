@@ -57,16 +57,7 @@ impl Key {
     /// Reads the header: 1 to 255 printable ASCII characters, with or without the quotes of RFC 8941. `request` are the
     /// parts that make two requests the same. `None` where there is no key. Errors: 400 for a malformed or second one.
     pub fn read(headers: &HeaderMap, device: &Device, place: &str, request: &[&[u8]]) -> Result<Option<Self>, Problem> {
-        let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(malformed("Send one Idempotency-Key, not several."));
-        }
-        let text = unquoted(value.as_bytes());
-        let printable = text.iter().all(|byte| (0x20..=0x7e).contains(byte));
-        if !printable || !(1..=255).contains(&text.len()) {
-            return Err(malformed("An Idempotency-Key has 1 to 255 printable ASCII characters."));
-        }
+        let Some(text) = key_text(headers)? else { return Ok(None) };
         let scope = digest(&[device.device_id().as_bytes(), place.as_bytes(), text]);
         Ok(Some(Self { scope, fingerprint: digest(request), rejections: None }))
     }
@@ -99,13 +90,38 @@ impl Key {
 
     /// 422: the key stands for another request.
     pub fn reused(&self) -> Problem {
-        Problem::new(Code::IdempotencyKeyReused, "This Idempotency-Key was used for another request; take a new one.")
+        key_reused()
     }
 
     /// 409: another process executes it.
     pub fn in_progress(&self) -> Problem {
-        Problem::new(Code::IdempotencyInProgress, "The request with this Idempotency-Key is being executed.")
+        key_in_progress()
     }
+}
+
+/// The key of the header, without its quotes; `None` where there is none. Errors: 400 for a malformed or second one.
+pub fn key_text(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(malformed("Send one Idempotency-Key, not several."));
+    }
+    let text = unquoted(value.as_bytes());
+    let printable = text.iter().all(|byte| (0x20..=0x7e).contains(byte));
+    if !printable || !(1..=255).contains(&text.len()) {
+        return Err(malformed("An Idempotency-Key has 1 to 255 printable ASCII characters."));
+    }
+    Ok(Some(text))
+}
+
+/// 422: the key stands for another request.
+pub fn key_reused() -> Problem {
+    Problem::new(Code::IdempotencyKeyReused, "This Idempotency-Key was used for another request; take a new one.")
+}
+
+/// 409: the request with this key is being executed.
+pub fn key_in_progress() -> Problem {
+    Problem::new(Code::IdempotencyInProgress, "The request with this Idempotency-Key is being executed.")
 }
 
 /// Refuses a key on a route that keeps none: its caller would trust a promise that nobody made.
@@ -128,7 +144,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 }
 
 /// SHA-256 over parts whose lengths are part of it, so that no two lists of parts look alike.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

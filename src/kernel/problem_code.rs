@@ -95,6 +95,15 @@ codes! {
     Conflict "conflict" CONFLICT Client Never
         "This contradicts what is stored"
         "Read the present state and decide again.";
+    PlanStale "plan_stale" CONFLICT Client Never
+        "What the plan replaces has changed since"
+        "Make a new plan, look at its diff, and execute that one.";
+    VersionMismatch "version_mismatch" PRECONDITION_FAILED Client Never
+        "`If-Match` names another version"
+        "Somebody changed it meanwhile: read it again, and decide again.";
+    PreconditionRequired "precondition_required" PRECONDITION_REQUIRED Client Never
+        "`If-Match` is missing"
+        "Send `If-Match: \"<version>\"` with the version that you have read, so that you change what you have seen.";
     IdempotencyInProgress "idempotency_in_progress" CONFLICT Client After
         "The same request is being executed"
         "Another process executes the request with this Idempotency-Key; send it again after `Retry-After`.";

@@ -27,10 +27,25 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub struct RequestLine {
     /// How long a request may take.
     pub deadline: Duration,
+    /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
+    pub streaming_routes: &'static [&'static str],
     /// Where `/problems/{code}` can be reached.
     pub public_url: Arc<str>,
     /// The operation's name of every route, by method and pattern.
     pub operations: Arc<HashMap<(Method, String), String>>,
+}
+
+/// A stream of lines may take this long on a route that takes one.
+const STREAM_DEADLINE: Duration = Duration::from_hours(1);
+
+impl RequestLine {
+    fn deadline_of(&self, request: &Request) -> Duration {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let streams = route.is_some_and(|route| self.streaming_routes.contains(&route))
+            && media_type.is_some_and(|media_type| media_type.starts_with("application/x-ndjson"));
+        if streams { STREAM_DEADLINE } else { self.deadline }
+    }
 }
 
 /// What inner layers learn about a request, for its line.
@@ -51,6 +66,8 @@ impl Observed {
 
 /// The middleware.
 pub async fn observe(State(settings): State<RequestLine>, mut request: Request, next: Next) -> Response {
+    let deadline = settings.deadline_of(&request);
+    // Also of a stream the first transaction is to begin soon.
     let call = call_of(request.headers(), settings.deadline);
     let mut record = Record {
         started: Instant::now(),
@@ -64,9 +81,9 @@ pub async fn observe(State(settings): State<RequestLine>, mut request: Request, 
     request.extensions_mut().insert(call.clone());
     request.extensions_mut().insert(record.observed.clone());
 
-    let response = match tokio::time::timeout(settings.deadline, next.run(request)).await {
+    let response = match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
-        Err(_elapsed) => overdue(settings.deadline).into_response(),
+        Err(_elapsed) => overdue(deadline).into_response(),
     };
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(Outcome::Done(response.status().as_u16()), Outcome::Failed);

@@ -14,6 +14,7 @@ mod operations;
 mod relay;
 mod request_line;
 mod retention;
+mod routes;
 mod support;
 mod token_cache;
 mod verify;

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::versions::{Cause, Entry, Verdict, write_in};
+use super::versions::{Cause, Door, Entry, Verdict, write_in};
 use super::{Post, Written};
 use crate::kernel::call::{Call, is_data_fault, is_transient};
 use crate::kernel::clock::{Clock, jittered};
@@ -125,7 +125,8 @@ impl Batcher {
             entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
             places.push((position, first..entries.len()));
         }
-        let verdicts = write_in(&mut tx, &entries, &causes, Lane::Live, &self.clock).await?;
+        let door = Door { causes: &causes, lane: Lane::Live, backfill_id: None, clock: &self.clock };
+        let verdicts = write_in(&mut tx, &entries, door).await?;
         for (position, place) in places {
             let (post, verdicts) = (&posts[position], verdicts[place].to_vec());
             record(&mut tx, post, &verdicts).await?;

@@ -2,10 +2,15 @@
 //! them in one transaction, and the acknowledgement follows the commit. Which version of a bucket wins is decided in
 //! `versions`, in one statement; what a batch is and how it fails, in `batch`.
 //!
+//! An operator's corrections come through the second door, `corrections`, in transactions of the backfill slice, and end
+//! in the same statement. What they hide is in `pre_images`.
+//!
 //! There is no timer: while one batch commits, the next one forms. The queue is bounded by rows; what does not fit is
 //! refused at once.
 
 mod batch;
+pub mod corrections;
+mod pre_images;
 mod versions;
 
 use std::collections::HashMap;

@@ -13,7 +13,7 @@ select
     coalesce(b.unclassified_tokens, 0) as "unclassified_tokens!",
     coalesce(b.request_count, 0) as "request_count!",
     b.user_id is not null as "stands!",
-    b.backfill_id is not null as "corrected!",
+    b.backfill_id,
     (
         select max(x.erased_at)
         from usage.erasure x

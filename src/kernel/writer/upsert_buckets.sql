@@ -11,6 +11,7 @@
 -- $14 observed_ats, $15 stamped: the versions.
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
+-- $21 backfill_id: of the job whose corrections these are, null for trackers' snapshots.
 -- Returns a verdict for each key but those that lost under the lock or were erased.
 -- Index: bucket_pkey, erasure_pkey, horizon_pkey.
 with entry as (
@@ -78,13 +79,13 @@ written as (
         user_id, hour_start, device_id, source, model,
         input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
         output_tokens, reasoning_tokens, unclassified_tokens, request_count,
-        observed_at, stamped, changed_at
+        observed_at, stamped, backfill_id, changed_at
     )
     select
         e.user_id, e.hour_start, e.device_id, e.source, e.model,
         e.input_tokens, e.cache_read_tokens, e.cache_write_5m_tokens, e.cache_write_1h_tokens,
         e.output_tokens, e.reasoning_tokens, e.unclassified_tokens, e.request_count,
-        e.observed_at, e.stamped, $16::timestamptz
+        e.observed_at, e.stamped, $21::uuid, $16::timestamptz
     from judged e
     where not e.erased and e.lost is null
     order by e.user_id, e.hour_start, e.device_id, e.source collate "C", e.model collate "C"
@@ -99,7 +100,7 @@ written as (
         request_count = excluded.request_count,
         observed_at = excluded.observed_at,
         stamped = excluded.stamped,
-        backfill_id = null,
+        backfill_id = excluded.backfill_id,
         changed_at = case
             when (
                 b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,

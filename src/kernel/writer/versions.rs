@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::pre_images::absorb;
 use crate::kernel::bucket::{Bucket, TokenCounts};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
@@ -79,16 +80,28 @@ pub(super) struct Cause {
 
 /// The primary key, in its order: `source` and `model` compare by bytes, as collation "C" does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Key<'a> {
-    user_id: Uuid,
-    hour_start: DateTime<Utc>,
-    device_id: Uuid,
-    source: &'a str,
-    model: &'a str,
+pub(super) struct Key<'a> {
+    pub(super) user_id: Uuid,
+    pub(super) hour_start: DateTime<Utc>,
+    pub(super) device_id: Uuid,
+    pub(super) source: &'a str,
+    pub(super) model: &'a str,
+}
+
+/// Through which of its two doors a statement writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Door<'a> {
+    /// Each user of the entries, once.
+    pub(super) causes: &'a [Cause],
+    /// Of the events.
+    pub(super) lane: Lane,
+    /// The job whose corrections these are; `None` for trackers' snapshots.
+    pub(super) backfill_id: Option<Uuid>,
+    pub(super) clock: &'a Clock,
 }
 
 impl<'a> Entry<'a> {
-    fn key(&self) -> Key<'a> {
+    pub(super) fn key(&self) -> Key<'a> {
         Key {
             user_id: self.user_id,
             hour_start: self.bucket.hour_start.start(),
@@ -103,22 +116,18 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Writes snapshots and their events in the caller's transaction. One verdict an entry, in order.
-pub(super) async fn write_in(
-    tx: &mut Tx,
-    entries: &[Entry<'_>],
-    causes: &[Cause],
-    lane: Lane,
-    clock: &Clock,
-) -> Result<Vec<Verdict>, Problem> {
+/// Writes snapshots and their events in the caller's transaction. One verdict an entry, in order. What a tracker sent
+/// in vain against a correction goes to the correction's pre-image.
+pub(super) async fn write_in(tx: &mut Tx, entries: &[Entry<'_>], door: Door<'_>) -> Result<Vec<Verdict>, Problem> {
     let mut verdicts = vec![Verdict::Superseded; entries.len()];
+    let mut hidden = Vec::new();
     let mut candidates = candidates_by_key(entries);
     // Nearly always one turn. A second one comes when an unstamped winner met a correction, which a stamped runner-up
     // of the same commit may still outweigh.
     while !candidates.is_empty() {
         let batch: Vec<(Key<'_>, usize)> =
             candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
-        let outcomes = upsert_buckets(tx, entries, &batch, causes, lane, clock).await?;
+        let outcomes = upsert_buckets(tx, entries, &batch, door).await?;
         let mut losers = Vec::new();
         for ((key, position), outcome) in batch.iter().copied().zip(outcomes) {
             let ranked = &candidates[&key];
@@ -141,12 +150,15 @@ pub(super) async fn write_in(
                 Outcome::LeftOut(_) | Outcome::Lost => losers.extend(ranked.iter().map(|ranked| (key, *ranked))),
             }
         }
-        standing_buckets(tx, entries, &losers, &mut verdicts).await?;
+        hidden.extend(standing_buckets(tx, entries, &losers, &mut verdicts).await?);
         candidates.retain(|_, ranked| {
             let corrected = ranked.pop().is_some_and(|position| verdicts[position] == Verdict::Corrected);
             ranked.retain(|position| entries[*position].bucket.stamp.stamped);
             corrected && !ranked.is_empty()
         });
+    }
+    if door.backfill_id.is_none() {
+        absorb(tx, entries, hidden).await?;
     }
     Ok(verdicts)
 }
@@ -165,18 +177,18 @@ fn candidates_by_key<'a>(entries: &[Entry<'a>]) -> BTreeMap<Key<'a>, Vec<usize>>
 
 /// The five key columns of a batch, one array each.
 #[derive(Debug, Default)]
-struct Keys<'a> {
-    user_ids: Vec<Uuid>,
-    hour_starts: Vec<DateTime<Utc>>,
-    device_ids: Vec<Uuid>,
-    sources: Vec<&'a str>,
-    models: Vec<&'a str>,
+pub(super) struct Keys<'a> {
+    pub(super) user_ids: Vec<Uuid>,
+    pub(super) hour_starts: Vec<DateTime<Utc>>,
+    pub(super) device_ids: Vec<Uuid>,
+    pub(super) sources: Vec<&'a str>,
+    pub(super) models: Vec<&'a str>,
 }
 
 impl<'a> Keys<'a> {
-    fn of(batch: &[(Key<'a>, usize)]) -> Self {
+    pub(super) fn of(batch: impl IntoIterator<Item = Key<'a>>) -> Self {
         let mut keys = Self::default();
-        for (key, _) in batch {
+        for key in batch {
             keys.user_ids.push(key.user_id);
             keys.hour_starts.push(key.hour_start);
             keys.device_ids.push(key.device_id);
@@ -203,11 +215,9 @@ async fn upsert_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
     batch: &[(Key<'_>, usize)],
-    causes: &[Cause],
-    lane: Lane,
-    clock: &Clock,
+    Door { causes, lane, backfill_id, clock }: Door<'_>,
 ) -> Result<Vec<Outcome>, Problem> {
-    let keys = Keys::of(batch);
+    let keys = Keys::of(batch.iter().map(|(key, _)| *key));
     let bucket = |position: &usize| entries[*position].bucket;
     let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> {
         batch.iter().map(|(_, position)| field(&bucket(position).counts)).collect()
@@ -236,6 +246,7 @@ async fn upsert_buckets(
         &causes.iter().map(|cause| cause.user_id).collect::<Vec<_>>(),
         &causes.iter().map(|cause| cause.request_id).collect::<Vec<_>>(),
         &causes.iter().map(|cause| cause.traceparent.clone()).collect::<Vec<_>>(),
+        backfill_id,
     )
     .fetch_all(tx)
     .await?;
@@ -260,17 +271,18 @@ async fn upsert_buckets(
     Ok(outcomes)
 }
 
-/// Why the losers lost.
+/// Why the losers lost. Returns those that a correction hides, by position, with the correction's job.
 async fn standing_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
     losers: &[(Key<'_>, usize)],
     verdicts: &mut [Verdict],
-) -> Result<(), Problem> {
+) -> Result<Vec<(usize, Uuid)>, Problem> {
+    let mut hidden = Vec::new();
     if losers.is_empty() {
-        return Ok(());
+        return Ok(hidden);
     }
-    let keys = Keys::of(losers);
+    let keys = Keys::of(losers.iter().map(|(key, _)| *key));
     let rows = sqlx::query_file!(
         "src/kernel/writer/standing_buckets.sql",
         &keys.user_ids,
@@ -301,11 +313,14 @@ async fn standing_buckets(
             Verdict::Erased
         } else if row.stands && standing == *counts {
             Verdict::Unchanged
-        } else if row.corrected && !stamp.stamped {
+        } else if row.backfill_id.is_some() && !stamp.stamped {
             Verdict::Corrected
         } else {
             Verdict::Stale
         };
+        if verdicts[*position] != Verdict::Erased {
+            hidden.extend(row.backfill_id.map(|backfill_id| (*position, backfill_id)));
+        }
     }
-    Ok(())
+    Ok(hidden)
 }

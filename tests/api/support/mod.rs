@@ -120,6 +120,7 @@ impl TestApp {
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
             retention_days: None,
+            backfill_max_days: 90,
         };
         change(&mut settings);
         let clock = Clock::fixed(NOW.parse().unwrap());
@@ -204,6 +205,29 @@ impl TestApp {
     /// Reads the switches, as a running server does every second.
     pub async fn refresh_switches(&self) {
         self.app.switchboard().refresh().await.unwrap();
+    }
+
+    /// Carries jobs on as far as they go without the relay.
+    pub async fn work(&self) {
+        self.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+        self.app.backfill_worker().run_until_idle().await.unwrap();
+    }
+
+    /// Carries jobs to their end.
+    pub async fn work_and_fold(&self) {
+        self.work().await;
+        self.drain().await;
+        self.work().await;
+    }
+
+    /// The application's own worker of jobs.
+    pub fn backfill_worker(&self) -> &halfhour::features::backfill::Worker {
+        self.app.backfill_worker()
+    }
+
+    /// The jobs, as commands use them.
+    pub fn backfills(&self) -> &halfhour::features::backfill::Backfills {
+        self.app.backfills()
     }
 
     /// Folds every event that is due.

@@ -1,0 +1,319 @@
+//! `/v1/backfills…`, once there is a job: looking at it, and telling it what to do.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::jobs::{Backfills, Order, Shown, not_found};
+use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
+use super::request::Page;
+use crate::kernel::auth::Operator;
+use crate::kernel::cursor::Cursors;
+use crate::kernel::extract::{NoParameters, Parameters};
+use crate::kernel::openapi::Refusals;
+use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
+
+/// List jobs
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/backfills",
+    operation_id = "list_backfills",
+    tag = "backfills",
+    params(
+        ("limit" = Option<u16>, Query, description = "Jobs of a page: 1 to 1000, by default 100"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "The jobs", body = JobsReply),
+        (status = 422, description = "The query is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn list_backfills(
+    operator: Operator,
+    State(backfills): State<Backfills>,
+    State(cursors): State<Cursors>,
+    Parameters(parameters): Parameters,
+) -> Result<Json<JobsReply>, Problem> {
+    let page = Page::parse(&parameters, false)?;
+    let of = format!("GET /v1/backfills {}", operator.user_id());
+    let before: Option<Uuid> = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
+    let mut jobs = backfills.list(operator.call(), before, page.one_more()).await?;
+    let next_cursor = match page.cut(&mut jobs) {
+        Some(last) => Some(cursors.seal(&of, &last.job_id)?),
+        None => None,
+    };
+    let now = backfills.clock().now();
+    Ok(Json(JobsReply { data: jobs.into_iter().map(|job| JobReply::brief(job, now)).collect(), next_cursor }))
+}
+
+/// Look at a job
+///
+/// Its state, its diff, how far it has come, and what did not go as planned. `ETag` is its version.
+#[utoipa::path(
+    get,
+    path = "/v1/backfills/{job_id}",
+    operation_id = "get_backfill",
+    tag = "backfills",
+    params(("job_id" = Uuid, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The job", body = JobReply, headers(("ETag" = String, description = "Its version"))),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The query is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn get_backfill(
+    operator: Operator,
+    _: NoParameters,
+    State(backfills): State<Backfills>,
+    Path(job_id): Path<String>,
+) -> Result<Response, Problem> {
+    let shown = backfills.find(operator.call(), id(&job_id)?).await?;
+    reply(&backfills, shown)
+}
+
+/// Look at a plan, row by row
+///
+/// What each row writes, and what it replaces, in the order of its execution.
+#[utoipa::path(
+    get,
+    path = "/v1/backfills/{job_id}/rows",
+    operation_id = "list_backfill_rows",
+    tag = "backfills",
+    params(
+        ("job_id" = Uuid, Path, description = "The job"),
+        ("limit" = Option<u16>, Query, description = "Rows of a page: 1 to 1000, by default 100"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "The rows; none for replays and verifications, and 30 days after the job",
+            body = RowsReply),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The query is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn list_backfill_rows(
+    operator: Operator,
+    State(backfills): State<Backfills>,
+    State(cursors): State<Cursors>,
+    Path(job_id): Path<String>,
+    Parameters(parameters): Parameters,
+) -> Result<Json<RowsReply>, Problem> {
+    let (job_id, page) = (id(&job_id)?, Page::parse(&parameters, false)?);
+    let of = format!("GET /v1/backfills/{job_id}/rows {}", operator.user_id());
+    let after = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
+    let mut rows = backfills.rows(operator.call(), job_id, after.as_ref(), page.one_more()).await?;
+    let next_cursor = match page.cut(&mut rows).map(|last| &last.key) {
+        Some(key) => {
+            let start: DateTime<Utc> = key.hour_start.start();
+            let after = (key.user_id, start, key.device_id, key.source.as_str(), key.model.as_str());
+            Some(cursors.seal(&of, &after)?)
+        }
+        None => None,
+    };
+    Ok(Json(RowsReply { data: rows.into_iter().map(RowReply::from).collect(), next_cursor }))
+}
+
+/// Look at what did not go as planned
+///
+/// Lines that were not acceptable, by number; rows that had changed since the plan; buckets that a rollback kept.
+#[utoipa::path(
+    get,
+    path = "/v1/backfills/{job_id}/exceptions",
+    operation_id = "list_backfill_exceptions",
+    tag = "backfills",
+    params(
+        ("job_id" = Uuid, Path, description = "The job"),
+        ("kind" = Option<String>, Query, description = "Only `poisoned`, `skipped` or `kept`"),
+        ("limit" = Option<u16>, Query, description = "Lines and rows of a page: 1 to 1000, by default 100"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "The lines and rows", body = ExceptionsReply),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The query is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn list_backfill_exceptions(
+    operator: Operator,
+    State(backfills): State<Backfills>,
+    State(cursors): State<Cursors>,
+    Path(job_id): Path<String>,
+    Parameters(parameters): Parameters,
+) -> Result<Json<ExceptionsReply>, Problem> {
+    let (job_id, page) = (id(&job_id)?, Page::parse(&parameters, true)?);
+    let kind = page.kind.map_or("all", super::job::Kind::as_str);
+    let of = format!("GET /v1/backfills/{job_id}/exceptions {} {kind}", operator.user_id());
+    let after: Option<i64> = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
+    let call = operator.call();
+    let mut found = backfills.exceptions(call, job_id, page.kind, after.unwrap_or(0), page.one_more()).await?;
+    let next_cursor = match page.cut(&mut found) {
+        Some((last, _)) => Some(cursors.seal(&of, last)?),
+        None => None,
+    };
+    let data = found.into_iter().map(|(_, exception)| ExceptionReply::from(exception)).collect();
+    Ok(Json(ExceptionsReply { data, next_cursor }))
+}
+
+/// Execute a plan
+///
+/// Hands it to the workers. Every row is compared with what it was planned to replace: a plan that does not fit any
+/// more is 409 `plan_stale`.
+#[utoipa::path(
+    post,
+    path = "/v1/backfills/{job_id}/execute",
+    operation_id = "execute_backfill",
+    tag = "backfills",
+    params(
+        ("job_id" = Uuid, Path, description = "The job"),
+        ("If-Match" = String, Header, description = "The version that you have read", example = "\"2\""),
+    ),
+    request_body(content = (), description = "None"),
+    responses(
+        (status = 200, description = "It is running", body = JobReply, headers(("ETag" = String, description = "Its version"))),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`plan_stale`, or it is not planned",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The request is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn execute_backfill(
+    operator: Operator,
+    _: NoParameters,
+    State(backfills): State<Backfills>,
+    Path(job_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    change(&operator, &backfills, &job_id, &headers, Order::Execute).await
+}
+
+/// Cancel a job
+///
+/// It stops within one step. What it has written stays, until it is rolled back; `progress` says how far it came.
+#[utoipa::path(
+    post,
+    path = "/v1/backfills/{job_id}/cancel",
+    operation_id = "cancel_backfill",
+    tag = "backfills",
+    params(
+        ("job_id" = Uuid, Path, description = "The job"),
+        ("If-Match" = String, Header, description = "The version that you have read", example = "\"3\""),
+    ),
+    request_body(content = (), description = "None"),
+    responses(
+        (status = 200, description = "It is cancelled", body = JobReply,
+            headers(("ETag" = String, description = "Its version"))),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The request is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn cancel_backfill(
+    operator: Operator,
+    _: NoParameters,
+    State(backfills): State<Backfills>,
+    Path(job_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    change(&operator, &backfills, &job_id, &headers, Order::Cancel).await
+}
+
+/// Roll an import back
+///
+/// Buckets that still say what the job wrote say again what they said before, stamp and all, or what trackers have sent
+/// since; what the job had inserted goes. Buckets that have changed since are kept, and listed. It may be repeated.
+#[utoipa::path(
+    post,
+    path = "/v1/backfills/{job_id}/rollback",
+    operation_id = "rollback_backfill",
+    tag = "backfills",
+    params(
+        ("job_id" = Uuid, Path, description = "The job"),
+        ("If-Match" = String, Header, description = "The version that you have read", example = "\"4\""),
+    ),
+    request_body(content = (), description = "None"),
+    responses(
+        (status = 200, description = "It is being taken back", body = JobReply,
+            headers(("ETag" = String, description = "Its version"))),
+        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "There is nothing to take back, newer corrections come first, or it ended more \
+            than 30 days ago", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The request is not acceptable: see `errors`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn rollback_backfill(
+    operator: Operator,
+    _: NoParameters,
+    State(backfills): State<Backfills>,
+    Path(job_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    change(&operator, &backfills, &job_id, &headers, Order::Rollback).await
+}
+
+async fn change(
+    operator: &Operator,
+    backfills: &Backfills,
+    job_id: &str,
+    headers: &HeaderMap,
+    order: Order,
+) -> Result<Response, Problem> {
+    let version = version(headers)?;
+    let shown = backfills.change(operator.call(), operator.actor(), id(job_id)?, Some(version), order).await?;
+    reply(backfills, shown)
+}
+
+/// What is no id names no job.
+fn id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| not_found())
+}
+
+/// The version in `If-Match`: a number in quotes.
+fn version(headers: &HeaderMap) -> Result<i64, Problem> {
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let missing = || Problem::new(Code::PreconditionRequired, "Send `If-Match` with the version that you have read.");
+    let value = values.next().ok_or_else(missing)?;
+    let text = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    let version = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok());
+    version.filter(|_| values.next().is_none()).ok_or_else(|| {
+        let detail = "Expected one version in quotes, as `ETag` has it: `\"2\"`.";
+        Problem::invalid(vec![Violation::new("If-Match:", "not_a_version", detail)])
+    })
+}
+
+fn reply(backfills: &Backfills, shown: Shown) -> Result<Response, Problem> {
+    let tag = HeaderValue::from_str(&format!("\"{}\"", shown.job.version)).map_err(Problem::internal)?;
+    Ok(([(ETAG, tag)], Json(JobReply::new(shown, backfills.clock().now()))).into_response())
+}

@@ -1,0 +1,235 @@
+//! What operators do with jobs, over HTTP and by command: each act is one transaction, and written into the audit in it.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::job::{Action, Exception, Job, Kind, State};
+use super::store::{self, After};
+use crate::kernel::audit::{self, Act, Actor};
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::wakes::Signal;
+use crate::kernel::writer::corrections::Correction;
+
+/// Stale rows are counted up to this many.
+const COUNTED: i64 = 1_000;
+/// A job says so many of the rows that its rollback kept.
+const LISTED: i64 = 100;
+
+/// The jobs of one installation.
+#[derive(Clone, Debug)]
+pub struct Backfills {
+    pub(super) pool: Pool,
+    pub(super) clock: Clock,
+    /// Wakes the worker of this process.
+    pub(super) wake: Signal,
+    /// The longest window of an import, in days.
+    pub(super) max_days: u32,
+}
+
+/// A job with what its rollback kept.
+#[derive(Debug)]
+pub struct Shown {
+    /// The job.
+    pub job: Job,
+    /// The first hundred rows that its rollback left as they are.
+    pub kept: Vec<Exception>,
+}
+
+/// What an operator does to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Carry the plan out.
+    Execute,
+    /// Stop, or never begin.
+    Cancel,
+    /// Take it back.
+    Rollback,
+}
+
+impl Order {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Execute => "backfill.execute",
+            Self::Cancel => "backfill.cancel",
+            Self::Rollback => "backfill.rollback",
+        }
+    }
+
+    const fn applies_to(self, state: State) -> bool {
+        match self {
+            Self::Execute => matches!(state, State::Planned),
+            Self::Cancel => matches!(state, State::Planning | State::Planned | State::Running),
+            Self::Rollback => {
+                matches!(state, State::Succeeded | State::Failed | State::Cancelled | State::RolledBack)
+            }
+        }
+    }
+}
+
+impl Backfills {
+    /// Jobs through `pool`; a job that is handed to the workers wakes whoever waits for `wake`.
+    pub fn new(pool: Pool, clock: Clock, wake: Signal, max_days: u32) -> Self {
+        Self { pool, clock, wake, max_days }
+    }
+
+    /// How far a job has come is judged by this clock.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// One job. Errors: 404.
+    pub async fn find(&self, call: &Call, job_id: Uuid) -> Result<Shown, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let shown = show(&mut tx, job_id).await?;
+        tx.rollback().await?;
+        Ok(shown)
+    }
+
+    /// Jobs, newest first, made before another.
+    pub async fn list(&self, call: &Call, before: Option<Uuid>, limit: i64) -> Result<Vec<Job>, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let jobs = store::read_jobs(&mut tx, None, before, limit).await?;
+        tx.rollback().await?;
+        Ok(jobs)
+    }
+
+    /// A page of a job's plan. Errors: 404.
+    pub async fn rows(
+        &self,
+        call: &Call,
+        job_id: Uuid,
+        after: Option<&After>,
+        limit: i64,
+    ) -> Result<Vec<Correction>, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        read(&mut tx, job_id).await?;
+        let rows = store::list_plan_rows(&mut tx, job_id, after, limit).await?;
+        tx.rollback().await?;
+        Ok(rows)
+    }
+
+    /// A page of what did not go as planned. Errors: 404.
+    pub async fn exceptions(
+        &self,
+        call: &Call,
+        job_id: Uuid,
+        kind: Option<Kind>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, Exception)>, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        read(&mut tx, job_id).await?;
+        let found = store::list_exceptions(&mut tx, job_id, kind, after, limit).await?;
+        tx.rollback().await?;
+        Ok(found)
+    }
+
+    /// Executes, cancels or rolls a job back: it is handed to the workers, or taken from them.
+    ///
+    /// `version` is the one that the operator has read; `None` takes the present one, for commands. Errors: 404; 412 for
+    /// another version; 409 where the job is in no state for it, `plan_stale` where what the plan replaces has
+    /// changed, and where newer corrections have to be taken back first.
+    pub async fn change(
+        &self,
+        call: &Call,
+        actor: Actor,
+        job_id: Uuid,
+        version: Option<i64>,
+        order: Order,
+    ) -> Result<Shown, Problem> {
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        // In a statement of its own: what is read after it is as of after the worker's last step.
+        if !store::lock_job(&mut tx, job_id).await? {
+            tx.rollback().await?;
+            return Err(not_found());
+        }
+        let job = read(&mut tx, job_id).await?;
+        if let Err(refusal) = self.carry_out(&mut tx, &job, version, order).await {
+            tx.rollback().await?;
+            return Err(refusal);
+        }
+        let details = json!({ "state": job.state.as_str(), "version": job.version, "done": job.done });
+        let subject = job_id.to_string();
+        let act = Act { action: order.action(), subject: &subject, reason: Some(&job.reason), details: &details };
+        audit::record_act(&mut tx, call.request_id, actor, act).await?;
+        let shown = show(&mut tx, job_id).await?;
+        tx.commit().await?;
+        self.wake.wake();
+        Ok(shown)
+    }
+
+    async fn carry_out(&self, tx: &mut Tx, job: &Job, version: Option<i64>, order: Order) -> Result<(), Problem> {
+        if version.is_some_and(|version| version != job.version) {
+            let detail = format!("The job has version {} and is {}.", job.version, job.state.as_str());
+            return Err(Problem::new(Code::VersionMismatch, detail));
+        }
+        if !order.applies_to(job.state) {
+            return Err(conflict(format!("The job is {}.", job.state.as_str())));
+        }
+        match order {
+            Order::Execute => self.execute(tx, job).await,
+            Order::Cancel => store::cancel_job(tx, job.job_id).await,
+            Order::Rollback => roll_back(tx, job).await,
+        }
+    }
+
+    async fn execute(&self, tx: &mut Tx, job: &Job) -> Result<(), Problem> {
+        refuse_purged(job)?;
+        let moved = match job.action {
+            Action::Import => store::count_moved_rows(tx, job.job_id, COUNTED).await?,
+            Action::Replay | Action::Verify => 0,
+        };
+        if moved > 0 {
+            let (many, of) = (if moved == COUNTED { "at least " } else { "" }, job.total);
+            let detail = format!("Of {of} rows, {many}{moved} replace something else by now than when they were planned.");
+            return Err(Problem::new(Code::PlanStale, detail));
+        }
+        store::begin_execution(tx, job.job_id, self.clock.now()).await
+    }
+}
+
+async fn roll_back(tx: &mut Tx, job: &Job) -> Result<(), Problem> {
+    if job.action != Action::Import || job.executed_at.is_none() {
+        return Err(conflict("There is nothing to take back: only an import that was executed changes buckets."));
+    }
+    refuse_purged(job)?;
+    let newer = store::newer_corrections(tx, job.job_id).await?;
+    if !newer.is_empty() {
+        let newer: Vec<String> = newer.iter().map(Uuid::to_string).collect();
+        let detail = format!("Newer jobs have corrected its corrections; roll these back first: {}.", newer.join(", "));
+        return Err(conflict(detail));
+    }
+    store::begin_rollback(tx, job.job_id).await
+}
+
+fn refuse_purged(job: &Job) -> Result<(), Problem> {
+    match job.purged_at {
+        Some(_) => Err(conflict("Its rows were removed 30 days after it ended; make a new plan.")),
+        None => Ok(()),
+    }
+}
+
+/// 404: there is no such job.
+pub fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "There is no such job.")
+}
+
+fn conflict(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(Code::Conflict, detail)
+}
+
+async fn read(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
+    store::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
+}
+
+async fn show(tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
+    let job = read(tx, job_id).await?;
+    let kept = match job.rollbacks {
+        0 => Vec::new(),
+        _ => store::list_exceptions(tx, job_id, Some(Kind::Kept), 0, LISTED).await?,
+    };
+    Ok(Shown { job, kept: kept.into_iter().map(|(_, exception)| exception).collect() })
+}

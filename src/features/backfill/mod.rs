@@ -1,0 +1,71 @@
+//! Operators change history as jobs: planned, looked at, executed, and taken back.
+//!
+//! Promises: a plan changes nothing, and its diff is what the execution does, row by row, or says why not; a job
+//! survives crashes and never counts a bucket twice; what it replaces is kept for 30 days after its end, and what
+//! trackers send meanwhile is merged in there, so that a rollback loses nothing that was acknowledged; a job that has
+//! left anything undone ends `failed`; `succeeded` and `rolled_back` mean that dashboards show it.
+//!
+//! Invariants: buckets are written by the kernel's writer only, with their events; a job's version changes with its
+//! state and only then; a worker's step is one transaction behind a fence; the cursor never moves back within a phase.
+//!
+//! Jobs may overlap. Each row is judged by itself, under its lock: who comes second finds another version than the one
+//! it was planned to replace, skips the row and says so. They are taken back newest first.
+//!
+//! Routes, for operators: `POST` and `GET /v1/backfills`, `GET /v1/backfills/{job_id}`, `/rows` and `/exceptions` under
+//! it, `POST …/execute`, `/cancel`, `/rollback`. Worker: [`Worker`]. Commands use [`Backfills`].
+
+mod handler;
+mod job;
+mod jobs;
+mod plan;
+mod purge;
+mod reply;
+mod request;
+mod store;
+mod work;
+
+use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use job::{Days, Job, Kind, State};
+pub use jobs::{Backfills, Order, Shown};
+pub use plan::Import;
+pub use plan::lines::Lines;
+pub use plan::request::Order as PlanOrder;
+pub use reply::JobReply;
+pub use work::{Findings, Verify, Worker};
+
+use crate::kernel::auth::Authenticator;
+use crate::kernel::cursor::Cursors;
+
+/// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
+pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
+
+/// The route that makes jobs, under a key.
+pub(crate) fn plan_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Backfills: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(plan::handler::create_backfill))
+}
+
+/// The routes about jobs that there are.
+pub(crate) fn job_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Backfills: FromRef<S>,
+    Cursors: FromRef<S>,
+{
+    OpenApiRouter::new()
+        .routes(routes!(handler::list_backfills))
+        .routes(routes!(handler::get_backfill))
+        .routes(routes!(handler::list_backfill_rows))
+        .routes(routes!(handler::list_backfill_exceptions))
+        .routes(routes!(handler::execute_backfill))
+        .routes(routes!(handler::cancel_backfill))
+        .routes(routes!(handler::rollback_backfill))
+}

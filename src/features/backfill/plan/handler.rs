@@ -1,0 +1,257 @@
+//! `POST /v1/backfills`: from a body, or a stream of lines, to a plan.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest as _, RawQuery, Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::jobs::Backfills;
+use super::super::reply::JobReply;
+use super::lines::Lines;
+use super::request::Order;
+use super::{Fingerprint, Import, PlanKey, Planned, replayed};
+use crate::kernel::auth::Operator;
+use crate::kernel::extract::{JsonBytes, Parameters};
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
+use crate::kernel::openapi::Refusals;
+use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
+
+/// A stream on which nothing comes for so long has broken off.
+const CHUNK_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = BackfillOrder)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub struct OrderBody {
+    /// `import`, `replay` or `verify`.
+    #[schema(example = "import")]
+    action: String,
+    /// Why: 1 to 500 characters.
+    #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
+    reason: String,
+    /// The first UTC day.
+    #[schema(value_type = String, format = Date, example = "2026-10-01")]
+    from: String,
+    /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; other jobs ten years.
+    #[schema(value_type = String, format = Date, example = "2026-10-31")]
+    to: String,
+    /// Only these users, 1 to 1000; left out for all.
+    #[schema(required = false)]
+    user_ids: Vec<Uuid>,
+    /// For imports: what buckets are to say. At most 5000; stream more.
+    #[schema(required = false, max_items = 5000)]
+    buckets: Vec<ImportedBucket>,
+}
+
+/// What one bucket is to say. Absent counts are 0. There is no `observed_at`: the execution stamps corrections.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub struct ImportedBucket {
+    /// The owner.
+    user_id: Uuid,
+    /// The device, which must exist.
+    device_id: Uuid,
+    /// A half hour of the window that has ended.
+    #[schema(value_type = String, format = DateTime, example = "2026-10-02T08:30:00Z")]
+    hour_start: String,
+    /// The tool.
+    #[schema(example = "codex")]
+    source: String,
+    /// The model.
+    #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$")]
+    model: String,
+    /// Uncached input.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    input_tokens: i64,
+    /// Input served from a prompt cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_read_tokens: i64,
+    /// Input written to a 5-minute cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_5m_tokens: i64,
+    /// Input written to a 1-hour cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_1h_tokens: i64,
+    /// All output, including reasoning.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    output_tokens: i64,
+    /// The part of the output that was reasoning.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    reasoning_tokens: i64,
+    /// Tokens reported only as a total.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    unclassified_tokens: i64,
+    /// Model requests.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    request_count: i64,
+}
+
+/// Plan a job
+///
+/// Makes a plan and changes nothing. `import` writes buckets, `replay` folds a window again, `verify` compares rollups
+/// with their buckets. The plan of an import has a diff; execute it with the version that is answered here.
+///
+/// A body of `application/json` is refused whole when anything is wrong with it. Large imports are streamed as
+/// `application/x-ndjson`, one bucket a line, with the other fields as query parameters: at most 2 million lines, in
+/// constant memory; a line that is not acceptable is listed under `/exceptions` by its number, and the job ends
+/// `failed` once the others are written.
+#[utoipa::path(
+    post,
+    path = "/v1/backfills",
+    operation_id = "create_backfill",
+    tag = "backfills",
+    params(
+        ("Idempotency-Key" = String, Header, description = "1 to 255 printable ASCII characters: the same key \
+            gives the same job, for as long as the job is kept"),
+        ("action" = Option<String>, Query, description = "For a stream: `import`"),
+        ("reason" = Option<String>, Query, description = "For a stream: why"),
+        ("from" = Option<String>, Query, description = "For a stream: the first UTC day"),
+        ("to" = Option<String>, Query, description = "For a stream: the last UTC day, inclusive"),
+        ("user_ids" = Option<Vec<Uuid>>, Query, description = "For a stream: only these users; repeatable, or separated \
+            by commas"),
+    ),
+    request_body(content(
+        (OrderBody = "application/json"),
+        (ImportedBucket = "application/x-ndjson"),
+    ), description = "A job, at most 1 MiB; or a stream of buckets, one a line"),
+    responses(
+        (status = 201, description = "Planned", body = JobReply, headers(
+            ("Location" = String, description = "The job"),
+            ("ETag" = String, description = "Its version, as `If-Match` wants it"),
+            ("Idempotency-Replayed" = String, description = "`true` where an earlier request with this key made the job"),
+        )),
+        (status = 409, description = "A stream with this key is being read, or its job was cancelled meanwhile",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Over 1 MiB, 5000 buckets, or 2 million lines",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Neither `application/json` nor `application/x-ndjson`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Not acceptable: see `errors`; or the key stands for another request",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn create_backfill(
+    operator: Operator,
+    State(backfills): State<Backfills>,
+    RawQuery(query): RawQuery,
+    Parameters(parameters): Parameters,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let media_type = media_type(&headers);
+    let text = key_text(&headers)?.ok_or_else(key_missing)?;
+    let scope = digest(&[operator.user_id().as_bytes(), b"POST /v1/backfills", text]);
+    let mut fingerprint = Fingerprint::new(&[media_type.as_bytes(), query.unwrap_or_default().as_bytes()]);
+    if media_type == "application/x-ndjson" {
+        let order = Order::parse_query(&parameters, backfills.limits())?;
+        let key = PlanKey { scope, fingerprint: None };
+        let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
+        return reply(&backfills, planned);
+    }
+    let unknown = parameters.iter().map(|(name, _)| {
+        Violation::new(format!("?{name}"), "unknown_parameter", "Only a stream has query parameters.")
+    });
+    let unknown: Vec<_> = unknown.collect();
+    if !unknown.is_empty() {
+        return Err(Problem::invalid(unknown));
+    }
+    let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
+    fingerprint.update(&body);
+    let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };
+    let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
+    let planned = backfills.plan(operator.call(), operator.actor(), Some(&key), &order, &buckets).await?;
+    reply(&backfills, planned)
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn key_missing() -> Problem {
+    let detail = "A job needs a key, so that a repeated request does not make a second one.";
+    Problem::invalid(vec![Violation::new("Idempotency-Key:", "missing", detail)])
+}
+
+async fn stream(
+    operator: &Operator,
+    backfills: &Backfills,
+    key: PlanKey,
+    order: &Order,
+    mut fingerprint: Fingerprint,
+    body: Body,
+) -> Result<Planned, Problem> {
+    let mut chunks = body.into_data_stream();
+    let begun = backfills.begin_import(operator.call(), operator.actor(), Some(key), order).await?;
+    let mut import = match begun {
+        Ok(import) => import,
+        Err(job) => {
+            while let Some(chunk) = next_chunk(&mut chunks).await? {
+                fingerprint.update(&chunk);
+            }
+            return replayed(job, Some(&fingerprint.finish()));
+        }
+    };
+    let read = read_lines(&mut import, &mut chunks, &mut fingerprint).await;
+    if let Err(problem) = read {
+        import.fail("abandoned").await;
+        return Err(problem);
+    }
+    let job = import.finish(Some(&fingerprint.finish())).await?;
+    Ok(Planned { job, replayed: false })
+}
+
+async fn read_lines(
+    import: &mut Import<'_>,
+    chunks: &mut axum::body::BodyDataStream,
+    fingerprint: &mut Fingerprint,
+) -> Result<(), Problem> {
+    let mut lines = Lines::default();
+    while let Some(chunk) = next_chunk(chunks).await? {
+        fingerprint.update(&chunk);
+        // A chunk may hold many lines: in parts that end soon after a batch is full.
+        for part in chunk.chunks(super::lines::LONGEST) {
+            lines.feed(part, |number, line| import.take(number, line));
+            if import.is_full() {
+                import.stage().await?;
+            }
+        }
+    }
+    lines.finish(|number, line| import.take(number, line));
+    Ok(())
+}
+
+async fn next_chunk(chunks: &mut axum::body::BodyDataStream) -> Result<Option<bytes::Bytes>, Problem> {
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Problem::new(Code::Malformed, "The stream broke off, paused for too long, or is not what its Content-Encoding says.")
+            .because(error)
+    };
+    match tokio::time::timeout(CHUNK_PAUSE, chunks.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(Some(Err(error))) => Err(broken(error.into())),
+        Err(elapsed) => Err(broken(elapsed.into())),
+    }
+}
+
+fn reply(backfills: &Backfills, Planned { job, replayed }: Planned) -> Result<Response, Problem> {
+    let header = |text: String| HeaderValue::from_str(&text).map_err(Problem::internal);
+    let (location, tag) = (header(format!("/v1/backfills/{}", job.job_id))?, header(format!("\"{}\"", job.version))?);
+    let body = JobReply::brief(job, backfills.clock().now());
+    let mut response = (StatusCode::CREATED, [(LOCATION, location), (ETAG, tag)], Json(body)).into_response();
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,98 @@
+//! Lines of a stream, put together from chunks of any size. No line is kept longer than it may be.
+
+/// A line may have this many bytes; a bucket has some hundred.
+pub const LONGEST: usize = 16 * 1024;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes, without the end.
+    Text(&'a [u8]),
+    /// It had more than [`LONGEST`], and is forgotten.
+    TooLong,
+}
+
+/// Puts lines together.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    too_long: bool,
+    number: i64,
+}
+
+impl Lines {
+    /// Takes a chunk, and gives every line that ends in it to `take`, with its number from 1.
+    pub fn feed(&mut self, mut chunk: &[u8], mut take: impl FnMut(i64, Line<'_>)) {
+        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
+            self.append(&chunk[..end]);
+            self.end_line(&mut take);
+            chunk = &chunk[end + 1..];
+        }
+        self.append(chunk);
+    }
+
+    /// The last line may have no end.
+    pub fn finish(&mut self, mut take: impl FnMut(i64, Line<'_>)) {
+        if !self.begun.is_empty() || self.too_long {
+            self.end_line(&mut take);
+        }
+    }
+
+    fn append(&mut self, part: &[u8]) {
+        if self.too_long || self.begun.len() + part.len() > LONGEST {
+            self.too_long = true;
+            self.begun.clear();
+        } else {
+            self.begun.extend_from_slice(part);
+        }
+    }
+
+    fn end_line(&mut self, take: &mut impl FnMut(i64, Line<'_>)) {
+        self.number += 1;
+        if std::mem::take(&mut self.too_long) {
+            take(self.number, Line::TooLong);
+        } else if !self.begun.trim_ascii().is_empty() {
+            take(self.number, Line::Text(self.begun.trim_ascii()));
+        }
+        self.begun.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(chunks: &[&[u8]]) -> Vec<(i64, Option<Vec<u8>>)> {
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        let mut take = |number, line: Line<'_>| {
+            found.push((number, if let Line::Text(text) = line { Some(text.to_vec()) } else { None }));
+        };
+        for chunk in chunks {
+            lines.feed(chunk, &mut take);
+        }
+        lines.finish(&mut take);
+        found
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_cut() {
+        let whole = b"one\r\n\n  \ntwo\nthree";
+        let expected =
+            vec![(1, Some(b"one".to_vec())), (4, Some(b"two".to_vec())), (5, Some(b"three".to_vec()))];
+        for size in 1..=whole.len() {
+            let chunks: Vec<&[u8]> = whole.chunks(size).collect();
+            assert_eq!(read(&chunks), expected, "{size}");
+        }
+        assert_eq!(read(&[b"", b""]), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_counted_and_forgotten() {
+        let (long, longest) = (vec![b'x'; LONGEST + 1], vec![b'y'; LONGEST]);
+        let found = read(&[&long, b"\n", &longest, b"\nz"]);
+        assert_eq!(found[0], (1, None));
+        assert_eq!((found[1].0, found[1].1.as_ref().map(Vec::len)), (2, Some(LONGEST)));
+        assert_eq!(found[2], (3, Some(b"z".to_vec())));
+    }
+}

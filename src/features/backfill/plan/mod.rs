@@ -1,0 +1,338 @@
+//! Planning: from an order to rows that can be looked at, each with the version that it replaces. Nothing but the
+//! job's own rows is written.
+//!
+//! A body is planned in one transaction, refused whole when anything is wrong with it. A stream is staged in short
+//! transactions of some hundred lines, in constant memory; a line that is not acceptable is listed by its number and
+//! does not stop the others. The stream holds a lease on its job: when it breaks off, the lease runs out and the job
+//! fails.
+
+pub mod handler;
+mod imported;
+pub mod lines;
+pub mod request;
+mod store;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::job::{Action, Exception, Job, Kind};
+use super::jobs::{Backfills, not_found};
+use super::store as jobs;
+use crate::kernel::audit::{self, Act, Actor};
+use crate::kernel::call::{Call, Trace};
+use crate::kernel::db::{Access, Mode, Tx};
+use crate::kernel::idempotency::{key_in_progress, key_reused};
+use crate::kernel::problem::{Code, Problem, Violation};
+use imported::{Fields, Imported, Rules};
+use lines::Line;
+use request::{Limits, Order};
+
+/// A stream may have this many lines.
+pub const MAX_LINES: i64 = 2_000_000;
+/// Lines of one transaction.
+const BATCH_LINES: usize = 1_000;
+/// A batch of a stream has its own time.
+const BATCH_LIMIT: Duration = Duration::from_secs(10);
+/// Adding a plan of millions of rows up takes some seconds.
+const SUMMARY_LIMIT: Duration = Duration::from_mins(1);
+
+/// The `Idempotency-Key` of a request that makes a job. It is kept with the job, as long as that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanKey {
+    /// SHA-256 of principal, method, path and key.
+    pub scope: [u8; 32],
+    /// SHA-256 of the request; `None` while its body is being read.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+/// A job that was asked for.
+#[derive(Debug)]
+pub struct Planned {
+    /// The job.
+    pub job: Job,
+    /// True where an earlier request with this key made it.
+    pub replayed: bool,
+}
+
+impl Backfills {
+    /// What an order has to be like now.
+    pub fn limits(&self) -> Limits {
+        Limits { now: self.clock.now(), max_days: self.max_days }
+    }
+
+    /// Plans an order whose buckets are all there. Errors: 422 with every violation, and for a key that stands for
+    /// another request; 409 while a stream with the key is being read.
+    pub async fn plan(
+        &self,
+        call: &Call,
+        actor: Actor,
+        key: Option<&PlanKey>,
+        order: &Order,
+        buckets: &[Imported],
+    ) -> Result<Planned, Problem> {
+        let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key).await? {
+            let job = keyed_job(&mut tx, key).await?;
+            tx.rollback().await?;
+            return replayed(job, key.and_then(|key| key.fingerprint.as_ref()));
+        }
+        let violations = stage_body(&mut tx, job_id, buckets).await?;
+        if !violations.is_empty() {
+            tx.rollback().await?;
+            return Err(Problem::invalid(violations));
+        }
+        if order.action == Action::Import {
+            store::complete_plan(&mut tx, job_id, lease_token, None).await?;
+        } else {
+            store::complete_user_plan(&mut tx, job_id, lease_token).await?;
+        }
+        let job = find(&mut tx, job_id).await?;
+        tx.commit().await?;
+        Ok(Planned { job, replayed: false })
+    }
+
+    /// Begins to plan a stream of lines. `Err` in the inner result is the job that an earlier request with this key has
+    /// made: the caller compares the whole request and then says [`replayed`].
+    pub async fn begin_import(
+        &self,
+        call: &Call,
+        actor: Actor,
+        key: Option<PlanKey>,
+        order: &Order,
+    ) -> Result<Result<Import<'_>, Job>, Problem> {
+        let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key.as_ref()).await? {
+            let job = keyed_job(&mut tx, key.as_ref()).await?;
+            tx.rollback().await?;
+            return if job.is_leased && job.fingerprint.is_none() { Err(key_in_progress()) } else { Ok(Err(job)) };
+        }
+        tx.commit().await?;
+        Ok(Ok(Import {
+            backfills: self,
+            call: call.clone(),
+            job_id,
+            lease_token,
+            rules: order.rules(self.clock.now()),
+            lines: 0,
+            rows: BTreeMap::new(),
+            exceptions: Vec::new(),
+        }))
+    }
+}
+
+/// The job of an earlier request with the same key. Errors: 422 where that was another request.
+pub fn replayed(job: Job, fingerprint: Option<&[u8; 32]>) -> Result<Planned, Problem> {
+    let same = job.fingerprint.as_deref() == fingerprint.map(<[u8; 32]>::as_slice);
+    if same { Ok(Planned { job, replayed: true }) } else { Err(key_reused()) }
+}
+
+/// SHA-256 of a request, of which the body may come in parts.
+#[derive(Clone, Debug)]
+pub struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// Of a request with these parts besides its body.
+    pub fn new(parts: &[&[u8]]) -> Self {
+        Self(Sha256::new_with_prefix(crate::kernel::idempotency::digest(parts)))
+    }
+
+    /// More of the body.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.0.update(chunk);
+    }
+
+    /// The whole.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// False where a job was made under the key before. Errors: 422 for users that do not exist.
+async fn insert(
+    tx: &mut Tx,
+    call: &Call,
+    actor: Actor,
+    (job_id, lease_token): (Uuid, Uuid),
+    order: &Order,
+    key: Option<&PlanKey>,
+) -> Result<bool, Problem> {
+    if !store::insert_job(tx, job_id, lease_token, order, key).await? {
+        return Ok(false);
+    }
+    if let Some(users) = &order.user_ids {
+        let unknown = store::unknown_users(tx, users).await?;
+        if let Some(first) = unknown.first() {
+            let detail = format!("{} of these users do not exist; {first} is one.", unknown.len());
+            return Err(Problem::invalid(vec![Violation::new("/user_ids", "unknown_user", detail)]));
+        }
+    }
+    let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
+    let subject = job_id.to_string();
+    let act =
+        Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
+    audit::record_act(tx, call.request_id, actor, act).await?;
+    Ok(true)
+}
+
+async fn keyed_job(tx: &mut Tx, key: Option<&PlanKey>) -> Result<Job, Problem> {
+    let key = key.ok_or_else(|| Problem::internal("a job without a key met another"))?;
+    let job_id = store::find_keyed_job(tx, key).await?;
+    find(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?).await
+}
+
+async fn find(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
+    jobs::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
+}
+
+/// Stages all buckets of a body, and says what is wrong with any.
+async fn stage_body(tx: &mut Tx, job_id: Uuid, buckets: &[Imported]) -> Result<Vec<Violation>, Problem> {
+    let mut violations = Vec::new();
+    let mut places = BTreeMap::new();
+    for (index, bucket) in buckets.iter().enumerate() {
+        if places.insert(bucket.key.clone(), index).is_some() {
+            violations.push(violation(index, "duplicate_bucket"));
+        }
+    }
+    let rows: Vec<Imported> = places.values().map(|index| buckets[*index].clone()).collect();
+    for chunk in rows.chunks(BATCH_LINES) {
+        for (position, code) in store::stage_rows(tx, job_id, chunk).await? {
+            violations.push(violation(places[&chunk[position].key], &code));
+        }
+    }
+    Ok(violations)
+}
+
+fn violation(index: usize, code: &str) -> Violation {
+    let pointer = format!("/buckets/{index}");
+    match code {
+        "unknown_device" => {
+            Violation::new(format!("{pointer}/device_id"), "unknown_device", "This user has no such device.")
+        }
+        "before_retention_horizon" => {
+            let detail = "This half hour is past what is kept of this user.";
+            Violation::new(format!("{pointer}/hour_start"), "before_retention_horizon", detail)
+        }
+        _ => Violation::new(pointer, "duplicate_bucket", "This bucket comes twice."),
+    }
+}
+
+/// A stream of lines on its way into a plan.
+#[derive(Debug)]
+pub struct Import<'a> {
+    backfills: &'a Backfills,
+    call: Call,
+    job_id: Uuid,
+    lease_token: Uuid,
+    rules: Rules,
+    lines: i64,
+    /// What waits to be staged, by key: sorted and distinct, as the statement wants it.
+    rows: BTreeMap<crate::kernel::writer::corrections::BucketKey, (i64, Imported)>,
+    exceptions: Vec<Exception>,
+}
+
+impl Import<'_> {
+    /// Takes a line. What is wrong with it is listed.
+    pub fn take(&mut self, number: i64, line: Line<'_>) {
+        self.lines += 1;
+        let Line::Text(text) = line else {
+            return self.refuse(number, None, "line_too_long");
+        };
+        let Ok(fields) = serde_json::from_slice::<Fields>(text) else {
+            return self.refuse(number, None, "malformed");
+        };
+        match imported::read(&fields, &self.rules) {
+            Ok(bucket) if self.rows.contains_key(&bucket.key) => {
+                self.refuse(number, Some(bucket.key), "duplicate_bucket");
+            }
+            Ok(bucket) => {
+                self.rows.insert(bucket.key.clone(), (number, bucket));
+            }
+            Err(broken) => {
+                let code = broken.first().map_or("malformed", |broken| broken.code);
+                self.refuse(number, imported::key(&fields), code);
+            }
+        }
+    }
+
+    fn refuse(&mut self, line: i64, key: Option<crate::kernel::writer::corrections::BucketKey>, code: &str) {
+        self.exceptions.push(Exception { kind: Kind::Poisoned, line: Some(line), key, code: code.to_owned() });
+    }
+
+    /// Whether it is time to stage what was taken.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH_LINES || self.exceptions.len() >= BATCH_LINES
+    }
+
+    /// Stages what was taken, in one transaction. Errors: 409 when the job was cancelled meanwhile; 413 for more than
+    /// [`MAX_LINES`].
+    pub async fn stage(&mut self) -> Result<(), Problem> {
+        if self.lines > MAX_LINES {
+            self.fail("too_many_lines").await;
+            let detail = format!("A stream has at most {MAX_LINES} lines; make several jobs.");
+            return Err(Problem::new(Code::BatchTooLarge, detail));
+        }
+        let call = self.step(BATCH_LIMIT);
+        let (lines, rows): (Vec<i64>, Vec<Imported>) = std::mem::take(&mut self.rows).into_values().unzip();
+        let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+        for (position, code) in store::stage_rows(&mut tx, self.job_id, &rows).await? {
+            self.refuse(lines[position], Some(rows[position].key.clone()), &code);
+        }
+        let exceptions = std::mem::take(&mut self.exceptions);
+        let poisoned = i64::try_from(exceptions.len()).map_err(Problem::internal)?;
+        if !store::hold_plan(&mut tx, self.job_id, self.lease_token, poisoned).await? {
+            tx.rollback().await?;
+            return Err(taken_away());
+        }
+        jobs::insert_exceptions(&mut tx, self.job_id, &exceptions).await?;
+        tx.commit().await?;
+        self.call.upstream.take_over(&call.upstream);
+        Ok(())
+    }
+
+    /// All lines were taken. Errors: those of [`Import::stage`]; 422 for a stream without lines.
+    pub async fn finish(mut self, fingerprint: Option<&[u8; 32]>) -> Result<Job, Problem> {
+        if self.lines == 0 {
+            self.fail("no_lines").await;
+            return Err(Problem::invalid(vec![Violation::new("", "wrong_length", "The stream has no line.")]));
+        }
+        self.stage().await?;
+        let call = self.step(SUMMARY_LIMIT);
+        let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+        if !store::complete_plan(&mut tx, self.job_id, self.lease_token, fingerprint).await? {
+            tx.rollback().await?;
+            return Err(taken_away());
+        }
+        let job = find(&mut tx, self.job_id).await?;
+        tx.commit().await?;
+        self.call.upstream.take_over(&call.upstream);
+        Ok(job)
+    }
+
+    /// The stream broke off: the job fails now, and not only when its lease has run out.
+    pub async fn fail(&self, failure: &str) {
+        let give_up = async {
+            let call = self.step(BATCH_LIMIT);
+            let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+            store::fail_plan(&mut tx, self.job_id, self.lease_token, failure).await?;
+            tx.commit().await
+        };
+        if let Err(problem) = give_up.await {
+            tracing::warn!(error = problem.source_chain(), "a broken stream's job fails when its lease runs out");
+        }
+    }
+
+    /// A transaction of a stream has its own deadline, and the stream's request id.
+    fn step(&self, limit: Duration) -> Call {
+        Call::new(self.call.request_id, Trace::mint(), limit)
+    }
+}
+
+fn taken_away() -> Problem {
+    Problem::new(Code::Conflict, "The job was cancelled, or its stream paused for more than a minute.")
+}

@@ -1,0 +1,11 @@
+-- Fails plans whose stream has paused for too long, and those that were never executed within 30 days.
+-- No parameters. Index: job_at_work_idx; plans are few.
+update backfill.job
+set state = 'failed',
+    version = version + 1,
+    failure = case state when 'planning' then 'abandoned' else 'expired' end,
+    lease_token = null,
+    lease_until = null,
+    finished_at = transaction_timestamp()
+where (state = 'planning' and lease_until < clock_timestamp())
+   or (state = 'planned' and created_at < transaction_timestamp() - interval '30 days')

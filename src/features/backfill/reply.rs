@@ -1,0 +1,309 @@
+//! What operators are told of jobs.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::job::{Action, Exception, Job};
+use super::jobs::Shown;
+use crate::kernel::bucket::TokenCounts;
+use crate::kernel::writer::corrections::{BucketKey, Correction};
+
+/// A job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Backfill)]
+pub struct JobReply {
+    /// The job.
+    pub id: Uuid,
+    /// `import`, `replay` or `verify`.
+    #[schema(example = "import")]
+    action: &'static str,
+    /// `planning`, `planned`, `running`, `succeeded`, `failed`, `cancelled`, `rolling_back` or `rolled_back`.
+    #[schema(example = "planned")]
+    pub state: &'static str,
+    /// Changes with the state and only then: what `If-Match` wants.
+    #[schema(example = 2)]
+    pub version: i64,
+    /// A fingerprint of the plan's rows and of what they replace; null while planning.
+    plan_hash: Option<String>,
+    /// Why, in the operator's words.
+    reason: String,
+    /// The first UTC day.
+    from: NaiveDate,
+    /// The last UTC day, inclusive.
+    to: NaiveDate,
+    /// The users; null for all.
+    user_ids: Option<Vec<Uuid>>,
+    /// What the plan changes; null for jobs that are no import.
+    diff: Option<DiffReply>,
+    /// How far the present phase has come.
+    pub progress: ProgressReply,
+    /// Lines that were not acceptable and rows that could not be written: see `/exceptions`.
+    poisoned: i64,
+    /// Rows that had changed since the plan and were left alone: see `/exceptions`.
+    skipped: i64,
+    /// Buckets that the rollback left as they are, because they have changed since; the first 100, all in `/exceptions`.
+    kept_on_rollback: Vec<KeyReply>,
+    /// What a verification found; null for other jobs, and until it has begun.
+    #[schema(value_type = Option<Object>)]
+    drift: Option<serde_json::Value>,
+    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `drift`, `abandoned`,
+    /// `no_lines`, `too_many_lines`, `expired`; else null.
+    failure: Option<String>,
+    /// When it was asked for.
+    created_at: DateTime<Utc>,
+    /// Start of its execution: the stamp of its corrections.
+    executed_at: Option<DateTime<Utc>>,
+    /// When it came to its present end.
+    finished_at: Option<DateTime<Utc>>,
+}
+
+/// What a plan changes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillDiff)]
+pub struct DiffReply {
+    /// Buckets that do not exist yet.
+    inserted: i64,
+    /// Buckets whose total rises.
+    raised: i64,
+    /// Buckets whose total falls.
+    lowered: i64,
+    /// Buckets with the same total in other classes.
+    changed: i64,
+    /// Buckets that already say so.
+    unchanged: i64,
+    /// Rollup rows that this touches.
+    rollup_rows: i64,
+    /// Total tokens of the buckets as they are.
+    tokens_before: u128,
+    /// Total tokens of the buckets as they will be.
+    tokens_after: u128,
+}
+
+/// How far a job has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillProgress)]
+pub struct ProgressReply {
+    /// Rows that are done; for replays and verifications, users.
+    pub done: i64,
+    /// Rows or users in all.
+    pub total: i64,
+    /// From 0 to 100.
+    #[schema(example = 40.0)]
+    pub percent: f64,
+    /// Seconds to the last row at the rate so far; null where that is not known.
+    pub eta_seconds: Option<i64>,
+}
+
+/// The five dimensions of a bucket.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillKey)]
+pub struct KeyReply {
+    /// The owner.
+    user_id: Uuid,
+    /// The device.
+    device_id: Uuid,
+    /// The half hour.
+    hour_start: DateTime<Utc>,
+    /// The tool.
+    source: &'static str,
+    /// The model.
+    model: String,
+}
+
+/// One row of a plan.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillRow)]
+pub struct RowReply {
+    #[serde(flatten)]
+    key: KeyReply,
+    /// `inserted`, `raised`, `lowered`, `changed` or `unchanged`.
+    #[schema(example = "raised")]
+    effect: &'static str,
+    /// What stood when it was planned; null where nothing did.
+    before: Option<CountsReply>,
+    /// The stamp of that version.
+    observed_at: Option<DateTime<Utc>>,
+    /// What it is to say.
+    after: CountsReply,
+}
+
+/// What a bucket says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillCounts)]
+pub struct CountsReply {
+    /// Uncached input.
+    input_tokens: i64,
+    /// Input served from a prompt cache.
+    cache_read_tokens: i64,
+    /// Input written to a 5-minute cache.
+    cache_write_5m_tokens: i64,
+    /// Input written to a 1-hour cache.
+    cache_write_1h_tokens: i64,
+    /// All output, including reasoning.
+    output_tokens: i64,
+    /// The part of the output that was reasoning.
+    reasoning_tokens: i64,
+    /// Tokens reported only as a total.
+    unclassified_tokens: i64,
+    /// The sum of the disjoint classes.
+    total_tokens: i64,
+    /// Model requests.
+    request_count: i64,
+}
+
+/// A line or row that did not go as planned.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillException)]
+pub struct ExceptionReply {
+    /// `poisoned`: not acceptable. `skipped`: changed since the plan. `kept`: changed since the execution.
+    #[schema(example = "poisoned")]
+    kind: &'static str,
+    /// The line of the stream, from 1; null for what was found later.
+    line: Option<i64>,
+    /// The bucket; null where the line's key could not be read.
+    bucket: Option<KeyReply>,
+    /// What is wrong with it.
+    #[schema(example = "unknown_device")]
+    code: String,
+}
+
+/// A page of jobs, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Backfills)]
+pub struct JobsReply {
+    /// The jobs.
+    pub data: Vec<JobReply>,
+    /// Where to go on; null when this is all.
+    pub next_cursor: Option<String>,
+}
+
+/// A page of a plan, in the order of its execution.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillRows)]
+pub struct RowsReply {
+    /// The rows.
+    pub data: Vec<RowReply>,
+    /// Where to go on; null when this is all.
+    pub next_cursor: Option<String>,
+}
+
+/// A page of what did not go as planned, in the order in which it was found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillExceptions)]
+pub struct ExceptionsReply {
+    /// The lines and rows.
+    pub data: Vec<ExceptionReply>,
+    /// Where to go on; null when this is all.
+    pub next_cursor: Option<String>,
+}
+
+impl JobReply {
+    /// A job as of `now`.
+    pub fn new(Shown { job, kept }: Shown, now: DateTime<Utc>) -> Self {
+        let progress = job.progress(now);
+        let diff = &job.diff;
+        let diff = (job.action == Action::Import).then(|| DiffReply {
+            inserted: diff.inserted,
+            raised: diff.raised,
+            lowered: diff.lowered,
+            changed: diff.changed,
+            unchanged: diff.unchanged,
+            rollup_rows: diff.rollup_rows,
+            tokens_before: diff.tokens_before,
+            tokens_after: diff.tokens_after,
+        });
+        Self {
+            id: job.job_id,
+            action: job.action.as_str(),
+            state: job.state.as_str(),
+            version: job.version,
+            plan_hash: job.plan_hash,
+            reason: job.reason,
+            from: job.days.first,
+            to: job.days.last,
+            user_ids: job.user_ids,
+            diff,
+            progress: ProgressReply {
+                done: progress.done,
+                total: progress.total,
+                percent: progress.percent,
+                eta_seconds: progress.eta_seconds,
+            },
+            poisoned: job.poisoned,
+            skipped: job.skipped,
+            kept_on_rollback: kept.into_iter().filter_map(|exception| exception.key.map(KeyReply::from)).collect(),
+            drift: job.drift,
+            failure: job.failure,
+            created_at: job.created_at,
+            executed_at: job.executed_at,
+            finished_at: job.finished_at,
+        }
+    }
+
+    /// A job without what its rollback kept.
+    pub fn brief(job: Job, now: DateTime<Utc>) -> Self {
+        Self::new(Shown { job, kept: Vec::new() }, now)
+    }
+}
+
+impl From<BucketKey> for KeyReply {
+    fn from(key: BucketKey) -> Self {
+        Self {
+            user_id: key.user_id,
+            device_id: key.device_id,
+            hour_start: key.hour_start.start(),
+            source: key.source.as_str(),
+            model: key.model.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<Correction> for RowReply {
+    fn from(row: Correction) -> Self {
+        let effect = match row.seen.map(|seen| seen.counts) {
+            None => "inserted",
+            Some(before) if before == row.counts => "unchanged",
+            Some(before) => match row.counts.total().cmp(&before.total()) {
+                std::cmp::Ordering::Greater => "raised",
+                std::cmp::Ordering::Less => "lowered",
+                std::cmp::Ordering::Equal => "changed",
+            },
+        };
+        Self {
+            key: row.key.into(),
+            effect,
+            before: row.seen.map(|seen| seen.counts.into()),
+            observed_at: row.seen.map(|seen| seen.observed_at),
+            after: row.counts.into(),
+        }
+    }
+}
+
+impl From<TokenCounts> for CountsReply {
+    fn from(counts: TokenCounts) -> Self {
+        Self {
+            input_tokens: counts.input_tokens,
+            cache_read_tokens: counts.cache_read_tokens,
+            cache_write_5m_tokens: counts.cache_write_5m_tokens,
+            cache_write_1h_tokens: counts.cache_write_1h_tokens,
+            output_tokens: counts.output_tokens,
+            reasoning_tokens: counts.reasoning_tokens,
+            unclassified_tokens: counts.unclassified_tokens,
+            total_tokens: counts.total(),
+            request_count: counts.request_count,
+        }
+    }
+}
+
+impl From<Exception> for ExceptionReply {
+    fn from(exception: Exception) -> Self {
+        Self {
+            kind: exception.kind.as_str(),
+            line: exception.line,
+            bucket: exception.key.map(KeyReply::from),
+            code: exception.code,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The SQL of jobs: reading them, and what operators do to them.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::job::{Action, Cursor, Days, Diff, Exception, Job, Kind, State};
+use crate::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
+use crate::kernel::db::Tx;
+use crate::kernel::problem::Problem;
+use crate::kernel::writer::corrections::{BucketKey, Correction, Version};
+
+/// Where a page of plan rows begins: after the row of this key.
+pub type After = (Uuid, DateTime<Utc>, Uuid, String, String);
+
+/// Jobs, newest first: one, or those made before another.
+pub async fn read_jobs(
+    tx: &mut Tx,
+    job_id: Option<Uuid>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Job>, Problem> {
+    let rows = sqlx::query_file_as!(JobRow, "src/features/backfill/read_jobs.sql", job_id, before, limit)
+        .fetch_all(tx)
+        .await?;
+    rows.into_iter().map(JobRow::job).collect()
+}
+
+/// A job as the database keeps it.
+struct JobRow {
+    job_id: Uuid,
+    action: String,
+    state: String,
+    version: i64,
+    reason: String,
+    first_day: NaiveDate,
+    last_day: NaiveDate,
+    user_ids: Option<Vec<Uuid>>,
+    plan_hash: Option<String>,
+    inserted: i64,
+    raised: i64,
+    lowered: i64,
+    changed: i64,
+    unchanged: i64,
+    rollup_rows: i64,
+    tokens_before: String,
+    tokens_after: String,
+    total: i64,
+    done: i64,
+    cursor_user_id: Option<Uuid>,
+    cursor_hour_start: Option<DateTime<Utc>>,
+    cursor_device_id: Option<Uuid>,
+    cursor_source: Option<String>,
+    cursor_model: Option<String>,
+    poisoned: i64,
+    skipped: i64,
+    rollbacks: i32,
+    reached: Option<i64>,
+    drift: Option<serde_json::Value>,
+    failure: Option<String>,
+    fingerprint: Option<Vec<u8>>,
+    is_leased: bool,
+    created_at: DateTime<Utc>,
+    executed_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    purged_at: Option<DateTime<Utc>>,
+}
+
+impl JobRow {
+    fn job(self) -> Result<Job, Problem> {
+        let unknown = |what: &str| Problem::internal(format!("a job has an unknown {what}"));
+        Ok(Job {
+            job_id: self.job_id,
+            action: Action::parse(&self.action).ok_or_else(|| unknown("action"))?,
+            state: State::parse(&self.state).ok_or_else(|| unknown("state"))?,
+            version: self.version,
+            reason: self.reason,
+            days: Days { first: self.first_day, last: self.last_day },
+            user_ids: self.user_ids,
+            plan_hash: self.plan_hash,
+            diff: Diff {
+                inserted: self.inserted,
+                raised: self.raised,
+                lowered: self.lowered,
+                changed: self.changed,
+                unchanged: self.unchanged,
+                rollup_rows: self.rollup_rows,
+                tokens_before: self.tokens_before.parse().map_err(Problem::internal)?,
+                tokens_after: self.tokens_after.parse().map_err(Problem::internal)?,
+            },
+            total: self.total,
+            done: self.done,
+            poisoned: self.poisoned,
+            skipped: self.skipped,
+            rollbacks: self.rollbacks,
+            reached: self.reached,
+            cursor: Cursor {
+                user_id: self.cursor_user_id,
+                hour_start: self.cursor_hour_start,
+                device_id: self.cursor_device_id,
+                source: self.cursor_source,
+                model: self.cursor_model,
+            },
+            drift: self.drift,
+            failure: self.failure,
+            fingerprint: self.fingerprint,
+            is_leased: self.is_leased,
+            created_at: self.created_at,
+            executed_at: self.executed_at,
+            finished_at: self.finished_at,
+            purged_at: self.purged_at,
+        })
+    }
+}
+
+/// Keeps a job as it is until the transaction ends. False where there is none.
+pub async fn lock_job(tx: &mut Tx, job_id: Uuid) -> Result<bool, Problem> {
+    let found = sqlx::query_file_scalar!("src/features/backfill/lock_job.sql", job_id).fetch_optional(tx).await?;
+    Ok(found.is_some())
+}
+
+/// Hands a planned job to the workers.
+pub async fn begin_execution(tx: &mut Tx, job_id: Uuid, executed_at: DateTime<Utc>) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/backfill/begin_execution.sql", job_id, executed_at).execute(tx).await?;
+    Ok(())
+}
+
+/// Takes a job away from whoever works on it.
+pub async fn cancel_job(tx: &mut Tx, job_id: Uuid) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/backfill/cancel_job.sql", job_id).execute(tx).await?;
+    Ok(())
+}
+
+/// Hands a job to the workers to be taken back.
+pub async fn begin_rollback(tx: &mut Tx, job_id: Uuid) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/backfill/begin_rollback.sql", job_id).execute(tx).await?;
+    Ok(())
+}
+
+/// How many rows of a plan are stale, counted up to `limit`.
+pub async fn count_moved_rows(tx: &mut Tx, job_id: Uuid, limit: i64) -> Result<i64, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/backfill/count_moved_rows.sql", job_id, limit);
+    Ok(query.fetch_one(tx).await?)
+}
+
+/// The jobs that have to be taken back before this one, newest first.
+pub async fn newer_corrections(tx: &mut Tx, job_id: Uuid) -> Result<Vec<Uuid>, Problem> {
+    Ok(sqlx::query_file_scalar!("src/features/backfill/newer_corrections.sql", job_id).fetch_all(tx).await?)
+}
+
+/// A page of a plan.
+pub async fn list_plan_rows(
+    tx: &mut Tx,
+    job_id: Uuid,
+    after: Option<&After>,
+    limit: i64,
+) -> Result<Vec<Correction>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/backfill/list_plan_rows.sql",
+        job_id,
+        after.map(|after| after.0),
+        after.map(|after| after.1),
+        after.map(|after| after.2),
+        after.map(|after| after.3.as_str()),
+        after.map(|after| after.4.as_str()),
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let seen = row.seen_observed_at.map(|observed_at| Version {
+                counts: TokenCounts {
+                    input_tokens: row.seen_input_tokens.unwrap_or(0),
+                    cache_read_tokens: row.seen_cache_read_tokens.unwrap_or(0),
+                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens.unwrap_or(0),
+                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens.unwrap_or(0),
+                    output_tokens: row.seen_output_tokens.unwrap_or(0),
+                    reasoning_tokens: row.seen_reasoning_tokens.unwrap_or(0),
+                    unclassified_tokens: row.seen_unclassified_tokens.unwrap_or(0),
+                    request_count: row.seen_request_count.unwrap_or(0),
+                },
+                observed_at,
+            });
+            let counts = TokenCounts {
+                input_tokens: row.input_tokens,
+                cache_read_tokens: row.cache_read_tokens,
+                cache_write_5m_tokens: row.cache_write_5m_tokens,
+                cache_write_1h_tokens: row.cache_write_1h_tokens,
+                output_tokens: row.output_tokens,
+                reasoning_tokens: row.reasoning_tokens,
+                unclassified_tokens: row.unclassified_tokens,
+                request_count: row.request_count,
+            };
+            let key = key(row.user_id, row.hour_start, row.device_id, &row.source, &row.model)?;
+            Ok(Correction { key, counts, seen })
+        })
+        .collect()
+}
+
+/// A page of what did not go as planned, each with its number.
+pub async fn list_exceptions(
+    tx: &mut Tx,
+    job_id: Uuid,
+    kind: Option<Kind>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, Exception)>, Problem> {
+    let kind = kind.map(Kind::as_str);
+    let rows = sqlx::query_file!("src/features/backfill/list_exceptions.sql", job_id, kind, after, limit)
+        .fetch_all(tx)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let key = match (row.user_id, row.hour_start, row.device_id, row.source, row.model) {
+                (Some(user), Some(hour), Some(device), Some(source), Some(model)) => {
+                    Some(key(user, hour, device, &source, &model)?)
+                }
+                _ => None,
+            };
+            let kind = Kind::parse(&row.kind).ok_or_else(|| Problem::internal("an exception has an unknown kind"))?;
+            Ok((row.exception_id, Exception { kind, line: row.line, key, code: row.code }))
+        })
+        .collect()
+}
+
+/// Lists what did not go as planned.
+pub async fn insert_exceptions(tx: &mut Tx, job_id: Uuid, exceptions: &[Exception]) -> Result<(), Problem> {
+    if exceptions.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Option<&BucketKey>> = exceptions.iter().map(|exception| exception.key.as_ref()).collect();
+    sqlx::query_file!(
+        "src/features/backfill/insert_exceptions.sql",
+        job_id,
+        &exceptions.iter().map(|exception| exception.kind.as_str()).collect::<Vec<_>>() as &[&str],
+        &exceptions.iter().map(|exception| exception.line).collect::<Vec<_>>() as &[Option<i64>],
+        &keys.iter().map(|key| key.map(|key| key.user_id)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &keys.iter().map(|key| key.map(|key| key.hour_start.start())).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &keys.iter().map(|key| key.map(|key| key.device_id)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &keys.iter().map(|key| key.map(|key| key.source.as_str())).collect::<Vec<_>>() as &[Option<&str>],
+        &keys.iter().map(|key| key.map(|key| key.model.as_str())).collect::<Vec<_>>() as &[Option<&str>],
+        &exceptions.iter().map(|exception| exception.code.as_str()).collect::<Vec<_>>() as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn key(
+    user_id: Uuid,
+    hour_start: DateTime<Utc>,
+    device_id: Uuid,
+    source: &str,
+    model: &str,
+) -> Result<BucketKey, Problem> {
+    let read = || {
+        let (hour_start, source, model) = (HalfHour::new(hour_start)?, Source::parse(source)?, Model::parse(model)?);
+        Some(BucketKey { user_id, hour_start, device_id, source, model })
+    };
+    read().ok_or_else(|| Problem::internal("a row of a job has a key that is none"))
+}

@@ -1,0 +1,6 @@
+-- How many events of a job are not folded, and how many of these are parked.
+-- $1 request_id: the job.
+-- Index: outbox_lane_id_idx.
+select count(*) as "unfolded!", count(parked_at) as "parked!"
+from usage.outbox
+where lane = 'bulk' and request_id = $1

@@ -1,0 +1,5 @@
+-- How many events of backfills wait to be folded, counted up to a limit.
+-- $1 limit.
+-- Index: outbox_lane_id_idx.
+select count(*) as "count!"
+from (select from usage.outbox where lane = 'bulk' and parked_at is null limit $1) waiting

@@ -1,0 +1,327 @@
+//! The worker: carries jobs out, and takes them back, in steps of some hundred rows. Each step is one transaction that
+//! holds everything it does: buckets, pre-images, events, what went wrong, and how far the job has come.
+//!
+//! **It ends.** A plan's rows never change once it is planned, and a replay or a verification stops at the number of
+//! users that was fixed then. Each step's transaction either moves the cursor over at least one row, and the cursor
+//! never moves back within a phase; or it changes nothing, and then for one of these reasons:
+//! - the database refuses the step's data: the next step takes half as many rows, down to one, which is then listed as
+//!   poisoned and stepped over;
+//! - a bucket that the step found absent came meanwhile: the next try finds it there, so that each of the step's rows
+//!   can cause this once;
+//! - events wait to be folded, the switch is off, or the database is away: it waits for others, and takes no step;
+//! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
+//!
+//! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat
+//! a step that had not been committed.
+//!
+//! **Two never work on one job.** A lease is taken with `for update skip locked`, lasts by the database's clock, and is
+//! proved by the first statement of each step, which locks the job. Who slept through the lease writes nothing.
+
+mod rows;
+mod store;
+mod users;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::job::{Action, Days, Job, State};
+use super::jobs::Backfills;
+use super::store as jobs;
+use crate::kernel::call::Call;
+use crate::kernel::clock::jittered;
+use crate::kernel::db::{Access, Mode, Tx};
+use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::problem::Problem;
+use crate::kernel::switches::{Switch, Switches};
+use crate::kernel::wakes::Signal;
+use store::Advance;
+
+/// A step may take this long, well within its lease.
+const STEP_LIMIT: Duration = Duration::from_secs(12);
+/// Rows of one step: longer transactions are not faster, and make a cancellation wait.
+const STEP_ROWS: usize = 500;
+/// With more events of backfills waiting than this, a job waits for the relay.
+const MAX_WAITING_EVENTS: i64 = 2_000;
+/// How often to look for work that other processes were given.
+const POLL: Duration = Duration::from_secs(1);
+/// How often to look whether events are folded.
+const FOLD_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after the first failed step; it doubles up to the longest.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a verification has found, added up over users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Days of users whose rollup is not the fold of their buckets.
+    pub count: u64,
+    /// Days of users with an event that is not folded yet: not compared.
+    pub pending: u64,
+    /// Days of users that were compared.
+    pub user_days: u64,
+    /// The first hundred days with drift.
+    pub first: Vec<serde_json::Value>,
+    /// Users and devices that do not exist and yet have buckets or rollup rows.
+    pub orphaned: u64,
+    /// The first hundred of them.
+    pub orphans: Vec<serde_json::Value>,
+}
+
+impl Findings {
+    const LISTED: usize = 100;
+
+    fn add(&mut self, more: Self) {
+        self.count += more.count;
+        self.pending += more.pending;
+        self.user_days += more.user_days;
+        self.orphaned += more.orphaned;
+        self.first.extend(more.first.into_iter().take(Self::LISTED - self.first.len().min(Self::LISTED)));
+        self.orphans.extend(more.orphans.into_iter().take(Self::LISTED - self.orphans.len().min(Self::LISTED)));
+    }
+}
+
+/// Compares the rollups of users with their buckets: the composition root hands it over from the slice that can.
+#[derive(Clone)]
+pub struct Verify(Arc<dyn Fn(Vec<Uuid>, Days) -> BoxFuture<'static, Result<Findings, Problem>> + Send + Sync>);
+
+impl Verify {
+    /// From a function of users and days.
+    pub fn new(
+        verify: impl Fn(Vec<Uuid>, Days) -> BoxFuture<'static, Result<Findings, Problem>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(verify))
+    }
+}
+
+impl std::fmt::Debug for Verify {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Verify")
+    }
+}
+
+/// Carries jobs out.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    backfills: Backfills,
+    switches: Switches,
+    /// Wakes the relay of this process.
+    relay: Signal,
+    verify: Verify,
+}
+
+/// A job that this worker alone works on, as it knows it.
+#[derive(Debug)]
+struct Lease {
+    job: Job,
+    token: Uuid,
+    /// Rows of the next step.
+    rows: usize,
+}
+
+/// What became of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is more to do.
+    Goes,
+    /// Others have to do something first.
+    Waits,
+    /// The phase has ended.
+    Ended,
+    /// Somebody else has the job, or nobody may go on.
+    Lost,
+}
+
+impl Worker {
+    /// Works while `switches` allow it; wakes `relay` when there are events.
+    pub fn new(backfills: Backfills, switches: Switches, relay: Signal, verify: Verify) -> Self {
+        Self { backfills, switches, relay, verify }
+    }
+
+    /// Works until `stop`, and gives its lease back. To be dropped in the middle of a step loses nothing but time.
+    pub async fn run(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let lease = match self.lease(None).await {
+                Ok(lease) => lease,
+                Err(problem) => {
+                    tracing::warn!(error = problem.source_chain(), "jobs could not be looked for");
+                    None
+                }
+            };
+            if let Some(lease) = lease {
+                self.work(lease, &stop).await;
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.backfills.wake.woken() => {}
+                () = tokio::time::sleep(jittered(POLL)) => {}
+            }
+        }
+    }
+
+    /// Works on one job, whenever nobody else does, until it is at its end: for commands. Errors: the database's, and
+    /// 404.
+    pub async fn run_job(&self, job_id: Uuid, stop: &CancellationToken) -> Result<Job, Problem> {
+        loop {
+            let job = self.backfills.find(&Call::internal(STEP_LIMIT), job_id).await?.job;
+            if !job.state.is_at_work() || stop.is_cancelled() {
+                return Ok(job);
+            }
+            match self.lease(Some(job_id)).await? {
+                Some(lease) => self.work(lease, stop).await,
+                None => tokio::time::sleep(FOLD_PAUSE).await,
+            }
+        }
+    }
+
+    /// Takes every step that can be taken now, of all jobs: for tests. Errors: what a step failed with.
+    pub async fn run_until_idle(&self) -> Result<(), Problem> {
+        let mut waiting = Vec::new();
+        while let Some(mut lease) = self.lease(None).await? {
+            loop {
+                match self.step(&mut lease).await? {
+                    Step::Goes => {}
+                    Step::Waits => break waiting.push(lease),
+                    Step::Ended | Step::Lost => break,
+                }
+            }
+        }
+        for lease in waiting {
+            self.release(&lease).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one step of one job: for tests. False where there is none. Errors: what it failed with.
+    pub async fn run_step(&self) -> Result<bool, Problem> {
+        let Some(mut lease) = self.lease(None).await? else { return Ok(false) };
+        let step = self.step(&mut lease).await?;
+        self.release(&lease).await?;
+        Ok(step != Step::Lost)
+    }
+
+    /// Errors: the database's.
+    async fn lease(&self, job_id: Option<Uuid>) -> Result<Option<Lease>, Problem> {
+        if !self.switches.is_on(Switch::Backfill) {
+            return Ok(None);
+        }
+        let token = Uuid::now_v7();
+        let mut tx = self.begin(&Call::internal(STEP_LIMIT)).await?;
+        let job = match store::take_lease(&mut tx, token, job_id).await? {
+            Some(job_id) => jobs::read_jobs(&mut tx, Some(job_id), None, 1).await?.into_iter().next(),
+            None => None,
+        };
+        tx.commit().await?;
+        Ok(job.map(|job| Lease { job, token, rows: STEP_ROWS }))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), Problem> {
+        let mut tx = self.begin(&Call::internal(STEP_LIMIT)).await?;
+        store::release_lease(&mut tx, lease.job.job_id, lease.token).await?;
+        tx.commit().await
+    }
+
+    /// Takes steps until the phase ends, the lease is lost, the switch is thrown or the server stops.
+    async fn work(&self, mut lease: Lease, stop: &CancellationToken) {
+        let mut failures = 0_u32;
+        while !stop.is_cancelled() && self.switches.is_on(Switch::Backfill) {
+            let step = self.step(&mut lease).await;
+            failures = if step.is_err() { failures.saturating_add(1) } else { 0 };
+            let pause = match step {
+                Ok(Step::Goes) => continue,
+                Ok(Step::Ended | Step::Lost) => return,
+                Ok(Step::Waits) => FOLD_PAUSE,
+                Err(_) => {
+                    let pause = FAILURE_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16)));
+                    pause.min(LONGEST_FAILURE_PAUSE)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(jittered(pause)) => {}
+            }
+        }
+        if let Err(problem) = self.release(&lease).await {
+            tracing::warn!(error = problem.source_chain(), "a lease was not given back; it runs out by itself");
+        }
+    }
+
+    /// One step, with its line. Errors: whatever is no row's fault; then nothing has changed.
+    async fn step(&self, lease: &mut Lease) -> Result<Step, Problem> {
+        let started = Instant::now();
+        let call = Call::internal(STEP_LIMIT);
+        let stage = lease.job.state.as_str();
+        let mut result = match lease.job.action {
+            Action::Import => self.step_rows(&call, lease).await,
+            Action::Replay => self.step_replay(&call, lease).await,
+            Action::Verify => self.step_verify(&call, lease).await,
+        };
+        if result.is_err() {
+            // It may have been committed all the same: the job says.
+            match self.backfills.find(&Call::internal(STEP_LIMIT), lease.job.job_id).await {
+                Ok(shown) => lease.job = shown.job,
+                Err(problem) => result = Err(problem),
+            }
+        }
+        self.relay.wake();
+        let outcome = match &result {
+            Ok(Step::Goes | Step::Ended) => Outcome::Done(200),
+            Ok(Step::Waits | Step::Lost) => return result,
+            Err(problem) => Outcome::Failed(problem),
+        };
+        let place = Place { function: "backfill_step", stage, method: None, route: None, principal: None };
+        Line::new(&call, place, &outcome, started.elapsed()).write();
+        result
+    }
+
+    async fn begin(&self, call: &Call) -> Result<Tx, Problem> {
+        self.backfills.pool.begin(call, Access::Worker, Mode::ReadWrite).await
+    }
+
+    /// A step's transaction; `None` where this worker may not go on.
+    async fn begin_step(&self, call: &Call, lease: &Lease) -> Result<Option<Tx>, Problem> {
+        let mut tx = self.begin(call).await?;
+        if store::fence(&mut tx, &lease.job, lease.token).await? {
+            return Ok(Some(tx));
+        }
+        tx.rollback().await?;
+        Ok(None)
+    }
+
+    /// Commits a step that has stepped over something.
+    async fn commit_step(&self, mut tx: Tx, lease: &mut Lease, step: Advance) -> Result<Step, Problem> {
+        store::advance(&mut tx, lease.job.job_id, &step).await?;
+        tx.commit().await?;
+        lease.job.done += step.rows;
+        lease.job.cursor = step.cursor;
+        lease.job.poisoned += step.poisoned;
+        lease.job.skipped += step.skipped;
+        lease.job.drift = step.drift.or_else(|| lease.job.drift.take());
+        Ok(Step::Goes)
+    }
+
+    /// Ends the phase once the job's events are folded.
+    async fn finish(&self, mut tx: Tx, lease: &Lease) -> Result<Step, Problem> {
+        let job = &lease.job;
+        let (unfolded, parked) = store::count_own_events(&mut tx, job.job_id).await?;
+        if unfolded > parked {
+            // The lease goes on.
+            tx.commit().await?;
+            return Ok(Step::Waits);
+        }
+        let (state, failure) = match job.state {
+            _ if parked > 0 => (State::Failed, Some("events_parked")),
+            State::RollingBack => (State::RolledBack, None),
+            _ if job.poisoned + job.skipped > 0 => (State::Failed, Some("incomplete")),
+            _ => (State::Succeeded, None),
+        };
+        store::finish_job(&mut tx, job.job_id, state, failure).await?;
+        tx.commit().await?;
+        Ok(Step::Ended)
+    }
+}

@@ -1,0 +1,16 @@
+-- Takes the oldest job that has work to do and nobody who does it. Two who ask at once get two jobs, or one of them none.
+-- $1 lease_token: the worker's own; $2 job_id: only this one, null for any.
+-- Index: job_at_work_idx.
+update backfill.job
+set lease_token = $1, lease_until = clock_timestamp() + interval '20 seconds'
+where job_id = (
+    select job_id
+    from backfill.job
+    where state in ('running', 'rolling_back')
+      and (lease_until is null or lease_until <= clock_timestamp())
+      and ($2::uuid is null or job_id = $2)
+    order by job_id
+    limit 1
+    for update skip locked
+)
+returning job_id

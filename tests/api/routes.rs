@@ -1,0 +1,174 @@
+//! Who may call what: every registered route, asked by everyone, compared with one table. A route without a row fails.
+
+use std::collections::BTreeSet;
+
+use halfhour::kernel::token::Kind;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, TestUser, call};
+
+/// Who asks, in the order of the columns. "revoked" and "another's" are of the kind that the route is for; for a route
+/// without an id, another's is as good as one's own.
+const CALLERS: [&str; 7] = ["nobody", "garbage", "a device", "a viewer", "an operator", "revoked", "another's"];
+
+const EVERYONE: [u16; 7] = [200; 7];
+const DEVICES: [u16; 7] = [401, 401, 200, 403, 403, 401, 200];
+const VIEWERS: [u16; 7] = [401, 401, 403, 200, 403, 401, 200];
+const VIEWERS_CREATE: [u16; 7] = [401, 401, 403, 201, 403, 401, 201];
+const OPERATORS: [u16; 7] = [401, 401, 403, 403, 200, 401, 200];
+const OPERATORS_CREATE: [u16; 7] = [401, 401, 403, 403, 201, 401, 201];
+
+/// A route, what is sent to it (`$caller` differs in each column), and what each caller is answered.
+type Row = (&'static str, &'static str, [u16; 7]);
+
+const TABLE: &[Row] = &[
+    ("POST /v1/buckets", r#"{"buckets":[]}"#, DEVICES),
+    ("GET /v1/rollups", "", VIEWERS),
+    ("GET /v1/me", "", VIEWERS),
+    ("PATCH /v1/me", r#"{"time_zone":"Europe/Berlin"}"#, VIEWERS),
+    ("DELETE /v1/me/usage?everything=true", "", VIEWERS),
+    ("GET /v1/devices", "", VIEWERS),
+    ("POST /v1/devices", r#"{"name":"tablet"}"#, VIEWERS_CREATE),
+    ("POST /v1/devices/{device_id}/revoke", "", [401, 401, 403, 200, 403, 401, 404]),
+    ("POST /v1/devices/{device_id}/rotate", "", [401, 401, 403, 201, 403, 401, 404]),
+    ("POST /v1/link-codes", "", VIEWERS_CREATE),
+    // The code is the secret, and nobody here has one.
+    (
+        "POST /v1/link-codes/exchange",
+        r#"{"code":"AAAAA-AAAAA-AAAAA","request_id":"01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2","device_name":"x"}"#,
+        [404; 7],
+    ),
+    ("GET /v1/users", "", OPERATORS),
+    ("POST /v1/users", r#"{"name":"$caller"}"#, OPERATORS_CREATE),
+    ("GET /v1/status", "", OPERATORS),
+    ("GET /metrics", "", OPERATORS),
+    ("GET /v1/switches", "", OPERATORS),
+    ("GET /v1/switches/{name}", "", OPERATORS),
+    ("PUT /v1/switches/{name}", r#"{"is_on":true,"reason":"x"}"#, OPERATORS),
+    ("GET /health/live", "", EVERYONE),
+    ("GET /health/ready", "", EVERYONE),
+    ("GET /health/startup", "", EVERYONE),
+    ("GET /problems/{code}", "", EVERYONE),
+    ("GET /openapi.json", "", EVERYONE),
+    ("GET /docs/", "", EVERYONE),
+];
+
+/// Published by the composition root, and not part of their own contract.
+const UNDESCRIBED: [&str; 2] = ["GET /openapi.json", "GET /docs/"];
+
+/// `POST /v1/buckets` for every operation of a contract, and the two that publish it.
+fn registered(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap();
+    let described = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys().filter(|name| *name != "parameters");
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    described.chain(UNDESCRIBED.map(str::to_owned)).collect()
+}
+
+/// What only the routes or only the table have.
+fn differences(registered: &BTreeSet<String>, table: &[Row]) -> Vec<String> {
+    let rows: BTreeSet<String> =
+        table.iter().map(|(route, ..)| route.split('?').next().unwrap_or_default().to_owned()).collect();
+    let missing = registered.difference(&rows).map(|route| format!("{route} has no row"));
+    missing.chain(rows.difference(registered).map(|route| format!("{route} is no route"))).collect()
+}
+
+/// Everyone who may ask.
+struct Cast {
+    app: TestApp,
+    ann: TestUser,
+    bob: TestUser,
+    laptop: String,
+    bobs_laptop: String,
+    revoked: [String; 3],
+}
+
+impl Cast {
+    async fn new() -> Self {
+        let app = TestApp::start().await;
+        let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+        let (laptop, bobs_laptop) = (app.device(&ann, "laptop").await.token, app.device(&bob, "laptop").await.token);
+        let mut revoked = Vec::new();
+        for (kind, device) in [(Kind::Device, Some("laptop")), (Kind::Viewer, None), (Kind::Operator, None)] {
+            let issued = app.directory().issue_token(&call(), "ann", kind, device).await.unwrap();
+            assert!(app.directory().revoke_token(&call(), issued.token_id).await.unwrap());
+            revoked.push(issued.token.reveal().to_owned());
+        }
+        Self { app, ann, bob, laptop, bobs_laptop, revoked: revoked.try_into().unwrap() }
+    }
+
+    /// The token that a caller shows at a route that is for `kind`.
+    fn token(&self, caller: usize, kind: Option<Kind>) -> Option<&str> {
+        let position = kind.map_or(0, |kind| kind as usize);
+        let text = match CALLERS[caller] {
+            "nobody" => return None,
+            "garbage" => "hhv_garbage",
+            "a device" => &self.laptop,
+            "a viewer" => &self.ann.viewer,
+            "an operator" => &self.ann.operator,
+            "revoked" => &self.revoked[position],
+            _ => [&self.bobs_laptop, &self.bob.viewer, &self.bob.operator][position],
+        };
+        Some(text)
+    }
+
+    /// `spare` is a device of Ann's, for paths.
+    async fn ask(&self, caller: usize, (route, body, statuses): Row, spare: &str) -> u16 {
+        let kind = (2..5).find(|caller| statuses[*caller] < 300).filter(|_| statuses[0] == 401);
+        let kind = kind.map(|caller| [Kind::Device, Kind::Viewer, Kind::Operator][caller - 2]);
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{device_id}", spare).replace("{name}", "ingest").replace("{code}", "invalid");
+        assert!(!path.contains('{'), "say what stands for the parameter of {path}");
+        let mut request = self.app.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
+        if let Some(token) = self.token(caller, kind) {
+            request = request.bearer(token);
+        }
+        if !body.is_empty() {
+            let body = body.replace("$caller", CALLERS[caller]);
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let reply = request.send().await;
+        if reply.status >= 400 {
+            assert_eq!(reply.json["status"], reply.status, "{route} for {}: {:?}", CALLERS[caller], reply.json);
+        }
+        reply.status
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_every_caller_as_the_table_says() {
+    let cast = Cast::new().await;
+    let document = cast.app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone();
+    let registered = registered(&document);
+    assert!(registered.len() > 20, "only {registered:?} were found");
+    assert_eq!(differences(&registered, TABLE), Vec::<String>::new());
+    let mut wrong = Vec::new();
+    for row in TABLE {
+        let spare = cast.app.device(&cast.ann, &format!("spare for {}", row.0)).await.device_id.to_string();
+        // Whoever may do it comes last, for then it is done.
+        let (may, may_not): (Vec<_>, Vec<_>) = (0..CALLERS.len()).partition(|caller| row.2[*caller] < 300);
+        for caller in may_not.into_iter().chain(may) {
+            let (expected, found) = (row.2[caller], cast.ask(caller, *row, &spare).await);
+            if found != expected {
+                wrong.push(format!("{} for {}: {found} and not {expected}", row.0, CALLERS[caller]));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn a_route_without_a_row_and_a_row_without_a_route_are_caught() {
+    let document = json!({"paths": {"/v1/new/{id}": {"get": {}, "parameters": []}, "/v1/buckets": {"post": {}}}});
+    let table = [("POST /v1/buckets", "", DEVICES), ("GET /v1/old?x=1", "", VIEWERS)];
+    let found = differences(&registered(&document), &table);
+    let expected = [
+        "GET /docs/ has no row",
+        "GET /openapi.json has no row",
+        "GET /v1/new/{id} has no row",
+        "GET /v1/old is no route",
+    ];
+    assert_eq!(found, expected);
+}
