@@ -6,10 +6,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 use super::{all_pages, refusals};
 use crate::support::rollups::{Usage, half_hours};
-use crate::support::{NOW, Reply, TestApp, TestDevice, TestUser, instant};
+use crate::support::{NOW, Reply, TestApp, TestDevice, TestUser, instant, lines_of};
 
 const RANGE: &str = "from=2026-11-01&to=2026-11-20";
 
@@ -189,12 +190,12 @@ async fn a_key_present_throughout_a_stream_comes_exactly_once_while_others_come_
 }
 
 /// A stream that is not read any further than its first kilobyte.
-async fn begin_stream(app: &TestApp, user: &TestUser) -> TcpStream {
+async fn begin_stream(app: &TestApp, user: &TestUser, request_id: Uuid) -> TcpStream {
     let address = app.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /v1/buckets?{RANGE} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\naccept: application/x-ndjson\r\n\
-         connection: close\r\n\r\n",
+         x-request-id: {request_id}\r\nconnection: close\r\n\r\n",
         user.viewer
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -222,18 +223,23 @@ async fn a_stream_that_cannot_be_finished_is_cut_off_and_never_looks_whole() {
         let read = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut body)).await.unwrap();
         read.is_ok() && body.ends_with(b"0\r\n\r\n")
     };
-    assert!(whole(begin_stream(&app, &me).await).await, "an undisturbed one has its end");
+    assert!(whole(begin_stream(&app, &me, Uuid::now_v7()).await).await, "an undisturbed one has its end");
 
-    let stream = begin_stream(&app, &me).await;
+    let stream = begin_stream(&app, &me, Uuid::now_v7()).await;
     app.wait_for(QUIET).await;
     app.tell("update rollup.user_state set frozen_before = '2026-11-20'").await;
     assert!(!whole(stream).await, "what retention removes meanwhile is not left out in silence");
 
     app.tell("update rollup.user_state set frozen_before = null").await;
-    let stream = begin_stream(&app, &me).await;
+    let request_id = Uuid::now_v7();
+    let stream = begin_stream(&app, &me, request_id).await;
     app.wait_for(QUIET).await;
     app.tell("alter table usage.bucket rename to away").await;
     assert!(!whole(stream).await, "nor what a failure took away");
+    let lines = lines_of(&request_id.to_string());
+    let says = |line: &Value| (line["stage"].clone(), line["status"].clone(), line["upstream_status"].clone());
+    let said: Vec<_> = lines.iter().map(says).collect();
+    assert_eq!(said, [(json!("request"), json!(200), json!(200)), (json!("stream"), json!(500), json!(500))]);
     app.tell("alter table usage.away rename to bucket").await;
 }
 
@@ -245,7 +251,7 @@ async fn a_slow_or_absent_reader_of_a_stream_holds_no_connection() {
     // More of them than the pool has connections.
     let mut streams = Vec::new();
     for _ in 0..6 {
-        streams.push(begin_stream(&app, &me).await);
+        streams.push(begin_stream(&app, &me, Uuid::now_v7()).await);
     }
     app.wait_for(QUIET).await;
     app.get(&me.viewer, "/v1/rollups").await.expect_ok();

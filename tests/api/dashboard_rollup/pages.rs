@@ -14,7 +14,7 @@ const RANGE: &str = "from=2026-11-01&to=2026-11-20";
 
 /// Three buckets a day on twenty days.
 fn usage() -> Vec<Usage> {
-    let hours = half_hours("2026-11-01T01:00:00Z", "2026-11-21T00:00:00Z").step_by(16);
+    let hours = half_hours("2026-11-01T01:00:00Z", "2026-11-20T12:00:00Z").step_by(16);
     hours.zip(1..).map(|(hour, number)| Usage::numbered(hour, number)).collect()
 }
 
@@ -59,8 +59,8 @@ async fn pages_are_the_unpaged_answer_while_writers_touch_other_users() {
     {
         let path = format!("/v1/rollups?{RANGE}&{query}");
         let whole = all_pages(&app, &me, &path).await;
-        let paged = format!("{path}&limit=3");
-        let reading = all_pages(&app, &me, &paged);
+        let in_pages = format!("{path}&limit=3");
+        let reading = all_pages(&app, &me, &in_pages);
         let writing = async {
             for number in 0..10 {
                 let falling = usage().into_iter().map(|bucket| Usage { counts: [number; 8], ..bucket });
@@ -91,7 +91,7 @@ async fn a_key_present_throughout_comes_exactly_once_while_writers_touch_this_us
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
         // Before, in and behind the place where the next page begins: new keys, other counts, and keys that go again.
-        let hours = half_hours("2026-11-01T02:00:00Z", "2026-11-21T00:00:00Z").step_by(16);
+        let hours = half_hours("2026-11-01T02:00:00Z", "2026-11-20T12:00:00Z").step_by(16);
         let new: Vec<_> = hours
             .map(|hour| Usage { model: if round % 2 == 0 { "a" } else { "zz" }, ..Usage::numbered(hour, round + 1) })
             .collect();
@@ -144,7 +144,7 @@ async fn a_cursor_is_good_for_its_own_list_its_own_caller_and_nothing_else() {
         refused(&me, &format!("{other}?{RANGE}&source=codex"), &cursor).await;
 
         let mut bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
-        let place = bytes.iter().position(|byte| byte.is_ascii_digit()).unwrap();
+        let place = bytes.iter().position(u8::is_ascii_digit).unwrap();
         bytes[place] ^= 1;
         for tampered in [URL_SAFE_NO_PAD.encode(&bytes), cursor[1..].to_owned(), String::new(), "x".repeat(4000)] {
             refused(&me, &list, &tampered).await;

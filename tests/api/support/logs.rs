@@ -31,14 +31,18 @@ pub fn capture() {
 
 /// The one line of a request, if it is written yet.
 pub fn line(request_id: &str) -> Option<Value> {
+    let lines = lines(request_id);
+    assert!(lines.len() <= 1, "request {request_id} has {} lines: {lines:?}", lines.len());
+    lines.into_iter().next()
+}
+
+/// All lines of a request: a stream that was cut off has a second one.
+pub fn lines(request_id: &str) -> Vec<Value> {
     let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     let text = String::from_utf8_lossy(&log);
-    let lines: Vec<Value> = text
-        .lines()
+    text.lines()
         .filter(|line| line.contains(request_id))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|line| line["request_id"] == request_id)
-        .collect();
-    assert!(lines.len() <= 1, "request {request_id} has {} lines: {lines:?}", lines.len());
-    lines.into_iter().next()
+        .collect()
 }

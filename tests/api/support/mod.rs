@@ -266,6 +266,11 @@ pub fn line(request_id: &str) -> Value {
     logs::line(request_id).expect("the line is written before the reply is sent")
 }
 
+/// All log lines of a request.
+pub fn lines_of(request_id: &str) -> Vec<Value> {
+    logs::lines(request_id)
+}
+
 /// The line of a request that got no reply, as soon as the server notices.
 pub async fn wait_for_line(request_id: &str) -> Value {
     for _ in 0..500 {

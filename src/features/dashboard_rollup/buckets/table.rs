@@ -53,8 +53,7 @@ pub struct BucketItem {
 
 impl From<BucketRow> for BucketItem {
     fn from(row: BucketRow) -> Self {
-        let [input, cache_read, written_for_5m, written_for_1h, output, reasoning, unclassified, total, requests] =
-            row.counts;
+        let [input, cache_read, short_lived, long_lived, output, reasoning, unclassified, total, requests] = row.counts;
         Self {
             hour_start: row.key.hour_start,
             device_id: row.key.device_id,
@@ -62,8 +61,8 @@ impl From<BucketRow> for BucketItem {
             model: row.key.model,
             input_tokens: input,
             cache_read_tokens: cache_read,
-            cache_write_5m_tokens: written_for_5m,
-            cache_write_1h_tokens: written_for_1h,
+            cache_write_5m_tokens: short_lived,
+            cache_write_1h_tokens: long_lived,
             output_tokens: output,
             reasoning_tokens: reasoning,
             unclassified_tokens: unclassified,
