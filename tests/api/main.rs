@@ -6,6 +6,7 @@ mod accounts;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
+mod backfill;
 mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;
@@ -15,6 +16,7 @@ mod relay;
 mod request_line;
 mod retention;
 mod routes;
+mod secrets;
 mod support;
 mod token_cache;
 mod verify;

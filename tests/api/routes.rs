@@ -24,7 +24,10 @@ type Row = (&'static str, &'static str, [u16; 7]);
 
 const TABLE: &[Row] = &[
     ("POST /v1/buckets", r#"{"buckets":[]}"#, DEVICES),
+    ("GET /v1/buckets", "", VIEWERS),
     ("GET /v1/rollups", "", VIEWERS),
+    ("GET /v1/rollups/summary", "", VIEWERS),
+    ("GET /v1/rollups/heatmap", "", VIEWERS),
     ("GET /v1/me", "", VIEWERS),
     ("PATCH /v1/me", r#"{"time_zone":"Europe/Berlin"}"#, VIEWERS),
     ("DELETE /v1/me/usage?everything=true", "", VIEWERS),
@@ -36,8 +39,8 @@ const TABLE: &[Row] = &[
     // The code is the secret, and nobody here has one.
     (
         "POST /v1/link-codes/exchange",
-        r#"{"code":"AAAAA-AAAAA-AAAAA","request_id":"01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2","device_name":"x"}"#,
-        [404; 7],
+        r#"{"code":"AAAA-AAAA-AAAA","request_id":"01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2","device_name":"x"}"#,
+        [422; 7],
     ),
     ("GET /v1/users", "", OPERATORS),
     ("POST /v1/users", r#"{"name":"$caller"}"#, OPERATORS_CREATE),

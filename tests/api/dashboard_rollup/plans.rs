@@ -26,6 +26,8 @@ const FILL: &str = "
     select pg_temp.id(u), 'user ' || u, 'Europe/Berlin' from generate_series($first, $first + $users - 1) u;
     insert into rollup.user_state (user_id, time_zone, version, frozen_before)
     select pg_temp.id(u), 'Europe/Berlin', 7, '2026-01-01' from generate_series($first, $first + $users - 1) u;
+    insert into usage.horizon (user_id, first_hour)
+    select pg_temp.id(u), '2025-12-31T23:00Z' from generate_series($first, $first + $users - 1) u;
     insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
     select pg_temp.id(u), 'bucket_changed', '2026-11-20', '2026-11-20T10:00Z', '2026-11-20T10:00Z', 'live', pg_temp.id(u)
     from generate_series($first, $first + $users - 1) u;
@@ -42,7 +44,7 @@ const FILL: &str = "
         pg_temp.id(u), 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true
     from generate_series(0, 29) d, generate_series($first, $first + $users - 1) u, generate_series(1, 4) m
     order by d, u, m;
-    vacuum analyze account.user, rollup.user_state, usage.outbox, rollup.daily, usage.bucket";
+    vacuum analyze account.user, rollup.user_state, usage.horizon, usage.outbox, rollup.daily, usage.bucket";
 
 /// What the application's pool of reads sets.
 const AS_SERVED: &str = "enable_seqscan = off";
@@ -129,6 +131,7 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
     let all = [
         (sql!("state/rollup_state.sql"), state(user, None)),
         (sql!("state/rollup_state.sql"), state(user, Some("Asia/Kathmandu"))),
+        (sql!("state/kept_from.sql"), with(PgArguments::default(), user)),
         (sql!("rollups/daily_totals.sql"), range(user, models)),
         (sql!("rollups/daily_results.sql"), results(user, models, "day", None)),
         (sql!("rollups/daily_results.sql"), results(user, models, "day", Some("2026-11-01T00:00:00"))),

@@ -243,3 +243,48 @@ async fn behind_the_retention_horizon_buckets_are_refused_and_the_rollup_still_a
     }
     assert_eq!(rollups(&app, &me, "width=half_hour&from=2026-11-10&to=2026-11-20").await["totals"]["input_tokens"], 2);
 }
+
+#[tokio::test]
+async fn the_horizon_stays_where_retention_stopped_when_the_zone_changes() {
+    let (app, me) = living_in("Europe/Berlin").await;
+    let device = app.device(&me, "laptop").await;
+    let hours: Vec<_> = half_hours("2026-11-09T23:00:00Z", "2026-11-13T00:00:00Z").collect();
+    app.post_usage(&device, &hours.iter().map(|hour| Usage::numbered(*hour, 1)).collect::<Vec<_>>()).await;
+    app.drain().await;
+    // What retention does to the days before the tenth of November in Berlin.
+    app.tell(
+        "insert into usage.horizon select user_id, '2026-11-09T23:00Z' from account.user;
+         update rollup.user_state set frozen_before = '2026-11-10'",
+    )
+    .await;
+    let first_served = async || {
+        for day in 9..14 {
+            let path = format!("/v1/rollups?width=half_hour&from=2026-11-{day:02}&to=2026-11-14");
+            let reply = app.get(&me.viewer, &path).await;
+            let buckets = app.get(&me.viewer, &path.replace("rollups?width=half_hour&", "buckets?limit=1&")).await;
+            assert_eq!(reply.status, buckets.status, "{path}");
+            if reply.status == 200 {
+                return (day, reply.json["totals"]["bucket_count"].clone());
+            }
+        }
+        panic!("no day is served");
+    };
+    let days_from = async |day: i32| {
+        rollups(&app, &me, &format!("from=2026-11-{day:02}&to=2026-11-14")).await["totals"]["bucket_count"].clone()
+    };
+    let (all, days) =
+        (hours.len(), [("Europe/Berlin", 10), ("Asia/Kathmandu", 11), ("America/New_York", 11), ("Europe/Berlin", 10)]);
+    for (zone, first) in days {
+        app.tell(&format!("update account.user set time_zone = '{zone}'")).await;
+        app.tell(
+            "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+             select user_id, 'rebuild', '-infinity', '-infinity', 'infinity', 'whole', user_id from account.user",
+        )
+        .await;
+        app.drain().await;
+        let (day, count) = first_served().await;
+        assert_eq!(day, first, "{zone}");
+        assert_eq!(count, days_from(day).await, "{zone}: half hours and days agree on what is served");
+        assert_eq!(days_from(1).await, json!(all), "{zone}: the rollup lost nothing");
+    }
+}

@@ -169,7 +169,8 @@ impl Reader {
         let state = RollupState::read(tx, self.user_id, &self.clock, request.time_zone.as_deref()).await?;
         let days = request.resolve(&state, position.as_ref())?;
         let first_instant = store::first_instant(tx, days.from, state.time_zone()).await?;
-        state.refuse_removed(Some(first_instant), "Ask for later days, or for their sums at GET /v1/rollups.")?;
+        let instead = "Ask for later days, or for their sums at GET /v1/rollups.";
+        state.refuse_removed(tx, self.user_id, first_instant, instead).await?;
         let scope = Scope { user_id: self.user_id, days, filters: &request.filters, time_zone: state.time_zone() };
         let after = position.as_ref().map_or_else(Key::before_all, |position| position.after.clone());
         // One more than fits tells whether there is more.

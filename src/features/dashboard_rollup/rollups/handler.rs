@@ -229,9 +229,9 @@ async fn read(
         Width::HalfHour => store::half_hours(tx, scope).await?,
         width => store::intervals(tx, scope, width).await?,
     };
-    if from_buckets {
+    if let Some(first) = spans.first().filter(|_| from_buckets) {
         let instead = "Ask for later days, or for width=day in the rollup's own time zone.";
-        state.refuse_removed(spans.first().map(|span| span.starts_at), instead)?;
+        state.refuse_removed(tx, scope.user_id, first.starts_at, instead).await?;
     }
     let totals =
         if from_buckets { store::bucket_totals(tx, scope).await? } else { store::daily_totals(tx, scope).await? };

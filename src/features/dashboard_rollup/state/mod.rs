@@ -2,10 +2,11 @@
 
 mod store;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::question;
+use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::{Fault, Problem, Violation};
@@ -29,8 +30,8 @@ pub struct RollupState {
     other_zone: Option<String>,
     /// The local date of now, in the zone of the question.
     today: NaiveDate,
-    /// The first instant whose buckets are kept; `None` where none were removed.
-    kept_from: Option<DateTime<Utc>>,
+    /// The first day whose buckets are kept; `None` where none were removed.
+    frozen_before: Option<NaiveDate>,
 }
 
 impl RollupState {
@@ -80,17 +81,34 @@ impl RollupState {
         self.today
     }
 
-    /// Refuses an answer from buckets that begins where buckets have been removed: it would show zeros for what was
-    /// counted. Errors: 422.
-    pub fn refuse_removed(&self, first: Option<DateTime<Utc>>, instead: &str) -> Result<(), Problem> {
-        match (first, self.kept_from) {
-            (Some(first), Some(kept_from)) if first < kept_from => {
-                let detail = format!("Buckets before {kept_from:?} are past retention and were removed. {instead}");
-                Err(Problem::invalid(vec![Violation::new("?from", "before_retention_horizon", detail)]))
-            }
-            _ => Ok(()),
+    /// Refuses an answer from buckets whose days begin at `first`, where buckets have been removed since: it would show
+    /// zeros for what was counted. Errors: 422.
+    pub async fn refuse_removed(
+        &self,
+        tx: &mut Tx,
+        user_id: Uuid,
+        first: DateTime<Utc>,
+        instead: &str,
+    ) -> Result<(), Problem> {
+        // Two days later all the world agrees that the frozen days are over.
+        let is_near = |day: NaiveDate| first.date_naive() < day + Days::new(2);
+        if !self.frozen_before.is_some_and(is_near) {
+            return Ok(());
         }
+        let kept_from = store::kept_from(tx, user_id).await?;
+        if first_half_hour(first) >= kept_from {
+            return Ok(());
+        }
+        let kept_from = kept_from.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let detail = format!("Buckets before {kept_from} are past retention and were removed. {instead}");
+        Err(Problem::invalid(vec![Violation::new("?from", "before_retention_horizon", detail)]))
     }
+}
+
+/// The first half hour of a day that begins at an instant: half hours belong to the day in which they begin.
+fn first_half_hour(begins_at: DateTime<Utc>) -> DateTime<Utc> {
+    let into = begins_at.timestamp().rem_euclid(HALF_HOUR_S);
+    begins_at + TimeDelta::seconds((HALF_HOUR_S - into) % HALF_HOUR_S)
 }
 
 /// Ends a read's transaction. Where the database failed it is left to be closed with its connection, so that what the

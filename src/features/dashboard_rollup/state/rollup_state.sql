@@ -12,8 +12,7 @@ select
     a.time_zone as asked_zone,
     ($2::timestamptz at time zone coalesce(a.time_zone, z.recorded))::date as "today!",
     coalesce(s.version, 0) as "version!",
-    -- As in intervals.sql: the first of two midnights.
-    case when (m.early at time zone z.recorded) = s.frozen_before::timestamp then m.early else m.late end as kept_from
+    s.frozen_before
 from account.user u
 left join rollup.user_state s on s.user_id = u.user_id
 cross join lateral (select coalesce(s.time_zone, u.time_zone) as recorded) z
@@ -27,11 +26,4 @@ cross join lateral (
     -- Else the planner would write the look-up out wherever its result is used.
     offset 0
 ) a
-cross join lateral (
-    select
-        n.late,
-        n.late - interval '3 hours'
-            + (s.frozen_before::timestamp - ((n.late - interval '3 hours') at time zone z.recorded)) as early
-    from (select s.frozen_before::timestamp at time zone z.recorded as late) n
-) m
 where u.user_id = $1

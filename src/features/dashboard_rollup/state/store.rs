@@ -26,6 +26,12 @@ pub async fn rollup_state(
         recorded_zone: row.recorded_zone,
         other_zone: row.asked_zone,
         today: row.today,
-        kept_from: row.kept_from,
+        frozen_before: row.frozen_before,
     })
+}
+
+/// From when on the buckets of a user whose rollup is frozen can answer.
+pub async fn kept_from(tx: &mut Tx, user_id: Uuid) -> Result<DateTime<Utc>, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/state/kept_from.sql", user_id);
+    Ok(query.fetch_one(tx).await?)
 }
