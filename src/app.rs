@@ -20,9 +20,10 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::commands::verify_with;
 use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Directory};
-use crate::features::backfill::{self, Backfills, Findings, Verify, Worker};
+use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
@@ -352,31 +353,6 @@ impl App {
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
-}
-
-/// How jobs verify: the slice that owns the rollups compares them.
-pub fn verify_with(pool: &Pool) -> Verify {
-    let pool = pool.clone();
-    Verify::new(move |user_ids, days| {
-        let pool = pool.clone();
-        Box::pin(async move {
-            let window =
-                dashboard_rollup::Window { user_ids: Some(user_ids), from: Some(days.first), to: Some(days.last) };
-            let report = dashboard_rollup::verify(&pool, &window).await?;
-            Ok(Findings {
-                count: report.drifted,
-                pending: report.pending,
-                user_days: report.user_days,
-                first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
-                orphaned: report.orphaned,
-                orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
-            })
-        })
-    })
-}
-
-fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
-    serde_json::to_value(value).map_err(Problem::internal)
 }
 
 /// Routes behind a limit, if there is one.

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 `verify` found drift or orphans.
 
 mod accounts;
+mod backfill;
 mod database;
 mod first_run;
 mod serve;
@@ -12,6 +13,8 @@ mod verify;
 use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
+
+pub(crate) use verify::verify_with;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -47,6 +50,9 @@ enum Command {
     Token(accounts::TokenCommand),
     /// Compare rollups with the fold of their buckets. Changes nothing.
     Verify(verify::VerifyCommand),
+    /// Change history: plan, execute, watch, cancel, roll back.
+    #[command(subcommand)]
+    Backfill(backfill::BackfillCommand),
 }
 
 /// Runs a command to its end.
@@ -57,7 +63,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             complain(&error);
             if error.is::<Faults>() {
                 ExitCode::from(2)
-            } else if error.is::<verify::Unclean>() {
+            } else if error.is::<verify::Unclean>() || error.is::<backfill::Unfinished>() {
                 ExitCode::from(3)
             } else {
                 ExitCode::FAILURE
@@ -76,6 +82,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Device(command) => accounts::device(config, command, &output).await,
         Command::Token(command) => accounts::token(config, command, &output).await,
         Command::Verify(command) => verify::verify(config, command, &output).await,
+        Command::Backfill(command) => backfill::backfill(config, command, &output).await,
     }
 }
 

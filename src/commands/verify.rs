@@ -9,8 +9,10 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::{Output, explain};
 use crate::config::Config;
+use crate::features::backfill::{Findings, Verify};
 use crate::features::dashboard_rollup::{self, Report, Window};
 use crate::kernel::db::Pool;
+use crate::kernel::problem::Problem;
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
@@ -78,4 +80,28 @@ fn words(report: &Report) -> String {
         };
     }
     words
+}
+
+/// How jobs verify: the slice that owns the rollups compares them.
+pub(crate) fn verify_with(pool: &Pool) -> Verify {
+    let pool = pool.clone();
+    Verify::new(move |user_ids, days| {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let window = Window { user_ids: Some(user_ids), from: Some(days.first), to: Some(days.last) };
+            let report = dashboard_rollup::verify(&pool, &window).await?;
+            Ok(Findings {
+                count: report.drifted,
+                pending: report.pending,
+                user_days: report.user_days,
+                first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
+                orphaned: report.orphaned,
+                orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
+            })
+        })
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(value).map_err(Problem::internal)
 }

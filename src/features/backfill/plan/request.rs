@@ -62,6 +62,15 @@ impl Order {
 
     /// Reads the parameters beside a stream, which is always an import. Errors: 422 with every violation.
     pub fn parse_query(parameters: &[(String, String)], limits: Limits) -> Result<Self, Problem> {
+        Self::parse_named(parameters, limits, true)
+    }
+
+    /// Reads the same parameters for any action. Errors: 422 with every violation.
+    pub fn parse_parameters(parameters: &[(String, String)], limits: Limits) -> Result<Self, Problem> {
+        Self::parse_named(parameters, limits, false)
+    }
+
+    fn parse_named(parameters: &[(String, String)], limits: Limits, streams: bool) -> Result<Self, Problem> {
         let mut fields = Vec::new();
         let mut users = Vec::new();
         for (name, value) in parameters {
@@ -78,7 +87,7 @@ impl Order {
         let mut reader = Reader { fields: &fields, prefix: "?", violations: Vec::new() };
         reader.check_names(&["action", "reason", "from", "to", "user_ids"]);
         let order = reader.order(limits);
-        if order.as_ref().is_some_and(|order| order.action != Action::Import) {
+        if streams && order.as_ref().is_some_and(|order| order.action != Action::Import) {
             reader.refuse("action", "not_an_import", "Only an import has lines.");
         }
         match order {

@@ -1,0 +1,310 @@
+//! `backfill`: change history without a server, or beside one. An execution works in this process, with a relay of its
+//! own; where a server's worker is faster, this one watches it.
+
+use std::fmt;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::database::Opened;
+use super::verify::verify_with;
+use super::{Output, explain};
+use crate::config::Config;
+use crate::features::backfill::{Backfills, Job, JobReply, Lines, Order, PlanOrder, Shown, State, Worker};
+use crate::features::dashboard_rollup::Relay;
+use crate::features::operations::Switchboard;
+use crate::kernel::audit::Actor;
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Pool;
+use crate::kernel::problem::Problem;
+use crate::kernel::schema::follow_database_clock;
+use crate::kernel::switches::{Switch, Switches};
+use crate::kernel::wakes::Signal;
+
+/// How long one act may work on the database.
+const LIMIT: Duration = Duration::from_mins(1);
+/// How often the progress is looked at.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Connections: the worker, the relay, the switches and the progress.
+const CONNECTIONS: u32 = 5;
+
+#[derive(Debug, Subcommand)]
+pub enum BackfillCommand {
+    /// Make a plan, which changes nothing. An import reads its buckets from a file of JSON lines.
+    Plan(PlanArguments),
+    /// Carry a plan out, and wait for its end.
+    Execute(JobArguments),
+    /// Show a job, or the newest jobs.
+    Status {
+        /// The job; all where it is left out.
+        job_id: Option<Uuid>,
+    },
+    /// Stop a job, or never begin it. What it has written stays until it is rolled back.
+    Cancel {
+        /// The job.
+        job_id: Uuid,
+    },
+    /// Take an import back, and wait for its end.
+    Rollback(JobArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// import, replay or verify.
+    #[arg(long)]
+    action: String,
+    /// Why: for the audit.
+    #[arg(long)]
+    reason: String,
+    /// The first UTC day, such as 2026-11-01.
+    #[arg(long)]
+    from: String,
+    /// The last UTC day.
+    #[arg(long)]
+    to: String,
+    /// Only this user, by id; repeatable.
+    #[arg(long = "user", value_name = "USER_ID")]
+    users: Vec<Uuid>,
+    /// For an import: a file with a bucket a line; `-` is standard input.
+    #[arg(required_if_eq("action", "import"))]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct JobArguments {
+    /// The job.
+    job_id: Uuid,
+    /// Only if the job still has this version.
+    #[arg(long)]
+    version: Option<i64>,
+    /// Hand it to a running server, and do not wait.
+    #[arg(long)]
+    detach: bool,
+}
+
+/// The job came to an end, but not to a good one.
+#[derive(Debug)]
+pub struct Unfinished {
+    state: &'static str,
+    failure: Option<String>,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the job is {}", self.state)?;
+        self.failure.as_ref().map_or(Ok(()), |failure| write!(formatter, " ({failure})"))
+    }
+}
+
+impl std::error::Error for Unfinished {}
+
+pub async fn backfill(config: Config, command: BackfillCommand, output: &Output) -> anyhow::Result<()> {
+    let opened = Opened::open(&config).await?;
+    let options = opened.options().clone().options([("plan_cache_mode", "force_custom_plan")]);
+    let pool = Pool::new(options, "command", CONNECTIONS);
+    let clock = Clock::system();
+    let followed = follow_database_clock(&pool, &clock).await.map_err(|problem| explain(&problem));
+    let desk =
+        Desk { backfills: Backfills::new(pool.clone(), clock, Signal::default(), config.backfill_max_days), pool };
+    let result = match followed {
+        Ok(()) => desk.obey(command, output).await,
+        Err(error) => Err(error),
+    };
+    desk.pool.close().await;
+    opened.close().await?;
+    result
+}
+
+struct Desk {
+    backfills: Backfills,
+    pool: Pool,
+}
+
+impl Desk {
+    async fn obey(&self, command: BackfillCommand, output: &Output) -> anyhow::Result<()> {
+        match command {
+            BackfillCommand::Plan(arguments) => {
+                let job = self.plan(arguments).await?;
+                self.write(output, Shown { job, kept: Vec::new() })
+            }
+            BackfillCommand::Execute(arguments) => self.carry_out(arguments, Order::Execute, output).await,
+            BackfillCommand::Rollback(arguments) => self.carry_out(arguments, Order::Rollback, output).await,
+            BackfillCommand::Cancel { job_id } => {
+                let shown = self.change(job_id, None, Order::Cancel).await?;
+                self.write(output, shown)
+            }
+            BackfillCommand::Status { job_id: Some(job_id) } => {
+                let shown = self.find(job_id).await?;
+                self.write(output, shown)
+            }
+            BackfillCommand::Status { job_id: None } => {
+                let jobs = self.backfills.list(&Call::internal(LIMIT), None, 100).await;
+                let jobs = jobs.map_err(|problem| explain(&problem))?;
+                let now = self.backfills.clock().now();
+                let words = jobs.iter().map(line).collect::<Vec<_>>().join("\n");
+                let replies: Vec<_> = jobs.into_iter().map(|job| JobReply::brief(job, now)).collect();
+                output.write(&json!({ "data": replies }), words)
+            }
+        }
+    }
+
+    async fn plan(&self, arguments: PlanArguments) -> anyhow::Result<Job> {
+        let PlanArguments { action, reason, from, to, users, file } = arguments;
+        let is_import = action == "import";
+        anyhow::ensure!(is_import || file.is_none(), "only an import reads a file");
+        let users = users.into_iter().map(|user| ("user_ids".to_owned(), user.to_string()));
+        let parameters = [("action", action), ("reason", reason), ("from", from), ("to", to)];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(users);
+        let parameters: Vec<_> = parameters.collect();
+        let limits = self.backfills.limits();
+        let order = PlanOrder::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
+        let call = Call::internal(LIMIT);
+        match file {
+            Some(file) if is_import => self.import(&call, &order, &file).await,
+            _ => {
+                let planned = self.backfills.plan(&call, Actor::Command, None, &order, &[]).await;
+                Ok(planned.map_err(|problem| explain(&problem))?.job)
+            }
+        }
+    }
+
+    async fn import(&self, call: &Call, order: &PlanOrder, path: &PathBuf) -> anyhow::Result<Job> {
+        let mut file: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)
+        };
+        let say = |problem: Problem| explain(&problem);
+        let begun = self.backfills.begin_import(call, Actor::Command, None, order).await.map_err(say)?;
+        let mut import = begun.map_err(|_job| anyhow::anyhow!("a job without a key met another"))?;
+        let (mut lines, mut chunk) = (Lines::default(), vec![0_u8; 64 * 1024]);
+        loop {
+            let read = file.by_ref().read(&mut chunk).with_context(|| format!("{} broke off", path.display()))?;
+            if read == 0 {
+                break;
+            }
+            lines.feed(&chunk[..read], |number, line| import.take(number, line));
+            if import.is_full() {
+                import.stage().await.map_err(say)?;
+            }
+        }
+        lines.finish(|number, line| import.take(number, line));
+        import.finish(None).await.map_err(say)
+    }
+
+    async fn find(&self, job_id: Uuid) -> anyhow::Result<Shown> {
+        self.backfills.find(&Call::internal(LIMIT), job_id).await.map_err(|problem| explain(&problem))
+    }
+
+    async fn change(&self, job_id: Uuid, version: Option<i64>, order: Order) -> anyhow::Result<Shown> {
+        let changed = self.backfills.change(&Call::internal(LIMIT), Actor::Command, job_id, version, order).await;
+        changed.map_err(|problem| explain(&problem))
+    }
+
+    /// Hands the job over unless it is at work already, and sees it to its end.
+    async fn carry_out(&self, arguments: JobArguments, order: Order, output: &Output) -> anyhow::Result<()> {
+        let JobArguments { job_id, version, detach } = arguments;
+        let wanted = if order == Order::Execute { State::Running } else { State::RollingBack };
+        let mut shown = self.find(job_id).await?;
+        // After a crash the same command goes on.
+        if shown.job.state != wanted || version.is_some() {
+            shown = self.change(job_id, version, order).await?;
+        }
+        if !detach {
+            self.see_to_its_end(&shown.job).await?;
+            shown = self.find(job_id).await?;
+        }
+        let (state, failure) = (shown.job.state, shown.job.failure.clone());
+        self.write(output, shown)?;
+        match state {
+            State::Succeeded | State::RolledBack => Ok(()),
+            State::Running | State::RollingBack if detach => Ok(()),
+            other => Err(Unfinished { state: other.as_str(), failure }.into()),
+        }
+    }
+
+    async fn see_to_its_end(&self, job: &Job) -> anyhow::Result<()> {
+        let (switches, signal) = (Switches::at_start(), Signal::default());
+        let clock = self.backfills.clock().clone();
+        let switchboard = Switchboard::new(self.pool.clone(), clock.clone(), switches.clone());
+        switchboard.refresh().await.map_err(|problem| explain(&problem))?;
+        if !switches.is_on(Switch::Backfill) {
+            tracing::warn!("the switch `backfill` is off: nothing happens until it is on");
+        }
+        let relay = Relay::new(self.pool.clone(), signal.clone(), clock, switches.clone());
+        let worker = Worker::new(self.backfills.clone(), switches, signal, verify_with(&self.pool));
+        let stop = CancellationToken::new();
+        let work = async {
+            let result = worker.run_job(job.job_id, &stop).await;
+            stop.cancel();
+            result
+        };
+        let (result, (), (), ()) =
+            tokio::join!(work, relay.run(stop.clone()), switchboard.run(stop.clone()), self.show(job, &stop));
+        result.map(|_job| ()).map_err(|problem| explain(&problem))
+    }
+
+    /// A bar for people at a terminal.
+    async fn show(&self, job: &Job, stop: &CancellationToken) {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(job.phase_total().try_into().unwrap_or(0))
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template("{msg:12} {bar:40} {human_pos}/{human_len} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        while !stop.is_cancelled() {
+            if let Ok(shown) = self.backfills.find(&Call::internal(LIMIT), job.job_id).await {
+                bar.set_message(shown.job.state.as_str());
+                bar.set_position(shown.job.done.try_into().unwrap_or(0));
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+        bar.finish_and_clear();
+    }
+
+    fn write(&self, output: &Output, shown: Shown) -> anyhow::Result<()> {
+        let words = words(&shown.job);
+        output.write(&serde_json::to_value(JobReply::new(shown, self.backfills.clock().now()))?, words)
+    }
+}
+
+fn line(job: &Job) -> String {
+    let (action, state, reason) = (job.action.as_str(), job.state.as_str(), &job.reason);
+    format!("{}  {action:6}  {state:12}  {}/{}  {reason}", job.job_id, job.done, job.phase_total())
+}
+
+fn words(job: &Job) -> String {
+    let diff = &job.diff;
+    let mut words = format!("{}\nversion {}", line(job), job.version);
+    if job.total > 0 && job.action.as_str() == "import" {
+        words.push_str(&format!(
+            "\ninserts {}, raises {}, lowers {}, changes {}, leaves {} as they are; {} tokens become {}",
+            diff.inserted,
+            diff.raised,
+            diff.lowered,
+            diff.changed,
+            diff.unchanged,
+            diff.tokens_before,
+            diff.tokens_after
+        ));
+    }
+    if job.poisoned + job.skipped > 0 {
+        words.push_str(&format!("\n{} poisoned, {} skipped", job.poisoned, job.skipped));
+    }
+    if let Some(drift) = &job.drift {
+        words.push_str(&format!("\ndrift: {drift}"));
+    }
+    words
+}
