@@ -52,8 +52,8 @@ const TABLE: &[Row] = &[
     ("GET /v1/switches/{name}", "", OPERATORS),
     ("PUT /v1/switches/{name}", r#"{"is_on":true,"reason":"x"}"#, OPERATORS),
     ("GET /v1/backfills", "", OPERATORS),
-    // Operators see all jobs; there are none here, and a plan needs an Idempotency-Key.
-    ("POST /v1/backfills", "{}", [401, 401, 403, 403, 400, 401, 400]),
+    // Operators see all jobs; there are none here, and an empty plan is none.
+    ("POST /v1/backfills", "{}", [401, 401, 403, 403, 422, 401, 422]),
     ("GET /v1/backfills/{job_id}", "", NO_SUCH_JOB),
     ("GET /v1/backfills/{job_id}/rows", "", NO_SUCH_JOB),
     ("GET /v1/backfills/{job_id}/exceptions", "", NO_SUCH_JOB),
