@@ -164,36 +164,36 @@ impl App {
         let addresses = Addresses::new(&settings.trusted_proxies);
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
-        let strangers = Strangers::new(addresses, anonymous.clone());
+        let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
+        let strangers = Strangers::new(addresses, anonymous.clone(), unknown);
         let writer = Writer::start(&pools.ingest, &clock, &signal);
+        let vitals = Vitals {
+            started: Instant::now(),
+            pools: pools.clone(),
+            writer: writer.clone(),
+            clock: clock.clone(),
+            switches: switches.clone(),
+            retention_days: settings.retention_days,
+            metrics: settings.metrics.clone(),
+        };
+        let limits = &settings.limits;
         let state = State(Arc::new(Parts {
+            clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
+            writer,
+            readiness: Readiness::new(pools.read.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
+            switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            switches,
             backfills: Backfills::new(
                 pools.worker.clone(),
                 clock.clone(),
                 Signal::default(),
                 settings.backfill_max_days,
             ),
-            readiness: Readiness::new(pools.read.clone()),
-            switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
-            vitals: Vitals {
-                started: Instant::now(),
-                pools: pools.clone(),
-                writer: writer.clone(),
-                clock: clock.clone(),
-                switches: switches.clone(),
-                retention_days: settings.retention_days,
-                metrics: settings.metrics.clone(),
-            },
-            switches,
-            writer,
-            ingest: ingest_buckets::Settings::new(
-                settings.ingest_max_age_days,
-                settings.limits.device_buckets_per_hour,
-            ),
-            clock: clock.clone(),
+            vitals,
+            ingest: ingest_buckets::Settings::new(settings.ingest_max_age_days, limits.device_buckets_per_hour),
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
@@ -263,9 +263,9 @@ impl App {
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
         let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
         let for_principals = self
-            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
-            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
+            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
         let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
             .merge(limited(exchange, self.exchange.as_ref()))
@@ -348,8 +348,8 @@ impl App {
     }
 
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
-        limited(routes, limit.as_ref())
+    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+        limited(routes, limit)
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
