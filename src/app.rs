@@ -1,18 +1,15 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this file and `commands` name features.
 
-use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::HeaderValue;
 use axum::middleware::{from_fn_with_state, map_request, map_response};
-use axum::response::{IntoResponse as _, Response};
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
@@ -20,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -36,10 +32,10 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
-use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
+use crate::kernel::idempotency;
+use crate::kernel::limits::Limit;
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
+use crate::kernel::request_line::{RequestLine, observe};
 use crate::kernel::schema::follow_database_clock;
 use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
@@ -47,6 +43,7 @@ use crate::kernel::token::ServerKey;
 use crate::kernel::token_uses::TokenUses;
 use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
+use crate::layers::{cors, keep_private, panicked, without_key};
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
@@ -285,7 +282,10 @@ impl App {
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(tower::util::option_layer(self.cors()))
+            .layer(tower::util::option_layer(cors(
+                &self.settings.cors_origins,
+                &[dashboard_rollup::AS_OF, dashboard_rollup::PENDING, dashboard_rollup::VERSION],
+            )))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .with_state(self.state.clone())
@@ -352,38 +352,6 @@ impl App {
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
-
-    /// `None` where no browser may call from elsewhere.
-    fn cors(&self) -> Option<CorsLayer> {
-        let origins = &self.settings.cors_origins;
-        let cors = CorsLayer::new()
-            .allow_origin(origins.clone())
-            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
-            .allow_headers([
-                AUTHORIZATION,
-                CONTENT_TYPE,
-                X_REQUEST_ID,
-                IDEMPOTENCY_KEY,
-                IF_NONE_MATCH,
-                HeaderName::from_static("prefer"),
-                HeaderName::from_static("traceparent"),
-            ])
-            .expose_headers([
-                X_REQUEST_ID,
-                RETRY_AFTER,
-                IDEMPOTENCY_REPLAYED,
-                RATE_LIMIT,
-                RATE_LIMIT_POLICY,
-                HeaderName::from_static("preference-applied"),
-                ETAG,
-                LINK,
-                dashboard_rollup::AS_OF,
-                dashboard_rollup::PENDING,
-                dashboard_rollup::VERSION,
-            ])
-            .max_age(Duration::from_hours(1));
-        (!origins.is_empty()).then_some(cors)
-    }
 }
 
 /// How jobs verify: the slice that owns the rollups compares them.
@@ -422,26 +390,6 @@ fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter
 /// Where strangers are limited at all, exchanges of link codes are limited strictly.
 fn exchanges_per_minute(limits: &Limits) -> u32 {
     limits.anonymous.min(EXCHANGES_PER_MINUTE)
-}
-
-/// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
-async fn without_key(request: Request) -> Result<Request, Problem> {
-    idempotency::refuse_key(request.headers())?;
-    Ok(request)
-}
-
-/// One user's data is for no shared cache.
-async fn keep_private(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
-    headers.append(VARY, HeaderValue::from_static("authorization"));
-    response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
 /// Keeps what was measured small, whether or not somebody asks for it.

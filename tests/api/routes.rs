@@ -19,6 +19,8 @@ const VIEWERS_CREATE: [u16; 7] = [401, 401, 403, 201, 403, 401, 201];
 const OPERATORS: [u16; 7] = [401, 401, 403, 403, 200, 401, 200];
 const OPERATORS_CREATE: [u16; 7] = [401, 401, 403, 403, 201, 401, 201];
 
+const NO_SUCH_JOB: [u16; 7] = [401, 401, 403, 403, 404, 401, 404];
+
 /// A route, what is sent to it (`$caller` differs in each column), and what each caller is answered.
 type Row = (&'static str, &'static str, [u16; 7]);
 
@@ -49,6 +51,15 @@ const TABLE: &[Row] = &[
     ("GET /v1/switches", "", OPERATORS),
     ("GET /v1/switches/{name}", "", OPERATORS),
     ("PUT /v1/switches/{name}", r#"{"is_on":true,"reason":"x"}"#, OPERATORS),
+    ("GET /v1/backfills", "", OPERATORS),
+    // Operators see all jobs; there are none here, and a plan needs an Idempotency-Key.
+    ("POST /v1/backfills", "{}", [401, 401, 403, 403, 400, 401, 400]),
+    ("GET /v1/backfills/{job_id}", "", NO_SUCH_JOB),
+    ("GET /v1/backfills/{job_id}/rows", "", NO_SUCH_JOB),
+    ("GET /v1/backfills/{job_id}/exceptions", "", NO_SUCH_JOB),
+    ("POST /v1/backfills/{job_id}/execute", "", [401, 401, 403, 403, 428, 401, 428]),
+    ("POST /v1/backfills/{job_id}/cancel", "", [401, 401, 403, 403, 428, 401, 428]),
+    ("POST /v1/backfills/{job_id}/rollback", "", [401, 401, 403, 403, 428, 401, 428]),
     ("GET /health/live", "", EVERYONE),
     ("GET /health/ready", "", EVERYONE),
     ("GET /health/startup", "", EVERYONE),
@@ -119,10 +130,11 @@ impl Cast {
 
     /// `spare` is a device of Ann's, for paths.
     async fn ask(&self, caller: usize, (route, body, statuses): Row, spare: &str) -> u16 {
-        let kind = (2..5).find(|caller| statuses[*caller] < 300).filter(|_| statuses[0] == 401);
+        let kind = (2..5).find(|caller| statuses[*caller] != 403).filter(|_| statuses[0] == 401);
         let kind = kind.map(|caller| [Kind::Device, Kind::Viewer, Kind::Operator][caller - 2]);
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{device_id}", spare).replace("{name}", "ingest").replace("{code}", "invalid");
+        let path = path.replace("{job_id}", "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2");
         assert!(!path.contains('{'), "say what stands for the parameter of {path}");
         let mut request = self.app.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
         if let Some(token) = self.token(caller, kind) {
