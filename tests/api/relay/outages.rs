@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use halfhour::features::dashboard_rollup::Round;
 use halfhour::kernel::problem::Code;
 
@@ -93,6 +94,39 @@ async fn a_lock_that_is_not_to_be_had_counts_against_no_event() {
     assert_eq!(app.ask(EVENTS).await, ["0 "]);
     app.drain().await;
     assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_takes_too_long_delays_trackers_posts_by_one_round_and_is_not_lost() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    let large = app.user("large", "UTC").await;
+    let its_device = app.device(&large, "laptop").await;
+    app.post_usage(&its_device, &[Usage::input("2026-11-19T09:00:00Z", 70)]).await;
+    app.drain().await;
+    app.tell(&format!(
+        "create function rollup.dawdle() returns trigger language plpgsql as
+         $$ begin raise exception 'canceling statement due to statement timeout' using errcode = '57014'; end $$;
+         create trigger dawdle before update on rollup.user_state for each row
+         when (new.user_id = '{}') execute function rollup.dawdle()",
+        large.user_id
+    ))
+    .await;
+    app.want_zone(&large, "Asia/Tokyo").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+
+    assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 1, ..Round::default() });
+    assert_eq!(app.relay().run_round().await.unwrap(), Round::default(), "it rests");
+    assert_eq!(app.ask(EVENTS).await, ["0 "], "the rebuild waits, and is not to blame");
+    app.clock.set(app.clock.now() + TimeDelta::minutes(1));
+    assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::DeadlineExceeded);
+
+    app.tell("drop trigger dawdle on rollup.user_state").await;
+    app.clock.set(app.clock.now() + TimeDelta::minutes(2));
+    app.drain().await;
+    let zone = format!("select time_zone from rollup.user_state where user_id = '{}'", large.user_id);
+    assert_eq!((app.ask(&zone).await, app.ask(EVENTS).await), (vec!["Asia/Tokyo".to_owned()], vec![]));
 }
 
 #[tokio::test]
