@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(days("1", "2026-11-16"), "2026-11-16 2026-11-22", "a Monday");
         assert_eq!(days("1", "2026-11-22"), "2026-11-16 2026-11-22", "a Sunday");
         assert_eq!(days("2", "2026-11-20"), "2026-11-09 2026-11-22");
-        assert_eq!(days("104", "2026-11-20"), "2024-12-02 2026-11-22");
+        assert_eq!(days("104", "2026-11-20"), "2024-11-25 2026-11-22");
         for weeks in ["0", "105", "-1", "1.5", ""] {
             let refused = Request::parse(&[("weeks".to_owned(), weeks.to_owned())]).unwrap_err();
             assert_eq!((refused[0].pointer.as_str(), refused[0].code), ("?weeks", "not_in_range"), "{weeks}");
