@@ -204,7 +204,7 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, backfill_worker, signal, wakes, anonymous, exchange, settings }
+        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, wakes, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -265,9 +265,9 @@ impl App {
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
         let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
         let for_principals = self
-            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device))
-            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer)))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator)));
+            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
         let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
             .merge(limited(exchange, self.exchange.as_ref()))
@@ -347,8 +347,8 @@ impl App {
     }
 
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<Limit>) -> OpenApiRouter<State> {
-        limited(routes, limit.as_ref())
+    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+        limited(routes, limit)
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }

@@ -88,11 +88,7 @@ pub(crate) fn verify_with(pool: &Pool) -> Verify {
     Verify::new(move |user_ids, days| {
         let pool = pool.clone();
         Box::pin(async move {
-            let window = Window {
-                user_ids: Some(user_ids),
-                from: Some(days.first),
-                to: Some(days.last),
-            };
+            let window = Window { user_ids: Some(user_ids), from: Some(days.first), to: Some(days.last) };
             let report = dashboard_rollup::verify(&pool, &window).await?;
             Ok(Findings {
                 count: report.drifted,

@@ -184,7 +184,8 @@ impl Backfills {
         };
         if moved > 0 {
             let (many, of) = (if moved == COUNTED { "at least " } else { "" }, job.total);
-            let detail = format!("Of {of} rows, {many}{moved} replace something else by now than when they were planned.");
+            let detail =
+                format!("Of {of} rows, {many}{moved} replace something else by now than when they were planned.");
             return Err(Problem::new(Code::PlanStale, detail));
         }
         store::begin_execution(tx, job.job_id, self.clock.now()).await

@@ -142,8 +142,7 @@ pub async fn restore_in(tx: &mut Tx, job: Correcting<'_>, keys: &[BucketKey]) ->
 
 /// Removes up to `limit` pre-images of jobs that can no longer be rolled back. Returns how many there were.
 pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) -> Result<u64, Problem> {
-    let purged =
-        sqlx::query_file!("src/kernel/writer/purge_pre_images.sql", backfill_ids, limit).execute(tx).await?;
+    let purged = sqlx::query_file!("src/kernel/writer/purge_pre_images.sql", backfill_ids, limit).execute(tx).await?;
     Ok(purged.rows_affected())
 }
 

@@ -15,11 +15,7 @@ use crate::kernel::problem::Problem;
 
 /// Merges entries, by position, each into the pre-image of the correction that hides it. Ends because each turn takes
 /// an entry away or takes it to an older correction.
-pub(super) async fn absorb(
-    tx: &mut Tx,
-    entries: &[Entry<'_>],
-    mut hidden: Vec<(usize, Uuid)>,
-) -> Result<(), Problem> {
+pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(usize, Uuid)>) -> Result<(), Problem> {
     while !hidden.is_empty() {
         // A statement takes one version of a bucket only: the others wait for the next turn.
         let mut turn = BTreeMap::<(Key<'_>, Uuid), usize>::new();
@@ -30,7 +26,8 @@ pub(super) async fn absorb(
                 waiting.push((position, backfill_id));
             }
         }
-        let turn: Vec<(usize, Uuid)> = turn.into_iter().map(|((_, backfill_id), position)| (position, backfill_id)).collect();
+        let turn: Vec<(usize, Uuid)> =
+            turn.into_iter().map(|((_, backfill_id), position)| (position, backfill_id)).collect();
         waiting.extend(merge_pre_images(tx, entries, &turn).await?);
         hidden = waiting;
     }

@@ -78,7 +78,10 @@ async fn a_plan_says_row_by_row_what_its_execution_does_and_a_rollback_restores_
                          = (b.user_id, b.hour_start, b.device_id, b.source, b.model) and p.backfill_id = b.backfill_id
                  ) p
                  where b.device_id = '{}' and b.hour_start = '{}' and b.source = '{}' and b.model = '{}'",
-                text("device_id"), text("hour_start"), text("source"), text("model")
+                text("device_id"),
+                text("hour_start"),
+                text("source"),
+                text("model")
             ))
             .await;
         let (before, after) = (&row["before"]["total_tokens"], &row["after"]["total_tokens"]);
@@ -177,7 +180,8 @@ async fn jobs_that_overlap_are_taken_back_newest_first_and_late_snapshots_find_t
     post(100, "2026-11-20T09:10:00Z").await;
     app.drain().await;
     let correct = async |input: u64| {
-        let job = app.planned(&user.operator, &super::import(&[super::bucket(&user, tracked, hour, "gpt", input)])).await;
+        let job =
+            app.planned(&user.operator, &super::import(&[super::bucket(&user, tracked, hour, "gpt", input)])).await;
         app.executed(&user.operator, &job).await
     };
     let first = correct(200).await;
@@ -190,7 +194,8 @@ async fn jobs_that_overlap_are_taken_back_newest_first_and_late_snapshots_find_t
     assert_eq!(post(120, "2026-11-20T09:25:00Z").await, "stale");
     assert_eq!(post(110, "2026-11-20T09:20:00Z").await, "stale");
 
-    let says = async || app.ask(&format!("select input_tokens::text from usage.bucket where hour_start = '{hour}'")).await;
+    let says =
+        async || app.ask(&format!("select input_tokens::text from usage.bucket where hour_start = '{hour}'")).await;
     for (job, expected) in [(&third, "300"), (&second, "200"), (&first, "120")] {
         let back = app.rolled_back(&user.operator, job).await;
         assert_eq!((&back["state"], &back["kept_on_rollback"]), (&json!("rolled_back"), &json!([])), "{back}");

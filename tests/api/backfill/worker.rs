@@ -27,7 +27,8 @@ async fn a_job_is_carried_on_where_the_last_worker_left_it_and_two_never_hold_it
     assert!(app.backfill_worker().run_step().await.unwrap());
     assert_eq!(app.job(&user.operator, &job).await["progress"]["done"], 500);
     // Somebody holds it: the other finds no work, also where it asks at the same time.
-    app.tell("update backfill.job set lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'").await;
+    app.tell("update backfill.job set lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'")
+        .await;
     assert!(!other.backfill_worker().run_step().await.unwrap());
     app.tell("update backfill.job set lease_until = now() - interval '1 second'").await;
     let (one, two) = tokio::join!(app.backfill_worker().run_step(), other.backfill_worker().run_step());

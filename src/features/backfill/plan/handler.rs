@@ -234,8 +234,11 @@ async fn read_lines(
 
 async fn next_chunk(chunks: &mut axum::body::BodyDataStream) -> Result<Option<bytes::Bytes>, Problem> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Problem::new(Code::Malformed, "The stream broke off, paused for too long, or is not what its Content-Encoding says.")
-            .because(error)
+        Problem::new(
+            Code::Malformed,
+            "The stream broke off, paused for too long, or is not what its Content-Encoding says.",
+        )
+        .because(error)
     };
     match tokio::time::timeout(CHUNK_PAUSE, chunks.next()).await {
         Ok(None) => Ok(None),

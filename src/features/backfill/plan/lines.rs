@@ -78,8 +78,7 @@ mod tests {
     #[test]
     fn lines_are_the_same_however_they_are_cut() {
         let whole = b"one\r\n\n  \ntwo\nthree";
-        let expected =
-            vec![(1, Some(b"one".to_vec())), (4, Some(b"two".to_vec())), (5, Some(b"three".to_vec()))];
+        let expected = vec![(1, Some(b"one".to_vec())), (4, Some(b"two".to_vec())), (5, Some(b"three".to_vec()))];
         for size in 1..=whole.len() {
             let chunks: Vec<&[u8]> = whole.chunks(size).collect();
             assert_eq!(read(&chunks), expected, "{size}");

@@ -174,8 +174,7 @@ async fn insert(
     }
     let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
     let subject = job_id.to_string();
-    let act =
-        Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
+    let act = Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
     audit::record_act(tx, call.request_id, actor, act).await?;
     Ok(true)
 }

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
+use super::PlanKey;
 use super::imported::Imported;
 use super::request::Order;
-use super::PlanKey;
 use crate::kernel::bucket::TokenCounts;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
@@ -92,14 +92,9 @@ pub async fn complete_plan(
     fingerprint: Option<&[u8; 32]>,
 ) -> Result<bool, Problem> {
     let fingerprint = fingerprint.map(<[u8; 32]>::as_slice);
-    let completed = sqlx::query_file!(
-        "src/features/backfill/plan/complete_plan.sql",
-        job_id,
-        lease_token,
-        fingerprint
-    )
-    .execute(tx)
-    .await?;
+    let completed = sqlx::query_file!("src/features/backfill/plan/complete_plan.sql", job_id, lease_token, fingerprint)
+        .execute(tx)
+        .await?;
     Ok(completed.rows_affected() > 0)
 }
 

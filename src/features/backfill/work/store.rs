@@ -83,9 +83,7 @@ pub async fn next_users(
 
 /// Ends a phase of a job.
 pub async fn finish_job(tx: &mut Tx, job_id: Uuid, state: State, failure: Option<&str>) -> Result<(), Problem> {
-    sqlx::query_file!("src/features/backfill/work/finish_job.sql", job_id, state.as_str(), failure)
-        .execute(tx)
-        .await?;
+    sqlx::query_file!("src/features/backfill/work/finish_job.sql", job_id, state.as_str(), failure).execute(tx).await?;
     Ok(())
 }
 
