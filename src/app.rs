@@ -168,16 +168,13 @@ impl App {
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let strangers = Strangers::new(addresses, anonymous.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
+        let max_days = settings.backfill_max_days;
+        let backfills = Backfills::new(pools.worker.clone(), clock.clone(), Signal::default(), max_days);
         let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
-            backfills: Backfills::new(
-                pools.worker.clone(),
-                clock.clone(),
-                Signal::default(),
-                settings.backfill_max_days,
-            ),
+            backfills,
             readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
             vitals: Vitals {
@@ -225,11 +222,6 @@ impl App {
     /// Who carries jobs out, for callers that take steps on demand.
     pub fn backfill_worker(&self) -> &Worker {
         &self.backfill_worker
-    }
-
-    /// The jobs, for callers that look at them without a request.
-    pub fn backfills(&self) -> &Backfills {
-        &self.state.0.backfills
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -301,16 +293,14 @@ impl App {
         let tasks = TaskTracker::new();
         // Workers stop after the requests, so that what was just acknowledged is folded too.
         let workers = CancellationToken::new();
-        let (relay, stop) = (self.relay.clone(), workers.clone());
-        tasks.spawn(async move { relay.run(stop).await });
+        let (relay, backfill, stop) = (self.relay.clone(), self.backfill_worker.clone(), workers.clone());
+        tasks.spawn(async move { tokio::join!(relay.run(stop.clone()), backfill.run(stop)) });
         let (wakes, stop) = (self.wakes.clone(), workers.clone());
         tasks.spawn(async move { tokio::join!(wakes.announce(stop.clone()), wakes.listen(stop)) });
         if let Some(retention) = self.retention.clone() {
             let stop = workers.clone();
             tasks.spawn(async move { retention.run(stop).await });
         }
-        let (backfill_worker, stop) = (self.backfill_worker.clone(), workers.clone());
-        tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
