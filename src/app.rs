@@ -168,8 +168,8 @@ impl App {
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let strangers = Strangers::new(addresses, anonymous.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let max_days = settings.backfill_max_days;
-        let backfills = Backfills::new(pools.worker.clone(), clock.clone(), Signal::default(), max_days);
+        let (worker_pool, max_days) = (pools.worker.clone(), settings.backfill_max_days);
+        let backfills = Backfills::new(worker_pool, clock.clone(), Signal::default(), max_days);
         let state = State(Arc::new(Parts {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
@@ -197,11 +197,10 @@ impl App {
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
         let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
-        let verify = verify_with(&workers);
-        let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
+        let worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify_with(&workers));
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, wakes, settings }
+        Self { state, relay, anonymous, exchange, retention, backfill_worker: worker, signal, wakes, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -219,7 +218,7 @@ impl App {
         &self.wakes
     }
 
-    /// Who carries jobs out, for callers that take steps on demand.
+    /// The worker of jobs, for callers that take steps on demand.
     pub fn backfill_worker(&self) -> &Worker {
         &self.backfill_worker
     }

@@ -19,6 +19,11 @@ const VIEWERS_CREATE: [u16; 7] = [401, 401, 403, 201, 403, 401, 201];
 const OPERATORS: [u16; 7] = [401, 401, 403, 403, 200, 401, 200];
 const OPERATORS_CREATE: [u16; 7] = [401, 401, 403, 403, 201, 401, 201];
 
+/// Operators, who name no job that there is.
+const NO_JOB: [u16; 7] = [401, 401, 403, 403, 404, 401, 403];
+/// Operators, who have not read what they change.
+const UNREAD: [u16; 7] = [401, 401, 403, 403, 428, 401, 403];
+
 /// A route, what is sent to it (`$caller` differs in each column), and what each caller is answered.
 type Row = (&'static str, &'static str, [u16; 7]);
 
@@ -41,6 +46,14 @@ const TABLE: &[Row] = &[
     ),
     ("GET /v1/users", "", OPERATORS),
     ("POST /v1/users", r#"{"name":"$caller"}"#, OPERATORS_CREATE),
+    ("POST /v1/backfills", "{}", [401, 401, 403, 403, 422, 401, 403]),
+    ("GET /v1/backfills", "", OPERATORS),
+    ("GET /v1/backfills/{job_id}", "", NO_JOB),
+    ("GET /v1/backfills/{job_id}/rows", "", NO_JOB),
+    ("GET /v1/backfills/{job_id}/exceptions", "", NO_JOB),
+    ("POST /v1/backfills/{job_id}/execute", "", UNREAD),
+    ("POST /v1/backfills/{job_id}/cancel", "", UNREAD),
+    ("POST /v1/backfills/{job_id}/rollback", "", UNREAD),
     ("GET /v1/status", "", OPERATORS),
     ("GET /metrics", "", OPERATORS),
     ("GET /v1/switches", "", OPERATORS),
@@ -119,7 +132,11 @@ impl Cast {
         let kind = (2..5).find(|caller| statuses[*caller] < 300).filter(|_| statuses[0] == 401);
         let kind = kind.map(|caller| [Kind::Device, Kind::Viewer, Kind::Operator][caller - 2]);
         let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{device_id}", spare).replace("{name}", "ingest").replace("{code}", "invalid");
+        let path = path
+            .replace("{device_id}", spare)
+            .replace("{job_id}", spare)
+            .replace("{name}", "ingest")
+            .replace("{code}", "invalid");
         assert!(!path.contains('{'), "say what stands for the parameter of {path}");
         let mut request = self.app.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
         if let Some(token) = self.token(caller, kind) {

@@ -28,7 +28,9 @@ async fn another_users_id_gets_the_answer_of_one_that_does_not_exist_on_every_ro
     let app = TestApp::start().await;
     let document = app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone();
     let mut with_ids = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
+    let paths = document["paths"].as_object().unwrap();
+    // Jobs are every operator's.
+    for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("/v1/backfills/")) {
         for method in item.as_object().unwrap().keys().filter(|_| path.contains("_id}")) {
             with_ids.insert((method.as_str(), path.as_str()));
         }
