@@ -15,7 +15,7 @@ alter table usage.outbox
     add constraint outbox_lane_is_known check (lane in ('live', 'bulk', 'whole')) not valid;
 create index outbox_retry_idx on usage.outbox (retry_at) where retry_at is not null and parked_at is null;
 comment on column usage.outbox.topic is 'What happened: bucket_changed; rebuild, the user wants another zone; replay, days are to be folded again; erased, the owner removed buckets.';
-comment on column usage.outbox.utc_day is 'The UTC day of the first half hour; -infinity where there is no first.';
+comment on column usage.outbox.utc_day is 'The UTC day of the first half hour; where that has no bound, the day of the event.';
 comment on column usage.outbox.first_hour is 'The first half hour that it is about; -infinity for all before the last.';
 comment on column usage.outbox.last_hour is 'The last half hour that it is about; infinity for all from the first on.';
 comment on column usage.outbox.lane is 'live for trackers, bulk for backfills, so that a large backfill does not delay live folding; whole for what touches a whole user.';

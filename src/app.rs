@@ -1,18 +1,15 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this file and `commands` name features.
 
-use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::extract::{FromRef, Request};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::HeaderValue;
 use axum::middleware::{from_fn_with_state, map_request, map_response};
-use axum::response::{IntoResponse as _, Response};
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
@@ -20,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -37,10 +33,10 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::db::{Pool, Pools};
-use crate::kernel::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::kernel::limits::{Limit, RATE_LIMIT, RATE_LIMIT_POLICY};
+use crate::kernel::idempotency;
+use crate::kernel::limits::Limit;
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::request_line::{RequestLine, X_REQUEST_ID, observe};
+use crate::kernel::request_line::{RequestLine, observe};
 use crate::kernel::schema::follow_database_clock;
 use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
@@ -48,6 +44,7 @@ use crate::kernel::token::ServerKey;
 use crate::kernel::token_uses::TokenUses;
 use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
+use crate::layers::{cors, keep_private, panicked, without_key};
 use crate::openapi;
 
 /// How long open requests may take to finish once the server was told to stop.
@@ -154,7 +151,8 @@ impl App {
         let sizes = settings.pool_sizes;
         let pools = Pools {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
-            read: Pool::new(database.clone(), "read", sizes.read),
+            // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
+            read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
             worker: Pool::new(
                 database.clone().options([("plan_cache_mode", "force_custom_plan")]),
@@ -166,41 +164,45 @@ impl App {
         let addresses = Addresses::new(&settings.trusted_proxies);
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
-        let strangers = Strangers::new(addresses, anonymous.clone());
+        let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
+        let strangers = Strangers::new(addresses, anonymous.clone(), unknown);
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let (worker_pool, max_days) = (pools.worker.clone(), settings.backfill_max_days);
-        let backfills = Backfills::new(worker_pool, clock.clone(), Signal::default(), max_days);
+        let vitals = Vitals {
+            started: Instant::now(),
+            pools: pools.clone(),
+            writer: writer.clone(),
+            clock: clock.clone(),
+            switches: switches.clone(),
+            retention_days: settings.retention_days,
+            metrics: settings.metrics.clone(),
+        };
+        let limits = &settings.limits;
         let state = State(Arc::new(Parts {
+            clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
+            writer,
+            readiness: Readiness::new(pools.read.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
-            backfills,
-            readiness: Readiness::new(pools.read.clone()),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
-            vitals: Vitals {
-                started: Instant::now(),
-                pools: pools.clone(),
-                writer: writer.clone(),
-                clock: clock.clone(),
-                switches: switches.clone(),
-                retention_days: settings.retention_days,
-                metrics: settings.metrics.clone(),
-            },
             switches,
-            writer,
-            ingest: ingest_buckets::Settings::new(
-                settings.ingest_max_age_days,
-                settings.limits.device_buckets_per_hour,
+            backfills: Backfills::new(
+                pools.worker.clone(),
+                clock.clone(),
+                Signal::default(),
+                settings.backfill_max_days,
             ),
-            clock: clock.clone(),
+            vitals,
+            ingest: ingest_buckets::Settings::new(settings.ingest_max_age_days, limits.device_buckets_per_hour),
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
         let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
-        let worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify_with(&workers));
+        let verify = verify_with(&workers);
+        let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, anonymous, exchange, retention, backfill_worker: worker, signal, wakes, settings }
+        Self { state, relay, retention, backfill_worker, signal, wakes, anonymous, exchange, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -218,9 +220,14 @@ impl App {
         &self.wakes
     }
 
-    /// The worker of jobs, for callers that take steps on demand.
+    /// Who carries jobs out, for callers that take steps on demand.
     pub fn backfill_worker(&self) -> &Worker {
         &self.backfill_worker
+    }
+
+    /// The jobs, for callers that look at them without a request.
+    pub fn backfills(&self) -> &Backfills {
+        &self.state.0.backfills
     }
 
     /// The pools, whose connections can do nothing outside a transaction.
@@ -276,7 +283,10 @@ impl App {
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
             .layer(RequestDecompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(tower::util::option_layer(self.cors()))
+            .layer(tower::util::option_layer(cors(
+                &self.settings.cors_origins,
+                &[dashboard_rollup::AS_OF, dashboard_rollup::PENDING, dashboard_rollup::VERSION],
+            )))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .with_state(self.state.clone())
@@ -292,14 +302,16 @@ impl App {
         let tasks = TaskTracker::new();
         // Workers stop after the requests, so that what was just acknowledged is folded too.
         let workers = CancellationToken::new();
-        let (relay, backfill, stop) = (self.relay.clone(), self.backfill_worker.clone(), workers.clone());
-        tasks.spawn(async move { tokio::join!(relay.run(stop.clone()), backfill.run(stop)) });
+        let (relay, stop) = (self.relay.clone(), workers.clone());
+        tasks.spawn(async move { relay.run(stop).await });
         let (wakes, stop) = (self.wakes.clone(), workers.clone());
         tasks.spawn(async move { tokio::join!(wakes.announce(stop.clone()), wakes.listen(stop)) });
         if let Some(retention) = self.retention.clone() {
             let stop = workers.clone();
             tasks.spawn(async move { retention.run(stop).await });
         }
+        let (backfill_worker, stop) = (self.backfill_worker.clone(), workers.clone());
+        tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
@@ -341,32 +353,6 @@ impl App {
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
     }
-
-    /// `None` where no browser may call from elsewhere.
-    fn cors(&self) -> Option<CorsLayer> {
-        let origins = &self.settings.cors_origins;
-        let cors = CorsLayer::new()
-            .allow_origin(origins.clone())
-            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
-            .allow_headers([
-                AUTHORIZATION,
-                CONTENT_TYPE,
-                X_REQUEST_ID,
-                IDEMPOTENCY_KEY,
-                HeaderName::from_static("prefer"),
-                HeaderName::from_static("traceparent"),
-            ])
-            .expose_headers([
-                X_REQUEST_ID,
-                RETRY_AFTER,
-                IDEMPOTENCY_REPLAYED,
-                RATE_LIMIT,
-                RATE_LIMIT_POLICY,
-                HeaderName::from_static("preference-applied"),
-            ])
-            .max_age(Duration::from_hours(1));
-        (!origins.is_empty()).then_some(cors)
-    }
 }
 
 /// Routes behind a limit, if there is one.
@@ -380,26 +366,6 @@ fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter
 /// Where strangers are limited at all, exchanges of link codes are limited strictly.
 fn exchanges_per_minute(limits: &Limits) -> u32 {
     limits.anonymous.min(EXCHANGES_PER_MINUTE)
-}
-
-/// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
-async fn without_key(request: Request) -> Result<Request, Problem> {
-    idempotency::refuse_key(request.headers())?;
-    Ok(request)
-}
-
-/// One user's data is for no shared cache.
-async fn keep_private(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
-    headers.append(VARY, HeaderValue::from_static("authorization"));
-    response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
 /// Keeps what was measured small, whether or not somebody asks for it.

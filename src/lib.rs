@@ -12,5 +12,6 @@ mod config_values;
 pub mod embedded_postgres;
 pub mod features;
 pub mod kernel;
+mod layers;
 pub mod openapi;
 pub mod telemetry;

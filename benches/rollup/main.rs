@@ -22,6 +22,9 @@ use support::installation::{Cluster, DEVICES, Installation};
 use support::load::Window;
 use support::table::{Table, progress};
 
+/// On both tables everyone who reads has so many days, 32 buckets each: a million buckets less some. The rest is others'.
+const GROWTH_DAYS: i32 = 60;
+
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -56,7 +59,7 @@ impl Plan {
         let measured = Duration::from_secs(if quick { 2 } else { 5 });
         let window = Window { warm_up: Duration::from_millis(500), measured };
         Ok(if quick {
-            Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [500_000, 2_000_000], only }
+            Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [1_000_000, 3_000_000], only }
         } else {
             Self { window, rounds: 3, days: 365, strangers: 100_000, sizes: [1_000_000, 20_000_000], only }
         })
@@ -103,8 +106,11 @@ async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::R
         let mut sides = Vec::new();
         for (name, size) in ["small", "large"].into_iter().zip(plan.sizes) {
             progress(format_args!("filling {size} buckets in"));
-            let installation = Installation::new(cluster, name, size / (8 * i64::from(DEVICES))).await?;
-            Rollups::connect(&installation.database).await?.fold_all().await?;
+            let installation = Installation::new(cluster, name, 0).await?;
+            let mut rollups = Rollups::connect(&installation.database).await?;
+            rollups.fill_days(GROWTH_DAYS).await?;
+            rollups.fill_buckets_of_strangers(size - i64::from(GROWTH_DAYS) * 32 * i64::from(DEVICES)).await?;
+            rollups.fold_all().await?;
             sides.push(installation);
         }
         reads::growth(&sides, plan, table).await?;

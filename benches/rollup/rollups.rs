@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::support::posts::KINDS;
 
 const FOLD_USER_DAYS: &str = include_str!("../../src/features/dashboard_rollup/relay/fold_user_days.sql");
+const FILL_BUCKETS_OF_STRANGERS: &str = include_str!("fill_buckets_of_strangers.sql");
 const FILL_DAYS: &str = include_str!("fill_days.sql");
 const FILL_EVENTS: &str = include_str!("fill_events.sql");
 const FILL_ROLLUPS: &str = include_str!("fill_rollups.sql");
@@ -49,10 +50,16 @@ impl Rollups {
         self.run("vacuum analyze usage.bucket").await
     }
 
+    /// Buckets of users that nobody reads, a month of 32 a day each.
+    pub async fn fill_buckets_of_strangers(&mut self, buckets: i64) -> anyhow::Result<()> {
+        sqlx::query(FILL_BUCKETS_OF_STRANGERS).bind(buckets / (30 * 32)).execute(&mut self.0).await?;
+        self.run("vacuum analyze usage.bucket").await
+    }
+
     /// Rollups of everything that is there, without the relay.
     pub async fn fold_all(&mut self) -> anyhow::Result<()> {
         self.run(FILL_ROLLUPS).await?;
-        self.run("vacuum analyze rollup.daily; ").await?;
+        self.run("vacuum analyze rollup.daily").await?;
         self.run("vacuum analyze rollup.user_state").await?;
         self.run("checkpoint").await
     }

@@ -156,8 +156,9 @@ impl Authenticator {
             }
             let found = look_up(&self.pool, &hash, call).await?;
             // A token in use is looked up again every few seconds: that is often enough to say when it was used.
-            if let Some(principal) = &found {
-                self.uses.note(principal.token_id);
+            match &found {
+                Some(principal) => self.uses.note(principal.token_id),
+                None => self.strangers.note_unknown(caller),
             }
             Ok(found)
         };

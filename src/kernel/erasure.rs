@@ -1,4 +1,4 @@
-//! An owner's deletion of usage. It removes buckets, and leaves an erasure behind: snapshots of its scope that were taken
+//! An owner's deletion of usage. It removes buckets and what corrections of them hide, and leaves an erasure behind: snapshots of its scope that were taken
 //! before it are refused for good, so that a retry cannot bring anything back.
 //!
 //! A post whose statement began before the erasure commits would neither see it nor be seen by it. So whoever writes
@@ -56,7 +56,7 @@ pub async fn preview(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, Problem
     Ok(count_erasable(tx, scope).await?)
 }
 
-/// Removes the scope's buckets, records the erasure and announces it, in the caller's transaction. Returns what went, and
+/// Removes the scope's buckets and pre-images, records the erasure and announces it, in the caller's transaction. Returns what went, and
 /// the instant up to which snapshots are refused from now on; what a device stored with a later stamp, because its clock
 /// is fast, is refused as well. Irreversible once committed. Access: the user itself.
 ///
@@ -71,6 +71,7 @@ pub async fn erase(
     // From here on every later post has a later stamp, and every earlier one is seen.
     let erased_at = clock.stamp();
     let devices = erase_buckets(tx, scope).await?;
+    erase_pre_images(tx, scope).await?;
     let fast = devices.iter().filter(|device| device.newest > erased_at);
     let mut erasures = vec![(Uuid::now_v7(), scope.device_id, erased_at)];
     erasures.extend(fast.map(|device| (Uuid::now_v7(), Some(device.device_id), device.newest)));
@@ -133,6 +134,20 @@ async fn erase_buckets(tx: &mut Tx, scope: &ErasedScope) -> Result<Vec<ErasedDev
         scope.last_hour,
     );
     erased.fetch_all(tx).await
+}
+
+async fn erase_pre_images(tx: &mut Tx, scope: &ErasedScope) -> Result<(), sqlx::Error> {
+    sqlx::query_file!(
+        "src/kernel/erase_pre_images.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// How many erasures the user has then.

@@ -146,6 +146,7 @@ impl Problem {
             StatusCode::FORBIDDEN => Code::WrongPrincipal,
             StatusCode::NOT_FOUND => Code::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+            StatusCode::NOT_ACCEPTABLE => Code::NotAcceptable,
             StatusCode::CONFLICT => Code::Conflict,
             StatusCode::PAYLOAD_TOO_LARGE => Code::BatchTooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,

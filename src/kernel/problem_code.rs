@@ -89,6 +89,9 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED Client Never
         "This path does not answer that method"
         "The `Allow` header lists the methods of this path.";
+    NotAcceptable "not_acceptable" NOT_ACCEPTABLE Client Never
+        "None of the media types that you accept"
+        "Leave `Accept` out, or name one of the media types that the detail lists.";
     Conflict "conflict" CONFLICT Client Never
         "This contradicts what is stored"
         "Read the present state and decide again.";

@@ -5,7 +5,7 @@
 insert into usage.outbox (
     user_id, topic, utc_day, first_hour, last_hour, lane, device_id, source, request_id, traceparent
 )
-select
-    $1, 'erased', (h.first_hour at time zone 'UTC')::date, h.first_hour, coalesce($5::timestamptz, 'infinity'), 'whole',
-    $2, $3, $6, $7
-from (select coalesce($4::timestamptz, '-infinity') as first_hour) h
+values (
+    $1, 'erased', (coalesce($4::timestamptz, transaction_timestamp()) at time zone 'UTC')::date,
+    coalesce($4::timestamptz, '-infinity'), coalesce($5::timestamptz, 'infinity'), 'whole', $2, $3, $6, $7
+)

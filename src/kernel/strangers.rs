@@ -1,5 +1,5 @@
-//! Callers without a valid token, limited by their address. Whoever has one is never limited for what others do behind
-//! the same address: only failures count.
+//! Callers without a valid token, limited by their address. Whoever has one is not limited for what others do behind the
+//! same address: only failures count, and only tokens that were genuine once can make an address wait for look-ups.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -23,22 +23,35 @@ const SHUT_ADDRESSES: u64 = 10_000;
 pub struct Strangers {
     addresses: Addresses,
     limit: Option<Limit>,
+    unknown: Option<Limit>,
     shut: Cache<IpAddr, ()>,
 }
 
 impl Strangers {
-    /// `limit` is shared with the routes for everyone; `None` for no limit.
-    pub fn new(addresses: Addresses, limit: Option<Limit>) -> Self {
-        Self { addresses, limit, shut: Cache::builder().max_capacity(SHUT_ADDRESSES).time_to_live(SHUT).build() }
+    /// `limit` is for all failures and shared with the routes for everyone, `unknown` for those that cost a look-up;
+    /// `None` for no limit.
+    pub fn new(addresses: Addresses, limit: Option<Limit>, unknown: Option<Limit>) -> Self {
+        let shut = Cache::builder().max_capacity(SHUT_ADDRESSES).time_to_live(SHUT).build();
+        Self { addresses, limit, unknown, shut }
     }
 
     /// Whether a token that nobody here has seen valid may be looked up for this caller. Errors: 429.
     pub fn admit(&self, caller: Option<IpAddr>) -> Result<(), Problem> {
         if caller.is_some_and(|caller| self.shut.contains_key(&caller)) {
-            let detail = "This address has used up its requests without a valid token for now.";
+            let detail = "Too many unknown tokens came from this address; it has to wait.";
             return Err(Problem::new(Code::RateLimited, detail));
         }
         Ok(())
+    }
+
+    /// Notes that a token with a genuine tail was looked up in vain: it was revoked, or the server's key is known to
+    /// somebody. Forged tokens cost no look-up and do not come here.
+    pub fn note_unknown(&self, caller: Option<IpAddr>) {
+        if let Some((limit, caller)) = self.unknown.as_ref().zip(caller)
+            && limit.take(caller, NonZeroU32::MIN).is_err()
+        {
+            self.shut.insert(caller, ());
+        }
     }
 
     /// The address of whoever makes a request.
@@ -58,10 +71,7 @@ impl Strangers {
                 granted.describe(response.headers_mut());
                 response
             }
-            Err(refused) => {
-                self.shut.insert(caller, ());
-                refused.into_response()
-            }
+            Err(refused) => refused.into_response(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod relay;
 mod request_line;
 mod retention;
 mod routes;
+mod secrets;
 mod support;
 mod token_cache;
 mod verify;

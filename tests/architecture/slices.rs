@@ -137,9 +137,8 @@ fn a_file_whose_name_says_nothing_is_caught() {
 }
 
 #[test]
-fn a_folder_in_a_slice_or_a_file_beside_the_slices_is_caught() {
-    for path in ["src/features/backfill/handler/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"]
-    {
+fn a_folder_without_a_purpose_or_a_file_beside_the_slices_is_caught() {
+    for path in ["src/features/backfill/plan/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"] {
         assert_caught(check_files, &[(path, "")], path, 1);
     }
 }

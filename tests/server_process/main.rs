@@ -7,6 +7,7 @@
 mod azure_llm_2023;
 mod backfills;
 mod commands;
+mod commands_accounts;
 mod commands_refused;
 mod configuration;
 mod crashes;

@@ -7,26 +7,38 @@
 //! Invariants: only the holder of the fold lock writes `rollup.*`; a user's version rises only when a row changed; a
 //! day belongs to the zone that `rollup.user_state` records; days before the retention horizon are never touched.
 //!
-//! Routes: `GET /v1/rollups` (viewer). Workers: [`Relay`], [`Retention`]. For commands and other
-//! slices: [`verify()`].
+//! Every read is one snapshot that opens with the rollup's state, so that its sums, `as_of`, `pending` and `version`
+//! belong together. Days and months come from the rollup only; half hours and the days of another zone from buckets.
+//!
+//! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
+//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`verify()`].
 
-mod handler;
+mod buckets;
+mod heatmap;
+mod media;
+mod question;
 mod relay;
-mod request;
+mod reply;
 mod retention;
-mod store;
+mod rollups;
+mod state;
+mod summary;
+mod sums;
 mod verify;
 
 use axum::extract::FromRef;
+use axum::middleware::map_response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use relay::{FOLD_LOCK, Relay, Round};
+pub use reply::{AS_OF, PENDING, VERSION};
 pub use retention::{Pass, Retention};
 pub use verify::{Drift, LISTED, Orphan, Report, Window, verify};
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;
+use crate::kernel::cursor::Cursors;
 use crate::kernel::db::Pools;
 
 /// The slice's routes.
@@ -36,6 +48,12 @@ where
     Pools: FromRef<S>,
     Authenticator: FromRef<S>,
     Clock: FromRef<S>,
+    Cursors: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(handler::get_rollups))
+    OpenApiRouter::new()
+        .routes(routes!(rollups::handler::get_rollups))
+        .routes(routes!(summary::handler::get_summary))
+        .routes(routes!(heatmap::handler::get_heatmap))
+        .routes(routes!(buckets::handler::get_buckets))
+        .route_layer(map_response(reply::vary_by_accept))
 }

@@ -14,6 +14,7 @@ use crate::kernel::bucket::{Bucket, HalfHour, Model, Source, Stamp, TokenCounts}
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
+use crate::kernel::erasure;
 use crate::kernel::outbox::Lane;
 use crate::kernel::problem::Problem;
 
@@ -84,13 +85,20 @@ struct Standing {
 
 /// Writes corrections, their pre-images and their events. One outcome a correction, in order.
 ///
-/// `None` when a bucket that was absent came while this was at work: the caller undoes its transaction and tries again,
-/// and then finds the bucket there.
+/// `None` when a bucket that was absent came while this was at work, or its owner is erasing usage at this moment: the
+/// caller undoes its transaction and tries again.
 pub async fn correct_in(
     tx: &mut Tx,
     job: Correcting<'_>,
     corrections: &[Correction],
 ) -> Result<Option<Vec<Corrected>>, Problem> {
+    let mut owners: Vec<Uuid> = corrections.iter().map(|correction| correction.key.user_id).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    // Not beside an erasure of the same usage, which would neither be seen nor see this.
+    if !erasure::hold_off(tx, &owners).await?.is_empty() {
+        return Ok(None);
+    }
     let standing = lock_buckets(tx, corrections.iter().map(|correction| key_of(&correction.key))).await?;
     let due: Vec<usize> = (0..corrections.len())
         .filter(|at| standing.get(at).map(|standing| standing.version) == corrections[*at].seen)

@@ -198,18 +198,18 @@ async fn the_last_use_is_written_down_by_the_server_and_not_by_the_request() {
     for server in [&app, &other] {
         server.post_buckets(&device.token, &nothing()).await.expect_ok();
     }
-    let used = async || {
+    let last_uses = async || {
         let list = app.get(&user.viewer, "/v1/devices").await;
         let data = list.expect_ok()["data"].as_array().unwrap().clone();
         data.iter().map(|device| device["last_used_at"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(used().await, [Value::Null, Value::Null], "no request writes");
+    assert_eq!(last_uses().await, [Value::Null, Value::Null], "no request writes");
     // Both processes at once, and the older use last: the newer one stands.
     tokio::join!(app.note_token_uses(), other.note_token_uses());
-    assert_eq!(used().await, [json!("2026-11-20T12:05:00Z"), Value::Null]);
+    assert_eq!(last_uses().await, [json!("2026-11-20T12:05:00Z"), Value::Null]);
     app.post_buckets(&device.token, &nothing()).await.expect_ok();
     app.note_token_uses().await;
-    assert_eq!(used().await[0], "2026-11-20T12:05:00Z");
+    assert_eq!(last_uses().await[0], "2026-11-20T12:05:00Z");
 }
 
 #[tokio::test]
@@ -222,6 +222,6 @@ async fn a_last_use_that_could_not_be_written_down_is_written_down_later() {
     assert!(app.try_note_token_uses().await.is_err(), "the table is locked for longer than the worker waits");
     blocker.rollback().await.unwrap();
     app.note_token_uses().await;
-    let used = "select kind from account.token where last_used_at is not null";
-    tokio::time::timeout(Duration::from_secs(5), app.wait_for(used)).await.unwrap();
+    let written_down = "select kind from account.token where last_used_at is not null";
+    tokio::time::timeout(Duration::from_secs(5), app.wait_for(written_down)).await.unwrap();
 }

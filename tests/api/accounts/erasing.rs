@@ -233,6 +233,28 @@ async fn while_a_user_is_erased_its_posts_are_told_to_come_back_and_nobody_else_
 }
 
 #[tokio::test]
+async fn what_corrections_hide_goes_with_the_buckets_of_the_scope() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let (hers, his) = (app.device(&ann, "hers").await, app.device(&bob, "his").await);
+    for device in [&hers, &his] {
+        let buckets = ["codex", "amp"].map(|source| bucket("2026-11-19T10:00:00Z", source, "2026-11-19T10:20:00Z"));
+        post(&app, device, &buckets).await;
+    }
+    app.tell(
+        "insert into usage.pre_image
+         select user_id, hour_start, device_id, source, model, gen_random_uuid(), input_tokens, cache_read_tokens,
+             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
+             observed_at, stamped, null
+         from usage.bucket",
+    )
+    .await;
+    assert_eq!(count(&app.erase(&ann, "source=codex").await), 1);
+    let hidden = "select d.name || ' ' || p.source from usage.pre_image p join account.device d using (user_id, device_id) order by 1";
+    assert_eq!(app.ask(hidden).await, ["hers amp", "his amp", "his codex"]);
+}
+
+#[tokio::test]
 async fn posts_and_erasures_that_race_leave_only_what_came_after_the_last_erasure() {
     let app = TestApp::start().await;
     let other = app.second_server().await;

@@ -73,16 +73,16 @@ async fn codes_that_are_wrong_used_or_expired_are_refused_alike() {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;
     let gone = app.user("bob", "UTC").await;
-    let [used, expired, last_moment, of_revoked] = [
+    let [spent, expired, last_moment, of_revoked] = [
         make_code(&app, &user).await,
         make_code(&app, &user).await,
         make_code(&app, &user).await,
         make_code(&app, &gone).await,
     ];
-    made(&exchange(&app, &used, Uuid::now_v7(), "phone").await, "token");
+    made(&exchange(&app, &spent, Uuid::now_v7(), "phone").await, "token");
     app.directory().revoke_user(&call(), "bob").await.unwrap();
     let mut refusals = Vec::new();
-    for code in [&used, &of_revoked, "0000-0000-0000", "7K3M", "not a code at all", ""] {
+    for code in [&spent, &of_revoked, "0000-0000-0000", "7K3M", "not a code at all", ""] {
         refusals.push(exchange(&app, code, Uuid::now_v7(), "tablet").await);
     }
     app.clock.set(instant("2026-11-20T12:09:59.999999Z"));

@@ -46,9 +46,9 @@ async fn of_users_that_race_for_a_name_one_is_made_and_a_revoked_one_gives_it_ba
     let other = app.second_server().await;
     other.get(made(won[0], "viewer_token"), "/v1/me").await.expect_problem(401, "unauthorized");
     made(&add().await, "viewer_token");
-    let list = app.get(&root.operator, "/v1/users").await;
+    let all = app.get(&root.operator, "/v1/users").await;
     let revoked: Vec<_> =
-        list.expect_ok()["data"].as_array().unwrap().iter().map(|user| user["revoked_at"].is_string()).collect();
+        all.expect_ok()["data"].as_array().unwrap().iter().map(|user| user["revoked_at"].is_string()).collect();
     assert_eq!(revoked, [false, true, false], "rows are revoked and never deleted");
 }
 

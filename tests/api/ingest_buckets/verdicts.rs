@@ -33,7 +33,8 @@ async fn a_receipt_counts_its_verdicts_in_the_order_of_the_request() {
         *receipt,
         json!({
             "request_id": reply.header("x-request-id"), "received": 4, "inserted": 1, "updated": 1, "unchanged": 1,
-            "stale": 1, "superseded": 0, "corrected": 0, "erased": 0, "rejected": 0,
+            "stale": 1, "superseded": 0, "corrected": 0, "erased": 0, "before_retention_horizon": 0,
+            "rejected": 0,
             "verdicts": ["inserted", "updated", "unchanged", "stale"], "rejections": [],
         })
     );

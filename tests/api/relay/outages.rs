@@ -38,6 +38,28 @@ async fn an_outage_counts_against_no_event() {
 }
 
 #[tokio::test]
+async fn a_relay_whose_connection_is_killed_between_fold_and_commit_has_changed_nothing() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    // The fold is done; the events that it consumes are held.
+    let held = hold(&app, "select from usage.outbox for update").await;
+    let folding = async { app.relay().run_round().await };
+    let killing = async {
+        let backend = app.wait_for(WAITING).await;
+        let at_work = format!("select query from pg_stat_activity where pid = {backend}");
+        assert!(app.ask(&at_work).await[0].contains("delete from usage.outbox"));
+        app.tell(&format!("select pg_terminate_backend({backend}, 5000)")).await;
+    };
+    let (round, ()) = tokio::join!(folding, killing);
+    assert_eq!(round.unwrap_err().code(), Code::DatabaseUnavailable);
+    release(held).await;
+    assert_eq!((app.ask(INPUT).await, app.ask(EVENTS).await), (vec![], vec!["0 ".to_owned()]));
+    app.drain().await;
+    assert_eq!((app.ask(INPUT).await, app.ask(EVENTS).await), (vec!["2026-11-20 5".to_owned()], vec![]));
+}
+
+#[tokio::test]
 async fn a_full_disk_counts_against_no_event() {
     let app = TestApp::start().await;
     let (_, device) = one_user(&app).await;

@@ -3,7 +3,7 @@
 
 mod cluster;
 mod http;
-mod logs;
+pub mod logs;
 pub mod rollups;
 
 use std::sync::{Arc, OnceLock};
@@ -28,6 +28,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use uuid::Uuid;
 
 pub use http::{Reply, Request};
+
+/// What the tests' tokens are made under.
+pub const SERVER_SECRET: &str = "the tests' key, which is no secret";
 
 /// When every test begins.
 pub const NOW: &str = "2026-11-20T12:00:00Z";
@@ -267,6 +270,11 @@ pub fn line(request_id: &str) -> Value {
     logs::line(request_id).expect("the line is written before the reply is sent")
 }
 
+/// All log lines of a request.
+pub fn lines_of(request_id: &str) -> Vec<Value> {
+    logs::lines(request_id)
+}
+
 /// The line of a request that got no reply, as soon as the server notices.
 pub async fn wait_for_line(request_id: &str) -> Value {
     for _ in 0..500 {
@@ -278,6 +286,14 @@ pub async fn wait_for_line(request_id: &str) -> Value {
     panic!("request {request_id} left no line");
 }
 
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            logs::assert_no_leak();
+        }
+    }
+}
+
 /// Where all servers of this process count.
 fn metrics() -> Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -286,7 +302,7 @@ fn metrics() -> Metrics {
 
 /// The key under which the tests' tokens are made.
 pub fn server_key() -> ServerKey {
-    ServerKey::new(b"the tests' key, which is no secret").unwrap()
+    ServerKey::new(SERVER_SECRET.as_bytes()).unwrap()
 }
 
 /// A call without a request.

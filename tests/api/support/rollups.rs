@@ -56,7 +56,8 @@ impl Usage {
         Self { hour_start, source: sources[pick(3)], model: models[pick(4)], counts }
     }
 
-    fn sums(&self) -> Sums {
+    /// What it adds to a rollup.
+    pub fn sums(&self) -> Sums {
         let [reasoning, requests] = [self.counts[5], self.counts[7]];
         // Reasoning is inside output, and requests are no tokens.
         let total = self.counts.iter().sum::<u64>() - reasoning - requests;

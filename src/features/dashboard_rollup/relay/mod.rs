@@ -7,6 +7,7 @@
 
 mod backlog;
 mod position;
+mod rest;
 mod store;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use position::Position;
+use rest::Rest;
 
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Clock, jittered};
@@ -58,6 +60,7 @@ pub struct Relay {
     clock: Clock,
     switches: Switches,
     position: Mutex<Position>,
+    rest: Mutex<Rest>,
 }
 
 /// What one round did.
@@ -85,6 +88,13 @@ struct Trail {
     folded: Folded,
 }
 
+impl Trail {
+    /// Whether events of backfills or of whole users were among them.
+    fn has_large_events(&self) -> bool {
+        self.claimed.iter().any(|event| event.lane != Lane::Live)
+    }
+}
+
 /// What a round folded.
 #[derive(Debug, Default)]
 struct Folded {
@@ -103,7 +113,7 @@ struct Poison {
 impl Relay {
     /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
     pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
-        Self { pool, signal, clock, switches, position: Mutex::default() }
+        Self { pool, signal, clock, switches, position: Mutex::default(), rest: Mutex::default() }
     }
 
     /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
@@ -175,8 +185,12 @@ impl Relay {
         let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
             Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
         });
-        if result.is_ok() {
-            self.took(&trail);
+        match &result {
+            Ok(_) => self.took(&trail),
+            Err(problem) if problem.code() == Code::DeadlineExceeded && trail.has_large_events() => {
+                self.rest().took_too_long(self.clock.now());
+            }
+            Err(_) => {}
         }
         let outcome = match (&result, &trail.poison) {
             (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
@@ -194,6 +208,9 @@ impl Relay {
         if !trail.claimed.is_empty() {
             self.position().took(&trail.claimed, now);
         }
+        if trail.has_large_events() {
+            self.rest().came_through();
+        }
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
@@ -203,6 +220,10 @@ impl Relay {
 
     fn position(&self) -> MutexGuard<'_, Position> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
@@ -231,23 +252,25 @@ impl Relay {
         trail.stage = "claim";
         let now = self.clock.now();
         let from = self.position().scan_from(now);
-        let mut events = outbox::claim_events(tx, now, AT_MOST, from).await?;
+        let at_most = self.rest().allows(AT_MOST, now);
+        let mut events = outbox::claim_events(tx, now, at_most, from).await?;
         if events.is_empty() {
             return Ok(Round::default());
         }
         let full = |lane: Lane| {
             let claimed = events.iter().filter(|event| event.lane == lane).count();
-            i64::try_from(claimed).is_ok_and(|claimed| claimed >= AT_MOST.of(lane))
+            i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= at_most.of(lane))
         };
         let more = Lane::ALL.into_iter().any(full);
         events.extend(outbox::claim_parked_events(tx, &events).await?);
+        trail.claimed = events;
 
         trail.stage = "fold";
-        let (folded, poisons) = fold_apart(tx, &events).await?;
+        let (folded, poisons) = fold_apart(tx, &trail.claimed).await?;
         trail.stage = "consume";
         outbox::consume_events(tx, &folded.events).await?;
         let mut round = Round { consumed: folded.events.len(), more, ..Round::default() };
-        (trail.claimed, trail.folded) = (events, folded);
+        trail.folded = folded;
         for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
             outbox::fail_event(tx, &event, &fault, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);

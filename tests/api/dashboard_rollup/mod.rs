@@ -1,9 +1,17 @@
 //! What dashboards read.
 
+mod buckets;
+mod conditional;
+mod heatmap;
+mod laws;
+mod pages;
+mod plans;
+mod summary;
+mod widths;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::support::rollups::{Sums, Usage, add, day_start, fold, groups_of, half_hours, sums_of};
@@ -13,12 +21,41 @@ use crate::support::{TestApp, TestUser, instant};
 const DAILY: &str = "rollup.daily (user_id, day, device_id, source, model, input_tokens, cache_read_tokens, \
     cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count, \
     bucket_count)";
-const BUCKET: &str = "usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens, \
-    cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count, \
-    observed_at, changed_at, stamped)";
-
 async fn rollups(app: &TestApp, user: &TestUser, query: &str) -> Value {
     app.get(&user.viewer, &format!("/v1/rollups?{query}")).await.expect_ok().clone()
+}
+
+/// What is wrong with a request, as `pointer code`.
+async fn refusals(app: &TestApp, user: &TestUser, path: &str) -> Vec<String> {
+    let reply = app.get(&user.viewer, path).await;
+    let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap().clone();
+    let text = |error: &Value, key: &str| error[key].as_str().unwrap().to_owned();
+    errors.iter().map(|error| format!("{} {}", text(error, "pointer"), text(error, "code"))).collect()
+}
+
+/// Asks for a whole list, page by page, and returns the pages.
+async fn all_pages(app: &TestApp, user: &TestUser, path: &str) -> Vec<Value> {
+    let mut pages = vec![app.get(&user.viewer, path).await.expect_ok().clone()];
+    while let Some(cursor) = pages.last().unwrap()["next_cursor"].as_str() {
+        let next = app.get(&user.viewer, &format!("{path}&cursor={cursor}")).await.expect_ok().clone();
+        pages.push(next);
+    }
+    pages
+}
+
+/// Every result of some pages with the interval it belongs to, in order.
+fn results_of(pages: &[Value]) -> Vec<Value> {
+    let intervals = pages.iter().flat_map(|page| page["data"].as_array().unwrap());
+    let results = intervals.flat_map(|interval| {
+        interval["results"].as_array().unwrap().iter().map(|result| {
+            let mut result = result.clone();
+            for key in ["start", "end", "label"] {
+                result[key] = interval[key].clone();
+            }
+            result
+        })
+    });
+    results.collect()
 }
 
 fn day(text: &str) -> NaiveDate {
@@ -240,12 +277,7 @@ async fn a_range_left_open_ends_today_where_the_user_lives() {
 async fn every_violation_of_a_query_is_listed() {
     let app = TestApp::start().await;
     let me = app.user("me", "UTC").await;
-    let codes = async |query: &str| {
-        let reply = app.get(&me.viewer, &format!("/v1/rollups?{query}")).await;
-        let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap().clone();
-        let text = |error: &Value, key: &str| error[key].as_str().unwrap().to_owned();
-        errors.iter().map(|error| format!("{} {}", text(error, "pointer"), text(error, "code"))).collect::<Vec<_>>()
-    };
+    let codes = async |query: &str| refusals(&app, &me, &format!("/v1/rollups?{query}")).await;
     assert_eq!(codes("from=2026-11-20&to=2026-11-19").await, ["?from range_is_reversed"]);
     assert_eq!(codes("from=2024-01-01&to=2026-03-11").await, ["?from range_too_long"]);
     assert_eq!(
@@ -265,71 +297,4 @@ async fn every_violation_of_a_query_is_listed() {
         ["?from repeated_parameter", "?from range_is_reversed"]
     );
     assert_eq!(rollups(&app, &me, "from=2024-01-01&to=2026-03-10").await["data"], json!([]), "800 days are served");
-}
-
-#[tokio::test]
-async fn more_results_than_a_reply_holds_are_refused_and_fewer_groups_are_served() {
-    let app = TestApp::start().await;
-    let me = app.user("me", "UTC").await;
-    app.tell(&format!(
-        "insert into {DAILY}
-         select '{}', '2026-01-01'::date + n % 100, '{}', 'codex', 'm' || n / 100, 1, 0, 0, 0, 0, 0, 0, 1, 1
-         from generate_series(0, 10000) n",
-        me.user_id,
-        Uuid::nil()
-    ))
-    .await;
-    let range = "from=2026-01-01&to=2026-04-30";
-    let refused = app.get(&me.viewer, &format!("/v1/rollups?{range}&group_by=model")).await;
-    assert_eq!(refused.expect_problem(422, "invalid")["errors"][0]["code"], "too_many_rows");
-    assert_eq!(rollups(&app, &me, range).await["totals"]["total_tokens"], 10_001);
-    let all = rollups(&app, &me, "from=2026-01-02&to=2026-04-30&group_by=model").await;
-    assert_eq!(all["data"].as_array().unwrap().len(), 99);
-}
-
-#[tokio::test]
-async fn reads_and_folds_use_the_keys_and_never_scan_a_table() {
-    let app = TestApp::start().await;
-    let me = app.user("me", "Europe/Berlin").await;
-    app.tell(&format!(
-        "create temp table who as select gen_random_uuid() as id from generate_series(1, 60);
-         insert into {DAILY}
-         select w.id, '2026-01-01'::date + d, w.id, 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, 1
-         from who w, generate_series(0, 199) d, generate_series(1, 2) m;
-         insert into {BUCKET}
-         select w.id, '2026-01-01T00:00Z'::timestamptz + interval '3 hours' * h, w.id, 'codex', 'm',
-                1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true
-         from who w, generate_series(0, 599) h;
-         analyze rollup.daily; analyze usage.bucket"
-    ))
-    .await;
-    let id = me.user_id;
-    let read = format!("'{id}', '2026-01-01', '2026-12-31', '{{}}', '{{}}', '{{}}'");
-    let queries = [
-        (include_str!("../../src/features/dashboard_rollup/rollup_totals.sql"), "halfhour_api", read.clone()),
-        (
-            include_str!("../../src/features/dashboard_rollup/rollup_days.sql"),
-            "halfhour_api",
-            format!("{read}, true, true, true, 100, 'Europe/Berlin'"),
-        ),
-        (
-            include_str!("../../src/features/dashboard_rollup/relay/fold_user_days.sql"),
-            "halfhour_worker",
-            format!("'{{{id}}}', '{{1}}'"),
-        ),
-    ];
-    for (sql, role, arguments) in queries {
-        for mode in ["force_custom_plan", "force_generic_plan"] {
-            let explain = format!(
-                "begin; set local role {role}; set local app.user_ids = '{id}'; set local plan_cache_mode = {mode};
-                 prepare asked as {sql}; explain execute asked({arguments}); deallocate asked; rollback"
-            );
-            let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&app.admin).await.unwrap();
-            let plan = rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n");
-            for table in ["daily", "bucket"] {
-                assert!(!plan.contains(&format!("Seq Scan on {table}")), "{mode} scans {table}:\n{plan}");
-            }
-            assert!(plan.contains("daily_pkey"), "{plan}");
-        }
-    }
 }

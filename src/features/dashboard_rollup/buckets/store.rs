@@ -1,0 +1,85 @@
+//! The SQL of the user's own buckets.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::request::Key;
+use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::kernel::db::Tx;
+use crate::kernel::problem::Problem;
+
+/// Which buckets of whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// Local days.
+    pub days: DayRange,
+    /// The buckets that are wanted.
+    pub filters: &'a Filters,
+    /// Whose days.
+    pub time_zone: &'a str,
+}
+
+/// One bucket as it stands.
+#[derive(Clone, Debug)]
+pub struct BucketRow {
+    /// What it is known by within its user.
+    pub key: Key,
+    /// Counters in column order, the total after the classes of tokens.
+    pub counts: [i64; 9],
+    /// When the snapshot was taken.
+    pub observed_at: DateTime<Utc>,
+    /// When the counts last changed.
+    pub changed_at: DateTime<Utc>,
+    /// Whether the tracker said when it was taken.
+    pub stamped: bool,
+    /// Whether a backfill's correction stands.
+    pub corrected: bool,
+}
+
+/// The buckets behind a key, at most `limit` of them.
+pub async fn bucket_page(tx: &mut Tx, scope: &Scope<'_>, after: &Key, limit: i64) -> Result<Vec<BucketRow>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/buckets/bucket_page.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        scope.time_zone,
+        after.hour_start,
+        after.device_id,
+        after.source,
+        after.model,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    let bucket = rows.into_iter().map(|row| BucketRow {
+        key: Key { hour_start: row.hour_start, device_id: row.device_id, source: row.source, model: row.model },
+        counts: [
+            row.input_tokens,
+            row.cache_read_tokens,
+            row.cache_write_5m_tokens,
+            row.cache_write_1h_tokens,
+            row.output_tokens,
+            row.reasoning_tokens,
+            row.unclassified_tokens,
+            row.total_tokens,
+            row.request_count,
+        ],
+        observed_at: row.observed_at,
+        changed_at: row.changed_at,
+        stamped: row.stamped,
+        corrected: row.corrected,
+    });
+    Ok(bucket.collect())
+}
+
+/// The first instant of a local day.
+pub async fn first_instant(tx: &mut Tx, day: NaiveDate, time_zone: &str) -> Result<DateTime<Utc>, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/buckets/first_instant.sql", day, time_zone);
+    Ok(query.fetch_one(tx).await?)
+}

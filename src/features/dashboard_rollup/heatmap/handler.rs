@@ -1,0 +1,132 @@
+//! `GET /v1/rollups/heatmap`: a grid of days, from one snapshot.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::request::Request;
+use super::store;
+use crate::features::dashboard_rollup::media::Media;
+use crate::features::dashboard_rollup::reply::{self, About, Tag};
+use crate::features::dashboard_rollup::state::{self, RollupState};
+use crate::kernel::auth::Viewer;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Access, Mode, Pools, Tx};
+use crate::kernel::extract::Parameters;
+use crate::kernel::openapi::Refusals;
+use crate::kernel::problem::{Problem, ProblemBody};
+
+/// Every day of some weeks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Heatmap)]
+pub struct HeatmapReply {
+    /// The first local day, a Monday.
+    from: NaiveDate,
+    /// The last local day, a Sunday: the end of this week.
+    to: NaiveDate,
+    /// The local date of now; days after it are zero because they are yet to come.
+    today: NaiveDate,
+    /// The IANA zone whose days these are: the rollup's.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    /// Everything acknowledged before this instant is in the sums.
+    as_of: DateTime<Utc>,
+    /// True while newer changes wait to be folded.
+    pending: bool,
+    /// Rises when the user's rollup changes.
+    version: i64,
+    /// Seven cells a week, ascending, none left out.
+    data: Vec<HeatmapDay>,
+}
+
+/// One day. Integers without an upper bound: they may exceed 63 bits.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeatmapDay)]
+pub struct HeatmapDay {
+    /// The local date.
+    day: NaiveDate,
+    /// All tokens of the day.
+    total_tokens: u128,
+    /// Model requests of the day.
+    request_count: u128,
+}
+
+/// A cell for every day
+///
+/// Tokens and requests of each local day of the last weeks, in the rollup's time zone; weeks are whole and begin on
+/// Monday, and today is in the last one.
+#[utoipa::path(
+    get,
+    path = "/v1/rollups/heatmap",
+    operation_id = "get_rollup_heatmap",
+    tag = "rollups",
+    params(
+        ("weeks" = Option<u16>, Query, description = "How many weeks: 1 to 104, by default 53."),
+        ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
+        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100."),
+        ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
+        ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
+    ),
+    responses(
+        (status = 200, description = "The days.", body = HeatmapReply,
+            headers(("ETag" = String, description = "A weak validator."))),
+        (status = 304, description = "The caller has this reply already; it is true as of `Date`."),
+        (status = 406, description = "The caller does not accept JSON.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The query is not acceptable: see `errors`.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        Refusals,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn get_heatmap(
+    viewer: Viewer,
+    State(pools): State<Pools>,
+    State(clock): State<Clock>,
+    headers: HeaderMap,
+    Parameters(parameters): Parameters,
+) -> Result<Response, Problem> {
+    reply::media(&headers, &[Media::Json])?;
+    let request = Request::parse(&parameters).map_err(Problem::invalid)?;
+    let user_id = viewer.user_id();
+    let mut tx = pools.read.begin(viewer.call(), Access::Users(&[user_id]), Mode::Snapshot).await?;
+    let response = respond(&mut tx, user_id, &request, &clock, &headers, &parameters).await;
+    state::finish(tx, response).await
+}
+
+async fn respond(
+    tx: &mut Tx,
+    user_id: Uuid,
+    request: &Request,
+    clock: &Clock,
+    headers: &HeaderMap,
+    parameters: &[(String, String)],
+) -> Result<Response, Problem> {
+    let state = RollupState::read(tx, user_id, clock, None).await?;
+    let days = request.days(state.today());
+    let tag = Tag::new(user_id, &state, days, parameters, Media::Json, &"heatmap")?;
+    let about = About { state: &state, tag: Some(tag), next: None };
+    if let Some(response) = about.not_modified(headers)? {
+        return Ok(response);
+    }
+    let rows = store::heatmap_days(tx, user_id, days, &request.filters).await?;
+    let cell = |row: store::DaySums| HeatmapDay {
+        day: row.day,
+        total_tokens: row.total_tokens,
+        request_count: row.request_count,
+    };
+    about.json(&HeatmapReply {
+        from: days.from,
+        to: days.to,
+        today: state.today(),
+        time_zone: state.time_zone().to_owned(),
+        as_of: state.as_of(),
+        pending: state.pending(),
+        version: state.version(),
+        data: rows.into_iter().map(cell).collect(),
+    })
+}

@@ -1,0 +1,46 @@
+//! The SQL of the heatmap.
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::sums::sum;
+use crate::kernel::db::Tx;
+use crate::kernel::problem::Problem;
+
+/// What one day adds up to.
+#[derive(Clone, Copy, Debug)]
+pub struct DaySums {
+    /// The local day.
+    pub day: NaiveDate,
+    /// All tokens.
+    pub total_tokens: u128,
+    /// Model requests.
+    pub request_count: u128,
+}
+
+/// Every day of a range, with or without usage.
+pub async fn heatmap_days(
+    tx: &mut Tx,
+    user_id: Uuid,
+    days: DayRange,
+    filters: &Filters,
+) -> Result<Vec<DaySums>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/heatmap/heatmap_days.sql",
+        user_id,
+        days.from,
+        days.to,
+        &filters.source_names() as &[&str],
+        &filters.model_names() as &[&str],
+        &filters.devices,
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let (total_tokens, request_count) = (sum(&row.total_tokens)?, sum(&row.request_count)?);
+            Ok(DaySums { day: row.day, total_tokens, request_count })
+        })
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! The media types that reads answer in, and which of them a caller would rather have.
+
+/// A representation of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// One JSON object.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// RFC 4180, with a header line.
+    Csv,
+}
+
+impl Media {
+    /// Its `Content-Type`.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+
+    /// Its name without parameters.
+    pub const fn essence(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
+
+    /// The one of `offered` with the highest quality in the values of `Accept`, the first of equals; `None` where nothing
+    /// fits. No `Accept` accepts everything.
+    pub fn choose(accept: &[&str], offered: &[Self]) -> Option<Self> {
+        if accept.is_empty() {
+            return offered.first().copied();
+        }
+        let ranges: Vec<_> = accept.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
+        let mut best = None;
+        for media in offered {
+            let quality = quality(*media, &ranges);
+            if quality > best.map_or(0, |(_, quality)| quality) {
+                best = Some((*media, quality));
+            }
+        }
+        best.map(|(media, _)| media)
+    }
+}
+
+/// What the most specific range that covers a media type says of it, in thousandths.
+fn quality(media: Media, ranges: &[Range<'_>]) -> u16 {
+    let covering = ranges.iter().filter_map(|range| Some((range.covers(media.essence())?, range.quality)));
+    covering.max_by_key(|(specific, _)| *specific).map_or(0, |(_, quality)| quality)
+}
+
+/// One media range of `Accept`.
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    /// `None` for what is no media range.
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let quality = weight.map_or(Some(1000), thousandths)?;
+        Some(Self { kind, subtype, quality })
+    }
+
+    /// How specific it is where it covers that media type.
+    fn covers(&self, essence: &str) -> Option<u8> {
+        let (kind, subtype) = essence.split_once('/')?;
+        match (self.kind, self.subtype) {
+            ("*", "*") => Some(0),
+            (wanted, "*") if wanted.eq_ignore_ascii_case(kind) => Some(1),
+            (wanted, exact) if wanted.eq_ignore_ascii_case(kind) && exact.eq_ignore_ascii_case(subtype) => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// `0.5` as 500; `None` for what is no weight of RFC 9110.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_weight = ["0", "1"].contains(&whole) && fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let quality = if whole == "1" { 1000 + fraction } else { fraction };
+    (is_weight && quality <= 1000).then_some(quality)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Media; 3] = [Media::Json, Media::Ndjson, Media::Csv];
+
+    #[test]
+    fn the_best_liked_of_what_is_offered_is_chosen() {
+        for (accept, chosen) in [
+            (&[][..], Some(Media::Json)),
+            (&["*/*"], Some(Media::Json)),
+            (&["text/*"], Some(Media::Csv)),
+            (&["text/csv"], Some(Media::Csv)),
+            (&["TEXT/CSV;header=absent"], Some(Media::Csv)),
+            (&["application/*;q=0.5, text/csv;q=0.6"], Some(Media::Csv)),
+            (&["text/csv;q=0.5", "application/x-ndjson"], Some(Media::Ndjson)),
+            (&["*/*, application/json;q=0"], Some(Media::Ndjson)),
+            (&["text/html, */*;q=0.1"], Some(Media::Json)),
+            (&["application/json;q=0"], None),
+            (&["text/html"], None),
+            (&[""], None),
+            (&["text/csv;q=2"], None),
+            (&["text/csv;q=0.1234"], None),
+        ] {
+            assert_eq!(Media::choose(accept, &ALL), chosen, "{accept:?}");
+        }
+    }
+}

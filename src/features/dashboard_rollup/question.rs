@@ -1,0 +1,341 @@
+//! What the reads have in common in their queries: local days, filters, a zone, where a page begins. All violations are
+//! found, not the first.
+
+use std::collections::HashMap;
+
+use chrono::{Datelike as _, Days, NaiveDate};
+use uuid::Uuid;
+
+use crate::kernel::bucket::{Model, SOURCES, Source};
+use crate::kernel::problem::{Code, Problem, Violation};
+
+/// The days of a range that is not given whole.
+const DEFAULT_DAYS: u64 = 30;
+/// Each filter names at most this many values.
+const MAX_FILTER_VALUES: usize = 100;
+/// A page holds at most this many rows.
+pub const MAX_LIMIT: u16 = 1000;
+/// Parameters that may be given more than once.
+const REPEATABLE: [&str; 4] = ["group_by", "source", "model", "device"];
+
+/// Reads every parameter through `take`. Violations: names that are not in `known`, names that are given twice and may
+/// not be, and whatever `take` finds.
+pub fn read(
+    parameters: &[(String, String)],
+    known: &[&str],
+    mut take: impl FnMut(&str, &str) -> Result<(), Violation>,
+) -> Vec<Violation> {
+    let mut violations = repeated(parameters, known);
+    for (name, value) in parameters {
+        let taken = if known.contains(&name.as_str()) {
+            take(name, value)
+        } else {
+            let detail = format!("There is no such parameter; known are {}.", known.join(", "));
+            Err(Violation::new(format!("?{name}"), "unknown_parameter", detail))
+        };
+        violations.extend(taken.err());
+    }
+    violations
+}
+
+fn repeated(parameters: &[(String, String)], known: &[&str]) -> Vec<Violation> {
+    let mut counts = HashMap::<&str, usize>::new();
+    for (name, _) in parameters {
+        *counts.entry(name).or_default() += 1;
+    }
+    let single = known.iter().filter(|name| !REPEATABLE.contains(name));
+    let repeated = single.filter(|name| counts.get(**name).is_some_and(|count| *count > 1));
+    repeated.map(|name| Violation::new(format!("?{name}"), "repeated_parameter", "Give it once.")).collect()
+}
+
+/// The parameters that make up one question, whatever page of it: all but `limit` and `cursor`, in one order.
+pub fn canonical(parameters: &[(String, String)]) -> String {
+    let mut parts: Vec<_> = parameters.iter().filter(|(name, _)| name != "limit" && name != "cursor").collect();
+    parts.sort();
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parts).finish()
+}
+
+/// The query of the page that begins at `cursor`.
+pub fn next_query(parameters: &[(String, String)], cursor: &str) -> String {
+    let kept = parameters.iter().filter(|(name, _)| name != "cursor");
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", cursor).finish()
+}
+
+/// A cursor from before a change of the user's zone: its days are not those of today. 400.
+pub fn outdated_cursor() -> Problem {
+    let detail = "The days are those of another time zone since; begin again without `cursor`.";
+    let violation = Violation::new("?cursor", "cursor_outdated", detail);
+    Problem::new(Code::Malformed, "`cursor` is from before a change of time zone.").violating(vec![violation])
+}
+
+/// The days asked for, as far as they are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AskedDays {
+    /// The first day.
+    pub from: Option<NaiveDate>,
+    /// The last day.
+    pub to: Option<NaiveDate>,
+}
+
+impl AskedDays {
+    /// The days: up to today where `to` is left out, thirty where `from` is.
+    pub fn resolve(self, today: NaiveDate) -> DayRange {
+        let to = self.to.unwrap_or(today);
+        let default_from = || to.checked_sub_days(Days::new(DEFAULT_DAYS - 1)).unwrap_or(to);
+        DayRange { from: self.from.unwrap_or_else(default_from), to }
+    }
+
+    /// What is wrong with days that are given whole.
+    pub fn violation(self, cap: &Cap) -> Option<Violation> {
+        DayRange { from: self.from?, to: self.to? }.violation(cap)
+    }
+}
+
+/// How long a range may be, and what to ask for instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Cap {
+    /// At most this many, in [`Cap::unit`].
+    pub most: i64,
+    /// What is counted.
+    pub unit: CapUnit,
+    /// What the cap belongs to: the subject of a sentence.
+    pub of: &'static str,
+    /// The cheaper query: the rest of a sentence that begins with "Ask for fewer".
+    pub instead: &'static str,
+}
+
+/// What a cap counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapUnit {
+    /// Local days.
+    Days,
+    /// Calendar months that the range touches.
+    Months,
+}
+
+/// Local days, inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayRange {
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day.
+    pub to: NaiveDate,
+}
+
+impl DayRange {
+    /// How many days it has; not positive where it is reversed.
+    pub fn days(self) -> i64 {
+        self.to.signed_duration_since(self.from).num_days() + 1
+    }
+
+    fn months(self) -> i64 {
+        let month = |day: NaiveDate| i64::from(day.year()) * 12 + i64::from(day.month0());
+        month(self.to) - month(self.from) + 1
+    }
+
+    /// The equally long range right before it. `None` at the beginning of time.
+    pub fn before(self) -> Option<Self> {
+        let to = self.from.pred_opt()?;
+        let days = u64::try_from(self.days() - 1).ok()?;
+        Some(Self { from: to.checked_sub_days(Days::new(days))?, to })
+    }
+
+    /// Whether it is reversed, or longer than `cap` allows.
+    pub fn violation(self, cap: &Cap) -> Option<Violation> {
+        if self.days() < 1 {
+            let detail = format!("from ({}) must not be after to ({}).", self.from, self.to);
+            return Some(Violation::new("?from", "range_is_reversed", detail));
+        }
+        let (asked, unit) = match cap.unit {
+            CapUnit::Days => (self.days(), "days"),
+            CapUnit::Months => (self.months(), "months"),
+        };
+        (asked > cap.most).then(|| {
+            let Cap { most, of, instead, .. } = cap;
+            let detail = format!("{asked} {unit} are asked for; {of} serves at most {most}. Ask for fewer{instead}.");
+            Violation::new("?from", "range_too_long", detail)
+        })
+    }
+}
+
+/// The values that count, by column; an empty list means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Tools.
+    pub sources: Vec<Source>,
+    /// Models.
+    pub models: Vec<Model>,
+    /// Devices.
+    pub devices: Vec<Uuid>,
+}
+
+impl Filters {
+    /// The tools as stored.
+    pub fn source_names(&self) -> Vec<&'static str> {
+        self.sources.iter().map(|source| source.as_str()).collect()
+    }
+
+    /// The models as stored.
+    pub fn model_names(&self) -> Vec<&str> {
+        self.models.iter().map(Model::as_str).collect()
+    }
+
+    /// Adds one value of `source`, `model` or `device`.
+    pub fn take(&mut self, name: &str, value: &str) -> Result<(), Violation> {
+        match name {
+            "source" => self.sources.push(source(value)?),
+            "model" => self.models.push(model(value)?),
+            _ => self.devices.push(device(value)?),
+        }
+        Ok(())
+    }
+
+    /// The filters that name more values than one may.
+    pub fn violations(&self) -> impl Iterator<Item = Violation> {
+        let counts = [("source", self.sources.len()), ("model", self.models.len()), ("device", self.devices.len())];
+        counts.into_iter().filter(|(_, count)| *count > MAX_FILTER_VALUES).map(|(name, count)| {
+            let detail = format!("{count} values; name at most {MAX_FILTER_VALUES}, or ask without this filter.");
+            Violation::new(format!("?{name}"), "too_many_values", detail)
+        })
+    }
+}
+
+/// A date of ten characters, from 1970 to 9999.
+pub fn date(name: &str, text: &str) -> Result<NaiveDate, Violation> {
+    let date = text.parse::<NaiveDate>().ok();
+    // The parser is generous with spaces and missing zeros; what is not written back the same is not a date.
+    date.filter(|date| (1970..=9999).contains(&date.year()) && date.to_string() == text).ok_or_else(|| {
+        let detail = format!("{text:?} is not a date; use YYYY-MM-DD, from 1970 on.");
+        Violation::new(format!("?{name}"), "not_a_date", detail)
+    })
+}
+
+/// A number from 1 to `most`, in digits only.
+pub fn number(name: &str, text: &str, most: u16) -> Result<u16, Violation> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && (1..=most).contains(number)).ok_or_else(|| {
+        let detail = format!("{text:?} is not a number from 1 to {most}.");
+        Violation::new(format!("?{name}"), "not_in_range", detail)
+    })
+}
+
+/// What might be a zone's name; whether it is one, the database knows.
+pub fn time_zone(text: &str) -> Result<String, Violation> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
+    let may_be_one = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+    if may_be_one { Ok(text.to_owned()) } else { Err(unknown_time_zone(text)) }
+}
+
+/// The violation of a zone that the database does not know.
+pub fn unknown_time_zone(text: &str) -> Violation {
+    let detail = format!("{text:?} is not an IANA time zone; use a name like Europe/Berlin.");
+    Violation::new("?time_zone", "unknown_time_zone", detail)
+}
+
+fn source(text: &str) -> Result<Source, Violation> {
+    Source::parse(text).ok_or_else(|| {
+        let detail = format!("{text:?} is not a source; known are {}.", SOURCES.join(", "));
+        Violation::new("?source", "unknown_source", detail)
+    })
+}
+
+fn model(text: &str) -> Result<Model, Violation> {
+    Model::parse(text).ok_or_else(|| {
+        let detail = format!("{text:?} is not a model's name: 1 to 128 of A-Z a-z 0-9 . _ : / @ + -.");
+        Violation::new("?model", "not_a_model", detail)
+    })
+}
+
+fn device(text: &str) -> Result<Uuid, Violation> {
+    Uuid::try_parse(text)
+        .map_err(|_| Violation::new("?device", "not_a_uuid", format!("{text:?} is not a device's id, a UUID.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn range(from: &str, to: &str) -> DayRange {
+        DayRange { from: day(from), to: day(to) }
+    }
+
+    fn pairs(query: &str) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    #[test]
+    fn a_range_left_open_is_the_thirty_days_to_its_end_or_to_today() {
+        let resolve = |from: Option<&str>, to: Option<&str>| {
+            AskedDays { from: from.map(day), to: to.map(day) }.resolve(day("2026-11-20"))
+        };
+        assert_eq!(resolve(None, None), range("2026-10-22", "2026-11-20"));
+        assert_eq!(resolve(None, Some("2026-03-01")), range("2026-01-31", "2026-03-01"));
+        assert_eq!(resolve(Some("2026-11-01"), None), range("2026-11-01", "2026-11-20"));
+    }
+
+    #[test]
+    fn a_cap_counts_days_or_the_months_that_a_range_touches() {
+        let cap = |most, unit| Cap { most, unit, of: "it", instead: ", or for less" };
+        let code = |range: DayRange, cap: &Cap| range.violation(cap).map(|violation| violation.code);
+        assert_eq!(code(range("2024-01-01", "2026-03-10"), &cap(800, CapUnit::Days)), None);
+        assert_eq!(code(range("2024-01-01", "2026-03-11"), &cap(800, CapUnit::Days)), Some("range_too_long"));
+        assert_eq!(code(range("2026-01-31", "2026-02-01"), &cap(2, CapUnit::Months)), None);
+        assert_eq!(code(range("2026-01-31", "2026-02-01"), &cap(1, CapUnit::Months)), Some("range_too_long"));
+        assert_eq!(code(range("2026-02-02", "2026-02-01"), &cap(1, CapUnit::Months)), Some("range_is_reversed"));
+        let detail = range("2026-01-01", "2026-01-03").violation(&cap(2, CapUnit::Days)).unwrap().detail;
+        assert_eq!(detail, "3 days are asked for; it serves at most 2. Ask for fewer, or for less.");
+    }
+
+    #[test]
+    fn the_range_before_is_as_long_and_ends_where_the_range_begins() {
+        assert_eq!(range("2026-11-01", "2026-11-20").before(), Some(range("2026-10-12", "2026-10-31")));
+        assert_eq!(range("2026-11-01", "2026-11-01").before(), Some(range("2026-10-31", "2026-10-31")));
+    }
+
+    #[test]
+    fn dates_are_exactly_ten_characters_of_a_real_day() {
+        for bad in [
+            "",
+            "2026-1-05",
+            "2026-01-5 ",
+            "+2026-1-01",
+            "2026-13-01",
+            "0000-01-01",
+            "1969-12-31",
+            "+10000-01-01",
+            "２０２６",
+        ] {
+            assert_eq!(date("from", bad).unwrap_err().code, "not_a_date", "{bad}");
+        }
+        assert_eq!(date("from", "9999-12-31").unwrap(), day("9999-12-31"));
+    }
+
+    #[test]
+    fn numbers_are_digits_within_their_bounds() {
+        for bad in ["", "0", "1001", "-1", "+1", "1.0", "one", "99999"] {
+            assert_eq!(number("limit", bad, 1000).unwrap_err().code, "not_in_range", "{bad}");
+        }
+        assert_eq!((number("limit", "1", 1000), number("limit", "1000", 1000)), (Ok(1), Ok(1000)));
+    }
+
+    #[test]
+    fn nothing_that_is_no_name_of_a_zone_reaches_the_database() {
+        for bad in ["", "Europe/Ber\0lin", "Europe Berlin", "'; select", &"a".repeat(65)] {
+            assert_eq!(time_zone(bad).unwrap_err().code, "unknown_time_zone", "{bad}");
+        }
+        assert_eq!(time_zone("Etc/GMT+3").unwrap(), "Etc/GMT+3");
+    }
+
+    #[test]
+    fn one_question_has_one_name_whatever_its_page_and_the_order_of_its_parameters() {
+        let of = |query: &str| canonical(&pairs(query));
+        assert_eq!(of("source=codex&from=2026-01-01"), of("limit=5&from=2026-01-01&cursor=x&source=codex"));
+        assert_ne!(of("source=codex"), of("source=codex&source=amp"));
+        assert_ne!(of("model=a%26source=b"), of("model=a&source=b"));
+        assert_eq!(next_query(&pairs("limit=5&cursor=x&model=a/b"), "y"), "limit=5&model=a%2Fb&cursor=y");
+    }
+}

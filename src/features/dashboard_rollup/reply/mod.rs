@@ -1,0 +1,157 @@
+//! What the replies of all reads have in common: a media type that the caller accepts, how fresh they are, a validator,
+//! and where to go on.
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH, LINK, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::media::Media;
+use super::question::DayRange;
+use super::state::RollupState;
+use crate::kernel::problem::{Code, Problem};
+
+/// Everything acknowledged before this instant is in the reply: what JSON calls `as_of`.
+pub const AS_OF: HeaderName = HeaderName::from_static("halfhour-as-of");
+/// What JSON calls `pending`.
+pub const PENDING: HeaderName = HeaderName::from_static("halfhour-pending");
+/// What JSON calls `version`.
+pub const VERSION: HeaderName = HeaderName::from_static("halfhour-version");
+
+/// The media type to answer in. Errors: 406 where the caller accepts none of `offered`.
+pub fn media(headers: &HeaderMap, offered: &[Media]) -> Result<Media, Problem> {
+    let accept: Vec<_> = headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    Media::choose(&accept, offered).ok_or_else(|| {
+        let names: Vec<_> = offered.iter().map(|media| media.essence()).collect();
+        Problem::new(Code::NotAcceptable, format!("This route answers in {}.", names.join(", ")))
+    })
+}
+
+/// Says that another `Accept` may get another answer, whatever the answer.
+pub async fn vary_by_accept(mut response: Response) -> Response {
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// A weak validator: replies that carry the same one say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(String);
+
+impl Tag {
+    /// Over the state that was read, the days it was read for, every parameter and the media type, for this release.
+    /// `content` is for what can change without any of them.
+    pub fn new(
+        user_id: Uuid,
+        state: &RollupState,
+        days: DayRange,
+        parameters: &[(String, String)],
+        media: Media,
+        content: &impl Serialize,
+    ) -> Result<Self, Problem> {
+        let parts = (
+            (env!("CARGO_PKG_VERSION"), media.content_type(), user_id),
+            (state.version(), state.newest_event_id(), state.time_zone()),
+            (days.from, days.to, state.today(), parameters, content),
+        );
+        let digest = Sha256::digest(serde_json::to_vec(&parts).map_err(Problem::internal)?);
+        Ok(Self(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..18]))))
+    }
+
+    /// Whether the caller has this already: `If-None-Match` lists it, or is `*`. Weak comparison.
+    fn is_in(&self, headers: &HeaderMap) -> bool {
+        let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.0)
+    }
+}
+
+/// What to say about a reply besides its body.
+#[derive(Clone, Debug)]
+pub struct About<'a> {
+    /// The state that was read.
+    pub state: &'a RollupState,
+    /// Its validator, where it has one.
+    pub tag: Option<Tag>,
+    /// The path and query of the next page.
+    pub next: Option<String>,
+}
+
+impl About<'_> {
+    /// 304, where the caller has this reply and nothing waits to change it. Its `Date` is the instant as of which the
+    /// caller's copy is still true.
+    pub fn not_modified(&self, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
+        let known = self.tag.as_ref().is_some_and(|tag| tag.is_in(headers));
+        if self.state.pending() || !known {
+            return Ok(None);
+        }
+        let mut response = self.response(Body::empty())?;
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        let date = self.state.as_of().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        response.headers_mut().insert(DATE, header(&date)?);
+        Ok(Some(response))
+    }
+
+    /// 200 with this body.
+    pub fn ok(&self, media: Media, body: impl Into<Body>) -> Result<Response, Problem> {
+        let mut response = self.response(body.into())?;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+        Ok(response)
+    }
+
+    /// 200 with a JSON body.
+    pub fn json(&self, body: &impl Serialize) -> Result<Response, Problem> {
+        self.ok(Media::Json, serde_json::to_vec(body).map_err(Problem::internal)?)
+    }
+
+    fn response(&self, body: Body) -> Result<Response, Problem> {
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(AS_OF, header(&instant(self.state))?);
+        headers.insert(PENDING, HeaderValue::from_static(if self.state.pending() { "true" } else { "false" }));
+        headers.insert(VERSION, HeaderValue::from(self.state.version()));
+        if let Some(Tag(tag)) = &self.tag {
+            headers.insert(ETAG, header(&format!("W/{tag}"))?);
+        }
+        if let Some(next) = &self.next {
+            headers.insert(LINK, header(&format!("<{next}>; rel=\"next\""))?);
+        }
+        Ok(response)
+    }
+}
+
+fn instant(state: &RollupState) -> String {
+    state.as_of().to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+fn header(text: &str) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(text).map_err(Problem::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_in(values: &[&'static str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IF_NONE_MATCH, HeaderValue::from_static(value));
+        }
+        Tag("\"a-b\"".to_owned()).is_in(&headers)
+    }
+
+    #[test]
+    fn a_tag_is_found_in_lists_weak_or_strong_and_a_star_stands_for_any() {
+        for values in [&["W/\"a-b\""][..], &["\"a-b\""], &["*"], &["\"x\" , W/\"a-b\""], &["\"x\"", "W/\"a-b\",\"y\""]]
+        {
+            assert!(is_in(values), "{values:?}");
+        }
+        for values in [&[][..], &[""], &["\"a\""], &["a-b"], &["w/\"a-b\""], &["\"a-b"], &["\"**\""]] {
+            assert!(!is_in(values), "{values:?}");
+        }
+    }
+}

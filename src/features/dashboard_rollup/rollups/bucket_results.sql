@@ -1,0 +1,54 @@
+-- Sums of the buckets by interval and by the groups asked for; ascending. An interval is known by its first local day,
+-- or for half hours by its start in UTC.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty list filters nothing.
+-- $7 by_source, $8 by_model, $9 by_device: the groups; a column that is none is empty. $10 unit: half_hour, day or month.
+-- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the first; $15 limit.
+-- $16 time_zone: whose local days. Sums as text, as in daily_totals.sql. Index: bucket_pkey, as in bucket_totals.sql.
+select
+    g.at as "at!",
+    g.source as "source!",
+    g.model as "model!",
+    g.device_id as "device_id!",
+    g.input_tokens as "input_tokens!",
+    g.cache_read_tokens as "cache_read_tokens!",
+    g.cache_write_5m_tokens as "cache_write_5m_tokens!",
+    g.cache_write_1h_tokens as "cache_write_1h_tokens!",
+    g.output_tokens as "output_tokens!",
+    g.reasoning_tokens as "reasoning_tokens!",
+    g.unclassified_tokens as "unclassified_tokens!",
+    g.total_tokens as "total_tokens!",
+    g.request_count as "request_count!",
+    g.bucket_count as "bucket_count!"
+from (
+    select
+        case
+            when $10::text = 'half_hour' then b.hour_start at time zone 'UTC'
+            else date_trunc($10::text, b.hour_start at time zone $16::text)
+        end as at,
+        case when $7::boolean then b.source else '' end as source,
+        case when $8::boolean then b.model else '' end as model,
+        case when $9::boolean then b.device_id else '00000000-0000-0000-0000-000000000000' end as device_id,
+        sum(b.input_tokens)::text as input_tokens,
+        sum(b.cache_read_tokens)::text as cache_read_tokens,
+        sum(b.cache_write_5m_tokens)::text as cache_write_5m_tokens,
+        sum(b.cache_write_1h_tokens)::text as cache_write_1h_tokens,
+        sum(b.output_tokens)::text as output_tokens,
+        sum(b.reasoning_tokens)::text as reasoning_tokens,
+        sum(b.unclassified_tokens)::text as unclassified_tokens,
+        sum(b.total_tokens)::text as total_tokens,
+        sum(b.request_count)::text as request_count,
+        count(*)::text as bucket_count
+    from usage.bucket b
+    where b.user_id = $1
+      and b.hour_start >= ($2::date::timestamp at time zone $16::text) - interval '2 hours'
+      and b.hour_start < (($3::date + 1)::timestamp at time zone $16::text) + interval '2 hours'
+      and (b.hour_start at time zone $16::text)::date between $2::date and $3::date
+      and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
+      and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))
+      and (cardinality($6::uuid[]) = 0 or b.device_id = any($6::uuid[]))
+    group by 1, 2, 3, 4
+) g
+where $11::timestamp is null
+   or (g.at, g.source, g.model, g.device_id) > ($11::timestamp, $12::text, $13::text, $14::uuid)
+order by g.at, g.source, g.model, g.device_id
+limit $15

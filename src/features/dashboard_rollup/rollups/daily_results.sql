@@ -1,0 +1,48 @@
+-- Sums of the rollup by interval (its first day) and by the groups asked for; ascending.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty list filters nothing.
+-- $7 by_source, $8 by_model, $9 by_device: the groups; a column that is none is empty. $10 unit: day or month.
+-- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the first; $15 limit.
+-- Sums as text, as in daily_totals.sql. Index: daily_pkey.
+select
+    g.at as "at!",
+    g.source as "source!",
+    g.model as "model!",
+    g.device_id as "device_id!",
+    g.input_tokens as "input_tokens!",
+    g.cache_read_tokens as "cache_read_tokens!",
+    g.cache_write_5m_tokens as "cache_write_5m_tokens!",
+    g.cache_write_1h_tokens as "cache_write_1h_tokens!",
+    g.output_tokens as "output_tokens!",
+    g.reasoning_tokens as "reasoning_tokens!",
+    g.unclassified_tokens as "unclassified_tokens!",
+    g.total_tokens as "total_tokens!",
+    g.request_count as "request_count!",
+    g.bucket_count as "bucket_count!"
+from (
+    select
+        date_trunc($10::text, r.day::timestamp) as at,
+        case when $7::boolean then r.source else '' end as source,
+        case when $8::boolean then r.model else '' end as model,
+        case when $9::boolean then r.device_id else '00000000-0000-0000-0000-000000000000' end as device_id,
+        sum(r.input_tokens)::text as input_tokens,
+        sum(r.cache_read_tokens)::text as cache_read_tokens,
+        sum(r.cache_write_5m_tokens)::text as cache_write_5m_tokens,
+        sum(r.cache_write_1h_tokens)::text as cache_write_1h_tokens,
+        sum(r.output_tokens)::text as output_tokens,
+        sum(r.reasoning_tokens)::text as reasoning_tokens,
+        sum(r.unclassified_tokens)::text as unclassified_tokens,
+        sum(r.total_tokens)::text as total_tokens,
+        sum(r.request_count)::text as request_count,
+        sum(r.bucket_count)::text as bucket_count
+    from rollup.daily r
+    where r.user_id = $1
+      and r.day between greatest($2::date, $11::timestamp::date) and $3::date
+      and (cardinality($4::text[]) = 0 or r.source = any($4::text[]))
+      and (cardinality($5::text[]) = 0 or r.model = any($5::text[]))
+      and (cardinality($6::uuid[]) = 0 or r.device_id = any($6::uuid[]))
+    group by 1, 2, 3, 4
+) g
+where $11::timestamp is null
+   or (g.at, g.source, g.model, g.device_id) > ($11::timestamp, $12::text, $13::text, $14::uuid)
+order by g.at, g.source, g.model, g.device_id
+limit $15

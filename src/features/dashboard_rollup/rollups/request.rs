@@ -1,0 +1,299 @@
+//! The query of `GET /v1/rollups`: which days, which buckets, in which intervals and groups, which page.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters, MAX_LIMIT};
+use crate::features::dashboard_rollup::state::RollupState;
+use crate::kernel::problem::{Problem, Violation};
+
+const KNOWN: [&str; 11] =
+    ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", "limit", "cursor"];
+
+const HALF_HOURS: Cap = Cap {
+    most: 31,
+    unit: CapUnit::Days,
+    of: "width=half_hour",
+    instead: ", or for width=day, which reads the rollup and not every bucket",
+};
+const DAYS: Cap = Cap { most: 800, unit: CapUnit::Days, of: "width=day", instead: ", or for width=month" };
+const MONTHS: Cap = Cap { most: 120, unit: CapUnit::Months, of: "width=month", instead: "" };
+const OTHER_ZONE: Cap = Cap {
+    most: 31,
+    unit: CapUnit::Days,
+    of: "another time_zone than the rollup's",
+    instead: ", or leave time_zone out: the rollup's own days are ready",
+};
+
+/// How long an interval is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Width {
+    /// 30 minutes, from buckets.
+    HalfHour,
+    /// A local day.
+    #[default]
+    Day,
+    /// A calendar month of local days.
+    Month,
+}
+
+impl Width {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HalfHour => "half_hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    const fn cap(self) -> &'static Cap {
+        match self {
+            Self::HalfHour => &HALF_HOURS,
+            Self::Day => &DAYS,
+            Self::Month => &MONTHS,
+        }
+    }
+}
+
+/// The columns by which an interval is split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupBy {
+    /// By tool.
+    pub source: bool,
+    /// By model.
+    pub model: bool,
+    /// By device.
+    pub device: bool,
+}
+
+impl GroupBy {
+    /// The groups' names, in the order in which results are sorted.
+    pub fn names(self) -> Vec<&'static str> {
+        let named = [(self.source, "source"), (self.model, "model"), (self.device, "device")];
+        named.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), Violation> {
+        let group = match name {
+            "source" => &mut self.source,
+            "model" => &mut self.model,
+            "device" => &mut self.device,
+            _ => {
+                let detail = format!("{name:?} is not a group; use any of source, model, device.");
+                return Err(Violation::new("?group_by", "unknown_group", detail));
+            }
+        };
+        if std::mem::replace(group, true) {
+            return Err(Violation::new("?group_by", "duplicate_group", format!("{name} is named twice.")));
+        }
+        Ok(())
+    }
+}
+
+/// A result by its place in the order: interval and group. A column that is no group is empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct After {
+    /// The interval: its first local day, or for half hours its start in UTC.
+    pub at: NaiveDateTime,
+    /// The tool.
+    pub source: String,
+    /// The model.
+    pub model: String,
+    /// The device.
+    pub device: Uuid,
+}
+
+/// Where a page ended: what the first page found out about the range, and the last result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Position {
+    from: NaiveDate,
+    to: NaiveDate,
+    time_zone: String,
+    /// The last result.
+    pub after: After,
+}
+
+impl Position {
+    /// The end of a page.
+    pub fn new(days: DayRange, time_zone: &str, after: After) -> Self {
+        Self { from: days.from, to: days.to, time_zone: time_zone.to_owned(), after }
+    }
+}
+
+/// What is asked for, before it is known which day is today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    days: AskedDays,
+    /// How long an interval is.
+    pub width: Width,
+    /// The zone whose days are meant, if it was named.
+    pub time_zone: Option<String>,
+    /// The groups within an interval.
+    pub group_by: GroupBy,
+    /// The buckets that count.
+    pub filters: Filters,
+    /// Whether intervals without usage are wanted too.
+    pub fills: bool,
+    /// How many results a page may hold.
+    pub limit: usize,
+    /// Where the page begins, sealed.
+    pub cursor: Option<String>,
+}
+
+impl Request {
+    /// Reads the query's parameters.
+    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<Violation>> {
+        let mut request = Self {
+            days: AskedDays::default(),
+            width: Width::default(),
+            time_zone: None,
+            group_by: GroupBy::default(),
+            filters: Filters::default(),
+            fills: false,
+            limit: MAX_LIMIT.into(),
+            cursor: None,
+        };
+        let mut violations = question::read(parameters, &KNOWN, |name, value| request.take(name, value));
+        violations.extend(request.filters.violations());
+        violations.extend(request.days.violation(request.width.cap()));
+        if request.fills && request.group_by != GroupBy::default() {
+            let detail = "Which groups a day without usage has, nobody knows: leave group_by out, or fill.";
+            violations.push(Violation::new("?fill", "fill_needs_no_groups", detail));
+        }
+        if violations.is_empty() { Ok(request) } else { Err(violations) }
+    }
+
+    /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is too long for
+    /// what has to be read, 400 for a position of another zone.
+    pub fn resolve(&self, state: &RollupState, position: Option<&Position>) -> Result<DayRange, Problem> {
+        let days = match position {
+            Some(position) if position.time_zone != state.time_zone() => return Err(question::outdated_cursor()),
+            Some(position) => DayRange { from: position.from, to: position.to },
+            None => self.days.resolve(state.today()),
+        };
+        let other_zone = state.is_other_zone().then(|| days.violation(&OTHER_ZONE)).flatten();
+        match days.violation(self.width.cap()).or(other_zone) {
+            Some(violation) => Err(Problem::invalid(vec![violation])),
+            None => Ok(days),
+        }
+    }
+
+    /// Whether only the buckets can answer.
+    pub fn is_from_buckets(&self, state: &RollupState) -> bool {
+        self.width == Width::HalfHour || state.is_other_zone()
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), Violation> {
+        match name {
+            "from" => self.days.from = Some(question::date(name, value)?),
+            "to" => self.days.to = Some(question::date(name, value)?),
+            "width" => self.width = width(value)?,
+            "time_zone" => self.time_zone = Some(question::time_zone(value)?),
+            "group_by" => {
+                for group in value.split(',') {
+                    self.group_by.add(group)?;
+                }
+            }
+            "fill" => self.fills = fill(value)?,
+            "limit" => self.limit = question::number(name, value, MAX_LIMIT)?.into(),
+            "cursor" => self.cursor = Some(value.to_owned()),
+            _ => self.filters.take(name, value)?,
+        }
+        Ok(())
+    }
+}
+
+fn width(text: &str) -> Result<Width, Violation> {
+    let widths = [Width::HalfHour, Width::Day, Width::Month];
+    widths.into_iter().find(|width| width.as_str() == text).ok_or_else(|| {
+        let detail = format!("{text:?} is not a width; use half_hour, day or month.");
+        Violation::new("?width", "unknown_width", detail)
+    })
+}
+
+fn fill(text: &str) -> Result<bool, Violation> {
+    match text {
+        "none" => Ok(false),
+        "zero" => Ok(true),
+        _ => Err(Violation::new("?fill", "unknown_fill", format!("{text:?} is not a way to fill; use none or zero."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> Result<Request, Vec<Violation>> {
+        let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Request::parse(&parameters)
+    }
+
+    fn codes(query: &str) -> Vec<(String, &'static str)> {
+        parse(query).unwrap_err().into_iter().map(|violation| (violation.pointer, violation.code)).collect()
+    }
+
+    #[test]
+    fn each_width_has_its_longest_range_and_one_day_or_month_more_is_refused() {
+        for (served, refused) in [
+            ("from=2024-01-01&to=2026-03-10", "from=2024-01-01&to=2026-03-11"),
+            ("width=month&from=2020-01-31&to=2029-12-01", "width=month&from=2020-01-31&to=2030-01-01"),
+            ("width=half_hour&from=2026-01-01&to=2026-01-31", "width=half_hour&from=2026-01-01&to=2026-02-01"),
+        ] {
+            assert!(parse(served).is_ok(), "{served}");
+            assert_eq!(codes(refused), [("?from".to_owned(), "range_too_long")], "{refused}");
+        }
+        let detail = |query| parse(query).unwrap_err().remove(0).detail;
+        assert!(
+            detail("width=half_hour&from=2026-01-01&to=2026-02-01")
+                .contains("at most 31. Ask for fewer, or for width=day")
+        );
+        assert!(detail("from=2024-01-01&to=2026-03-11").ends_with("at most 800. Ask for fewer, or for width=month."));
+    }
+
+    #[test]
+    fn groups_may_be_repeated_or_listed_and_are_named_in_sorting_order() {
+        let both = parse("group_by=device,source&group_by=model").unwrap().group_by;
+        assert_eq!(both.names(), ["source", "model", "device"]);
+        assert_eq!(parse("").unwrap().group_by.names(), Vec::<&str>::new());
+        assert_eq!(codes("group_by=source&group_by=source"), [("?group_by".to_owned(), "duplicate_group")]);
+        assert_eq!(codes("group_by="), [("?group_by".to_owned(), "unknown_group")]);
+        assert_eq!(codes("group_by=source,%20model"), [("?group_by".to_owned(), "unknown_group")]);
+    }
+
+    #[test]
+    fn every_violation_is_found() {
+        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=emacs&model=a%20b&device=7&zoom=1\
+            &fill=one&limit=0&time_zone=%00";
+        let expected = [
+            ("?from", "not_a_date"),
+            ("?to", "not_a_date"),
+            ("?width", "unknown_width"),
+            ("?group_by", "unknown_group"),
+            ("?source", "unknown_source"),
+            ("?model", "not_a_model"),
+            ("?device", "not_a_uuid"),
+            ("?zoom", "unknown_parameter"),
+            ("?fill", "unknown_fill"),
+            ("?limit", "not_in_range"),
+            ("?time_zone", "unknown_time_zone"),
+        ];
+        assert_eq!(codes(query), expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+        assert_eq!(codes("fill=zero&group_by=model"), [("?fill".to_owned(), "fill_needs_no_groups")]);
+    }
+
+    #[test]
+    fn what_may_be_given_once_is_refused_twice_and_filters_may_repeat() {
+        let single =
+            ["from=2026-01-01", "to=2026-01-01", "width=day", "time_zone=UTC", "fill=none", "limit=1", "cursor=x"];
+        for parameter in single {
+            let pointer = format!("?{}", parameter.split('=').next().unwrap());
+            assert_eq!(codes(&format!("{parameter}&{parameter}")), [(pointer, "repeated_parameter")]);
+        }
+        let filters = parse("source=codex&source=amp&model=m1&model=m2").unwrap().filters;
+        assert_eq!((filters.sources.len(), filters.models.len()), (2, 2));
+        assert!(parse(&vec!["model=m"; 100].join("&")).is_ok());
+        assert_eq!(codes(&vec!["model=m"; 101].join("&")), [("?model".to_owned(), "too_many_values")]);
+    }
+}

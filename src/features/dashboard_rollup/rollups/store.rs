@@ -1,0 +1,190 @@
+//! The SQL of sums by interval and group.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::request::{After, GroupBy, Width};
+use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
+use crate::kernel::bucket::HALF_HOUR_S;
+use crate::kernel::db::Tx;
+use crate::kernel::problem::Problem;
+
+/// Which rows of whose usage.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// Local days.
+    pub days: DayRange,
+    /// The buckets that count.
+    pub filters: &'a Filters,
+    /// Whose days.
+    pub time_zone: &'a str,
+}
+
+/// What a page is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// How long an interval is.
+    pub width: Width,
+    /// The groups within an interval.
+    pub group_by: GroupBy,
+    /// The last result of the page before.
+    pub after: Option<&'a After>,
+    /// At most so many results.
+    pub limit: i64,
+}
+
+/// The sums of one group in one interval.
+#[derive(Clone, Debug)]
+pub struct GroupSums {
+    /// Which interval, and which group; a column that is no group is empty.
+    pub key: After,
+    /// Its sums.
+    pub sums: Sums,
+}
+
+/// One interval of a range.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// How results name it: its first local day, or for half hours its start in UTC.
+    pub at: NaiveDateTime,
+    /// Its local start.
+    pub local_start: NaiveDateTime,
+    /// Its first instant.
+    pub starts_at: DateTime<Utc>,
+    /// The first instant after it.
+    pub ends_at: DateTime<Utc>,
+}
+
+macro_rules! group_sums {
+    ($rows:expr) => {
+        $rows
+            .into_iter()
+            .map(|row| {
+                let sums = sums_of!(row);
+                let key = After { at: row.at, source: row.source, model: row.model, device: row.device_id };
+                Ok(GroupSums { key, sums })
+            })
+            .collect()
+    };
+}
+
+/// The sums of the rollup over the whole scope.
+pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Problem> {
+    let row = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/daily_totals.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(sums_of!(row))
+}
+
+/// The sums of the buckets over the whole scope.
+pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Problem> {
+    let row = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/bucket_totals.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        scope.time_zone,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(sums_of!(row))
+}
+
+/// A page of the rollup's sums by interval and group, ascending.
+pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> Result<Vec<GroupSums>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/daily_results.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        page.group_by.source,
+        page.group_by.model,
+        page.group_by.device,
+        page.width.as_str(),
+        page.after.map(|after| after.at),
+        page.after.map(|after| after.source.as_str()),
+        page.after.map(|after| after.model.as_str()),
+        page.after.map(|after| after.device),
+        page.limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    group_sums!(rows)
+}
+
+/// A page of the buckets' sums by interval and group, ascending.
+pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> Result<Vec<GroupSums>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/bucket_results.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        page.group_by.source,
+        page.group_by.model,
+        page.group_by.device,
+        page.width.as_str(),
+        page.after.map(|after| after.at),
+        page.after.map(|after| after.source.as_str()),
+        page.after.map(|after| after.model.as_str()),
+        page.after.map(|after| after.device),
+        page.limit,
+        scope.time_zone,
+    )
+    .fetch_all(tx)
+    .await?;
+    group_sums!(rows)
+}
+
+/// The days or months of the scope's range, ascending.
+pub async fn intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<Vec<Span>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/intervals.sql",
+        scope.days.from,
+        scope.days.to,
+        width.as_str(),
+        scope.time_zone,
+    )
+    .fetch_all(tx)
+    .await?;
+    let span = |at, starts_at, ends_at| Span { at, local_start: at, starts_at, ends_at };
+    Ok(rows.into_iter().map(|row| span(row.at, row.starts_at, row.ends_at)).collect())
+}
+
+/// The half hours of the scope's range, ascending.
+pub async fn half_hours(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<Span>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/half_hours.sql",
+        scope.days.from,
+        scope.days.to,
+        scope.time_zone,
+    )
+    .fetch_all(tx)
+    .await?;
+    let span = |starts_at: DateTime<Utc>, local_start| Span {
+        at: starts_at.naive_utc(),
+        local_start,
+        starts_at,
+        ends_at: starts_at + TimeDelta::seconds(HALF_HOUR_S),
+    };
+    Ok(rows.into_iter().map(|row| span(row.hour_start, row.local_start)).collect())
+}

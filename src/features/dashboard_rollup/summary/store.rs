@@ -1,0 +1,93 @@
+//! The SQL of the summary.
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
+use crate::kernel::db::Tx;
+use crate::kernel::problem::Problem;
+
+/// Which rows of whose rollup.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The range.
+    pub days: DayRange,
+    /// The range before it.
+    pub before: DayRange,
+    /// The buckets that count.
+    pub filters: &'a Filters,
+}
+
+/// The sums of one of the two ranges: of a source, of a model, or of everything.
+#[derive(Clone, Debug)]
+pub struct RangeSums {
+    /// Of the range, not of the one before it.
+    pub is_current: bool,
+    /// The tool.
+    pub source: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// The sums.
+    pub sums: Sums,
+}
+
+/// Sums of both ranges, by source and model.
+pub async fn range_sums(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<RangeSums>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/summary/range_sums.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        scope.before.from,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let sums = sums_of!(row);
+            Ok(RangeSums { is_current: row.is_current, source: row.source, model: row.model, sums })
+        })
+        .collect()
+}
+
+/// How regularly the user works, in days.
+#[derive(Clone, Copy, Debug)]
+pub struct Streaks {
+    /// Active days of the range.
+    pub active_days: i64,
+    /// Active days of the range before.
+    pub active_days_before: i64,
+    /// The run of active days that reaches to today or yesterday.
+    pub current_streak: i64,
+    /// The longest run ever.
+    pub longest_streak: i64,
+}
+
+/// Counts active days, and finds streaks in the whole history.
+pub async fn streaks(tx: &mut Tx, scope: &Scope<'_>, today: NaiveDate) -> Result<Streaks, Problem> {
+    let row = sqlx::query_file!(
+        "src/features/dashboard_rollup/summary/streaks.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        scope.before.from,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        today,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Streaks {
+        active_days: row.active_days,
+        active_days_before: row.active_days_before,
+        current_streak: row.current_streak,
+        longest_streak: row.longest_streak,
+    })
+}

@@ -1,0 +1,27 @@
+-- Active days of a range and of the one before it, and streaks over the whole history. A day is active where tokens or
+-- requests were counted: a row of zeros is no activity. A streak is a run of active days; the current one has not been
+-- broken yet: it reaches to today, or to yesterday while today is young.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the range before reaches from here to the day
+-- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing; $8 today.
+-- Index: daily_pkey.
+with active as (
+    select r.day
+    from rollup.daily r
+    where r.user_id = $1
+      and (r.total_tokens > 0 or r.request_count > 0)
+      and (cardinality($5::text[]) = 0 or r.source = any($5::text[]))
+      and (cardinality($6::text[]) = 0 or r.model = any($6::text[]))
+      and (cardinality($7::uuid[]) = 0 or r.device_id = any($7::uuid[]))
+    group by r.day
+),
+-- Days of one run have one distance from their number.
+streak as (
+    select count(*) as days, max(n.day) as last_day
+    from (select a.day, a.day - row_number() over (order by a.day)::integer as run from active a) n
+    group by n.run
+)
+select
+    (select count(*) from active a where a.day between $2::date and $3::date) as "active_days!",
+    (select count(*) from active a where a.day between $4::date and $2::date - 1) as "active_days_before!",
+    coalesce((select max(s.days) from streak s where s.last_day >= $8::date - 1), 0) as "current_streak!",
+    coalesce((select max(s.days) from streak s), 0) as "longest_streak!"

@@ -1,0 +1,120 @@
+//! Sums of buckets: as the database gives them, and as replies show them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::kernel::problem::Problem;
+
+/// Sums of every counter. Wider than the columns: a thousand large days do not fit into 63 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub input_tokens: u128,
+    pub cache_read_tokens: u128,
+    pub cache_write_5m_tokens: u128,
+    pub cache_write_1h_tokens: u128,
+    pub output_tokens: u128,
+    pub reasoning_tokens: u128,
+    pub unclassified_tokens: u128,
+    pub total_tokens: u128,
+    pub request_count: u128,
+    pub bucket_count: u128,
+}
+
+/// The sums of a row, whose sums are text.
+macro_rules! sums_of {
+    ($row:expr) => {
+        $crate::features::dashboard_rollup::sums::Sums {
+            input_tokens: sum(&$row.input_tokens)?,
+            cache_read_tokens: sum(&$row.cache_read_tokens)?,
+            cache_write_5m_tokens: sum(&$row.cache_write_5m_tokens)?,
+            cache_write_1h_tokens: sum(&$row.cache_write_1h_tokens)?,
+            output_tokens: sum(&$row.output_tokens)?,
+            reasoning_tokens: sum(&$row.reasoning_tokens)?,
+            unclassified_tokens: sum(&$row.unclassified_tokens)?,
+            total_tokens: sum(&$row.total_tokens)?,
+            request_count: sum(&$row.request_count)?,
+            bucket_count: sum(&$row.bucket_count)?,
+        }
+    };
+}
+pub(super) use sums_of;
+
+/// One sum, which comes as text. Errors: 500 for what is none.
+pub fn sum(text: &str) -> Result<u128, Problem> {
+    text.parse().map_err(Problem::internal)
+}
+
+/// Sums of buckets. Integers without an upper bound: they may exceed 63 bits.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[schema(as = RollupCounters)]
+pub struct Counters {
+    /// Uncached input.
+    pub input_tokens: u128,
+    /// Input served from a prompt cache.
+    pub cache_read_tokens: u128,
+    /// Input written to a 5-minute cache.
+    pub cache_write_5m_tokens: u128,
+    /// Input written to a 1-hour cache.
+    pub cache_write_1h_tokens: u128,
+    /// All output, including reasoning.
+    pub output_tokens: u128,
+    /// The part of the output that was reasoning; not added again.
+    pub reasoning_tokens: u128,
+    /// Tokens reported only as a total.
+    pub unclassified_tokens: u128,
+    /// Input, cache reads and writes, output and unclassified.
+    pub total_tokens: u128,
+    /// Model requests.
+    pub request_count: u128,
+    /// How many buckets were summed.
+    pub bucket_count: u128,
+}
+
+impl Counters {
+    /// The counters' names, in the order of [`Counters::values`].
+    pub const NAMES: [&str; 10] = [
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "unclassified_tokens",
+        "total_tokens",
+        "request_count",
+        "bucket_count",
+    ];
+
+    /// The counters, for a table.
+    pub const fn values(&self) -> [u128; 10] {
+        [
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_5m_tokens,
+            self.cache_write_1h_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.unclassified_tokens,
+            self.total_tokens,
+            self.request_count,
+            self.bucket_count,
+        ]
+    }
+}
+
+impl From<Sums> for Counters {
+    fn from(sums: Sums) -> Self {
+        Self {
+            input_tokens: sums.input_tokens,
+            cache_read_tokens: sums.cache_read_tokens,
+            cache_write_5m_tokens: sums.cache_write_5m_tokens,
+            cache_write_1h_tokens: sums.cache_write_1h_tokens,
+            output_tokens: sums.output_tokens,
+            reasoning_tokens: sums.reasoning_tokens,
+            unclassified_tokens: sums.unclassified_tokens,
+            total_tokens: sums.total_tokens,
+            request_count: sums.request_count,
+            bucket_count: sums.bucket_count,
+        }
+    }
+}
