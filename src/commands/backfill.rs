@@ -115,7 +115,7 @@ pub async fn backfill(config: Config, command: BackfillCommand, output: &Output)
     let desk =
         Desk { backfills: Backfills::new(pool.clone(), clock, Signal::default(), config.backfill_max_days), pool };
     let result = match followed {
-        Ok(()) => desk.obey(command, output).await,
+        Ok(()) => Box::pin(desk.obey(command, output)).await,
         Err(error) => Err(error),
     };
     desk.pool.close().await;
@@ -135,8 +135,8 @@ impl Desk {
                 let job = self.plan(arguments).await?;
                 self.write(output, Shown { job, kept: Vec::new() })
             }
-            BackfillCommand::Execute(arguments) => self.carry_out(arguments, Order::Execute, output).await,
-            BackfillCommand::Rollback(arguments) => self.carry_out(arguments, Order::Rollback, output).await,
+            BackfillCommand::Execute(arguments) => Box::pin(self.carry_out(arguments, Order::Execute, output)).await,
+            BackfillCommand::Rollback(arguments) => Box::pin(self.carry_out(arguments, Order::Rollback, output)).await,
             BackfillCommand::Cancel { job_id } => {
                 let shown = self.change(job_id, None, Order::Cancel).await?;
                 self.write(output, shown)
@@ -219,7 +219,7 @@ impl Desk {
             shown = self.change(job_id, version, order).await?;
         }
         if !detach {
-            self.see_to_its_end(&shown.job).await?;
+            Box::pin(self.see_to_its_end(&shown.job)).await?;
             shown = self.find(job_id).await?;
         }
         let (state, failure) = (shown.job.state, shown.job.failure.clone());
@@ -286,11 +286,11 @@ fn line(job: &Job) -> String {
 }
 
 fn words(job: &Job) -> String {
+    let mut words = vec![line(job), format!("version {}", job.version)];
     let diff = &job.diff;
-    let mut words = format!("{}\nversion {}", line(job), job.version);
-    if job.total > 0 && job.action.as_str() == "import" {
-        words.push_str(&format!(
-            "\ninserts {}, raises {}, lowers {}, changes {}, leaves {} as they are; {} tokens become {}",
+    if diff.inserted + diff.raised + diff.lowered + diff.changed + diff.unchanged > 0 {
+        words.push(format!(
+            "inserts {}, raises {}, lowers {}, changes {}, leaves {} as they are; {} tokens become {}",
             diff.inserted,
             diff.raised,
             diff.lowered,
@@ -301,10 +301,8 @@ fn words(job: &Job) -> String {
         ));
     }
     if job.poisoned + job.skipped > 0 {
-        words.push_str(&format!("\n{} poisoned, {} skipped", job.poisoned, job.skipped));
+        words.push(format!("{} poisoned, {} skipped", job.poisoned, job.skipped));
     }
-    if let Some(drift) = &job.drift {
-        words.push_str(&format!("\ndrift: {drift}"));
-    }
-    words
+    words.extend(job.drift.as_ref().map(|drift| format!("drift: {drift}")));
+    words.join("\n")
 }

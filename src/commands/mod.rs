@@ -1,7 +1,8 @@
 //! The binary is the server and the operator's tool. Every command finds the database as the server does; a command's
 //! result goes to standard output, as words or with `--json` as one JSON value, and what went wrong to standard error.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 `verify` found drift or orphans.
+//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 `verify` found drift or orphans, or a job
+//! did not end well.
 
 mod accounts;
 mod backfill;
@@ -14,10 +15,10 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub(crate) use verify::verify_with;
-
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+pub(crate) use verify::verify_with;
 
 use crate::config::{Config, Faults};
 use crate::kernel::problem::Problem;
@@ -57,7 +58,7 @@ enum Command {
 
 /// Runs a command to its end.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    match execute(arguments).await {
+    match Box::pin(execute(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -82,7 +83,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Device(command) => accounts::device(config, command, &output).await,
         Command::Token(command) => accounts::token(config, command, &output).await,
         Command::Verify(command) => verify::verify(config, command, &output).await,
-        Command::Backfill(command) => backfill::backfill(config, command, &output).await,
+        Command::Backfill(command) => Box::pin(backfill::backfill(config, command, &output)).await,
     }
 }
 

@@ -204,7 +204,7 @@ impl JobReply {
     pub fn new(Shown { job, kept }: Shown, now: DateTime<Utc>) -> Self {
         let progress = job.progress(now);
         let diff = &job.diff;
-        let diff = (job.action == Action::Import).then(|| DiffReply {
+        let diff = (job.action == Action::Import).then_some(DiffReply {
             inserted: diff.inserted,
             raised: diff.raised,
             lowered: diff.lowered,

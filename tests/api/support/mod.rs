@@ -229,8 +229,9 @@ impl TestApp {
     }
 
     /// The jobs, as commands use them.
-    pub fn backfills(&self) -> &halfhour::features::backfill::Backfills {
-        self.app.backfills()
+    pub fn backfills(&self) -> halfhour::features::backfill::Backfills {
+        let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::wakes::Signal::default());
+        halfhour::features::backfill::Backfills::new(pool, self.clock.clone(), wake, 90)
     }
 
     /// Folds every event that is due.

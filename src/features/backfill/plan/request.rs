@@ -148,7 +148,7 @@ impl Reader<'_> {
         let (from, to) = (self.date("from"), self.date("to"));
         let days = from.zip(to).and_then(|(from, to)| self.days(from, to, action, limits));
         let user_ids = self.user_ids();
-        Some(Order { action: action?, reason: reason?, days: days?, user_ids: user_ids? })
+        Some(Order { action: action?, reason: reason?, days: days?, user_ids })
     }
 
     fn reason(&mut self) -> Option<String> {
@@ -190,10 +190,9 @@ impl Reader<'_> {
         None
     }
 
-    /// The outer `None` where something is wrong, the inner where there are none.
-    fn user_ids(&mut self) -> Option<Option<Vec<Uuid>>> {
-        let Some(value) = self.get("user_ids") else { return Some(None) };
-        let Value::Array(list) = value else {
+    /// `None` for all; what is wrong is noted.
+    fn user_ids(&mut self) -> Option<Vec<Uuid>> {
+        let Value::Array(list) = self.get("user_ids")? else {
             self.refuse("user_ids", "wrong_type", "Expected an array of UUIDs.");
             return None;
         };
@@ -209,7 +208,7 @@ impl Reader<'_> {
             self.refuse("user_ids", "wrong_length", "Name 1 to 1000 users, or leave it out for all.");
             return None;
         }
-        Some(Some(users))
+        Some(users)
     }
 
     fn buckets(&mut self, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {

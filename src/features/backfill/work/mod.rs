@@ -87,13 +87,14 @@ impl Findings {
 
 /// Compares the rollups of users with their buckets: the composition root hands it over from the slice that can.
 #[derive(Clone)]
-pub struct Verify(Arc<dyn Fn(Vec<Uuid>, Days) -> BoxFuture<'static, Result<Findings, Problem>> + Send + Sync>);
+pub struct Verify(Arc<Compare>);
+
+type Compare = dyn Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync;
+type Comparison = BoxFuture<'static, Result<Findings, Problem>>;
 
 impl Verify {
     /// From a function of users and days.
-    pub fn new(
-        verify: impl Fn(Vec<Uuid>, Days) -> BoxFuture<'static, Result<Findings, Problem>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(verify: impl Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync + 'static) -> Self {
         Self(Arc::new(verify))
     }
 }
@@ -230,9 +231,9 @@ impl Worker {
     async fn work(&self, mut lease: Lease, stop: &CancellationToken) {
         let mut failures = 0_u32;
         while !stop.is_cancelled() && self.switches.is_on(Switch::Backfill) {
-            let step = self.step(&mut lease).await;
-            failures = if step.is_err() { failures.saturating_add(1) } else { 0 };
-            let pause = match step {
+            let outcome = self.step(&mut lease).await;
+            failures = if outcome.is_err() { failures.saturating_add(1) } else { 0 };
+            let pause = match outcome {
                 Ok(Step::Goes) => continue,
                 Ok(Step::Ended | Step::Lost) => return,
                 Ok(Step::Waits) => FOLD_PAUSE,

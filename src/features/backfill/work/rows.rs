@@ -35,7 +35,7 @@ impl Worker {
             Ok(Rows::Taken(exceptions)) => exceptions,
             Ok(Rows::Again) => return tx.rollback().await.map(|()| Step::Goes),
             Err(problem) => {
-                let poison = problem.database_error().filter(|error| is_data_fault(error)).is_some();
+                let poison = problem.database_error().is_some_and(is_data_fault);
                 tx.rollback().await?;
                 return match rows.as_slice() {
                     _ if !poison => Err(problem),
