@@ -9,7 +9,7 @@ use super::metrics::Metrics;
 use super::store;
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, PoolLoad, Pools};
+use crate::kernel::db::{Access, Mode, Pool, PoolLoad, Pools};
 use crate::kernel::outbox::{Backlog, measure_backlog};
 use crate::kernel::problem::Problem;
 use crate::kernel::switches::{Switch, Switches};
@@ -78,7 +78,7 @@ impl Vitals {
     /// How busy the pools are.
     pub fn loads(&self) -> [PoolLoad; 3] {
         let Pools { ingest, read, worker } = &self.pools;
-        [ingest, read, worker].map(|pool| pool.load())
+        [ingest, read, worker].map(Pool::load)
     }
 
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
