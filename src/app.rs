@@ -202,7 +202,7 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, retention, backfill_worker, signal, wakes, anonymous, exchange, settings }
+        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, wakes, settings }
     }
 
     /// The relay, for callers that fold on demand.

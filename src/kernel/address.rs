@@ -69,7 +69,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// The address of a request from `peer` with these header lines, behind proxies in 10.0.0.0/8 and fd00::/8.
+    /// The address of a request from `peer` with these header lines, behind proxies in `10.0.0.0/8` and `fd00::/8`.
     fn caller(peer: &str, lines: &[&str]) -> String {
         let addresses = Addresses::new(&["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let mut extensions = Extensions::new();

@@ -27,7 +27,7 @@ use super::address::Addresses;
 use super::auth::Principal;
 use super::problem::{Code, Problem};
 
-/// What was granted and what is left, as the IETF's draft on RateLimit header fields has it.
+/// What was granted and what is left, as the IETF's draft on `RateLimit` header fields has it.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The rule itself.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -180,7 +180,7 @@ impl Policy {
         }
     }
 
-    /// From the header fields that tower_governor writes to those of the draft.
+    /// From the header fields that `tower_governor` writes to those of the draft.
     fn translate(self, mut response: Response<Body>) -> Response<Body> {
         let headers = response.headers_mut();
         headers.remove("x-ratelimit-limit");

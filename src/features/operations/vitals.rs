@@ -78,7 +78,7 @@ impl Vitals {
     /// How busy the pools are.
     pub fn loads(&self) -> [PoolLoad; 3] {
         let Pools { ingest, read, worker } = &self.pools;
-        [ingest, read, worker].map(|pool| pool.load())
+        [ingest, read, worker].map(crate::kernel::db::Pool::load)
     }
 
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
