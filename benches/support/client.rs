@@ -24,7 +24,17 @@ impl Client {
 
     /// Sends a request and reads its reply. Returns the status.
     pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<u16> {
-        self.stream.write_all(request).await?;
+        self.send(request).await?;
+        self.reply().await
+    }
+
+    /// Sends a part of a request.
+    pub async fn send(&mut self, part: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(part).await?)
+    }
+
+    /// Reads a reply. Returns the status.
+    pub async fn reply(&mut self) -> anyhow::Result<u16> {
         self.input.clear();
         let mut length = None;
         loop {
@@ -56,6 +66,11 @@ impl Client {
         let head = std::str::from_utf8(&self.input[..self.head_length]).ok()?;
         let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.map(str::to_owned)
+    }
+
+    /// The last reply's body.
+    pub fn body(&self) -> &[u8] {
+        &self.input[self.head_length..]
     }
 
     /// What came last, for complaints.

@@ -18,7 +18,7 @@ use halfhour::kernel::call::Call;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::db::Pool;
 use halfhour::kernel::problem::Problem;
-use halfhour::kernel::token::ServerKey;
+use halfhour::kernel::token::{Kind, ServerKey};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
@@ -97,6 +97,16 @@ impl Installation {
         Ok(Self { server, database, admin, devices, raw_devices, log, expected })
     }
 
+    /// A token for operations, of the first device's user.
+    pub async fn operator(&self) -> anyhow::Result<String> {
+        let pool = Pool::new(self.database.clone(), "bench", 1);
+        let directory = Directory::new(pool.clone(), server_key()?);
+        let call = Call::internal(Duration::from_secs(30));
+        let issued = directory.issue_token(&call, "bench 0", Kind::Operator, None).await.map_err(failed)?;
+        pool.close().await;
+        Ok(issued.token.reveal().to_owned())
+    }
+
     /// Another server process on the same database; the old one's connections have ended when this returns.
     pub async fn restart_server(&mut self) -> anyhow::Result<()> {
         self.server.stop()?;
@@ -119,10 +129,18 @@ fn recent() -> anyhow::Result<DateTime<Utc>> {
     at.map(HalfHour::start).context("this machine's clock is before 2020")
 }
 
+fn server_key() -> anyhow::Result<ServerKey> {
+    ServerKey::new(SECRET.as_bytes()).context("the key is too short")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a result hands it over")]
+fn failed(problem: Problem) -> anyhow::Error {
+    anyhow!("accounts could not be made: {:?}", problem.source_chain())
+}
+
 async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyhow::Result<Vec<Arc<Device>>> {
     let pool = Pool::new(database.clone(), "bench", 8);
-    let key = ServerKey::new(SECRET.as_bytes()).context("the key is too short")?;
-    let directory = Directory::new(pool.clone(), key);
+    let directory = Directory::new(pool.clone(), server_key()?);
     let mut tasks = JoinSet::new();
     for lane in 0..8 {
         let directory = directory.clone();
@@ -140,7 +158,7 @@ async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyh
     }
     let mut devices = Vec::new();
     while let Some(made) = tasks.join_next().await {
-        devices.extend(made?.map_err(|problem| anyhow!("accounts could not be made: {:?}", problem.source_chain()))?);
+        devices.extend(made?.map_err(failed)?);
     }
     pool.close().await;
     Ok(devices)

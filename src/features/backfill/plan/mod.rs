@@ -97,7 +97,7 @@ impl Backfills {
     }
 
     /// Begins to plan a stream of lines. `Err` in the inner result is the job that an earlier request with this key has
-    /// made: the caller compares the whole request and then says [`replayed`].
+    /// made: the caller compares the whole request and then says `replayed`.
     pub async fn begin_import(
         &self,
         call: &Call,
@@ -269,7 +269,7 @@ impl Import<'_> {
     }
 
     /// Stages what was taken, in one transaction. Errors: 409 when the job was cancelled meanwhile; 413 for more than
-    /// [`MAX_LINES`].
+    /// `MAX_LINES`.
     pub async fn stage(&mut self) -> Result<(), Problem> {
         if self.lines > MAX_LINES {
             self.fail("too_many_lines").await;

@@ -46,7 +46,7 @@ impl Order {
     }
 
     /// Reads a body: the order, and the buckets of an import with their places in it. Errors: 400 for what is not a
-    /// JSON object, 413 for more than [`MAX_BUCKETS`], 422 with every violation.
+    /// JSON object, 413 for more than `MAX_BUCKETS`, 422 with every violation.
     pub fn parse_body(body: &[u8], limits: Limits) -> Result<(Self, Vec<Imported>), Problem> {
         let fields: Fields = serde_json::from_slice(body)
             .map_err(|error| Problem::new(Code::Malformed, "The body is not a JSON object.").because(error))?;
