@@ -25,11 +25,12 @@ pub struct Import {
     client: Client,
     operator: String,
     job: String,
+    version: i64,
 }
 
 impl Import {
     pub async fn connect(address: SocketAddr, operator: String) -> anyhow::Result<Self> {
-        Ok(Self { client: Client::connect(address).await?, operator, job: String::new() })
+        Ok(Self { client: Client::connect(address).await?, operator, job: String::new(), version: 0 })
     }
 
     /// Streams so many buckets of these devices into a plan. Returns how long that took.
@@ -63,6 +64,7 @@ impl Import {
         let job: Value = serde_json::from_slice(self.client.body())?;
         ensure!(job["state"] == "planned" && job["progress"]["total"] == buckets, "not a whole plan: {job}");
         job["id"].as_str().context("a job without an id")?.clone_into(&mut self.job);
+        self.version = job["version"].as_i64().context("a job without a version")?;
         Ok(begun.elapsed())
     }
 
@@ -71,8 +73,11 @@ impl Import {
         let begun = Instant::now();
         let head = format!("/v1/backfills/{}", self.job);
         let bearer = format!("host: bench\r\nauthorization: Bearer {}\r\n", self.operator);
-        let execute = format!("POST {head}/execute HTTP/1.1\r\n{bearer}if-match: \"1\"\r\ncontent-length: 0\r\n\r\n")
-            .into_bytes();
+        let execute = format!(
+            "POST {head}/execute HTTP/1.1\r\n{bearer}if-match: \"{}\"\r\ncontent-length: 0\r\n\r\n",
+            self.version
+        )
+        .into_bytes();
         let status = self.client.exchange(&execute).await?;
         ensure!((200..300).contains(&status), "not what was expected: {}", self.client.last_reply());
         let look = format!("GET {head} HTTP/1.1\r\n{bearer}\r\n").into_bytes();
