@@ -32,7 +32,7 @@ use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pool, Pools};
+use crate::kernel::db::{Pool, Pools, in_batches};
 use crate::kernel::idempotency;
 use crate::kernel::limits::Limit;
 use crate::kernel::problem::{Code, Problem};
@@ -153,12 +153,7 @@ impl App {
             ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
             // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
             read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
-            // The outbox is empty one moment and long the next: a plan made for the one is wrong for the other.
-            worker: Pool::new(
-                database.clone().options([("plan_cache_mode", "force_custom_plan")]),
-                "worker",
-                sizes.worker,
-            ),
+            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let addresses = Addresses::new(&settings.trusted_proxies);

@@ -23,7 +23,7 @@ use crate::features::operations::Switchboard;
 use crate::kernel::audit::Actor;
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Pool;
+use crate::kernel::db::{Pool, in_batches};
 use crate::kernel::problem::Problem;
 use crate::kernel::schema::follow_database_clock;
 use crate::kernel::switches::{Switch, Switches};
@@ -108,8 +108,7 @@ impl std::error::Error for Unfinished {}
 
 pub async fn backfill(config: Config, command: BackfillCommand, output: &Output) -> anyhow::Result<()> {
     let opened = Opened::open(&config).await?;
-    let options = opened.options().clone().options([("plan_cache_mode", "force_custom_plan")]);
-    let pool = Pool::new(options, "command", CONNECTIONS);
+    let pool = Pool::new(in_batches(opened.options().clone()), "command", CONNECTIONS);
     let clock = Clock::system();
     let followed = follow_database_clock(&pool, &clock).await.map_err(|problem| explain(&problem));
     let desk =

@@ -65,6 +65,13 @@ impl Pools {
     }
 }
 
+/// For connections that work through tables by key, a batch at a time. Such a table may be empty one moment and long the
+/// next, or just filled and without statistics: a plan made for the one is wrong for the other, and a scan that does not
+/// go by the key's order may cost as much as all that is left.
+pub fn in_batches(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("plan_cache_mode", "force_custom_plan"), ("enable_seqscan", "off"), ("enable_bitmapscan", "off")])
+}
+
 /// A pool for one purpose, so that a flood of one kind of work cannot starve another.
 #[derive(Clone, Debug)]
 pub struct Pool {
