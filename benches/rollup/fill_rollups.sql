@@ -1,4 +1,4 @@
--- The rollups of all buckets, for users in UTC.
+-- The rollups of all buckets, for users in UTC; day by day, as the relay writes them while usage arrives.
 insert into rollup.daily (
     user_id, day, device_id, source, model,
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
@@ -10,6 +10,7 @@ select
     sum(b.output_tokens), sum(b.reasoning_tokens), sum(b.unclassified_tokens), sum(b.request_count), count(*)
 from usage.bucket b
 group by b.user_id, (b.hour_start at time zone 'UTC')::date, b.device_id, b.source, b.model
+order by 2, 1, 3, 4, 5
 on conflict do nothing;
 insert into rollup.user_state (user_id, time_zone, version)
 select u.user_id, 'UTC', 1 from account.user u

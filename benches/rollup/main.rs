@@ -2,7 +2,8 @@
 //! log and its relay at work, on a durable PostgreSQL on the real disk; client, server and database share the machine.
 //! Times are reported and not judged; every reply must be the expected one.
 //!
-//! `-- --quick` makes all of it small, `-- --only LETTER` takes one measure.
+//! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small, `-- --only LETTER` takes one
+//! measure.
 
 mod fold;
 mod freshness;
@@ -43,20 +44,21 @@ pub struct Plan {
 
 impl Plan {
     fn from_arguments() -> anyhow::Result<Self> {
-        let (mut quick, mut only) = (false, None);
+        let (mut seconds, mut quick, mut only) = (None, false, None);
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--only" => {
                     only = arguments.next().context("--only needs a letter")?.chars().next();
                 }
+                "--seconds" => seconds = Some(arguments.next().context("--seconds needs a number")?.parse::<u64>()?),
                 "--quick" => quick = true,
                 // Cargo's own.
                 "--bench" => {}
-                other => anyhow::bail!("{other} is not known; there are --only LETTER and --quick"),
+                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER and --quick"),
             }
         }
-        let measured = Duration::from_secs(if quick { 2 } else { 5 });
+        let measured = Duration::from_secs(seconds.unwrap_or(if quick { 2 } else { 5 }).max(1));
         let window = Window { warm_up: Duration::from_millis(500), measured };
         Ok(if quick {
             Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [1_000_000, 3_000_000], only }
