@@ -150,7 +150,15 @@ impl App {
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
         let sizes = settings.pool_sizes;
         let pools = Pools {
-            ingest: Pool::new(database.clone(), "ingest", sizes.ingest),
+            ingest: Pool::new(
+                database.clone().options([
+                    ("enable_seqscan", "off"),
+                    ("enable_bitmapscan", "off"),
+                    ("plan_cache_mode", "force_generic_plan"),
+                ]),
+                "ingest",
+                sizes.ingest,
+            ),
             // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
             read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),

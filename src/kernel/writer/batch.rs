@@ -125,7 +125,8 @@ impl Batcher {
             entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
             places.push((position, first..entries.len()));
         }
-        let door = Door { causes: &causes, lane: Lane::Live, backfill_id: None, clock: &self.clock };
+        let door =
+            Door { causes: &causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
         let verdicts = write_in(&mut tx, &entries, door).await?;
         for (position, place) in places {
             let (post, verdicts) = (&posts[position], verdicts[place].to_vec());

@@ -85,8 +85,9 @@ struct Standing {
 
 /// Writes corrections, their pre-images and their events. One outcome a correction, in order.
 ///
-/// `None` when a bucket that was absent came while this was at work, or its owner is erasing usage at this moment: the
-/// caller undoes its transaction and tries again.
+/// What is to be replaced is locked and compared first. What was absent is inserted without a look: a bucket that came
+/// meanwhile stands in its way, and is left alone. `None` while an owner erases usage: the caller undoes its transaction
+/// and tries again.
 pub async fn correct_in(
     tx: &mut Tx,
     job: Correcting<'_>,
@@ -99,39 +100,53 @@ pub async fn correct_in(
     if !erasure::hold_off(tx, &owners).await?.is_empty() {
         return Ok(None);
     }
-    let standing = lock_buckets(tx, corrections.iter().map(|correction| key_of(&correction.key))).await?;
-    let due: Vec<usize> = (0..corrections.len())
-        .filter(|at| standing.get(at).map(|standing| standing.version) == corrections[*at].seen)
-        .collect();
-    let replaced = due.iter().filter(|at| corrections[**at].seen.is_some());
-    save_pre_images(tx, replaced.map(|at| key_of(&corrections[*at].key)), job.backfill_id).await?;
-
-    let buckets: Vec<Bucket> = due.iter().map(|at| stamped(&corrections[*at], job.executed_at)).collect();
-    let owner = |at: &usize| (corrections[*at].key.user_id, corrections[*at].key.device_id);
-    let entries: Vec<Entry<'_>> = due
-        .iter()
-        .zip(&buckets)
-        .map(|(at, bucket)| {
-            let (user_id, device_id) = owner(at);
-            Entry { user_id, device_id, bucket }
-        })
-        .collect();
-    let causes = causes(&entries, &job);
-    let door = Door { causes: &causes, lane: Lane::Bulk, backfill_id: Some(job.backfill_id), clock: job.clock };
-    let verdicts = write_in(tx, &entries, door).await?;
+    let (replacing, inserting): (Vec<usize>, Vec<usize>) =
+        (0..corrections.len()).partition(|at| corrections[*at].seen.is_some());
+    let key = |at: &usize| key_of(&corrections[*at].key);
+    let standing = lock_buckets(tx, replacing.iter().map(key)).await?;
+    let due = |(place, at): (usize, usize)| {
+        let version = standing.get(&place).map(|standing| standing.version);
+        (version == corrections[at].seen).then_some(at)
+    };
+    let replacing: Vec<usize> = replacing.into_iter().enumerate().filter_map(due).collect();
+    save_pre_images(tx, replacing.iter().map(key), job.backfill_id).await?;
 
     let mut outcomes = vec![Corrected::Moved; corrections.len()];
-    for (at, verdict) in due.into_iter().zip(verdicts) {
-        outcomes[at] = match (verdict, corrections[at].seen) {
-            (Verdict::Inserted, None) | (Verdict::Updated | Verdict::Unchanged, Some(_)) => Corrected::Written,
-            (refusal @ (Verdict::Erased | Verdict::BeforeRetentionHorizon), _) => Corrected::Refused(refusal),
-            (_, None) => return Ok(None),
-            (other, Some(_)) => {
-                return Err(Problem::internal(format!("a locked bucket took a correction as {}", other.as_str())));
-            }
-        };
+    for (positions, only_inserts) in [(replacing, false), (inserting, true)] {
+        let verdicts = write_corrections(tx, &job, corrections, &positions, only_inserts).await?;
+        for (at, verdict) in positions.into_iter().zip(verdicts) {
+            outcomes[at] = match verdict {
+                Verdict::Inserted if only_inserts => Corrected::Written,
+                Verdict::Updated | Verdict::Unchanged if !only_inserts => Corrected::Written,
+                Verdict::Erased | Verdict::BeforeRetentionHorizon => Corrected::Refused(verdict),
+                _ if only_inserts => Corrected::Moved,
+                other => {
+                    return Err(Problem::internal(format!("a locked bucket took a correction as {}", other.as_str())));
+                }
+            };
+        }
     }
     Ok(Some(outcomes))
+}
+
+/// Writes those at the positions.
+async fn write_corrections(
+    tx: &mut Tx,
+    job: &Correcting<'_>,
+    corrections: &[Correction],
+    positions: &[usize],
+    only_inserts: bool,
+) -> Result<Vec<Verdict>, Problem> {
+    let buckets: Vec<Bucket> = positions.iter().map(|at| stamped(&corrections[*at], job.executed_at)).collect();
+    let entry = |(at, bucket): (&usize, _)| {
+        let BucketKey { user_id, device_id, .. } = corrections[*at].key;
+        Entry { user_id, device_id, bucket }
+    };
+    let entries: Vec<Entry<'_>> = positions.iter().zip(&buckets).map(entry).collect();
+    let causes = causes(&entries, job);
+    let backfill_id = Some(job.backfill_id);
+    write_in(tx, &entries, Door { causes: &causes, lane: Lane::Bulk, backfill_id, only_inserts, clock: job.clock })
+        .await
 }
 
 /// Takes the job's corrections of these buckets back. True, in order, where one stood; where another version stands by
@@ -190,6 +205,9 @@ async fn lock_buckets<'a>(
     keys: impl Iterator<Item = Key<'a>>,
 ) -> Result<BTreeMap<usize, Standing>, Problem> {
     let keys = Keys::of(keys);
+    if keys.user_ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let rows = sqlx::query_file!(
         "src/kernel/writer/lock_buckets.sql",
         &keys.user_ids,

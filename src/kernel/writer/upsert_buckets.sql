@@ -4,7 +4,7 @@
 -- What already stands in the same or a newer version is judged before it can conflict: a conflict that loses still locks
 -- the row, which writes the log and waits for the disk; a repetition that is left out is a transaction that only reads.
 -- Versions only rise, so what is left out here would have lost under the lock too; where a correction stands they may
--- fall again (a rollback), and the lock decides.
+-- fall again (a rollback), and the lock decides. Corrections are no repetitions.
 -- Reading usage.horizon here is also the lock that makes who raises it wait for this transaction.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
 -- $6 … $13: the counts, in column order.
@@ -12,6 +12,7 @@
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
 -- $21 backfill_id: of the job whose corrections these are, null for trackers' snapshots.
+-- $22 only_inserts: whatever stands is left alone, for corrections of what was absent.
 -- Returns a verdict for each key but those that lost under the lock or were erased.
 -- Index: bucket_pkey, erasure_pkey, horizon_pkey.
 with entry as (
@@ -43,7 +44,7 @@ judged as materialized (
             select from usage.horizon h
             where h.user_id = e.user_id and e.hour_start < h.first_hour
         ) then 'before_retention_horizon'
-        else (
+        when $21::uuid is null then (
             select case
                 when (
                     s.observed_at,
@@ -124,6 +125,7 @@ written as (
     )
     -- An arrival time does not outweigh an operator's correction.
     and (b.backfill_id is null or excluded.stamped)
+    and not $22::boolean
     returning
         b.user_id, b.hour_start, b.device_id, b.source, b.model,
         b.xmax = 0 as inserted,
@@ -132,12 +134,18 @@ written as (
 event as (
     insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, traceparent)
     select
-        w.user_id, 'bucket_changed', (w.hour_start at time zone 'UTC')::date,
-        min(w.hour_start), max(w.hour_start), $17::text, c.request_id, c.traceparent
-    from written w
-    join unnest($18::uuid[], $19::uuid[], $20::text[]) as c (user_id, request_id, traceparent) on c.user_id = w.user_id
-    where w.changed
-    group by w.user_id, (w.hour_start at time zone 'UTC')::date, c.request_id, c.traceparent
+        d.user_id, 'bucket_changed', d.utc_day, d.first_hour, d.last_hour, $17::text,
+        ($19::uuid[])[d.cause], ($20::text[])[d.cause]
+    from (
+        select
+            w.user_id, (w.hour_start at time zone 'UTC')::date as utc_day,
+            min(w.hour_start) as first_hour, max(w.hour_start) as last_hour,
+            -- Not a join: the planner expects one row, and would compare every row with every cause.
+            array_position($18::uuid[], w.user_id) as cause
+        from written w
+        where w.changed
+        group by w.user_id, (w.hour_start at time zone 'UTC')::date
+    ) d
 )
 select
     user_id as "user_id!", hour_start as "hour_start!", device_id as "device_id!", source as "source!", model as "model!",

@@ -97,6 +97,8 @@ pub(super) struct Door<'a> {
     pub(super) lane: Lane,
     /// The job whose corrections these are; `None` for trackers' snapshots.
     pub(super) backfill_id: Option<Uuid>,
+    /// Nothing that stands is replaced, whatever its version.
+    pub(super) only_inserts: bool,
     pub(super) clock: &'a Clock,
 }
 
@@ -215,7 +217,7 @@ async fn upsert_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
     batch: &[(Key<'_>, usize)],
-    Door { causes, lane, backfill_id, clock }: Door<'_>,
+    Door { causes, lane, backfill_id, only_inserts, clock }: Door<'_>,
 ) -> Result<Vec<Outcome>, Problem> {
     let keys = Keys::of(batch.iter().map(|(key, _)| *key));
     let bucket = |position: &usize| entries[*position].bucket;
@@ -247,6 +249,7 @@ async fn upsert_buckets(
         &causes.iter().map(|cause| cause.request_id).collect::<Vec<_>>(),
         &causes.iter().map(|cause| cause.traceparent.clone()).collect::<Vec<_>>(),
         backfill_id,
+        only_inserts,
     )
     .fetch_all(tx)
     .await?;

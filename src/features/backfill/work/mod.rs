@@ -43,8 +43,11 @@ use store::Advance;
 
 /// A step may take this long, well within its lease.
 const STEP_LIMIT: Duration = Duration::from_secs(12);
-/// Rows of one step: longer transactions are not faster, and make a cancellation wait.
-const STEP_ROWS: usize = 500;
+/// Rows of a worker's first step. Later ones have twice or half as many, so that a step takes about as long as
+/// `STEP_TIME`: much shorter ones pay for the commit, much longer ones make a cancellation and trackers wait.
+const FIRST_ROWS: usize = 500;
+const MOST_ROWS: usize = 4_000;
+const STEP_TIME: Duration = Duration::from_millis(50);
 /// With more events of backfills waiting than this, a job waits for the relay.
 const MAX_WAITING_EVENTS: i64 = 2_000;
 /// How often to look for work that other processes were given.
@@ -218,7 +221,7 @@ impl Worker {
             None => None,
         };
         tx.commit().await?;
-        Ok(job.map(|job| Lease { job, token, rows: STEP_ROWS }))
+        Ok(job.map(|job| Lease { job, token, rows: FIRST_ROWS }))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Problem> {

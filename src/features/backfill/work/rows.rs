@@ -1,9 +1,11 @@
 //! Steps over the rows of an import: forth and back.
 
+use std::time::{Duration, Instant};
+
 use super::super::job::{Cursor, Exception, Job, Kind, State};
 use super::super::store::{After, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
-use super::{Lease, MAX_WAITING_EVENTS, STEP_ROWS, Step, Worker};
+use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
 use crate::kernel::call::{Call, is_data_fault};
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
@@ -20,6 +22,7 @@ enum Rows {
 impl Worker {
     /// One step of an import or of its rollback.
     pub(super) async fn step_rows(&self, call: &Call, lease: &mut Lease) -> Result<Step, Problem> {
+        let started = Instant::now();
         let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
         if store::count_waiting_events(&mut tx, MAX_WAITING_EVENTS + 1).await? > MAX_WAITING_EVENTS {
             // The lease goes on.
@@ -49,8 +52,9 @@ impl Worker {
         };
         insert_exceptions(&mut tx, lease.job.job_id, &exceptions).await?;
         let count = i64::try_from(rows.len()).map_err(Problem::internal)?;
-        lease.rows = (lease.rows * 2).min(STEP_ROWS);
-        self.commit_step(tx, lease, advance(count, cursor, &exceptions)).await
+        let step = self.commit_step(tx, lease, advance(count, cursor, &exceptions)).await?;
+        lease.rows = rows_after(rows.len(), started.elapsed());
+        Ok(step)
     }
 
     async fn take_rows(&self, tx: &mut Tx, call: &Call, job: &Job, rows: &[Correction]) -> Result<Rows, Problem> {
@@ -87,7 +91,7 @@ impl Worker {
         let kind = if lease.job.state == State::RollingBack { Kind::Kept } else { Kind::Poisoned };
         let exceptions = [exception(kind, &row.key, &code)];
         insert_exceptions(&mut tx, lease.job.job_id, &exceptions).await?;
-        lease.rows = STEP_ROWS;
+        lease.rows = FIRST_ROWS;
         self.commit_step(tx, lease, advance(1, Cursor::after(&row.key), &exceptions)).await
     }
 }
@@ -112,6 +116,18 @@ async fn roll_back(
     Ok(kept.map(|at| exception(Kind::Kept, &keys[at], "changed_since")).collect())
 }
 
+/// How many rows to take after a step of so many that took so long.
+fn rows_after(rows: usize, took: Duration) -> usize {
+    let next = if took < STEP_TIME {
+        rows * 2
+    } else if took > STEP_TIME * 2 {
+        rows / 2
+    } else {
+        rows
+    };
+    next.clamp(1, MOST_ROWS)
+}
+
 fn exception(kind: Kind, key: &BucketKey, code: &str) -> Exception {
     Exception { kind, line: None, key: Some(key.clone()), code: code.to_owned() }
 }
@@ -124,4 +140,17 @@ fn advance(rows: i64, cursor: Cursor, exceptions: &[Exception]) -> Advance {
 fn after(cursor: &Cursor) -> Option<After> {
     let (source, model) = (cursor.source.clone()?, cursor.model.clone()?);
     Some((cursor.user_id?, cursor.hour_start?, cursor.device_id?, source, model))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_while_they_are_short_and_shrink_when_they_are_long_within_bounds() {
+        let after = |rows, millis| rows_after(rows, Duration::from_millis(millis));
+        let rows = [after(500, 0), after(500, 49), after(500, 50), after(500, 100), after(500, 101)];
+        assert_eq!(rows, [1_000, 1_000, 500, 500, 250]);
+        assert_eq!([after(4_000, 0), after(3_000, 0), after(1, 10_000)], [4_000, 4_000, 1]);
+    }
 }
