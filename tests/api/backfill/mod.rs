@@ -1,8 +1,12 @@
 //! History, changed by operators: planned, executed, verified and taken back.
 
 mod end_to_end;
+mod erasures;
 mod guards;
+mod keeping;
+mod overlaps;
 mod plans;
+mod streaming;
 mod streams;
 mod verification;
 mod worker;
