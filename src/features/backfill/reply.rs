@@ -48,8 +48,8 @@ pub struct JobReply {
     /// What a verification found; null for other jobs, and until it has begun.
     #[schema(value_type = Option<Object>)]
     drift: Option<serde_json::Value>,
-    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `drift`, `abandoned`,
-    /// `no_lines`, `too_many_lines`, `expired`; else null.
+    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `abandoned`, `no_lines`,
+    /// `too_many_lines`, `expired`; else null.
     failure: Option<String>,
     /// When it was asked for.
     created_at: DateTime<Utc>,

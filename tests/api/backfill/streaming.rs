@@ -139,3 +139,25 @@ async fn while_a_stream_is_read_its_key_is_taken_and_a_cancellation_ends_it() {
         assert!(again.expect_problem(409, "conflict")["detail"].as_str().unwrap().contains(&id));
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_stream_is_said_of_its_parameters() {
+    let (app, user, _device) = start().await;
+    let stranger = uuid::Uuid::now_v7();
+    let query = format!("{QUERY}&user_ids={},{stranger}", user.user_id);
+    let reply = app.stream(&user.operator, "key", &query, "{}").await;
+    let error = &reply.expect_problem(422, "invalid")["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("?user_ids"), &json!("unknown_user")));
+    assert_eq!(app.ask("select count(*)::text from backfill.job").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_plan_without_a_single_row_has_nothing_left_to_do_and_does_not_end_well() {
+    let (app, user, _device) = start().await;
+    let job = app.stream(&user.operator, "key", QUERY, "{}").await.json;
+    assert_eq!((&job["progress"]["total"], &job["progress"]["percent"]), (&json!(0), &json!(0.0)), "{job}");
+    let done = app.executed(&user.operator, &job).await;
+    assert_eq!((&done["failure"], &done["progress"]["percent"]), (&json!("incomplete"), &json!(100.0)), "{done}");
+    let back = app.rolled_back(&user.operator, &done).await;
+    assert_eq!((&back["state"], &back["progress"]["percent"]), (&json!("rolled_back"), &json!(100.0)), "{back}");
+}

@@ -79,7 +79,8 @@ impl Backfills {
     ) -> Result<Planned, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
-        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key).await? {
+        let users = "/user_ids";
+        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key).await? {
             let job = keyed_job(&mut tx, key).await?;
             tx.rollback().await?;
             return replayed(job, key.and_then(|key| key.fingerprint.as_ref()));
@@ -110,7 +111,8 @@ impl Backfills {
     ) -> Result<Result<Import<'_>, Job>, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
-        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key.as_ref()).await? {
+        let users = "?user_ids";
+        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key.as_ref()).await? {
             let job = keyed_job(&mut tx, key.as_ref()).await?;
             tx.rollback().await?;
             return if job.fingerprint.is_some() { Ok(Err(job)) } else { Err(unread(&job)) };
@@ -171,13 +173,13 @@ impl Fingerprint {
     }
 }
 
-/// False where a job was made under the key before. Errors: 422 for users that do not exist.
+/// False where a job was made under the key before. Errors: 422 for users that do not exist, said of `users_pointer`.
 async fn insert(
     tx: &mut Tx,
     call: &Call,
     actor: Actor,
     (job_id, lease_token): (Uuid, Uuid),
-    order: &Order,
+    (order, users_pointer): (&Order, &'static str),
     key: Option<&PlanKey>,
 ) -> Result<bool, Problem> {
     if !store::insert_job(tx, job_id, lease_token, order, key).await? {
@@ -187,7 +189,7 @@ async fn insert(
         let unknown = store::unknown_users(tx, users).await?;
         if let Some(first) = unknown.first() {
             let detail = format!("{} of these users do not exist; {first} is one.", unknown.len());
-            return Err(Problem::invalid(vec![Violation::new("/user_ids", "unknown_user", detail)]));
+            return Err(Problem::invalid(vec![Violation::new(users_pointer, "unknown_user", detail)]));
         }
     }
     let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
