@@ -70,6 +70,67 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_step_writes_nothing_when_it
 }
 
 #[tokio::test]
+async fn a_server_that_is_told_to_stop_ends_after_its_step_and_another_goes_on_at_once() {
+    let scene = Scene::new(20_000);
+    let job = scene.plan();
+    let server = scene.home.serve().await;
+    scene.home.json(&["backfill", "execute", &job, "--detach"]);
+    scene.reached(1).await;
+    server.stop().await;
+    let left = "select (state = 'running' and lease_token is null and done = (select count(*) from usage.bucket))::text from backfill.job";
+    assert_eq!(scene.ask(left).await, "true");
+    let other = scene.home.serve().await;
+    scene.wait_for("select 'so' from backfill.job where state = 'succeeded'").await;
+    assert_eq!(scene.ask("select count(*)::text from usage.bucket").await, "20000");
+    other.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_rollback_whose_worker_is_killed_again_and_again_restores_everything() {
+    let scene = Scene::new(20_000);
+    // Half of the buckets stand already, in another version, so that rows are both restored and removed.
+    let lines = std::fs::read_to_string(scene.home.path().join("import")).unwrap();
+    let half: Vec<&str> = lines.lines().step_by(2).collect();
+    std::fs::write(scene.home.path().join("import"), half.join("\n").replace("input_tokens\":", "input_tokens\":7"))
+        .unwrap();
+    let below = scene.plan();
+    scene.home.json(&["backfill", "execute", &below]);
+    let says = "select count(*) || ' ' || md5(string_agg(format('%s %s %s %s', hour_start, model, input_tokens, observed_at), ' '
+                    order by hour_start, model)) || ' ' || (select md5(string_agg(d::text, ' ' order by d)) from rollup.daily d)
+                from usage.bucket";
+    let before = scene.ask(says).await;
+    std::fs::write(scene.home.path().join("import"), lines).unwrap();
+    let job = scene.plan();
+    scene.home.json(&["backfill", "execute", &job]);
+    assert_ne!(scene.ask(says).await, before);
+
+    let done = format!("select done::text from backfill.job where job_id = '{job}'");
+    let mut last = 0;
+    for kill in 1..=8 {
+        let mut command = scene.home.command();
+        let mut worker =
+            command.args(["backfill", "rollback", &job]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let rolling = format!(
+            "select done::text from backfill.job where job_id = '{job}' and state = 'rolling_back' and done > {last}"
+        );
+        scene.wait_for(&rolling).await;
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        last = scene.ask(&done).await.parse::<i64>().unwrap();
+        assert!(last < 20_000, "the rollback ended before kill {kill}");
+        // What is behind it is restored or removed, what is before it still stands corrected.
+        let left = format!("select (20000 - count(*))::text from usage.bucket where backfill_id = '{job}'");
+        assert_eq!(scene.ask(&left).await, last.to_string(), "after kill {kill}");
+        scene.end_lease().await;
+    }
+    let back = scene.home.json(&["backfill", "rollback", &job]);
+    assert_eq!((&back["state"], &back["kept_on_rollback"]), (&"rolled_back".into(), &serde_json::json!([])), "{back}");
+    assert_eq!(scene.ask(says).await, before);
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn an_interrupted_command_says_that_its_job_goes_on_and_leaves_it_free_for_others() {
     let scene = Scene::new(20_000);
     let job = scene.plan();

@@ -4,6 +4,7 @@ mod end_to_end;
 mod erasures;
 mod guards;
 mod keeping;
+mod laws;
 mod overlaps;
 mod plans;
 mod streaming;
