@@ -8,6 +8,7 @@ use axum::http::Request;
 use futures_util::stream;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
+use tokio::io::AsyncWriteExt as _;
 
 use super::bucket;
 use crate::support::{TestApp, TestDevice, TestUser, instant};
@@ -160,4 +161,23 @@ async fn a_plan_without_a_single_row_has_nothing_left_to_do_and_does_not_end_wel
     assert_eq!((&done["failure"], &done["progress"]["percent"]), (&json!("incomplete"), &json!(100.0)), "{done}");
     let back = app.rolled_back(&user.operator, &done).await;
     assert_eq!((&back["state"], &back["progress"]["percent"]), (&json!("rolled_back"), &json!(100.0)), "{back}");
+}
+
+#[tokio::test]
+async fn a_stream_whose_sender_goes_away_fails_its_job_at_once() {
+    let (app, user, device) = start().await;
+    let address = app.url.strip_prefix("http://").unwrap();
+    let mut sender = tokio::net::TcpStream::connect(address).await.unwrap();
+    let line = chunk(&user, &device, 0);
+    let head = format!(
+        "POST /v1/backfills?action=import&reason=r&{QUERY} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
+         idempotency-key: key\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{line}\r\n",
+        user.operator,
+        line.len()
+    );
+    sender.write_all(head.as_bytes()).await.unwrap();
+    app.wait_for("select 'so' from backfill.job where state = 'planning'").await;
+    drop(sender);
+    let failure = app.wait_for("select failure from backfill.job where state = 'failed'").await;
+    assert_eq!(failure, "abandoned");
 }
