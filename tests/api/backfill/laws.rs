@@ -89,7 +89,7 @@ impl Scene {
             self.app.backfill_worker().run_job(job_id, &stop).await.unwrap();
             stop.cancel();
         };
-        tokio::join!(work, self.app.relay().run(stop.clone()), self.post(batches));
+        tokio::join!(Box::pin(work), Box::pin(self.app.relay().run(stop.clone())), Box::pin(self.post(batches)));
         self.app.drain().await;
     }
 
