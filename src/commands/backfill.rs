@@ -2,7 +2,7 @@
 //! own; where a server's worker is faster, this one watches it.
 
 use std::fmt;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::database::Opened;
+use super::serve::stop_on_signals;
 use super::verify::verify_with;
 use super::{Output, explain};
 use crate::config::Config;
-use crate::features::backfill::{Backfills, Job, JobReply, Lines, Order, PlanOrder, Shown, State, Worker};
+use crate::features::backfill::{Backfills, Import, Job, JobReply, Lines, Order, PlanOrder, Shown, State, Worker};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
 use crate::kernel::audit::Actor;
@@ -90,16 +91,22 @@ pub struct JobArguments {
     detach: bool,
 }
 
-/// The job came to an end, but not to a good one.
+/// The job came to an end, but not to a good one, or nobody waited for it.
 #[derive(Debug)]
 pub struct Unfinished {
-    state: &'static str,
+    state: State,
     failure: Option<String>,
 }
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the job is {}", self.state)?;
+        write!(formatter, "the job is {}", self.state.as_str())?;
+        if self.state.is_at_work() {
+            write!(formatter, " still: a running server goes on with it, or this command when it is repeated")?;
+        }
+        if self.state == State::Running {
+            write!(formatter, "; `backfill cancel` stops it")?;
+        }
         self.failure.as_ref().map_or(Ok(()), |failure| write!(formatter, " ({failure})"))
     }
 }
@@ -184,18 +191,10 @@ impl Desk {
         let say = |problem: Problem| explain(&problem);
         let begun = self.backfills.begin_import(call, Actor::Command, None, order).await.map_err(say)?;
         let mut import = begun.map_err(|_job| anyhow::anyhow!("a job without a key met another"))?;
-        let (mut lines, mut chunk) = (Lines::default(), vec![0_u8; 64 * 1024]);
-        loop {
-            let read = file.by_ref().read(&mut chunk).with_context(|| format!("{} broke off", path.display()))?;
-            if read == 0 {
-                break;
-            }
-            lines.feed(&chunk[..read], |number, line| import.take(number, line));
-            if import.is_full() {
-                import.stage().await.map_err(say)?;
-            }
+        if let Err(error) = read_lines(&mut import, &mut file).await {
+            import.fail("abandoned").await;
+            return Err(error.context(format!("{} broke off", path.display())));
         }
-        lines.finish(|number, line| import.take(number, line));
         import.finish(None).await.map_err(say)
     }
 
@@ -226,11 +225,13 @@ impl Desk {
         match state {
             State::Succeeded | State::RolledBack => Ok(()),
             State::Running | State::RollingBack if detach => Ok(()),
-            other => Err(Unfinished { state: other.as_str(), failure }.into()),
+            state => Err(Unfinished { state, failure }.into()),
         }
     }
 
+    /// Returns earlier on SIGINT or SIGTERM, after the step that is under way; the job is then anybody's.
     async fn see_to_its_end(&self, job: &Job) -> anyhow::Result<()> {
+        let stop = stop_on_signals()?;
         let (switches, signal) = (Switches::at_start(), Signal::default());
         let clock = self.backfills.clock().clone();
         let switchboard = Switchboard::new(self.pool.clone(), clock.clone(), switches.clone());
@@ -240,7 +241,6 @@ impl Desk {
         }
         let relay = Relay::new(self.pool.clone(), signal.clone(), clock, switches.clone());
         let worker = Worker::new(self.backfills.clone(), switches, signal, verify_with(&self.pool));
-        let stop = CancellationToken::new();
         let work = async {
             let result = worker.run_job(job.job_id, &stop).await;
             stop.cancel();
@@ -276,6 +276,21 @@ impl Desk {
     fn write(&self, output: &Output, shown: Shown) -> anyhow::Result<()> {
         let words = words(&shown.job);
         output.write(&serde_json::to_value(JobReply::new(shown, self.backfills.clock().now()))?, words)
+    }
+}
+
+async fn read_lines(import: &mut Import<'_>, file: &mut (dyn std::io::Read + Send)) -> anyhow::Result<()> {
+    let (mut lines, mut chunk) = (Lines::default(), vec![0_u8; 64 * 1024]);
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            lines.finish(|number, line| import.take(number, line));
+            return Ok(());
+        }
+        lines.feed(&chunk[..read], |number, line| import.take(number, line));
+        if import.is_full() {
+            import.stage().await.map_err(|problem| explain(&problem))?;
+        }
     }
 }
 

@@ -87,7 +87,8 @@ fn greet(address: SocketAddr, credentials: Option<&Path>) {
     }
 }
 
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+/// Cancelled by the first SIGTERM or SIGINT.
+pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;

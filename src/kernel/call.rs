@@ -203,6 +203,11 @@ pub fn is_data_fault(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "P0001")
 }
 
+/// True where a lock was not to be had in time, which is nobody's bug: SQLSTATE 55P03.
+pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| code == "55P03")
+}
+
 fn sqlstate(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
@@ -213,6 +218,7 @@ pub fn problem_code(error: &sqlx::Error) -> Code {
         503 => Code::DatabaseUnavailable,
         504 => Code::DeadlineExceeded,
         409 if !is_unique_violation(error) => Code::DatabaseConflict,
+        _ if is_lock_timeout(error) => Code::DatabaseConflict,
         _ => Code::Internal,
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::bucket::Source;
-use super::call::Call;
+use super::call::{Call, is_lock_timeout};
 use super::clock::Clock;
 use super::db::Tx;
 use super::outbox::{ErasedScope, publish_erased};
@@ -91,10 +91,8 @@ fn sum(devices: &[ErasedDevice]) -> Erased {
     }
 }
 
-/// A lock that is not to be had in time is no bug: SQLSTATE 55P03.
 fn busy(error: sqlx::Error) -> Problem {
-    let sqlstate = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if sqlstate.as_deref() == Some("55P03") {
+    if is_lock_timeout(&error) {
         let detail = "This usage is being written without a pause; nothing was deleted.";
         return Problem::new(Code::DatabaseConflict, detail).because(error);
     }

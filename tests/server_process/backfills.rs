@@ -20,15 +20,15 @@ const SECRET: &str = "a secret of the tests, the same on every process";
 const BUCKETS: usize = 100_000;
 
 /// A PostgreSQL that outlives the commands, a user with a device, and a file with an import.
-struct Scene {
-    home: Home,
-    admin: PgPool,
+pub struct Scene {
+    pub home: Home,
+    pub admin: PgPool,
     postgres: EmbeddedPostgres,
     _directory: TempDir,
 }
 
 impl Scene {
-    fn new(buckets: usize) -> Self {
+    pub fn new(buckets: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let postgres = EmbeddedPostgres::start(directory.path(), Durability::Disposable).unwrap();
         let options = postgres.connect_options();
@@ -56,7 +56,7 @@ impl Scene {
         Self { home, admin: PgPool::connect_lazy_with(options), postgres, _directory: directory }
     }
 
-    fn plan(&self) -> String {
+    pub fn plan(&self) -> String {
         let job = self.home.json(&[
             "backfill",
             "plan",
@@ -81,16 +81,16 @@ impl Scene {
         command.spawn().unwrap()
     }
 
-    async fn ask(&self, sql: &str) -> String {
+    pub async fn ask(&self, sql: &str) -> String {
         self.admin.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap().get(0)
     }
 
-    async fn done(&self) -> i64 {
+    pub async fn done(&self) -> i64 {
         self.ask("select done::text from backfill.job").await.parse().unwrap()
     }
 
     /// Waits until the job has come so far.
-    async fn reached(&self, rows: i64) -> i64 {
+    pub async fn reached(&self, rows: i64) -> i64 {
         let wait = async {
             loop {
                 let done = self.done().await;
@@ -104,12 +104,12 @@ impl Scene {
     }
 
     /// Lets a dead or sleeping worker's lease run out now. Waits for a step that is being committed.
-    async fn end_lease(&self) {
+    pub async fn end_lease(&self) {
         let sql = "update backfill.job set lease_until = clock_timestamp() - interval '1 second'";
         self.admin.execute(sqlx::raw_sql(sql)).await.unwrap();
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.admin.close().await;
         self.postgres.stop().unwrap();
     }

@@ -6,6 +6,7 @@
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod backfills;
+mod backfills_interrupted;
 mod commands;
 mod commands_accounts;
 mod commands_refused;

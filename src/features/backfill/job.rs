@@ -216,7 +216,8 @@ impl Job {
     /// How far it has come.
     pub fn progress(&self, now: DateTime<Utc>) -> Progress {
         let total = self.phase_total();
-        let permille = if total == 0 { i64::from(self.state.is_at_work()) * 1000 } else { self.done * 1000 / total };
+        // Where there is nothing to do, the order does it.
+        let permille = if total == 0 { i64::from(self.executed_at.is_some()) * 1000 } else { self.done * 1000 / total };
         let percent = f64::from(u16::try_from(permille.clamp(0, 1000)).unwrap_or(0)) / 10.0;
         let elapsed = self.executed_at.map(|at| now.signed_duration_since(at).num_seconds().max(0));
         let eta_seconds = match (self.state, elapsed) {

@@ -44,12 +44,13 @@ pub struct JobReply {
     /// Rows that had changed since the plan and were left alone: see `/exceptions`.
     skipped: i64,
     /// Buckets that the rollback left as they are, because they have changed since; the first 100, all in `/exceptions`.
+    /// Lists of jobs leave them out.
     kept_on_rollback: Vec<KeyReply>,
     /// What a verification found; null for other jobs, and until it has begun.
     #[schema(value_type = Option<Object>)]
     drift: Option<serde_json::Value>,
-    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `drift`, `abandoned`,
-    /// `no_lines`, `too_many_lines`, `expired`; else null.
+    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `abandoned`, `no_lines`,
+    /// `too_many_lines`, `expired`; else null.
     failure: Option<String>,
     /// When it was asked for.
     created_at: DateTime<Utc>,

@@ -54,7 +54,7 @@ impl TestApp {
         self.request(Method::PATCH, "/v1/me").bearer(&user.viewer).json(&body).send().await
     }
 
-    async fn erase(&self, user: &TestUser, query: &str) -> Reply {
+    pub async fn erase(&self, user: &TestUser, query: &str) -> Reply {
         self.request(Method::DELETE, &format!("/v1/me/usage?{query}")).bearer(&user.viewer).send().await
     }
 

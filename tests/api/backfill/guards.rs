@@ -169,3 +169,18 @@ async fn jobs_are_listed_newest_first_in_pages_that_belong_to_their_question() {
     }
     app.get(&user.operator, "/v1/backfills?limit=0&state=planned").await.expect_problem(422, "invalid");
 }
+
+#[tokio::test]
+async fn an_order_that_cannot_wait_for_the_step_under_way_is_told_to_come_back() {
+    let (app, user, device) = start().await;
+    let job = app.planned(&user.operator, &import(&[bucket(&user, &device, HOUR, "gpt", 1)])).await;
+    // As a worker that sleeps in the middle of a step does, until the database ends its transaction.
+    let step = crate::relay::hold(&app, "select from backfill.job for update").await;
+    for order in ["execute", "cancel"] {
+        let reply = app.tell_job(&user.operator, &job, order).await;
+        let problem = reply.expect_problem(503, "database_conflict");
+        assert_eq!((&problem["retry"], reply.header("retry-after")), (&json!("after"), "1"), "{problem}");
+    }
+    sqlx::Connection::close(step).await.unwrap();
+    assert_eq!(app.tell_job(&user.operator, &job, "cancel").await.expect_ok()["state"], "cancelled");
+}

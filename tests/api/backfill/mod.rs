@@ -1,8 +1,13 @@
 //! History, changed by operators: planned, executed, verified and taken back.
 
 mod end_to_end;
+mod erasures;
 mod guards;
+mod keeping;
+mod laws;
+mod overlaps;
 mod plans;
+mod streaming;
 mod streams;
 mod verification;
 mod worker;

@@ -96,3 +96,67 @@ async fn a_thrown_switch_holds_jobs_and_a_parked_event_fails_them() {
     let failed = app.job(&user.operator, &job).await;
     assert_eq!((&failed["state"], &failed["failure"]), (&json!("failed"), &json!("events_parked")), "{failed}");
 }
+
+#[tokio::test]
+async fn a_bucket_that_comes_while_a_step_writes_is_left_to_its_tracker() {
+    let (app, user, device, job) = running(10).await;
+    // The step finds it absent, and then somebody is faster.
+    let mut tracker = crate::relay::hold(
+        &app,
+        &format!(
+            "insert into usage.bucket values ('{}', '{HOUR}', '{}', 'codex', 'm0005', 9, 0, 0, 0, 0, 0, 0, 0, default,
+                 '2026-11-20T10:40:00Z', '2026-11-20T10:40:00Z', null, true)",
+            user.user_id, device.device_id
+        ),
+    )
+    .await;
+    let faster = async {
+        app.wait_for(crate::relay::WAITING).await;
+        crate::relay::run(&mut tracker, "commit").await;
+    };
+    let (stepped, ()) = tokio::join!(app.backfill_worker().run_step(), faster);
+    assert!(stepped.unwrap());
+    let left = "select count(*) || ' ' || sum(input_tokens) from usage.bucket";
+    assert_eq!(
+        (app.ask(left).await, app.job(&user.operator, &job).await["progress"]["done"].clone()),
+        (vec!["1 9".to_owned()], json!(0))
+    );
+    app.work_and_fold().await;
+    let done = app.job(&user.operator, &job).await;
+    assert_eq!(
+        (&done["state"], &done["skipped"], &done["progress"]["done"]),
+        (&json!("failed"), &json!(1), &json!(10))
+    );
+    assert_eq!(app.job_list(&user.operator, &job, "exceptions").await[0]["code"], "moved");
+    assert_eq!(app.ask(left).await, ["10 18"]);
+    let back = app.rolled_back(&user.operator, &done).await;
+    assert_eq!((&back["state"], &back["kept_on_rollback"]), (&json!("rolled_back"), &json!([])), "{back}");
+    assert_eq!(app.ask(left).await, ["1 9"]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_taken_back_is_listed_and_a_later_rollback_tries_it_again() {
+    let (app, user, _device, _job) = running(20).await;
+    app.work_and_fold().await;
+    let job = app.get(&user.operator, "/v1/backfills").await.expect_ok()["data"][0].clone();
+    app.tell(
+        "create function public.refuse() returns trigger language plpgsql as $$ begin
+             if old.model = 'm0007' then raise exception 'poison'; end if; return old; end $$;
+         create trigger refuse before delete on usage.bucket for each row execute function public.refuse()",
+    )
+    .await;
+    let back = app.rolled_back(&user.operator, &job).await;
+    assert_eq!(
+        (&back["state"], &back["kept_on_rollback"][0]["model"]),
+        (&json!("rolled_back"), &json!("m0007")),
+        "{back}"
+    );
+    let listed = app.job_list(&user.operator, &job, "exceptions").await;
+    assert_eq!((listed.len(), &listed[0]["kind"], &listed[0]["code"]), (1, &json!("kept"), &json!("refused_P0001")));
+    assert_eq!(app.ask("select model from usage.bucket").await, ["m0007"]);
+    app.tell("drop trigger refuse on usage.bucket").await;
+    let back = app.rolled_back(&user.operator, &back).await;
+    assert_eq!((&back["state"], &back["kept_on_rollback"]), (&json!("rolled_back"), &json!([])), "{back}");
+    let left = "select (select count(*) from usage.bucket) || ' ' || (select count(*) from rollup.daily)";
+    assert_eq!(app.ask(left).await, ["0 0"]);
+}

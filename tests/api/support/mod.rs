@@ -25,6 +25,7 @@ use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tower::{Service as _, ServiceExt as _};
 use uuid::Uuid;
 
 pub use http::{Reply, Request};
@@ -247,6 +248,13 @@ impl TestApp {
     /// The same where it may fail.
     pub async fn try_note_token_uses(&self) -> Result<(), halfhour::kernel::problem::Problem> {
         self.app.note_token_uses().await
+    }
+
+    /// Answers a request without a network: its body is asked for only as it is read.
+    pub async fn answer(&self, request: axum::http::Request<axum::body::Body>) -> axum::response::Response {
+        let client: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let service = self.app.service().call(client).await.unwrap();
+        service.oneshot(request).await.unwrap()
     }
 
     /// A request to build up and send.

@@ -129,7 +129,8 @@ pub struct ImportedBucket {
             ("ETag" = String, description = "Its version, as `If-Match` wants it"),
             ("Idempotency-Replayed" = String, description = "`true` where an earlier request with this key made the job"),
         )),
-        (status = 409, description = "A stream with this key is being read, or its job was cancelled meanwhile",
+        (status = 409, description = "A stream with this key is being read, or was not read to its end; or the job was \
+            cancelled meanwhile",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Over 1 MiB, 5000 buckets, or 2 million lines",
             body = ProblemBody, content_type = "application/problem+json"),

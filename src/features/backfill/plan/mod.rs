@@ -15,6 +15,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -35,6 +36,8 @@ use request::{Limits, Order};
 pub const MAX_LINES: i64 = 2_000_000;
 /// Lines of one transaction.
 const BATCH_LINES: usize = 1_000;
+/// A stream that flows slowly is staged so often, and with that keeps its lease, which lasts a minute.
+const BATCH_PAUSE: TimeDelta = TimeDelta::seconds(15);
 /// A batch of a stream has its own time.
 const BATCH_LIMIT: Duration = Duration::from_secs(10);
 /// Adding a plan of millions of rows up takes some seconds.
@@ -76,7 +79,8 @@ impl Backfills {
     ) -> Result<Planned, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
-        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key).await? {
+        let users = "/user_ids";
+        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key).await? {
             let job = keyed_job(&mut tx, key).await?;
             tx.rollback().await?;
             return replayed(job, key.and_then(|key| key.fingerprint.as_ref()));
@@ -107,10 +111,11 @@ impl Backfills {
     ) -> Result<Result<Import<'_>, Job>, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
-        if !insert(&mut tx, call, actor, (job_id, lease_token), order, key.as_ref()).await? {
+        let users = "?user_ids";
+        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key.as_ref()).await? {
             let job = keyed_job(&mut tx, key.as_ref()).await?;
             tx.rollback().await?;
-            return if job.is_leased && job.fingerprint.is_none() { Err(key_in_progress()) } else { Ok(Err(job)) };
+            return if job.fingerprint.is_some() { Ok(Err(job)) } else { Err(unread(&job)) };
         }
         tx.commit().await?;
         Ok(Ok(Import {
@@ -120,16 +125,31 @@ impl Backfills {
             lease_token,
             rules: order.rules(self.clock.now()),
             lines: 0,
+            staged_at: self.clock.now(),
             rows: BTreeMap::new(),
             exceptions: Vec::new(),
         }))
     }
 }
 
-/// The job of an earlier request with the same key. Errors: 422 where that was another request.
+/// The job of an earlier request with the same key. Errors: 422 where that was another request, 409 where its stream is
+/// being read or was not read to its end.
 pub fn replayed(job: Job, fingerprint: Option<&[u8; 32]>) -> Result<Planned, Problem> {
     let same = job.fingerprint.as_deref() == fingerprint.map(<[u8; 32]>::as_slice);
-    if same { Ok(Planned { job, replayed: true }) } else { Err(key_reused()) }
+    match job.fingerprint {
+        None => Err(unread(&job)),
+        Some(_) if same => Ok(Planned { job, replayed: true }),
+        Some(_) => Err(key_reused()),
+    }
+}
+
+/// Nobody knows whether a stream that was not read to its end is the one that comes again.
+fn unread(job: &Job) -> Problem {
+    if job.is_leased {
+        return key_in_progress();
+    }
+    let detail = format!("The stream of job {} ended before it was read; send it again under another key.", job.job_id);
+    Problem::new(Code::Conflict, detail)
 }
 
 /// SHA-256 of a request, of which the body may come in parts.
@@ -153,13 +173,13 @@ impl Fingerprint {
     }
 }
 
-/// False where a job was made under the key before. Errors: 422 for users that do not exist.
+/// False where a job was made under the key before. Errors: 422 for users that do not exist, said of `users_pointer`.
 async fn insert(
     tx: &mut Tx,
     call: &Call,
     actor: Actor,
     (job_id, lease_token): (Uuid, Uuid),
-    order: &Order,
+    (order, users_pointer): (&Order, &'static str),
     key: Option<&PlanKey>,
 ) -> Result<bool, Problem> {
     if !store::insert_job(tx, job_id, lease_token, order, key).await? {
@@ -169,7 +189,7 @@ async fn insert(
         let unknown = store::unknown_users(tx, users).await?;
         if let Some(first) = unknown.first() {
             let detail = format!("{} of these users do not exist; {first} is one.", unknown.len());
-            return Err(Problem::invalid(vec![Violation::new("/user_ids", "unknown_user", detail)]));
+            return Err(Problem::invalid(vec![Violation::new(users_pointer, "unknown_user", detail)]));
         }
     }
     let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
@@ -230,6 +250,8 @@ pub struct Import<'a> {
     lease_token: Uuid,
     rules: Rules,
     lines: i64,
+    /// When a batch was staged last.
+    staged_at: DateTime<Utc>,
     /// What waits to be staged, by key: sorted and distinct, as the statement wants it.
     rows: BTreeMap<crate::kernel::writer::corrections::BucketKey, (i64, Imported)>,
     exceptions: Vec<Exception>,
@@ -265,7 +287,8 @@ impl Import<'_> {
 
     /// Whether it is time to stage what was taken.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= BATCH_LINES || self.exceptions.len() >= BATCH_LINES
+        let waits = self.backfills.clock.now().signed_duration_since(self.staged_at);
+        self.rows.len() >= BATCH_LINES || self.exceptions.len() >= BATCH_LINES || waits >= BATCH_PAUSE
     }
 
     /// Stages what was taken, in one transaction. Errors: 409 when the job was cancelled meanwhile; 413 for more than
@@ -290,6 +313,7 @@ impl Import<'_> {
         }
         jobs::insert_exceptions(&mut tx, self.job_id, &exceptions).await?;
         tx.commit().await?;
+        self.staged_at = self.backfills.clock.now();
         self.call.upstream.take_over(&call.upstream);
         Ok(())
     }

@@ -16,8 +16,8 @@ impl Backfills {
     pub async fn purge(&self, call: &Call) -> Result<(), Problem> {
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
         store::fail_abandoned(&mut tx).await?;
-        let job_ids = store::jobs_past_keeping(&mut tx).await?;
-        store::mark_purged(&mut tx, &job_ids).await?;
+        store::mark_purged(&mut tx).await?;
+        let job_ids = store::purged_jobs(&mut tx).await?;
         tx.commit().await?;
         loop {
             let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;

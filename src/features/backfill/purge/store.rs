@@ -11,15 +11,15 @@ pub async fn fail_abandoned(tx: &mut Tx) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The jobs whose rows and pre-images are kept no longer.
-pub async fn jobs_past_keeping(tx: &mut Tx) -> Result<Vec<Uuid>, Problem> {
-    Ok(sqlx::query_file_scalar!("src/features/backfill/purge/jobs_past_keeping.sql").fetch_all(tx).await?)
+/// Says that jobs that ended long ago can no longer be executed or rolled back.
+pub async fn mark_purged(tx: &mut Tx) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/backfill/purge/mark_purged.sql").execute(tx).await?;
+    Ok(())
 }
 
-/// Says that jobs can no longer be executed or rolled back.
-pub async fn mark_purged(tx: &mut Tx, job_ids: &[Uuid]) -> Result<(), Problem> {
-    sqlx::query_file!("src/features/backfill/purge/mark_purged.sql", job_ids).execute(tx).await?;
-    Ok(())
+/// The jobs whose rows and pre-images are kept no longer.
+pub async fn purged_jobs(tx: &mut Tx) -> Result<Vec<Uuid>, Problem> {
+    Ok(sqlx::query_file_scalar!("src/features/backfill/purge/purged_jobs.sql").fetch_all(tx).await?)
 }
 
 /// Removes up to `limit` rows of plans. Returns how many there were.

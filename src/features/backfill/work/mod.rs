@@ -8,7 +8,8 @@
 //!   poisoned and stepped over;
 //! - a bucket that the step found absent came meanwhile: the next try finds it there, so that each of the step's rows
 //!   can cause this once;
-//! - events wait to be folded, the switch is off, or the database is away: it waits for others, and takes no step;
+//! - events wait to be folded, an owner is erasing usage, the switch is off, or the database is away: it waits for others,
+//!   and takes no step;
 //! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
 //!
 //! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat

@@ -15,7 +15,7 @@ use crate::kernel::writer::corrections::{BucketKey, Corrected, Correcting, Corre
 enum Rows {
     /// Stepped over, with what did not go as planned.
     Taken(Vec<Exception>),
-    /// A bucket came meanwhile: to be tried again.
+    /// A bucket came meanwhile, or an owner is erasing usage: to be tried again.
     Again,
 }
 
@@ -36,7 +36,7 @@ impl Worker {
         let cursor = Cursor::after(&last.key);
         let exceptions = match self.take_rows(&mut tx, call, &lease.job, &rows).await {
             Ok(Rows::Taken(exceptions)) => exceptions,
-            Ok(Rows::Again) => return tx.rollback().await.map(|()| Step::Goes),
+            Ok(Rows::Again) => return tx.rollback().await.map(|()| Step::Waits),
             Err(problem) => {
                 let poison = problem.database_error().is_some_and(is_data_fault);
                 tx.rollback().await?;
