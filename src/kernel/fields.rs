@@ -61,7 +61,7 @@ impl Fields {
                 fields.insert(name.clone(), Value::Text(text.clone()), known);
                 continue;
             }
-            let texts = text.split(',').map(|text| Value::Text(text.trim().to_owned()));
+            let texts = text.split(',').map(|text| Value::Text(text.to_owned()));
             match fields.values.iter_mut().find(|(before, _)| before == name) {
                 Some((_, Value::List(list))) => list.extend(texts),
                 _ => fields.values.push((name.clone(), Value::List(texts.collect()))),
@@ -114,6 +114,13 @@ impl Fields {
         self.optional(name, |value| rule(value.text()?))
     }
 
+    /// Each text of a list as `rule` reads it, but for those that break it; none where the list is absent.
+    pub fn list<T>(&mut self, name: &str, mut rule: impl FnMut(&str) -> Result<T, Broken>) -> Vec<T> {
+        let values = self.optional(name, |value| Ok(value.list()?.to_vec())).unwrap_or_default();
+        let read = values.iter().map(|value| rule(value.text()?));
+        read.filter_map(|read| read.map_err(|broken| self.refuse(name, broken)).ok()).collect()
+    }
+
     /// Notes what is wrong with the value of this name.
     pub fn refuse(&mut self, name: &str, (code, detail): Broken) {
         let pointer = match &self.place {
@@ -126,8 +133,8 @@ impl Fields {
         self.violations.push(Violation::new(pointer, code, detail));
     }
 
-    /// Notes what is wrong further in.
-    pub fn add(&mut self, violations: Vec<Violation>) {
+    /// Notes what was found to be wrong elsewhere.
+    pub fn add(&mut self, violations: impl IntoIterator<Item = Violation>) {
         self.violations.extend(violations);
     }
 
@@ -258,6 +265,24 @@ pub fn date(text: &str) -> Result<NaiveDate, Broken> {
         .ok_or(("not_a_date", "Expected a date, YYYY-MM-DD, from 1970 on.".into()))
 }
 
+/// A number from 1 to `most`, in digits only.
+pub fn number(text: &str, most: u16) -> Result<u16, Broken> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && (1..=most).contains(number));
+    number.ok_or_else(|| ("out_of_range", format!("Expected an integer from 1 to {most}.").into()))
+}
+
+/// What is wrong with a time zone that PostgreSQL does not know.
+pub const UNKNOWN_TIME_ZONE: Broken =
+    ("unknown_time_zone", Cow::Borrowed("This is not a time zone; use an IANA name such as Europe/Berlin."));
+
+/// What can be a time zone's name at all; PostgreSQL knows which ones there are.
+pub fn time_zone(text: &str) -> Result<String, Broken> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
+    let may_be_one = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+    if may_be_one { Ok(text.to_owned()) } else { Err(UNKNOWN_TIME_ZONE) }
+}
+
 /// An id.
 pub fn uuid(text: &str) -> Result<Uuid, Broken> {
     Uuid::try_parse(text).map_err(|_| ("not_a_uuid", "Expected a UUID.".into()))
@@ -323,7 +348,7 @@ mod tests {
         let list = |query: &str| of_query(query).get("tag").cloned();
         let texts =
             |texts: &[&str]| Some(Value::List(texts.iter().map(|text| Value::Text((*text).to_owned())).collect()));
-        assert_eq!(list("tag=a,%20b&name=x&tag=c"), texts(&["a", "b", "c"]));
+        assert_eq!(list("tag=a,%20b&name=x&tag=c"), texts(&["a", " b", "c"]));
         assert_eq!(list("tag="), texts(&[""]));
         assert_eq!(list("name=x"), None);
     }
@@ -391,5 +416,23 @@ mod tests {
             assert_eq!(date(bad).unwrap_err().0, "not_a_date", "{bad}");
         }
         assert_eq!(date("9998-12-31").unwrap().to_string(), "9998-12-31");
+    }
+
+    #[test]
+    fn numbers_are_digits_within_their_bounds() {
+        for bad in ["", "0", "1001", "-1", "+1", "1.0", "1e2", "one", "99999"] {
+            assert_eq!(number(bad, 1000).unwrap_err().0, "out_of_range", "{bad}");
+        }
+        assert_eq!((number("1", 1000), number("1000", 1000)), (Ok(1), Ok(1000)));
+    }
+
+    #[test]
+    fn nothing_that_is_no_name_of_a_zone_reaches_the_database() {
+        for bad in ["", "Europe/Ber\0lin", "Europe Berlin", "'; select", &"a".repeat(65)] {
+            assert_eq!(time_zone(bad), Err(UNKNOWN_TIME_ZONE), "{bad}");
+        }
+        for good in ["Etc/GMT+3", &"a".repeat(64)] {
+            assert_eq!(time_zone(good), Ok(good.to_owned()));
+        }
     }
 }

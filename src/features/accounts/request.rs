@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::link_code::{LinkCode, LinkRequest};
 use crate::kernel::bucket::Source;
-use crate::kernel::fields::{Broken, Fields, date, line, source, uuid};
+use crate::kernel::fields::{Broken, Fields, date, line, source, time_zone, uuid};
 use crate::kernel::problem::Problem;
 
 /// Another time zone for oneself.
@@ -63,7 +63,7 @@ impl Change {
     /// Errors: 400 and 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let mut fields = Fields::of_body(body, &["time_zone"])?;
-        let time_zone = fields.text("time_zone", zone);
+        let time_zone = fields.text("time_zone", time_zone);
         fields.finish(time_zone.map(|time_zone| Self { time_zone }))
     }
 }
@@ -73,7 +73,7 @@ impl NewUser {
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let mut fields = Fields::of_body(body, &["name", "time_zone"])?;
         let name = fields.text("name", name);
-        let time_zone = fields.optional_text("time_zone", zone).unwrap_or_else(|| "UTC".to_owned());
+        let time_zone = fields.optional_text("time_zone", time_zone).unwrap_or_else(|| "UTC".to_owned());
         fields.finish(name.map(|name| Self { name, time_zone }))
     }
 }
@@ -114,16 +114,6 @@ fn name(text: &str) -> Result<String, Broken> {
 fn platform(text: &str) -> Result<String, Broken> {
     line(text, "A platform", 40)
 }
-
-/// What can be a zone's name at all; PostgreSQL knows which ones there are.
-fn zone(text: &str) -> Result<String, Broken> {
-    let plausible = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    plausible.then(|| text.to_owned()).ok_or(UNKNOWN_ZONE)
-}
-
-/// What is wrong with a time zone that PostgreSQL does not know.
-pub const UNKNOWN_ZONE: Broken =
-    ("unknown_time_zone", Cow::Borrowed("This is not a time zone; use an IANA name such as Europe/Berlin."));
 
 /// What of one's own usage is to be deleted. Everything that is given must match.
 #[derive(Debug, Default, PartialEq, Eq)]

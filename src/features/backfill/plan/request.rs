@@ -261,7 +261,7 @@ mod tests {
         };
         let sound = [("action", "import"), ("reason", "r"), ("from", "2026-11-01"), ("to", "2026-11-02")];
         let order =
-            query(&[&sound[..], &[("user_ids", USER), ("user_ids", &format!("{USER}, {USER}"))]].concat()).unwrap();
+            query(&[&sound[..], &[("user_ids", USER), ("user_ids", &format!("{USER},{USER}"))]].concat()).unwrap();
         assert_eq!(order.user_ids, Some(vec![USER.parse().unwrap()]));
         let problem = query(&[&sound[1..], &[("action", "verify"), ("limit", "1")]].concat()).unwrap_err();
         let found: Vec<_> = problem.violations().iter().map(|violation| violation.pointer.as_str()).collect();
