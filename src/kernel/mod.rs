@@ -16,6 +16,7 @@
 //! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `fields` | named values of bodies and queries: each once, none unknown, everything wrong said |
+//! | `rules` | what single texts must be like: reasons, days, numbers, zones, ids, tools |
 //! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |
@@ -45,6 +46,7 @@ pub mod page;
 pub mod problem;
 pub mod problem_code;
 pub mod request_line;
+pub mod rules;
 pub mod schema;
 pub mod strangers;
 pub mod switches;

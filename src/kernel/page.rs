@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cursor::Cursors;
-use super::fields::{Fields, number};
+use super::fields::Fields;
 use super::problem::Problem;
+use super::rules::number;
 
 /// The parameters that ask for a page.
 pub const PARAMETERS: [&str; 2] = ["limit", "cursor"];

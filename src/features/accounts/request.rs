@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::link_code::{LinkCode, LinkRequest};
 use crate::kernel::bucket::Source;
-use crate::kernel::fields::{Broken, Fields, date, line, source, time_zone, uuid};
+use crate::kernel::fields::{Broken, Fields};
 use crate::kernel::problem::Problem;
+use crate::kernel::rules::{date, line, source, time_zone, uuid};
 
 /// Another time zone for oneself.
 #[derive(Debug, ToSchema)]

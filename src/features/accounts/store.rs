@@ -7,8 +7,8 @@ use super::directory::{DeviceListing, TokenListing, UserListing};
 use super::linking::Outcome;
 use super::request::Exchange;
 use crate::kernel::db::{Tx, broken_constraint};
-use crate::kernel::fields::UNKNOWN_TIME_ZONE;
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 use crate::kernel::token::{Kind, Token};
 
 /// What a user sees of itself.

@@ -4,8 +4,9 @@ use chrono::{Datelike as _, Days, NaiveDate};
 use uuid::Uuid;
 
 use crate::kernel::bucket::{Model, Source};
-use crate::kernel::fields::{Broken, Fields, date, source, uuid};
+use crate::kernel::fields::{Broken, Fields};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::{date, source, uuid};
 
 /// The days of a range that is not given whole.
 const DEFAULT_DAYS: u64 = 30;

@@ -2,8 +2,9 @@
 
 use utoipa::ToSchema;
 
-use crate::kernel::fields::{Fields, Value, reason};
+use crate::kernel::fields::{Fields, Value};
 use crate::kernel::problem::Problem;
+use crate::kernel::rules::reason;
 
 /// How to throw a switch.
 #[derive(Debug, PartialEq, Eq, ToSchema)]

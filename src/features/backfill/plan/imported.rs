@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::super::job::Days;
 use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, TokenCounts};
-use crate::kernel::fields::{Broken, Fields, Value, source, uuid};
+use crate::kernel::fields::{Broken, Fields, Value};
+use crate::kernel::rules::{source, uuid};
 use crate::kernel::writer::corrections::BucketKey;
 
 /// A bucket as an operator wants it.

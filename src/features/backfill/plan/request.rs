@@ -6,8 +6,9 @@ use uuid::Uuid;
 use super::super::job::{Action, Days};
 use super::imported::{self, Imported, Rules};
 use crate::kernel::bucket::HalfHour;
-use crate::kernel::fields::{Broken, Fields, Value, date, reason, uuid};
+use crate::kernel::fields::{Broken, Fields, Value};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::{date, reason, uuid};
 
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;

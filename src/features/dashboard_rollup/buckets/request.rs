@@ -8,8 +8,9 @@ use crate::features::dashboard_rollup::question::{
     self, AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, MAX_LIMIT,
 };
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::fields::{Fields, number, time_zone};
+use crate::kernel::fields::Fields;
 use crate::kernel::problem::Problem;
+use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 8] = ["from", "to", "time_zone", "source", "model", "device", "limit", "cursor"];
 

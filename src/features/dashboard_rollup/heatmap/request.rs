@@ -3,8 +3,9 @@
 use chrono::{NaiveDate, TimeDelta, Weekday};
 
 use crate::features::dashboard_rollup::question::{DayRange, FILTERS, Filters};
-use crate::kernel::fields::{Fields, number};
+use crate::kernel::fields::Fields;
 use crate::kernel::problem::Problem;
+use crate::kernel::rules::number;
 
 const KNOWN: [&str; 4] = ["weeks", "source", "model", "device"];
 /// A heatmap has at most this many weeks, two years.

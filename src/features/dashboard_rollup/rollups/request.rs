@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters, MAX_LIMIT};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::fields::{Broken, Fields, number, time_zone};
+use crate::kernel::fields::{Broken, Fields};
 use crate::kernel::problem::Problem;
+use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 11] =
     ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", "limit", "cursor"];

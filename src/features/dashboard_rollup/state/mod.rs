@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
-use crate::kernel::fields::UNKNOWN_TIME_ZONE;
 use crate::kernel::problem::{Fault, Problem, Violation};
+use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 
 /// What is known of a user's rollup at the moment of a read.
 #[derive(Clone, Debug)]
