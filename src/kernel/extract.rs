@@ -6,7 +6,8 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::problem::{Code, Problem, Violation};
+use super::fields::Fields;
+use super::problem::{Code, Problem};
 
 /// No body may be larger than this, decompressed, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -66,12 +67,8 @@ pub struct NoParameters;
 impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let unknown = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| {
-            Violation::new(format!("?{name}"), "unknown_parameter", "This route takes no query parameters.")
-        });
-        let violations: Vec<_> = unknown.collect();
-        if violations.is_empty() { Ok(Self) } else { Err(Problem::invalid(violations)) }
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Parameters(parameters) = Parameters::from_request_parts(parts, state).await?;
+        Fields::of_query(&parameters, &[], &[]).finish(Some(Self))
     }
 }

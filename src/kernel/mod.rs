@@ -15,11 +15,13 @@
 //! | `request_line`, `m1` | the deadline of every request and the one line that says who failed |
 //! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
+//! | `fields` | named values of bodies and queries: each once, none unknown, everything wrong said |
+//! | `rules` | what single texts must be like: reasons, days, numbers, zones, ids, tools |
 //! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |
 //! | `switches` | what operators have switched off |
-//! | `cursor` | where a list goes on, signed |
+//! | `page`, `cursor` | pages of lists, and where a list goes on, signed |
 //! | `clock` | time, passed in |
 //! | `openapi` | the refusals that every route documents |
 
@@ -33,15 +35,18 @@ pub mod cursor;
 pub mod db;
 pub mod erasure;
 pub mod extract;
+pub mod fields;
 pub mod horizon;
 pub mod idempotency;
 pub mod limits;
 pub mod m1;
 pub mod openapi;
 pub mod outbox;
+pub mod page;
 pub mod problem;
 pub mod problem_code;
 pub mod request_line;
+pub mod rules;
 pub mod schema;
 pub mod strangers;
 pub mod switches;

@@ -19,13 +19,14 @@ use super::reply::{
     CreatedUser, Device, DevicesPage, Erasure, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice,
     User, UsersPage,
 };
-use super::request::{self, Change, Exchange, NewDevice, NewUser, Page, refuse_parameters};
+use super::request::{self, Change, Exchange, NewDevice, NewUser};
 use crate::kernel::auth::{Operator, Viewer};
 use crate::kernel::bucket::Source;
 use crate::kernel::call::Call;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::extract::{JsonBytes, Parameters};
+use crate::kernel::extract::{JsonBytes, NoParameters, Parameters};
 use crate::kernel::openapi::Refusals;
+use crate::kernel::page::Page;
 use crate::kernel::problem::{Problem, ProblemBody};
 
 /// The refusals of every route with a body.
@@ -67,10 +68,9 @@ fn unkept(status: StatusCode, reply: impl Serialize) -> Response {
 )]
 pub(super) async fn get_me(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
-    Parameters(parameters): Parameters,
 ) -> Result<Json<Profile>, Problem> {
-    refuse_parameters(&parameters)?;
     let profile = directory.profile(viewer.call(), viewer.user_id()).await?;
     Ok(Json(profile_reply(viewer.user_id(), profile)))
 }
@@ -87,11 +87,10 @@ pub(super) async fn get_me(
 )]
 pub(super) async fn patch_me(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
-    Parameters(parameters): Parameters,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Profile>, Problem> {
-    refuse_parameters(&parameters)?;
     let change = Change::parse(&body)?;
     let directory = directory.acting(viewer.actor());
     let profile = directory.change_time_zone(viewer.call(), viewer.user_id(), &change.time_zone).await?;
@@ -167,11 +166,10 @@ pub(super) async fn erase_usage(
 )]
 pub(super) async fn register_device(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
-    Parameters(parameters): Parameters,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let NewDevice { name, platform } = NewDevice::parse(&body)?;
     let directory = directory.acting(viewer.actor());
     let device = directory.register_device(viewer.call(), viewer.user_id(), &name, &platform).await?;
@@ -201,12 +199,11 @@ pub(super) async fn list_devices(
     State(cursors): State<Cursors>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<DevicesPage>, Problem> {
-    let page = Page::parse(&parameters)?;
     let (call, user_id) = (viewer.call(), viewer.user_id());
-    let list = List { cursors, of: format!("GET /v1/devices {user_id}") };
-    let rows = directory.list_devices(call, user_id, list.after(&page)?, one_more(&page)?).await?;
-    let (rows, next_cursor) = list.cut(rows, &page, |device| device.device_id)?;
-    Ok(Json(DevicesPage { data: rows.into_iter().map(Device::from).collect(), next_cursor }))
+    let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/devices {user_id}"));
+    let devices = directory.list_devices(call, user_id, list.after()?, list.one_more()).await?;
+    let (devices, next_cursor) = list.cut(devices, |device| device.device_id)?;
+    Ok(Json(DevicesPage { data: devices.into_iter().map(Device::from).collect(), next_cursor }))
 }
 
 /// Revoke a device
@@ -228,11 +225,10 @@ pub(super) async fn list_devices(
 )]
 pub(super) async fn revoke_device(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
     Path(device_id): Path<String>,
-    Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let device_id = named_device(&device_id)?;
     let directory = directory.acting(viewer.actor());
     let revoked_at = directory.revoke_device(viewer.call(), viewer.user_id(), device_id).await?;
@@ -260,11 +256,10 @@ pub(super) async fn revoke_device(
 )]
 pub(super) async fn rotate_device(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
     Path(device_id): Path<String>,
-    Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let device_id = named_device(&device_id)?;
     let directory = directory.acting(viewer.actor());
     let issued = directory.rotate_device(viewer.call(), viewer.user_id(), device_id).await?;
@@ -293,10 +288,9 @@ fn named_device(text: &str) -> Result<Uuid, Problem> {
 )]
 pub(super) async fn make_link_code(
     viewer: Viewer,
+    _: NoParameters,
     State(directory): State<Directory>,
-    Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let directory = directory.acting(viewer.actor());
     let (code, expires_at) = directory.make_link_code(viewer.call(), viewer.user_id()).await?;
     Ok(unkept(StatusCode::CREATED, MadeLinkCode { code, expires_at }))
@@ -318,12 +312,11 @@ pub(super) async fn make_link_code(
     security(()),
 )]
 pub(super) async fn exchange_link_code(
+    _: NoParameters,
     State(directory): State<Directory>,
     axum::Extension(call): axum::Extension<Call>,
-    Parameters(parameters): Parameters,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let device = directory.exchange_link_code(&call, &Exchange::parse(&body)?).await?;
     Ok(unkept(StatusCode::CREATED, RegisteredDevice { device_id: device.device_id, token: device.token }))
 }
@@ -344,11 +337,10 @@ pub(super) async fn exchange_link_code(
 )]
 pub(super) async fn add_user(
     operator: Operator,
+    _: NoParameters,
     State(directory): State<Directory>,
-    Parameters(parameters): Parameters,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    refuse_parameters(&parameters)?;
     let NewUser { name, time_zone } = NewUser::parse(&body)?;
     let user = directory.acting(operator.actor()).add_user(operator.call(), &name, &time_zone).await?;
     Ok(unkept(StatusCode::CREATED, CreatedUser { user_id: user.user_id, viewer_token: user.viewer_token }))
@@ -377,36 +369,8 @@ pub(super) async fn list_users(
     State(cursors): State<Cursors>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<UsersPage>, Problem> {
-    let page = Page::parse(&parameters)?;
-    let list = List { cursors, of: "GET /v1/users".to_owned() };
-    let rows = directory.list_users(operator.call(), list.after(&page)?, one_more(&page)?).await?;
-    let (rows, next_cursor) = list.cut(rows, &page, |user| user.user_id)?;
-    Ok(Json(UsersPage { data: rows.into_iter().map(User::from).collect(), next_cursor }))
-}
-
-/// A list by rising ids, and the question that its cursors belong to.
-struct List {
-    cursors: Cursors,
-    of: String,
-}
-
-impl List {
-    /// The id after which the page begins. Errors: 400 for a cursor of another list.
-    fn after(&self, page: &Page) -> Result<Option<Uuid>, Problem> {
-        page.cursor.as_deref().map(|cursor| self.cursors.open(&self.of, cursor)).transpose()
-    }
-
-    /// The rows of the page, and where to go on if there was one more.
-    fn cut<T>(&self, mut rows: Vec<T>, page: &Page, id: fn(&T) -> Uuid) -> Result<(Vec<T>, Option<String>), Problem> {
-        let more = rows.len() > page.limit;
-        rows.truncate(page.limit);
-        let last = rows.last().filter(|_| more).map(id);
-        let next = last.map(|last| self.cursors.seal(&self.of, &last)).transpose()?;
-        Ok((rows, next))
-    }
-}
-
-/// How many rows to ask for: one more than the page holds, to see whether there is another page.
-fn one_more(page: &Page) -> Result<i64, Problem> {
-    i64::try_from(page.limit + 1).map_err(Problem::internal)
+    let list = Page::parse(&parameters)?.of(cursors, "GET /v1/users");
+    let users = directory.list_users(operator.call(), list.after()?, list.one_more()).await?;
+    let (users, next_cursor) = list.cut(users, |user| user.user_id)?;
+    Ok(Json(UsersPage { data: users.into_iter().map(User::from).collect(), next_cursor }))
 }

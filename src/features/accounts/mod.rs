@@ -16,7 +16,6 @@
 mod devices;
 mod directory;
 mod erasing;
-mod fields;
 mod guesses;
 mod handler;
 mod link_code;

@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use super::directory::{DeviceListing, TokenListing, UserListing};
 use super::linking::Outcome;
-use super::request::{Exchange, UNKNOWN_ZONE};
+use super::request::Exchange;
 use crate::kernel::db::{Tx, broken_constraint};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 use crate::kernel::token::{Kind, Token};
 
 /// What a user sees of itself.
@@ -273,7 +274,7 @@ pub async fn erasure_hours(
 
 /// 422 at a time zone that PostgreSQL does not know.
 pub fn unknown_zone() -> Problem {
-    let (code, detail) = UNKNOWN_ZONE;
+    let (code, detail) = UNKNOWN_TIME_ZONE;
     Problem::invalid(vec![Violation::new("/time_zone", code, detail)])
 }
 

@@ -5,17 +5,18 @@ use axum::extract::{Path, State};
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::jobs::{Backfills, Order, Shown, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
-use super::request::Page;
+use super::request::ExceptionsPage;
 use crate::kernel::auth::Operator;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::extract::{NoParameters, Parameters};
 use crate::kernel::openapi::Refusals;
+use crate::kernel::page::Page;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
+use crate::kernel::writer::corrections::BucketKey;
 
 /// List jobs
 ///
@@ -43,14 +44,9 @@ pub async fn list_backfills(
     State(cursors): State<Cursors>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<JobsReply>, Problem> {
-    let page = Page::parse(&parameters, false)?;
-    let of = format!("GET /v1/backfills {}", operator.user_id());
-    let before: Option<Uuid> = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
-    let mut jobs = backfills.list(operator.call(), before, page.one_more()).await?;
-    let next_cursor = match page.cut(&mut jobs) {
-        Some(last) => Some(cursors.seal(&of, &last.job_id)?),
-        None => None,
-    };
+    let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/backfills {}", operator.user_id()));
+    let jobs = backfills.list(operator.call(), list.after()?, list.one_more()).await?;
+    let (jobs, next_cursor) = list.cut(jobs, |job| job.job_id)?;
     let now = backfills.clock().now();
     Ok(Json(JobsReply { data: jobs.into_iter().map(|job| JobReply::brief(job, now)).collect(), next_cursor }))
 }
@@ -113,18 +109,13 @@ pub async fn list_backfill_rows(
     Path(job_id): Path<String>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<RowsReply>, Problem> {
-    let (job_id, page) = (id(&job_id)?, Page::parse(&parameters, false)?);
-    let of = format!("GET /v1/backfills/{job_id}/rows {}", operator.user_id());
-    let after = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
-    let mut rows = backfills.rows(operator.call(), job_id, after.as_ref(), page.one_more()).await?;
-    let next_cursor = match page.cut(&mut rows).map(|last| &last.key) {
-        Some(key) => {
-            let start: DateTime<Utc> = key.hour_start.start();
-            let after = (key.user_id, start, key.device_id, key.source.as_str(), key.model.as_str());
-            Some(cursors.seal(&of, &after)?)
-        }
-        None => None,
-    };
+    let (job_id, page) = (id(&job_id)?, Page::parse(&parameters)?);
+    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/rows {}", operator.user_id()));
+    let rows = backfills.rows(operator.call(), job_id, list.after()?.as_ref(), list.one_more()).await?;
+    let (rows, next_cursor) = list.cut(rows, |row| {
+        let BucketKey { user_id, hour_start, device_id, source, model } = row.key.clone();
+        (user_id, hour_start.start(), device_id, source.as_str(), model.as_str().to_owned())
+    })?;
     Ok(Json(RowsReply { data: rows.into_iter().map(RowReply::from).collect(), next_cursor }))
 }
 
@@ -158,16 +149,12 @@ pub async fn list_backfill_exceptions(
     Path(job_id): Path<String>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<ExceptionsReply>, Problem> {
-    let (job_id, page) = (id(&job_id)?, Page::parse(&parameters, true)?);
-    let kind = page.kind.map_or("all", super::job::Kind::as_str);
-    let of = format!("GET /v1/backfills/{job_id}/exceptions {} {kind}", operator.user_id());
-    let after: Option<i64> = page.cursor.as_deref().map(|cursor| cursors.open(&of, cursor)).transpose()?;
-    let call = operator.call();
-    let mut found = backfills.exceptions(call, job_id, page.kind, after.unwrap_or(0), page.one_more()).await?;
-    let next_cursor = match page.cut(&mut found) {
-        Some((last, _)) => Some(cursors.seal(&of, last)?),
-        None => None,
-    };
+    let (job_id, ExceptionsPage { page, kind }) = (id(&job_id)?, ExceptionsPage::parse(&parameters)?);
+    let kinds = kind.map_or("all", super::job::Kind::as_str);
+    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/exceptions {} {kinds}", operator.user_id()));
+    let after = list.after()?.unwrap_or(0);
+    let found = backfills.exceptions(operator.call(), job_id, kind, after, list.one_more()).await?;
+    let (found, next_cursor) = list.cut(found, |(number, _)| *number)?;
     let data = found.into_iter().map(|(_, exception)| ExceptionReply::from(exception)).collect();
     Ok(Json(ExceptionsReply { data, next_cursor }))
 }

@@ -1,13 +1,12 @@
-//! What the reads have in common in their queries: local days, filters, a zone, where a page begins. All violations are
-//! found, not the first.
-
-use std::collections::HashMap;
+//! What the reads have in common in their queries: local days, filters, where a page begins.
 
 use chrono::{Datelike as _, Days, NaiveDate};
 use uuid::Uuid;
 
-use crate::kernel::bucket::{Model, SOURCES, Source};
+use crate::kernel::bucket::{Model, Source};
+use crate::kernel::fields::{Broken, Fields};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::{date, source, uuid};
 
 /// The days of a range that is not given whole.
 const DEFAULT_DAYS: u64 = 30;
@@ -15,38 +14,8 @@ const DEFAULT_DAYS: u64 = 30;
 const MAX_FILTER_VALUES: usize = 100;
 /// A page holds at most this many rows.
 pub const MAX_LIMIT: u16 = 1000;
-/// Parameters that may be given more than once.
-const REPEATABLE: [&str; 4] = ["group_by", "source", "model", "device"];
-
-/// Reads every parameter through `take`. Violations: names that are not in `known`, names that are given twice and may
-/// not be, and whatever `take` finds.
-pub fn read(
-    parameters: &[(String, String)],
-    known: &[&str],
-    mut take: impl FnMut(&str, &str) -> Result<(), Violation>,
-) -> Vec<Violation> {
-    let mut violations = repeated(parameters, known);
-    for (name, value) in parameters {
-        let taken = if known.contains(&name.as_str()) {
-            take(name, value)
-        } else {
-            let detail = format!("There is no such parameter; known are {}.", known.join(", "));
-            Err(Violation::new(format!("?{name}"), "unknown_parameter", detail))
-        };
-        violations.extend(taken.err());
-    }
-    violations
-}
-
-fn repeated(parameters: &[(String, String)], known: &[&str]) -> Vec<Violation> {
-    let mut counts = HashMap::<&str, usize>::new();
-    for (name, _) in parameters {
-        *counts.entry(name).or_default() += 1;
-    }
-    let single = known.iter().filter(|name| !REPEATABLE.contains(name));
-    let repeated = single.filter(|name| counts.get(**name).is_some_and(|count| *count > 1));
-    repeated.map(|name| Violation::new(format!("?{name}"), "repeated_parameter", "Give it once.")).collect()
-}
+/// The parameters that are lists: see [`Filters`].
+pub const FILTERS: [&str; 3] = ["source", "model", "device"];
 
 /// The parameters that make up one question, whatever page of it: all but `limit` and `cursor`, in one order.
 pub fn canonical(parameters: &[(String, String)]) -> String {
@@ -78,6 +47,11 @@ pub struct AskedDays {
 }
 
 impl AskedDays {
+    /// Reads `from` and `to`.
+    pub fn read(fields: &mut Fields) -> Self {
+        Self { from: fields.optional_text("from", date), to: fields.optional_text("to", date) }
+    }
+
     /// The days: up to today where `to` is left out, thirty where `from` is.
     pub fn resolve(self, today: NaiveDate) -> DayRange {
         let to = self.to.unwrap_or(today);
@@ -180,75 +154,25 @@ impl Filters {
         self.models.iter().map(Model::as_str).collect()
     }
 
-    /// Adds one value of `source`, `model` or `device`.
-    pub fn take(&mut self, name: &str, value: &str) -> Result<(), Violation> {
-        match name {
-            "source" => self.sources.push(source(value)?),
-            "model" => self.models.push(model(value)?),
-            _ => self.devices.push(device(value)?),
-        }
-        Ok(())
-    }
-
-    /// The filters that name more values than one may.
-    pub fn violations(&self) -> impl Iterator<Item = Violation> {
-        let counts = [("source", self.sources.len()), ("model", self.models.len()), ("device", self.devices.len())];
-        counts.into_iter().filter(|(_, count)| *count > MAX_FILTER_VALUES).map(|(name, count)| {
+    /// Reads [`FILTERS`].
+    pub fn read(fields: &mut Fields) -> Self {
+        let filters = Self {
+            sources: fields.list("source", source),
+            models: fields.list("model", model),
+            devices: fields.list("device", uuid),
+        };
+        let counts = [filters.sources.len(), filters.models.len(), filters.devices.len()];
+        for (name, count) in FILTERS.into_iter().zip(counts).filter(|(_, count)| *count > MAX_FILTER_VALUES) {
             let detail = format!("{count} values; name at most {MAX_FILTER_VALUES}, or ask without this filter.");
-            Violation::new(format!("?{name}"), "too_many_values", detail)
-        })
+            fields.refuse(name, ("too_many_values", detail.into()));
+        }
+        filters
     }
 }
 
-/// A date of ten characters, from 1970 to 9999.
-pub fn date(name: &str, text: &str) -> Result<NaiveDate, Violation> {
-    let date = text.parse::<NaiveDate>().ok();
-    // The parser is generous with spaces and missing zeros; what is not written back the same is not a date.
-    date.filter(|date| (1970..=9999).contains(&date.year()) && date.to_string() == text).ok_or_else(|| {
-        let detail = format!("{text:?} is not a date; use YYYY-MM-DD, from 1970 on.");
-        Violation::new(format!("?{name}"), "not_a_date", detail)
-    })
-}
-
-/// A number from 1 to `most`, in digits only.
-pub fn number(name: &str, text: &str, most: u16) -> Result<u16, Violation> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && (1..=most).contains(number)).ok_or_else(|| {
-        let detail = format!("{text:?} is not a number from 1 to {most}.");
-        Violation::new(format!("?{name}"), "not_in_range", detail)
-    })
-}
-
-/// What might be a zone's name; whether it is one, the database knows.
-pub fn time_zone(text: &str) -> Result<String, Violation> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
-    let may_be_one = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
-    if may_be_one { Ok(text.to_owned()) } else { Err(unknown_time_zone(text)) }
-}
-
-/// The violation of a zone that the database does not know.
-pub fn unknown_time_zone(text: &str) -> Violation {
-    let detail = format!("{text:?} is not an IANA time zone; use a name like Europe/Berlin.");
-    Violation::new("?time_zone", "unknown_time_zone", detail)
-}
-
-fn source(text: &str) -> Result<Source, Violation> {
-    Source::parse(text).ok_or_else(|| {
-        let detail = format!("{text:?} is not a source; known are {}.", SOURCES.join(", "));
-        Violation::new("?source", "unknown_source", detail)
-    })
-}
-
-fn model(text: &str) -> Result<Model, Violation> {
-    Model::parse(text).ok_or_else(|| {
-        let detail = format!("{text:?} is not a model's name: 1 to 128 of A-Z a-z 0-9 . _ : / @ + -.");
-        Violation::new("?model", "not_a_model", detail)
-    })
-}
-
-fn device(text: &str) -> Result<Uuid, Violation> {
-    Uuid::try_parse(text)
-        .map_err(|_| Violation::new("?device", "not_a_uuid", format!("{text:?} is not a device's id, a UUID.")))
+fn model(text: &str) -> Result<Model, Broken> {
+    let detail = "Expected a model's name: 1 to 128 of A-Z a-z 0-9 . _ : / @ + -.";
+    Model::parse(text).ok_or(("not_a_model", detail.into()))
 }
 
 #[cfg(test)]
@@ -294,40 +218,6 @@ mod tests {
     fn the_range_before_is_as_long_and_ends_where_the_range_begins() {
         assert_eq!(range("2026-11-01", "2026-11-20").before(), Some(range("2026-10-12", "2026-10-31")));
         assert_eq!(range("2026-11-01", "2026-11-01").before(), Some(range("2026-10-31", "2026-10-31")));
-    }
-
-    #[test]
-    fn dates_are_exactly_ten_characters_of_a_real_day() {
-        for bad in [
-            "",
-            "2026-1-05",
-            "2026-01-5 ",
-            "+2026-1-01",
-            "2026-13-01",
-            "0000-01-01",
-            "1969-12-31",
-            "+10000-01-01",
-            "２０２６",
-        ] {
-            assert_eq!(date("from", bad).unwrap_err().code, "not_a_date", "{bad}");
-        }
-        assert_eq!(date("from", "9999-12-31").unwrap(), day("9999-12-31"));
-    }
-
-    #[test]
-    fn numbers_are_digits_within_their_bounds() {
-        for bad in ["", "0", "1001", "-1", "+1", "1.0", "one", "99999"] {
-            assert_eq!(number("limit", bad, 1000).unwrap_err().code, "not_in_range", "{bad}");
-        }
-        assert_eq!((number("limit", "1", 1000), number("limit", "1000", 1000)), (Ok(1), Ok(1000)));
-    }
-
-    #[test]
-    fn nothing_that_is_no_name_of_a_zone_reaches_the_database() {
-        for bad in ["", "Europe/Ber\0lin", "Europe Berlin", "'; select", &"a".repeat(65)] {
-            assert_eq!(time_zone(bad).unwrap_err().code, "unknown_time_zone", "{bad}");
-        }
-        assert_eq!(time_zone("Etc/GMT+3").unwrap(), "Etc/GMT+3");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a plan takes: everything that is wrong with a body is said at once, and nothing is stored.
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{bucket, import};
@@ -39,6 +40,28 @@ async fn a_body_with_anything_wrong_in_it_makes_no_job() {
     let left = "select (select count(*) from backfill.job) + (select count(*) from backfill.plan_row)
                     + (select count(*) from ops.audit where action like 'backfill%') || ''";
     assert_eq!(app.ask(left).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_body_or_a_bucket_that_says_one_thing_twice_makes_no_job() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await;
+    let sound = import(&[bucket(&user, &device, HOUR, "gpt", 1)]).to_string();
+    for (once, twice, pointer) in [
+        (r#""input_tokens":1"#, r#""input_tokens":1,"input_tokens":2"#, "/buckets/0/input_tokens"),
+        (r#""action":"import""#, r#""action":"verify","action":"import""#, "/action"),
+    ] {
+        let body = sound.replace(once, twice);
+        assert_ne!(body, sound);
+        let request = app.request(Method::POST, "/v1/backfills").bearer(&user.operator);
+        let request = request.header("idempotency-key", "key").header("content-type", "application/json");
+        let reply = request.body(body).send().await;
+        let errors = &reply.expect_problem(422, "invalid")["errors"];
+        let duplicate = errors.as_array().unwrap().iter().find(|error| error["pointer"] == pointer);
+        assert_eq!(duplicate.map(|error| &error["code"]), Some(&json!("duplicate_field")), "{errors}");
+    }
+    assert_eq!(app.ask("select count(*)::text from backfill.job").await, ["0"]);
 }
 
 #[tokio::test]

@@ -29,10 +29,11 @@ async fn a_broken_line_is_reported_by_its_number_and_key_and_the_others_are_writ
         long,
         "7".to_owned(),
         line("b").to_string(),
+        line("e").to_string().replace(r#""input_tokens":1"#, r#""input_tokens":1,"input_tokens":2"#),
     ];
     let reply = app.stream(&user.operator, "key", QUERY, &lines.join("\n")).await;
     assert_eq!((reply.status, &reply.json["state"]), (201, &json!("planned")), "{}", reply.json);
-    assert_eq!((&reply.json["progress"]["total"], &reply.json["poisoned"]), (&json!(2), &json!(6)));
+    assert_eq!((&reply.json["progress"]["total"], &reply.json["poisoned"]), (&json!(2), &json!(7)));
     let found = app.job_list(&user.operator, &reply.json, "exceptions").await;
     let mut found: Vec<(i64, &str, bool)> = found
         .iter()
@@ -49,6 +50,7 @@ async fn a_broken_line_is_reported_by_its_number_and_key_and_the_others_are_writ
         (6, "duplicate_bucket", true),
         (7, "line_too_long", false),
         (8, "malformed", false),
+        (10, "duplicate_field", true),
     ];
     assert_eq!(found, expected);
     let stored = app.ask("select string_agg(to_jsonb(e)::text, '') from backfill.exception e").await;

@@ -151,7 +151,7 @@ async fn filters_and_local_days_choose_buckets() {
     for (query, refused) in [
         ("from=2026-10-20&to=2026-11-20", "?from range_too_long"),
         ("from=2026-10-20", "?from range_too_long"),
-        ("limit=1001", "?limit not_in_range"),
+        ("limit=1001", "?limit out_of_range"),
         ("width=day", "?width unknown_parameter"),
         ("limit=1&limit=1", "?limit repeated_parameter"),
         ("time_zone=Mars/Base", "?time_zone unknown_time_zone"),

@@ -54,8 +54,8 @@ async fn a_week_is_that_of_today_where_the_user_lives_and_weeks_are_bounded() {
     assert_eq!(days(&heatmap(&app, &west, "weeks=104").await).len(), 728);
     assert_eq!(days(&heatmap(&app, &west, "").await).len(), 53 * 7);
     for (query, refused) in [
-        ("weeks=0", "?weeks not_in_range"),
-        ("weeks=105", "?weeks not_in_range"),
+        ("weeks=0", "?weeks out_of_range"),
+        ("weeks=105", "?weeks out_of_range"),
         ("weeks=4&weeks=4", "?weeks repeated_parameter"),
         ("from=2026-01-01", "?from unknown_parameter"),
     ] {

@@ -283,13 +283,13 @@ async fn every_violation_of_a_query_is_listed() {
     assert_eq!(
         codes("from=2026-11-31&to=yesterday&source=emacs&group_by=hour&width=week&device=me&page=2").await,
         [
+            "?page unknown_parameter",
             "?from not_a_date",
             "?to not_a_date",
-            "?source unknown_source",
-            "?group_by unknown_group",
             "?width unknown_width",
-            "?device not_a_uuid",
-            "?page unknown_parameter"
+            "?group_by unknown_group",
+            "?source unknown_source",
+            "?device not_a_uuid"
         ]
     );
     assert_eq!(

@@ -135,6 +135,34 @@ async fn a_switch_is_thrown_by_operators_with_a_reason_only() {
 }
 
 #[tokio::test]
+async fn a_setting_that_says_two_things_or_gives_no_plain_reason_throws_nothing() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let too_long = format!(r#"{{"is_on":false,"reason":"{}"}}"#, "é".repeat(501));
+    for (body, expected) in [
+        (r#"{"is_on":true,"is_on":false,"reason":"x"}"#, vec!["/is_on duplicate_field"]),
+        (
+            r#"{"is_on":false,"reason":"x","reason":"x","a/b":1}"#,
+            vec!["/reason duplicate_field", "/a~1b unknown_field"],
+        ),
+        (r#"{"is_on":false,"reason":"disk\nfull"}"#, vec!["/reason control_character"]),
+        (r#"{"is_on":0,"reason":" \t "}"#, vec!["/is_on wrong_type", "/reason wrong_length"]),
+        (&too_long, vec!["/reason wrong_length"]),
+    ] {
+        let request = app.request(Method::PUT, "/v1/switches/ingest").bearer(&user.operator);
+        let reply = request.header("content-type", "application/json").body(body).send().await;
+        let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap().clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let found: Vec<_> =
+            errors.iter().map(|error| format!("{} {}", text(&error["pointer"]), text(&error["code"]))).collect();
+        assert_eq!(found, expected, "{body}");
+    }
+    assert!(app.switches().is_on(Switch::Ingest));
+    assert_eq!(app.ask("select count(*)::text from ops.switch").await, ["0"]);
+    assert_eq!(app.ask("select count(*)::text from ops.audit where action = 'switch.set'").await, ["0"]);
+}
+
+#[tokio::test]
 async fn every_throw_is_audited_with_who_why_and_in_which_request_and_nothing_there_can_be_rewritten() {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;

@@ -20,6 +20,7 @@ use super::request::Order;
 use super::{Fingerprint, Import, PlanKey, Planned, replayed};
 use crate::kernel::auth::Operator;
 use crate::kernel::extract::{JsonBytes, Parameters};
+use crate::kernel::fields::Fields;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
@@ -160,13 +161,7 @@ pub async fn create_backfill(
         let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
         return reply(&backfills, planned);
     }
-    let unknown = parameters.iter().map(|(name, _)| {
-        Violation::new(format!("?{name}"), "unknown_parameter", "Only a stream has query parameters.")
-    });
-    let unknown: Vec<_> = unknown.collect();
-    if !unknown.is_empty() {
-        return Err(Problem::invalid(unknown));
-    }
+    Fields::of_query(&parameters, &[], &[]).finish(Some(()))?;
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
     fingerprint.update(&body);
     let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };

@@ -1,15 +1,12 @@
 //! One bucket of an import: what its object says, and everything that is wrong with it.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::job::Days;
-use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source, TokenCounts};
+use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, TokenCounts};
+use crate::kernel::fields::{Broken, Fields, Value};
+use crate::kernel::rules::{source, uuid};
 use crate::kernel::writer::corrections::BucketKey;
 
 /// A bucket as an operator wants it.
@@ -19,17 +16,6 @@ pub struct Imported {
     pub key: BucketKey,
     /// What it is to say.
     pub counts: TokenCounts,
-}
-
-/// A rule that a field broke. No name stands for the whole object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// The field.
-    pub field: Option<String>,
-    /// A stable word for the rule.
-    pub code: &'static str,
-    /// What was expected.
-    pub detail: Cow<'static, str>,
 }
 
 /// The rules that depend on the job and the time.
@@ -43,36 +29,13 @@ pub struct Rules {
     pub now: DateTime<Utc>,
 }
 
-/// An object's fields in order, repeated ones too.
-#[derive(Debug)]
-pub struct Fields(pub Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Fields, A::Error> {
-        let mut fields = Vec::with_capacity(12);
-        while let Some(field) = object.next_entry()? {
-            fields.push(field);
-        }
-        Ok(Fields(fields))
-    }
-}
-
-const KEY_FIELDS: [&str; 5] = ["user_id", "device_id", "hour_start", "source", "model"];
-const COUNT_FIELDS: [&str; 8] = [
+/// What an object may say. Only a tracker has `observed_at`, which is known so that its refusal can say why.
+pub const FIELDS: [&str; 14] = [
+    "user_id",
+    "device_id",
+    "hour_start",
+    "source",
+    "model",
     "input_tokens",
     "cache_read_tokens",
     "cache_write_5m_tokens",
@@ -81,105 +44,58 @@ const COUNT_FIELDS: [&str; 8] = [
     "reasoning_tokens",
     "unclassified_tokens",
     "request_count",
+    "observed_at",
 ];
 
-type Rule<T> = Result<T, (&'static str, Cow<'static, str>)>;
-
-/// Reads a bucket. Errors: everything that is wrong with it.
-pub fn read(Fields(fields): &Fields, rules: &Rules) -> Result<Imported, Vec<Broken>> {
-    let mut reader = Reader { fields, broken: Vec::new() };
-    reader.check_names();
-    let user_id = reader.required("user_id", |value| user_id(value, rules));
-    let device_id = reader.required("device_id", uuid);
-    let hour_start = reader.required("hour_start", |value| hour_start(value, rules));
-    let source = reader.required("source", source);
-    let model = reader.required("model", model);
-    let counts = reader.counts();
-    match (user_id, device_id, hour_start, source, model) {
-        (Some(user_id), Some(device_id), Some(hour_start), Some(source), Some(model)) if reader.broken.is_empty() => {
-            Ok(Imported { key: BucketKey { user_id, hour_start, device_id, source, model }, counts })
-        }
-        _ => Err(reader.broken),
-    }
+/// Reads a bucket from the [`FIELDS`] of an object; what is wrong is noted there.
+pub fn read(fields: &mut Fields, rules: &Rules) -> Option<Imported> {
+    let stamped = ("unknown_field", "A correction is stamped by its execution.".into());
+    fields.optional("observed_at", |_| Err::<(), _>(stamped));
+    let user_id = fields.text("user_id", |text| user_id(text, rules));
+    let device_id = fields.text("device_id", uuid);
+    let hour_start = fields.text("hour_start", |text| hour_start(text, rules));
+    let source = fields.text("source", source);
+    let model = fields.text("model", model);
+    let counts = counts(fields);
+    let key =
+        BucketKey { user_id: user_id?, hour_start: hour_start?, device_id: device_id?, source: source?, model: model? };
+    Some(Imported { key, counts })
 }
 
 /// The key of a bucket whose counts may be anything: to name a line that is broken elsewhere.
-pub fn key(Fields(fields): &Fields) -> Option<BucketKey> {
-    let get = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+pub fn key(fields: &Fields) -> Option<BucketKey> {
+    let text = |name| fields.get(name)?.text().ok();
     Some(BucketKey {
-        user_id: uuid(get("user_id")?).ok()?,
-        hour_start: HalfHour::new(instant(get("hour_start")?).ok()?)?,
-        device_id: uuid(get("device_id")?).ok()?,
-        source: source(get("source")?).ok()?,
-        model: model(get("model")?).ok()?,
+        user_id: uuid(text("user_id")?).ok()?,
+        hour_start: HalfHour::new(instant(text("hour_start")?).ok()?)?,
+        device_id: uuid(text("device_id")?).ok()?,
+        source: source(text("source")?).ok()?,
+        model: model(text("model")?).ok()?,
     })
 }
 
-struct Reader<'a> {
-    fields: &'a [(String, Value)],
-    broken: Vec<Broken>,
+fn counts(fields: &mut Fields) -> TokenCounts {
+    let before = fields.violations().len();
+    let mut count = |name| fields.optional(name, count).unwrap_or(0);
+    let counts = TokenCounts {
+        input_tokens: count("input_tokens"),
+        cache_read_tokens: count("cache_read_tokens"),
+        cache_write_5m_tokens: count("cache_write_5m_tokens"),
+        cache_write_1h_tokens: count("cache_write_1h_tokens"),
+        output_tokens: count("output_tokens"),
+        reasoning_tokens: count("reasoning_tokens"),
+        unclassified_tokens: count("unclassified_tokens"),
+        request_count: count("request_count"),
+    };
+    if fields.violations().len() == before && counts.reasoning_tokens > counts.output_tokens {
+        let detail = "Reasoning is a part of output_tokens and cannot be more.";
+        fields.refuse("reasoning_tokens", ("reasoning_exceeds_output", detail.into()));
+    }
+    counts
 }
 
-impl Reader<'_> {
-    fn note(&mut self, field: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) {
-        self.broken.push(Broken { field: Some(field.to_owned()), code, detail: detail.into() });
-    }
-
-    fn check_names(&mut self) {
-        for (at, (name, _)) in self.fields.iter().enumerate() {
-            if name == "observed_at" {
-                self.note(name, "unknown_field", "A correction is stamped by its execution.");
-            } else if !KEY_FIELDS.contains(&name.as_str()) && !COUNT_FIELDS.contains(&name.as_str()) {
-                self.note(name, "unknown_field", "There is no field of this name.");
-            } else if self.fields[..at].iter().any(|(before, _)| before == name) {
-                self.note(name, "duplicate_field", "This field comes twice.");
-            }
-        }
-    }
-
-    fn optional<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Rule<T>) -> Option<T> {
-        let (_, value) = self.fields.iter().find(|(found, _)| found == name)?;
-        read(value).map_err(|(code, detail)| self.note(name, code, detail)).ok()
-    }
-
-    fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Rule<T>) -> Option<T> {
-        if !self.fields.iter().any(|(found, _)| found == name) {
-            self.note(name, "missing", "This field is required.");
-        }
-        self.optional(name, read)
-    }
-
-    fn counts(&mut self) -> TokenCounts {
-        let before = self.broken.len();
-        let mut count = |name| self.optional(name, count).unwrap_or(0);
-        let counts = TokenCounts {
-            input_tokens: count("input_tokens"),
-            cache_read_tokens: count("cache_read_tokens"),
-            cache_write_5m_tokens: count("cache_write_5m_tokens"),
-            cache_write_1h_tokens: count("cache_write_1h_tokens"),
-            output_tokens: count("output_tokens"),
-            reasoning_tokens: count("reasoning_tokens"),
-            unclassified_tokens: count("unclassified_tokens"),
-            request_count: count("request_count"),
-        };
-        if self.broken.len() == before && counts.reasoning_tokens > counts.output_tokens {
-            let detail = "Reasoning is a part of output_tokens and cannot be more.";
-            self.note("reasoning_tokens", "reasoning_exceeds_output", detail);
-        }
-        counts
-    }
-}
-
-fn text(value: &Value) -> Rule<&str> {
-    value.as_str().ok_or(("wrong_type", "Expected a string.".into()))
-}
-
-fn uuid(value: &Value) -> Rule<Uuid> {
-    Uuid::try_parse(text(value)?).map_err(|_| ("not_a_uuid", "Expected a UUID.".into()))
-}
-
-fn user_id(value: &Value, rules: &Rules) -> Rule<Uuid> {
-    let user_id = uuid(value)?;
+fn user_id(text: &str, rules: &Rules) -> Result<Uuid, Broken> {
+    let user_id = uuid(text)?;
     match &rules.user_ids {
         Some(users) if users.binary_search(&user_id).is_err() => {
             Err(("outside_users", "This user is not among the job's `user_ids`.".into()))
@@ -188,16 +104,16 @@ fn user_id(value: &Value, rules: &Rules) -> Rule<Uuid> {
     }
 }
 
-fn instant(value: &Value) -> Rule<DateTime<Utc>> {
-    let instant = DateTime::parse_from_rfc3339(text(value)?).ok().map(|instant| instant.to_utc());
+fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc());
     // The date crate spells second 60 as second 59 with a billion nanoseconds and more.
     instant
         .filter(|instant| instant.timestamp_subsec_nanos() < 1_000_000_000)
         .ok_or(("not_an_instant", "Expected an RFC 3339 instant like `2026-11-20T10:30:00Z`.".into()))
 }
 
-fn hour_start(value: &Value, rules: &Rules) -> Rule<HalfHour> {
-    let start = instant(value)?;
+fn hour_start(text: &str, rules: &Rules) -> Result<HalfHour, Broken> {
+    let start = instant(text)?;
     if start < HalfHour::FIRST {
         return Err(("before_2020", "Usage before 2020 is not kept.".into()));
     }
@@ -212,18 +128,13 @@ fn hour_start(value: &Value, rules: &Rules) -> Rule<HalfHour> {
     Ok(half_hour)
 }
 
-fn source(value: &Value) -> Rule<Source> {
-    let unknown = || ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into());
-    Source::parse(text(value)?).ok_or_else(unknown)
-}
-
-fn model(value: &Value) -> Rule<Model> {
+fn model(text: &str) -> Result<Model, Broken> {
     let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
-    Model::parse(text(value)?).ok_or(malformed)
+    Model::parse(text).ok_or(malformed)
 }
 
-fn count(value: &Value) -> Rule<i64> {
-    let Value::Number(number) = value else {
+fn count(value: &Value) -> Result<i64, Broken> {
+    let Value::Other(serde_json::Value::Number(number)) = value else {
         return Err(("wrong_type", "Expected an integer.".into()));
     };
     if number.is_f64() {
@@ -250,15 +161,20 @@ mod tests {
         }
     }
 
-    fn codes(changes: &Value) -> Vec<(String, &'static str)> {
+    fn found(bucket: &str) -> Vec<(String, &'static str)> {
+        let mut fields = Fields::of_body(bucket.as_bytes(), &FIELDS).unwrap();
+        let read = read(&mut fields, &rules());
+        let violations = fields.check(read).err().unwrap_or_default();
+        violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect()
+    }
+
+    fn codes(changes: &serde_json::Value) -> Vec<(String, &'static str)> {
         let mut bucket = json!({"user_id": USER, "device_id": USER, "hour_start": "2026-11-20T11:30:00Z",
             "source": "codex", "model": "gpt"});
         for (name, value) in changes.as_object().unwrap() {
             bucket[name] = value.clone();
         }
-        let fields: Fields = serde_json::from_str(&bucket.to_string()).unwrap();
-        let broken = read(&fields, &rules()).err().unwrap_or_default();
-        broken.into_iter().map(|broken| (broken.field.unwrap_or_default(), broken.code)).collect()
+        found(&bucket.to_string())
     }
 
     #[test]
@@ -277,7 +193,7 @@ mod tests {
             ("source", "Codex", "unknown_source"),
             ("model", "gpt 5", "malformed_model"),
         ] {
-            assert_eq!(codes(&json!({name: value})), [(name.to_owned(), code)], "{value}");
+            assert_eq!(codes(&json!({name: value})), [(format!("/{name}"), code)], "{value}");
         }
     }
 
@@ -291,23 +207,27 @@ mod tests {
             (json!("1"), "wrong_type"),
             (json!(null), "wrong_type"),
         ] {
-            assert_eq!(codes(&json!({"input_tokens": value})), [("input_tokens".to_owned(), code)]);
+            assert_eq!(codes(&json!({"input_tokens": value})), [("/input_tokens".to_owned(), code)]);
         }
         assert_eq!(
             codes(&json!({"reasoning_tokens": 1})),
-            [("reasoning_tokens".to_owned(), "reasoning_exceeds_output")]
+            [("/reasoning_tokens".to_owned(), "reasoning_exceeds_output")]
         );
         assert_eq!(
             codes(&json!({"observed_at": "2026-11-20T11:30:00Z"})),
-            [("observed_at".to_owned(), "unknown_field")]
+            [("/observed_at".to_owned(), "unknown_field")]
         );
     }
 
     #[test]
-    fn a_field_that_comes_twice_is_refused() {
-        let fields: Fields = serde_json::from_str(r#"{"model":"a","model":"b"}"#).unwrap();
-        let broken = read(&fields, &rules()).unwrap_err();
-        assert!(broken.iter().any(|broken| broken.code == "duplicate_field"), "{broken:?}");
-        assert_eq!(key(&fields), None);
+    fn a_line_is_named_by_its_key_whatever_else_is_wrong_with_it() {
+        let key_of = |line: &serde_json::Value| {
+            key(&Fields::of_body(line.to_string().as_bytes(), &FIELDS).unwrap()).map(|key| key.user_id.to_string())
+        };
+        let mut line = json!({"user_id": USER, "device_id": USER, "hour_start": "2026-10-20T11:30:00Z",
+            "source": "codex", "model": "gpt", "input_tokens": "many", "colour": "red"});
+        assert_eq!(key_of(&line).as_deref(), Some(USER));
+        line["model"] = json!("gpt 5");
+        assert_eq!(key_of(&line), None);
     }
 }

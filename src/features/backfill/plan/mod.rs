@@ -26,9 +26,10 @@ use super::store as jobs;
 use crate::kernel::audit::{self, Act, Actor};
 use crate::kernel::call::{Call, Trace};
 use crate::kernel::db::{Access, Mode, Tx};
+use crate::kernel::fields::Fields;
 use crate::kernel::idempotency::{key_in_progress, key_reused};
 use crate::kernel::problem::{Code, Problem, Violation};
-use imported::{Fields, Imported, Rules};
+use imported::{Imported, Rules};
 use lines::Line;
 use request::{Limits, Order};
 
@@ -264,18 +265,19 @@ impl Import<'_> {
         let Line::Text(text) = line else {
             return self.refuse(number, None, "line_too_long");
         };
-        let Ok(fields) = serde_json::from_slice::<Fields>(text) else {
+        let Ok(mut fields) = Fields::of_body(text, &imported::FIELDS) else {
             return self.refuse(number, None, "malformed");
         };
-        match imported::read(&fields, &self.rules) {
-            Ok(bucket) if self.rows.contains_key(&bucket.key) => {
+        let read = imported::read(&mut fields, &self.rules);
+        match read.filter(|_| fields.violations().is_empty()) {
+            Some(bucket) if self.rows.contains_key(&bucket.key) => {
                 self.refuse(number, Some(bucket.key), "duplicate_bucket");
             }
-            Ok(bucket) => {
+            Some(bucket) => {
                 self.rows.insert(bucket.key.clone(), (number, bucket));
             }
-            Err(broken) => {
-                let code = broken.first().map_or("malformed", |broken| broken.code);
+            None => {
+                let code = fields.violations().first().map_or("malformed", |violation| violation.code);
                 self.refuse(number, imported::key(&fields), code);
             }
         }

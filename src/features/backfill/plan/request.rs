@@ -1,13 +1,14 @@
 //! What an operator asks for: a JSON body, or query parameters beside a stream of lines.
 
-use chrono::{DateTime, Days as DayCount, NaiveDate, Utc};
-use serde_json::Value;
+use chrono::{DateTime, Days as DayCount, Utc};
 use uuid::Uuid;
 
 use super::super::job::{Action, Days};
-use super::imported::{Fields, Imported, Rules, read};
+use super::imported::{self, Imported, Rules};
 use crate::kernel::bucket::HalfHour;
+use crate::kernel::fields::{Broken, Fields, Value};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::rules::{date, reason, uuid};
 
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;
@@ -15,7 +16,6 @@ pub const MAX_BUCKETS: usize = 5_000;
 const MAX_USERS: usize = 1_000;
 /// The longest window of a replay or a verification, in days.
 const MAX_DAYS: i64 = 3_660;
-const REASON_CHARACTERS: usize = 500;
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +48,10 @@ impl Order {
     /// Reads a body: the order, and the buckets of an import with their places in it. Errors: 400 for what is not a
     /// JSON object, 413 for more than `MAX_BUCKETS`, 422 with every violation.
     pub fn parse_body(body: &[u8], limits: Limits) -> Result<(Self, Vec<Imported>), Problem> {
-        let fields: Fields = serde_json::from_slice(body)
-            .map_err(|error| Problem::new(Code::Malformed, "The body is not a JSON object.").because(error))?;
-        let mut reader = Reader { fields: &fields, prefix: "/", violations: Vec::new() };
-        reader.check_names(&["action", "reason", "from", "to", "user_ids", "buckets"]);
-        let order = reader.order(limits);
-        let buckets = reader.buckets(order.as_ref(), limits.now)?;
-        match order {
-            Some(order) if reader.violations.is_empty() => Ok((order, buckets)),
-            _ => Err(Problem::invalid(reader.violations)),
-        }
+        let mut fields = Fields::of_body(body, &["action", "reason", "from", "to", "user_ids", "buckets"])?;
+        let order = order(&mut fields, limits);
+        let buckets = buckets(&mut fields, order.as_ref(), limits.now)?;
+        fields.finish(order.map(|order| (order, buckets)))
     }
 
     /// Reads the parameters beside a stream, which is always an import. Errors: 422 with every violation.
@@ -71,195 +65,99 @@ impl Order {
     }
 
     fn parse_named(parameters: &[(String, String)], limits: Limits, streams: bool) -> Result<Self, Problem> {
-        let mut fields = Vec::new();
-        let mut users = Vec::new();
-        for (name, value) in parameters {
-            if name == "user_ids" {
-                users.extend(value.split(',').map(|user| Value::String(user.trim().to_owned())));
-            } else {
-                fields.push((name.clone(), Value::String(value.clone())));
-            }
-        }
-        if !users.is_empty() {
-            fields.push(("user_ids".to_owned(), Value::Array(users)));
-        }
-        let fields = Fields(fields);
-        let mut reader = Reader { fields: &fields, prefix: "?", violations: Vec::new() };
-        reader.check_names(&["action", "reason", "from", "to", "user_ids"]);
-        let order = reader.order(limits);
+        let known = ["action", "reason", "from", "to", "user_ids"];
+        let mut fields = Fields::of_query(parameters, &known, &["user_ids"]);
+        let order = order(&mut fields, limits);
         if streams && order.as_ref().is_some_and(|order| order.action != Action::Import) {
-            reader.refuse("action", "not_an_import", "Only an import has lines.");
+            fields.refuse("action", ("not_an_import", "Only an import has lines.".into()));
         }
-        match order {
-            Some(order) if reader.violations.is_empty() => Ok(order),
-            _ => Err(Problem::invalid(reader.violations)),
-        }
+        fields.finish(order)
     }
 }
 
-struct Reader<'a> {
-    fields: &'a Fields,
-    prefix: &'static str,
-    violations: Vec<Violation>,
-}
-
-impl Reader<'_> {
-    fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        let name = name.replace('~', "~0").replace('/', "~1");
-        self.violations.push(Violation::new(format!("{}{name}", self.prefix), code, detail));
-    }
-
-    fn check_names(&mut self, known: &[&str]) {
-        let (unknown, repeated) = match self.prefix {
-            "/" => ("unknown_field", "duplicate_field"),
-            _ => ("unknown_parameter", "repeated_parameter"),
-        };
-        for (at, (name, _)) in self.fields.0.iter().enumerate() {
-            if !known.contains(&name.as_str()) {
-                self.refuse(name, unknown, format!("Known are {}.", known.join(", ")));
-            } else if self.fields.0[..at].iter().any(|(before, _)| before == name) {
-                self.refuse(name, repeated, "It comes twice.");
-            }
-        }
-    }
-
-    fn get(&self, wanted: &str) -> Option<&Value> {
-        self.fields.0.iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
-    }
-
-    fn text(&mut self, name: &str) -> Option<String> {
-        match self.get(name) {
-            Some(Value::String(text)) => return Some(text.clone()),
-            Some(_) => self.refuse(name, "wrong_type", "Expected a string."),
-            None => self.refuse(name, "missing", "This is required."),
-        }
-        None
-    }
-
-    fn order(&mut self, limits: Limits) -> Option<Order> {
-        let action = self.text("action").and_then(|text| {
-            let action = Action::parse(&text);
-            if action.is_none() {
-                self.refuse("action", "unknown_action", "Expected one of import, replay, verify.");
-            }
-            action
-        });
-        let reason = self.reason();
-        let (from, to) = (self.date("from"), self.date("to"));
-        let days = from.zip(to).and_then(|(from, to)| self.days(from, to, action, limits));
-        let user_ids = self.user_ids();
-        Some(Order { action: action?, reason: reason?, days: days?, user_ids })
-    }
-
-    fn reason(&mut self) -> Option<String> {
-        let reason = self.text("reason")?.trim().to_owned();
-        if !(1..=REASON_CHARACTERS).contains(&reason.chars().count()) {
-            self.refuse("reason", "wrong_length", "A reason has 1 to 500 characters.");
-        } else if reason.chars().any(char::is_control) {
-            self.refuse("reason", "control_character", "A reason has no control characters.");
-        } else {
-            return Some(reason);
-        }
-        None
-    }
-
-    fn date(&mut self, name: &str) -> Option<NaiveDate> {
-        let text = self.text(name)?;
-        let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
-        if date.is_none() {
-            self.refuse(name, "not_a_date", "Expected a UTC date like `2026-11-20`.");
-        }
-        date
-    }
-
-    fn days(&mut self, first: NaiveDate, last: NaiveDate, action: Option<Action>, limits: Limits) -> Option<Days> {
+fn order(fields: &mut Fields, limits: Limits) -> Option<Order> {
+    let action = fields.text("action", |text| {
+        Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify.".into()))
+    });
+    let reason = fields.text("reason", reason);
+    let (first, last) = (fields.text("from", date), fields.text("to", date));
+    let days = first.zip(last).and_then(|(first, last)| {
         let days = Days { first, last };
-        let longest = if action == Some(Action::Import) { limits.max_days.into() } else { MAX_DAYS };
-        let tomorrow = limits.now.date_naive().checked_add_days(DayCount::new(1));
-        if first > last {
-            self.refuse("to", "range_is_reversed", "`to` is before `from`.");
-        } else if days.count() > longest {
-            self.refuse("to", "range_too_long", format!("A window has at most {longest} days; make several jobs."));
-        } else if first < HalfHour::FIRST.date_naive() {
-            self.refuse("from", "before_2020", "Usage before 2020 is not kept.");
-        } else if tomorrow.is_some_and(|tomorrow| last > tomorrow) {
-            self.refuse("to", "in_future", "This day has not begun.");
-        } else {
-            return Some(days);
-        }
+        let broken = broken_by(days, action, limits);
+        broken.map_or(Some(days), |(name, broken)| {
+            fields.refuse(name, broken);
+            None
+        })
+    });
+    let user_ids = fields.optional("user_ids", user_ids);
+    Some(Order { action: action?, reason: reason?, days: days?, user_ids })
+}
+
+/// The rule that a window breaks, and by which of its ends.
+fn broken_by(days: Days, action: Option<Action>, limits: Limits) -> Option<(&'static str, Broken)> {
+    let longest = if action == Some(Action::Import) { limits.max_days.into() } else { MAX_DAYS };
+    let tomorrow = limits.now.date_naive().checked_add_days(DayCount::new(1));
+    if days.first > days.last {
+        Some(("to", ("range_is_reversed", "`to` is before `from`.".into())))
+    } else if days.count() > longest {
+        let detail = format!("A window has at most {longest} days; make several jobs.");
+        Some(("to", ("range_too_long", detail.into())))
+    } else if days.first < HalfHour::FIRST.date_naive() {
+        Some(("from", ("before_2020", "Usage before 2020 is not kept.".into())))
+    } else if tomorrow.is_some_and(|tomorrow| days.last > tomorrow) {
+        Some(("to", ("in_future", "This day has not begun.".into())))
+    } else {
         None
     }
+}
 
-    /// `None` for all; what is wrong is noted.
-    fn user_ids(&mut self) -> Option<Vec<Uuid>> {
-        let Value::Array(list) = self.get("user_ids")? else {
-            self.refuse("user_ids", "wrong_type", "Expected an array of UUIDs.");
-            return None;
-        };
-        let read = |user: &Value| user.as_str().and_then(|user| Uuid::try_parse(user).ok());
-        let users: Option<Vec<Uuid>> = list.iter().map(read).collect();
-        let Some(mut users) = users else {
-            self.refuse("user_ids", "not_a_uuid", "Expected UUIDs.");
-            return None;
-        };
-        users.sort_unstable();
-        users.dedup();
-        if !(1..=MAX_USERS).contains(&users.len()) {
-            self.refuse("user_ids", "wrong_length", "Name 1 to 1000 users, or leave it out for all.");
-            return None;
-        }
-        Some(users)
+fn user_ids(value: &Value) -> Result<Vec<Uuid>, Broken> {
+    let users: Result<Vec<Uuid>, Broken> = value.list()?.iter().map(|user| uuid(user.text()?)).collect();
+    let mut users = users.map_err(|_| ("not_a_uuid", "Expected UUIDs.".into()))?;
+    users.sort_unstable();
+    users.dedup();
+    if (1..=MAX_USERS).contains(&users.len()) {
+        Ok(users)
+    } else {
+        Err(("wrong_length", format!("Name 1 to {MAX_USERS} users, or leave it out for all.").into()))
     }
+}
 
-    fn buckets(&mut self, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {
-        let is_import = self.get("action").and_then(Value::as_str) == Some("import");
-        let list = match self.get("buckets") {
-            Some(Value::Array(list)) => list.clone(),
-            Some(_) => {
-                self.refuse("buckets", "wrong_type", "Expected an array of buckets.");
-                return Ok(Vec::new());
-            }
-            None if is_import => {
-                self.refuse("buckets", "missing", "An import has buckets.");
-                return Ok(Vec::new());
-            }
-            None => return Ok(Vec::new()),
-        };
-        if !is_import {
-            self.refuse("buckets", "not_an_import", "Only an import has buckets.");
-            return Ok(Vec::new());
-        }
-        if list.len() > MAX_BUCKETS {
-            let detail = format!("A body has at most {MAX_BUCKETS} buckets; stream more as application/x-ndjson.");
-            return Err(Problem::new(Code::BatchTooLarge, detail));
-        }
-        if list.is_empty() {
-            self.refuse("buckets", "wrong_length", "An import has at least one bucket.");
-        }
-        // Without a sound window there is nothing to compare the buckets with.
-        let Some(rules) = order.map(|order| order.rules(now)) else { return Ok(Vec::new()) };
-        let mut buckets = Vec::new();
-        for (index, value) in list.into_iter().enumerate() {
-            let Value::Object(object) = value else {
-                self.refuse_bucket(index, None, "wrong_type", "Expected an object.");
-                continue;
-            };
-            match read(&Fields(object.into_iter().collect()), &rules) {
-                Ok(bucket) => buckets.push(bucket),
-                Err(broken) => {
-                    for broken in broken {
-                        self.refuse_bucket(index, broken.field.as_deref(), broken.code, &broken.detail);
-                    }
-                }
-            }
-        }
-        Ok(buckets)
+/// The buckets of an import. Errors: 413 for more than `MAX_BUCKETS`.
+fn buckets(fields: &mut Fields, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {
+    let is_import = fields.get("action").is_some_and(|action| action.text() == Ok("import"));
+    let list = if is_import {
+        fields.required("buckets", |value| match value.list()? {
+            [] => Err(("wrong_length", "An import has at least one bucket.".into())),
+            list => Ok(list.to_vec()),
+        })
+    } else {
+        fields.optional("buckets", |_| Err(("not_an_import", "Only an import has buckets.".into())))
+    };
+    let list = list.unwrap_or_default();
+    if list.len() > MAX_BUCKETS {
+        let detail = format!("A body has at most {MAX_BUCKETS} buckets; stream more as application/x-ndjson.");
+        return Err(Problem::new(Code::BatchTooLarge, detail));
     }
+    // Without a sound window there is nothing to compare the buckets with.
+    let Some(rules) = order.map(|order| order.rules(now)) else { return Ok(Vec::new()) };
+    let mut buckets = Vec::new();
+    for (index, value) in list.into_iter().enumerate() {
+        match bucket(format!("/buckets/{index}"), value, &rules) {
+            Ok(bucket) => buckets.push(bucket),
+            Err(violations) => fields.add(violations),
+        }
+    }
+    Ok(buckets)
+}
 
-    fn refuse_bucket(&mut self, index: usize, field: Option<&str>, code: &'static str, detail: &str) {
-        let field = field.map(|field| format!("/{}", field.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
-        self.violations.push(Violation::new(format!("/buckets/{index}{field}"), code, detail));
-    }
+fn bucket(pointer: String, value: Value, rules: &Rules) -> Result<Imported, Vec<Violation>> {
+    let Value::Object(members) = value else {
+        return Err(vec![Violation::new(pointer, "wrong_type", "Expected an object.")]);
+    };
+    let mut fields = Fields::of_object(pointer, members, &imported::FIELDS);
+    let bucket = imported::read(&mut fields, rules);
+    fields.check(bucket)
 }
 
 #[cfg(test)]
@@ -274,12 +172,12 @@ mod tests {
         Limits { now: "2026-11-20T12:00:00Z".parse().unwrap(), max_days: 90 }
     }
 
-    fn violations(body: &Value) -> Vec<(String, &'static str)> {
+    fn violations(body: &serde_json::Value) -> Vec<(String, &'static str)> {
         let problem = Order::parse_body(body.to_string().as_bytes(), limits()).unwrap_err();
         problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
 
-    fn replay(changes: &Value) -> Value {
+    fn replay(changes: &serde_json::Value) -> serde_json::Value {
         let mut body = json!({"action": "replay", "reason": "ticket 7", "from": "2026-11-01", "to": "2026-11-20"});
         for (name, value) in changes.as_object().unwrap() {
             body[name] = value.clone();
@@ -301,6 +199,8 @@ mod tests {
             (json!({"user_ids": []}), "/user_ids", "wrong_length"),
             (json!({"user_ids": ["me"]}), "/user_ids", "not_a_uuid"),
             (json!({"user_ids": USER}), "/user_ids", "wrong_type"),
+            (json!({"user_ids": [USER, 7]}), "/user_ids", "not_a_uuid"),
+            (json!({"user_ids": []}), "/user_ids", "wrong_length"),
             (json!({"buckets": []}), "/buckets", "not_an_import"),
             (json!({"a/b": 1}), "/a~1b", "unknown_field"),
         ] {
@@ -312,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_import_has_a_short_window_and_buckets_with_their_places() {
-        let import = |changes: &Value| {
+        let import = |changes: &serde_json::Value| {
             let mut body = replay(&json!({"action": "import"}));
             for (name, value) in changes.as_object().unwrap() {
                 body[name] = value.clone();
@@ -326,6 +226,31 @@ mod tests {
             "hour_start": "2026-11-20T12:00:00Z", "source": "codex", "model": "m"}, 7]})));
         let expected = [("/buckets/0/hour_start", "not_closed"), ("/buckets/1", "wrong_type")];
         assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+        assert_eq!(violations(&import(&json!({"buckets": []}))), [("/buckets".to_owned(), "wrong_length")]);
+        let most = |count: usize| {
+            Order::parse_body(import(&json!({"buckets": vec![7; count]})).to_string().as_bytes(), limits())
+                .unwrap_err()
+                .code()
+        };
+        assert_eq!((most(MAX_BUCKETS), most(MAX_BUCKETS + 1)), (Code::Invalid, Code::BatchTooLarge));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_refused_in_the_order_and_in_each_bucket() {
+        let body = format!(
+            r#"{{"action":"import","reason":"r","from":"2026-11-01","to":"2026-11-02","reason":"s","buckets":[{{
+                "user_id":"{USER}","device_id":"{USER}","hour_start":"2026-11-01T12:00:00Z","source":"codex",
+                "model":"a","model":"b","observed_at":null}}]}}"#
+        );
+        let problem = Order::parse_body(body.as_bytes(), limits()).unwrap_err();
+        let found: Vec<_> =
+            problem.violations().iter().map(|violation| (violation.pointer.as_str(), violation.code)).collect();
+        let expected = [
+            ("/reason", "duplicate_field"),
+            ("/buckets/0/model", "duplicate_field"),
+            ("/buckets/0/observed_at", "unknown_field"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -336,7 +261,8 @@ mod tests {
             Order::parse_query(&parameters, limits())
         };
         let sound = [("action", "import"), ("reason", "r"), ("from", "2026-11-01"), ("to", "2026-11-02")];
-        let order = query(&[&sound[..], &[("user_ids", USER), ("user_ids", USER)]].concat()).unwrap();
+        let order =
+            query(&[&sound[..], &[("user_ids", USER), ("user_ids", &format!("{USER},{USER}"))]].concat()).unwrap();
         assert_eq!(order.user_ids, Some(vec![USER.parse().unwrap()]));
         let problem = query(&[&sound[1..], &[("action", "verify"), ("limit", "1")]].concat()).unwrap_err();
         let found: Vec<_> = problem.violations().iter().map(|violation| violation.pointer.as_str()).collect();

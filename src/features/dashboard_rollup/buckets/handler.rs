@@ -103,7 +103,7 @@ pub async fn get_buckets(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Ndjson, Media::Csv])?;
-    let request = Request::parse(&parameters).map_err(Problem::invalid)?;
+    let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
     let question = format!("buckets {user_id} {}", question::canonical(&parameters));
     let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;

@@ -4,9 +4,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters, MAX_LIMIT};
+use crate::features::dashboard_rollup::question::{
+    self, AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, MAX_LIMIT,
+};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::problem::{Problem, Violation};
+use crate::kernel::fields::Fields;
+use crate::kernel::problem::Problem;
+use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 8] = ["from", "to", "time_zone", "source", "model", "device", "limit", "cursor"];
 
@@ -74,13 +78,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the query's parameters.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<Violation>> {
-        let mut request = Self::default();
-        let mut violations = question::read(parameters, &KNOWN, |name, value| request.take(name, value));
-        violations.extend(request.filters.violations());
-        violations.extend(request.days.violation(&DAYS));
-        if violations.is_empty() { Ok(request) } else { Err(violations) }
+    /// Reads the query's parameters. Errors: 422 with every violation.
+    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        let mut fields = Fields::of_query(parameters, &KNOWN, &FILTERS);
+        let request = Self {
+            days: AskedDays::read(&mut fields),
+            time_zone: fields.optional_text("time_zone", time_zone),
+            filters: Filters::read(&mut fields),
+            limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)),
+            cursor: fields.optional_text("cursor", |text| Ok(text.to_owned())),
+        };
+        fields.add(request.days.violation(&DAYS));
+        fields.finish(Some(request))
     }
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is reversed or too
@@ -93,18 +102,6 @@ impl Request {
         };
         days.violation(&DAYS).map_or(Ok(days), |violation| Err(Problem::invalid(vec![violation])))
     }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), Violation> {
-        match name {
-            "from" => self.days.from = Some(question::date(name, value)?),
-            "to" => self.days.to = Some(question::date(name, value)?),
-            "time_zone" => self.time_zone = Some(question::time_zone(value)?),
-            "limit" => self.limit = Some(question::number(name, value, MAX_LIMIT)?),
-            "cursor" => self.cursor = Some(value.to_owned()),
-            _ => self.filters.take(name, value)?,
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -113,8 +110,9 @@ mod tests {
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {
         let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let violations = Request::parse(&parameters).err().unwrap_or_default();
-        violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect()
+        let problem = Request::parse(&parameters).err();
+        let violations = problem.as_ref().map(Problem::violations).unwrap_or_default();
+        violations.iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
 
     #[test]
@@ -129,10 +127,10 @@ mod tests {
         assert_eq!(
             codes("limit=1001&width=day&time_zone=&cursor=a&cursor=b"),
             [
-                ("?cursor".to_owned(), "repeated_parameter"),
-                ("?limit".to_owned(), "not_in_range"),
                 ("?width".to_owned(), "unknown_parameter"),
+                ("?cursor".to_owned(), "repeated_parameter"),
                 ("?time_zone".to_owned(), "unknown_time_zone"),
+                ("?limit".to_owned(), "out_of_range"),
             ]
         );
     }

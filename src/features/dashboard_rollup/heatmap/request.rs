@@ -2,8 +2,10 @@
 
 use chrono::{NaiveDate, TimeDelta, Weekday};
 
-use crate::features::dashboard_rollup::question::{self, DayRange, Filters};
-use crate::kernel::problem::Violation;
+use crate::features::dashboard_rollup::question::{DayRange, FILTERS, Filters};
+use crate::kernel::fields::Fields;
+use crate::kernel::problem::Problem;
+use crate::kernel::rules::number;
 
 const KNOWN: [&str; 4] = ["weeks", "source", "model", "device"];
 /// A heatmap has at most this many weeks, two years.
@@ -20,18 +22,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the query's parameters.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<Violation>> {
-        let mut request = Self { weeks: DEFAULT_WEEKS, filters: Filters::default() };
-        let mut violations = question::read(parameters, &KNOWN, |name, value| {
-            match name {
-                "weeks" => request.weeks = question::number(name, value, MAX_WEEKS)?,
-                _ => request.filters.take(name, value)?,
-            }
-            Ok(())
-        });
-        violations.extend(request.filters.violations());
-        if violations.is_empty() { Ok(request) } else { Err(violations) }
+    /// Reads the query's parameters. Errors: 422 with every violation.
+    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        let mut fields = Fields::of_query(parameters, &KNOWN, &FILTERS);
+        let weeks = fields.optional_text("weeks", |text| number(text, MAX_WEEKS)).unwrap_or(DEFAULT_WEEKS);
+        let filters = Filters::read(&mut fields);
+        fields.finish(Some(Self { weeks, filters }))
     }
 
     /// Whole weeks, Monday to Sunday; today is in the last one.
@@ -59,7 +55,8 @@ mod tests {
         assert_eq!(days("104", "2026-11-20"), "2024-11-25 2026-11-22");
         for weeks in ["0", "105", "-1", "1.5", ""] {
             let refused = Request::parse(&[("weeks".to_owned(), weeks.to_owned())]).unwrap_err();
-            assert_eq!((refused[0].pointer.as_str(), refused[0].code), ("?weeks", "not_in_range"), "{weeks}");
+            let [violation] = refused.violations() else { panic!("one violation: {refused:?}") };
+            assert_eq!((violation.pointer.as_str(), violation.code), ("?weeks", "out_of_range"), "{weeks}");
         }
     }
 }

@@ -139,7 +139,7 @@ pub async fn get_rollups(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Csv])?;
-    let request = Request::parse(&parameters).map_err(Problem::invalid)?;
+    let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
     let question = format!("rollups {user_id} {}", question::canonical(&parameters));
     let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;

@@ -6,10 +6,13 @@ use uuid::Uuid;
 
 use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters, MAX_LIMIT};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::problem::{Problem, Violation};
+use crate::kernel::fields::{Broken, Fields};
+use crate::kernel::problem::Problem;
+use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 11] =
     ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", "limit", "cursor"];
+const LISTS: [&str; 4] = ["group_by", "source", "model", "device"];
 
 const HALF_HOURS: Cap = Cap {
     most: 31,
@@ -75,18 +78,21 @@ impl GroupBy {
         named.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
     }
 
-    fn add(&mut self, name: &str) -> Result<(), Violation> {
+    fn read(fields: &mut Fields) -> Self {
+        let mut group_by = Self::default();
+        fields.list("group_by", |name| group_by.add(name));
+        group_by
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), Broken> {
         let group = match name {
             "source" => &mut self.source,
             "model" => &mut self.model,
             "device" => &mut self.device,
-            _ => {
-                let detail = format!("{name:?} is not a group; use any of source, model, device.");
-                return Err(Violation::new("?group_by", "unknown_group", detail));
-            }
+            _ => return Err(("unknown_group", "Expected any of source, model, device.".into())),
         };
         if std::mem::replace(group, true) {
-            return Err(Violation::new("?group_by", "duplicate_group", format!("{name} is named twice.")));
+            return Err(("duplicate_group", format!("{name} is named twice.").into()));
         }
         Ok(())
     }
@@ -143,26 +149,25 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the query's parameters.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<Violation>> {
-        let mut request = Self {
-            days: AskedDays::default(),
-            width: Width::default(),
-            time_zone: None,
-            group_by: GroupBy::default(),
-            filters: Filters::default(),
-            fills: false,
-            limit: MAX_LIMIT.into(),
-            cursor: None,
+    /// Reads the query's parameters. Errors: 422 with every violation.
+    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        let mut fields = Fields::of_query(parameters, &KNOWN, &LISTS);
+        let request = Self {
+            days: AskedDays::read(&mut fields),
+            width: fields.optional_text("width", width).unwrap_or_default(),
+            time_zone: fields.optional_text("time_zone", time_zone),
+            group_by: GroupBy::read(&mut fields),
+            filters: Filters::read(&mut fields),
+            fills: fields.optional_text("fill", fill).unwrap_or_default(),
+            limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)).unwrap_or(MAX_LIMIT).into(),
+            cursor: fields.optional_text("cursor", |text| Ok(text.to_owned())),
         };
-        let mut violations = question::read(parameters, &KNOWN, |name, value| request.take(name, value));
-        violations.extend(request.filters.violations());
-        violations.extend(request.days.violation(request.width.cap()));
+        fields.add(request.days.violation(request.width.cap()));
         if request.fills && request.group_by != GroupBy::default() {
             let detail = "Which groups a day without usage has, nobody knows: leave group_by out, or fill.";
-            violations.push(Violation::new("?fill", "fill_needs_no_groups", detail));
+            fields.refuse("fill", ("fill_needs_no_groups", detail.into()));
         }
-        if violations.is_empty() { Ok(request) } else { Err(violations) }
+        fields.finish(Some(request))
     }
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is too long for
@@ -184,40 +189,19 @@ impl Request {
     pub fn is_from_buckets(&self, state: &RollupState) -> bool {
         self.width == Width::HalfHour || state.is_other_zone()
     }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), Violation> {
-        match name {
-            "from" => self.days.from = Some(question::date(name, value)?),
-            "to" => self.days.to = Some(question::date(name, value)?),
-            "width" => self.width = width(value)?,
-            "time_zone" => self.time_zone = Some(question::time_zone(value)?),
-            "group_by" => {
-                for group in value.split(',') {
-                    self.group_by.add(group)?;
-                }
-            }
-            "fill" => self.fills = fill(value)?,
-            "limit" => self.limit = question::number(name, value, MAX_LIMIT)?.into(),
-            "cursor" => self.cursor = Some(value.to_owned()),
-            _ => self.filters.take(name, value)?,
-        }
-        Ok(())
-    }
 }
 
-fn width(text: &str) -> Result<Width, Violation> {
+fn width(text: &str) -> Result<Width, Broken> {
     let widths = [Width::HalfHour, Width::Day, Width::Month];
-    widths.into_iter().find(|width| width.as_str() == text).ok_or_else(|| {
-        let detail = format!("{text:?} is not a width; use half_hour, day or month.");
-        Violation::new("?width", "unknown_width", detail)
-    })
+    let width = widths.into_iter().find(|width| width.as_str() == text);
+    width.ok_or(("unknown_width", "Expected half_hour, day or month.".into()))
 }
 
-fn fill(text: &str) -> Result<bool, Violation> {
+fn fill(text: &str) -> Result<bool, Broken> {
     match text {
         "none" => Ok(false),
         "zero" => Ok(true),
-        _ => Err(Violation::new("?fill", "unknown_fill", format!("{text:?} is not a way to fill; use none or zero."))),
+        _ => Err(("unknown_fill", "Expected none or zero.".into())),
     }
 }
 
@@ -225,13 +209,14 @@ fn fill(text: &str) -> Result<bool, Violation> {
 mod tests {
     use super::*;
 
-    fn parse(query: &str) -> Result<Request, Vec<Violation>> {
+    fn parse(query: &str) -> Result<Request, Problem> {
         let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Request::parse(&parameters)
     }
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {
-        parse(query).unwrap_err().into_iter().map(|violation| (violation.pointer, violation.code)).collect()
+        let problem = parse(query).unwrap_err();
+        problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
 
     #[test]
@@ -244,7 +229,7 @@ mod tests {
             assert!(parse(served).is_ok(), "{served}");
             assert_eq!(codes(refused), [("?from".to_owned(), "range_too_long")], "{refused}");
         }
-        let detail = |query| parse(query).unwrap_err().remove(0).detail;
+        let detail = |query| parse(query).unwrap_err().violations()[0].detail.clone();
         assert!(
             detail("width=half_hour&from=2026-01-01&to=2026-02-01")
                 .contains("at most 31. Ask for fewer, or for width=day")
@@ -267,17 +252,17 @@ mod tests {
         let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=emacs&model=a%20b&device=7&zoom=1\
             &fill=one&limit=0&time_zone=%00";
         let expected = [
+            ("?zoom", "unknown_parameter"),
             ("?from", "not_a_date"),
             ("?to", "not_a_date"),
             ("?width", "unknown_width"),
+            ("?time_zone", "unknown_time_zone"),
             ("?group_by", "unknown_group"),
             ("?source", "unknown_source"),
             ("?model", "not_a_model"),
             ("?device", "not_a_uuid"),
-            ("?zoom", "unknown_parameter"),
             ("?fill", "unknown_fill"),
-            ("?limit", "not_in_range"),
-            ("?time_zone", "unknown_time_zone"),
+            ("?limit", "out_of_range"),
         ];
         assert_eq!(codes(query), expected.map(|(pointer, code)| (pointer.to_owned(), code)));
         assert_eq!(codes("fill=zero&group_by=model"), [("?fill".to_owned(), "fill_needs_no_groups")]);
@@ -291,7 +276,7 @@ mod tests {
             let pointer = format!("?{}", parameter.split('=').next().unwrap());
             assert_eq!(codes(&format!("{parameter}&{parameter}")), [(pointer, "repeated_parameter")]);
         }
-        let filters = parse("source=codex&source=amp&model=m1&model=m2").unwrap().filters;
+        let filters = parse("source=codex&source=amp&model=m1,m2").unwrap().filters;
         assert_eq!((filters.sources.len(), filters.models.len()), (2, 2));
         assert!(parse(&vec!["model=m"; 100].join("&")).is_ok());
         assert_eq!(codes(&vec!["model=m"; 101].join("&")), [("?model".to_owned(), "too_many_values")]);

@@ -5,11 +5,11 @@ mod store;
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::question;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::{Fault, Problem, Violation};
+use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 
 /// What is known of a user's rollup at the moment of a read.
 #[derive(Clone, Debug)]
@@ -40,7 +40,8 @@ impl RollupState {
         let state = store::rollup_state(tx, user_id, clock.now(), time_zone).await?;
         match time_zone {
             Some(asked) if asked != state.time_zone() => {
-                Err(Problem::invalid(vec![question::unknown_time_zone(asked)]))
+                let (code, detail) = UNKNOWN_TIME_ZONE;
+                Err(Problem::invalid(vec![Violation::new("?time_zone", code, detail)]))
             }
             _ => Ok(state),
         }

@@ -124,7 +124,7 @@ pub async fn get_summary(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     reply::media(&headers, &[Media::Json])?;
-    let request = Request::parse(&parameters).map_err(Problem::invalid)?;
+    let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
     let mut tx = pools.read.begin(viewer.call(), Access::Users(&[user_id]), Mode::Snapshot).await?;
     let response = respond(&mut tx, user_id, &request, &clock, &headers, &parameters).await;

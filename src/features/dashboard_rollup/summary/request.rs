@@ -1,8 +1,9 @@
 //! The query of `GET /v1/rollups/summary`: which days, which buckets.
 
-use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters};
+use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::problem::{Problem, Violation};
+use crate::kernel::fields::Fields;
+use crate::kernel::problem::Problem;
 
 const KNOWN: [&str; 5] = ["from", "to", "source", "model", "device"];
 
@@ -18,20 +19,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the query's parameters.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<Violation>> {
-        let mut request = Self::default();
-        let mut violations = question::read(parameters, &KNOWN, |name, value| {
-            match name {
-                "from" => request.days.from = Some(question::date(name, value)?),
-                "to" => request.days.to = Some(question::date(name, value)?),
-                _ => request.filters.take(name, value)?,
-            }
-            Ok(())
-        });
-        violations.extend(request.filters.violations());
-        violations.extend(request.days.violation(&DAYS));
-        if violations.is_empty() { Ok(request) } else { Err(violations) }
+    /// Reads the query's parameters. Errors: 422 with every violation.
+    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        let mut fields = Fields::of_query(parameters, &KNOWN, &FILTERS);
+        let request = Self { days: AskedDays::read(&mut fields), filters: Filters::read(&mut fields) };
+        fields.add(request.days.violation(&DAYS));
+        fields.finish(Some(request))
     }
 
     /// The range, and the equally long one before it. Errors: 422 for a range that is reversed or too long.
@@ -52,8 +45,8 @@ mod tests {
     fn what_belongs_to_another_route_is_refused_by_name() {
         let pairs = |query: &str| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>();
         let codes = |query: &str| {
-            let violations = Request::parse(&pairs(query)).unwrap_err();
-            violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect::<Vec<_>>()
+            let problem = Request::parse(&pairs(query)).unwrap_err();
+            problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect::<Vec<_>>()
         };
         for name in ["width", "group_by", "limit", "cursor", "time_zone", "fill", "weeks"] {
             assert_eq!(codes(&format!("{name}=day")), [(format!("?{name}"), "unknown_parameter")]);
