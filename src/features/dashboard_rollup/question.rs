@@ -200,6 +200,19 @@ impl Filters {
     }
 }
 
+/// Which usage of whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// Local days.
+    pub days: DayRange,
+    /// The buckets that count.
+    pub filters: &'a Filters,
+    /// Whose days.
+    pub time_zone: &'a str,
+}
+
 /// A date of ten characters, from 1970 to 9999.
 pub fn date(name: &str, text: &str) -> Result<NaiveDate, Violation> {
     let date = text.parse::<NaiveDate>().ok();
