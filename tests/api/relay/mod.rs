@@ -2,6 +2,7 @@
 
 mod laws;
 mod outages;
+mod plans;
 mod rebuild;
 mod replay;
 mod wakes;
