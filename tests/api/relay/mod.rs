@@ -1,5 +1,6 @@
 //! The relay: nothing lost, nothing counted twice, whoever fails and whenever.
 
+mod backlog;
 mod laws;
 mod outages;
 mod plans;

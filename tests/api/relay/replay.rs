@@ -155,24 +155,6 @@ async fn an_erasure_takes_what_it_covers_from_frozen_days_too_and_nothing_else()
 }
 
 #[tokio::test]
-async fn a_bulk_backlog_of_a_hundred_thousand_delays_a_post_by_no_more_than_a_round() {
-    let app = TestApp::start().await;
-    let (_, device) = one_user(&app).await;
-    app.tell(
-        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
-         select gen_random_uuid(), 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T23:30Z', 'bulk', gen_random_uuid()
-         from generate_series(1, 100000); analyze usage.outbox",
-    )
-    .await;
-    app.post_usage(&device, &[Usage::input(HOURS[2], 5)]).await;
-    let round = app.relay().run_round().await.unwrap();
-    assert_eq!(round, Round { consumed: 201, more: true, ..Round::default() });
-    assert_eq!(app.ask(INPUT).await, ["2026-11-18 5"]);
-    assert_eq!(app.ask("select count(*)::text from usage.outbox where lane = 'live'").await, ["0"]);
-    assert_eq!(app.ask("select count(*)::text from usage.outbox").await, ["99800"]);
-}
-
-#[tokio::test]
 async fn an_event_that_commits_late_is_found_at_once_and_one_that_commits_much_later_by_the_full_scan() {
     let app = TestApp::start().await;
     let (me, device) = one_user(&app).await;
