@@ -8,8 +8,8 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::day;
-use crate::support::plans::{MODES, buffers, descents, fill, filled_user, nodes, scanned, sql, with};
+use super::{DAILY, day};
+use crate::support::plans::{MODES, buffers, descents, fill, filled_user, nodes, outline, scanned, sql, with};
 use crate::support::{NOW, TestApp, instant, plans};
 
 /// What the application's pool of reads sets.
@@ -88,7 +88,7 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
             sql!("features/dashboard_rollup/rollups/bucket_results.sql"),
             with(results(user, models, "day", Some("2026-11-01T00:00:00")), berlin()),
         ),
-        (sql!("features/dashboard_rollup/summary/range_sums.sql"), both_ranges(user, models)),
+        (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
         (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
         (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),
         (
@@ -177,5 +177,43 @@ async fn the_time_zones_of_the_world_are_only_looked_up_for_another_zone() {
             assert_eq!(loops, looks, "{mode} {zone:?}: {plan:#}");
         }
     }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_for_a_user_costs_its_reads_nothing() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    app.tell(&format!(
+        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+         select '{user}', 'bucket_changed', '2026-11-20', '2026-11-20T10:00Z', '2026-11-20T10:00Z', 'live', '{user}'
+         from generate_series(1, 20000);
+         analyze usage.outbox"
+    ))
+    .await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/state/rollup_state.sql");
+    for mode in MODES {
+        let plan = explain(&mut connection, user, mode, sql, state(user, None)).await;
+        assert!(buffers(&plan) < 40, "{mode}:\n{}", outline(&plan));
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_summary_reads_no_more_models_than_it_may_list() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    app.tell(&format!(
+        "insert into {DAILY} select '{user}', day::date, '{user}', 'codex', 'n' || n, 1, 0, 0, 0, 0, 0, 0, 1, 1
+         from generate_series(1, 5000) n, (values ('2026-11-20'), ('2026-11-01')) d (day)"
+    ))
+    .await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/summary/range_sums.sql");
+    let plan = explain(&mut connection, user, AS_SERVED, sql, with(both_ranges(user, &[]), 100_i64)).await;
+    assert_eq!(plan["Actual Rows"], 100, "{}", outline(&plan));
     connection.close().await.unwrap();
 }

@@ -17,7 +17,7 @@ use crate::kernel::problem::{Fault, Problem, Violation};
 pub struct RollupState {
     /// The start of this transaction.
     read_at: DateTime<Utc>,
-    /// When the user's oldest change began that is not folded yet, parked or not.
+    /// When the user's first change began that is not folded yet, parked or not.
     oldest_event_at: Option<DateTime<Utc>>,
     /// The user's newest change that is not folded yet.
     newest_event_id: Option<i64>,

@@ -15,6 +15,7 @@ use crate::features::dashboard_rollup::reply::{self, About, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::auth::Viewer;
+use crate::kernel::bucket::SOURCES;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Pools, Tx};
 use crate::kernel::extract::Parameters;
@@ -23,6 +24,8 @@ use crate::kernel::problem::{Problem, ProblemBody, Violation};
 
 /// A summary lists at most this many models.
 const MAX_MODELS: usize = 1000;
+/// Of either range: the whole, each source, and one model more, which tells that there are too many.
+const MAX_ROWS: usize = 2 * (1 + SOURCES.len() + MAX_MODELS + 1);
 
 /// A range beside the equally long one before it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,7 +138,8 @@ pub async fn get_summary(
             return Ok(response);
         }
         let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-        let rows = store::range_sums(tx, &scope, before).await?;
+        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
+        let rows = store::range_sums(tx, &scope, before, limit).await?;
         let streaks = store::streaks(tx, &scope, before, state.today()).await?;
         about.json(&summary(&state, days, before, rows, streaks)?)
     };
@@ -157,9 +161,8 @@ fn summary(
     let by_source = by_source.chunk_by(|row, next| row.source == next.source).map(source_summary).collect();
     let by_model: Vec<_> = by_model.chunk_by(|row, next| row.model == next.model).map(model_summary).collect();
     if by_model.len() > MAX_MODELS {
-        let models = by_model.len();
         let detail = format!(
-            "{models} models; a summary lists at most {MAX_MODELS}. Ask for fewer days, or for \
+            "More than {MAX_MODELS} models, which is as many as a summary lists. Ask for fewer days, or for \
              GET /v1/rollups?group_by=model, which has pages."
         );
         return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));

@@ -20,8 +20,14 @@ pub struct RangeSums {
     pub sums: Sums,
 }
 
-/// Sums of the scope's range and of the one `before` it, by source and model.
-pub async fn range_sums(tx: &mut Tx, scope: &Scope<'_>, before: DayRange) -> Result<Vec<RangeSums>, Problem> {
+/// Sums of the scope's range and of the one `before` it, as a whole, by source and by model: the first `limit` of them, in
+/// this order.
+pub async fn range_sums(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    before: DayRange,
+    limit: i64,
+) -> Result<Vec<RangeSums>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/summary/range_sums.sql",
         scope.user_id,
@@ -31,6 +37,7 @@ pub async fn range_sums(tx: &mut Tx, scope: &Scope<'_>, before: DayRange) -> Res
         &scope.filters.source_names() as &[&str],
         &scope.filters.model_names() as &[&str],
         &scope.filters.devices,
+        limit,
     )
     .fetch_all(tx)
     .await?;
