@@ -213,12 +213,12 @@ pub struct Scope<'a> {
     pub time_zone: &'a str,
 }
 
-/// A date of ten characters, from 1970 to 9999.
+/// A date of ten characters, from 1970 to 9998: the day after it, in any zone, has four digits for its year too.
 pub fn date(name: &str, text: &str) -> Result<NaiveDate, Violation> {
     let date = text.parse::<NaiveDate>().ok();
     // The parser is generous with spaces and missing zeros; what is not written back the same is not a date.
-    date.filter(|date| (1970..=9999).contains(&date.year()) && date.to_string() == text).ok_or_else(|| {
-        let detail = format!("{text:?} is not a date; use YYYY-MM-DD, from 1970 on.");
+    date.filter(|date| (1970..=9998).contains(&date.year()) && date.to_string() == text).ok_or_else(|| {
+        let detail = format!("{text:?} is not a date; use YYYY-MM-DD, from 1970 to 9998.");
         Violation::new(format!("?{name}"), "not_a_date", detail)
     })
 }
@@ -319,12 +319,13 @@ mod tests {
             "2026-13-01",
             "0000-01-01",
             "1969-12-31",
+            "9999-01-01",
             "+10000-01-01",
             "２０２６",
         ] {
             assert_eq!(date("from", bad).unwrap_err().code, "not_a_date", "{bad}");
         }
-        assert_eq!(date("from", "9999-12-31").unwrap(), day("9999-12-31"));
+        assert_eq!(date("from", "9998-12-31").unwrap(), day("9998-12-31"));
     }
 
     #[test]

@@ -182,9 +182,9 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
     about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", question::next_query(parameters, next)));
     let totals = Counters::from(answer.totals);
     let data = intervals(answer.rows, &answer.spans, request.width, request.group_by)?;
-    // Usage may move between the half hours of a day without a change of its sums.
+    // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
     if request.is_from_buckets(state) {
-        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &(&totals, &data))?);
+        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &(&totals, &data, answer.goes_on))?);
         if let Some(response) = about.not_modified(headers)? {
             return Ok(response);
         }
