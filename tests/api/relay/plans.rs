@@ -2,6 +2,7 @@
 //! more pages where there are more users. As `halfhour_worker`, and without the settings by which the pool of workers
 //! forbids scans besides.
 
+use halfhour::kernel::outbox::Lane;
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::{Connection as _, PgConnection};
@@ -51,28 +52,29 @@ fn folds(user: Uuid, events: &[(&'static str, i64)]) -> Vec<Work> {
     let mut works = Vec::new();
     for (topic, id) in events {
         let named = || with(with(PgArguments::default(), vec![user]), vec![*id]);
-        let mut work = |(path, sql), arranged: String| works.push(Work { path, sql, arranged, arguments: named() });
+        let mut work = |(path, sql), arranged, arguments| works.push(Work { path, sql, arranged, arguments });
         // What must be written is written, and what must go goes.
         let drift = format!(
             "update rollup.daily set input_tokens = 9 where user_id = '{user}' and day < '2026-11-12';
              delete from usage.bucket where user_id = '{user}' and hour_start >= '2026-11-15'"
         );
-        work(sql!("features/dashboard_rollup/relay/fold_user_days.sql"), drift);
+        work(sql!("features/dashboard_rollup/relay/fold_user_days.sql"), drift, named());
         let parked = format!(
             "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, parked_at)
              values ('{user}', 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T00:00Z', 'live', '{user}', now())"
         );
-        work(sql!("kernel/claim_parked_events.sql"), parked);
-        work(sql!("kernel/consume_events.sql"), String::new());
+        let lanes = Lane::ALL.map(|lane| lane.as_str().to_owned()).to_vec();
+        work(sql!("kernel/claim_parked_events.sql"), parked, with(named(), lanes));
+        work(sql!("kernel/consume_events.sql"), String::new(), named());
         match *topic {
             "rebuild" => {
                 let wanted = format!("update account.user set time_zone = 'Asia/Tokyo' where user_id = '{user}'");
-                work(sql!("features/dashboard_rollup/relay/record_time_zones.sql"), wanted);
+                work(sql!("features/dashboard_rollup/relay/record_time_zones.sql"), wanted, named());
             }
             "erased" => {
                 let frozen =
                     format!("update rollup.user_state set frozen_before = '2026-11-10' where user_id = '{user}'");
-                work(sql!("features/dashboard_rollup/relay/erase_frozen_days.sql"), frozen);
+                work(sql!("features/dashboard_rollup/relay/erase_frozen_days.sql"), frozen, named());
             }
             _ => {}
         }
