@@ -209,7 +209,7 @@ impl PerLane {
 }
 
 /// The oldest events that are due: at most so many of each lane, and none with an id below `from`; those that failed
-/// before are found by their time. The caller holds the lock that makes it the only consumer.
+/// before are found by their time, unless none of their lane may be taken. The caller holds the lock that makes it the only consumer.
 pub async fn claim_events(
     tx: &mut Tx,
     now: DateTime<Utc>,
@@ -229,11 +229,12 @@ pub async fn claim_events(
     query.fetch_all(tx).await?.into_iter().map(|row| event!(row, false)).collect()
 }
 
-/// The parked events of the users of `events` that may touch the same days: what takes effect there now may heal them
-/// too.
-pub async fn claim_parked_events(tx: &mut Tx, events: &[Event]) -> Result<Vec<Event>, Problem> {
+/// The parked events of the users of `events` that may touch the same days, in lanes of which anything may be taken: what
+/// takes effect there now may heal them too.
+pub async fn claim_parked_events(tx: &mut Tx, events: &[Event], at_most: PerLane) -> Result<Vec<Event>, Problem> {
     let (user_ids, ids) = keys(events);
-    let query = sqlx::query_file!("src/kernel/claim_parked_events.sql", &user_ids, &ids);
+    let lanes: Vec<_> = Lane::ALL.into_iter().filter(|lane| at_most.of(*lane) > 0).map(Lane::as_str).collect();
+    let query = sqlx::query_file!("src/kernel/claim_parked_events.sql", &user_ids, &ids, &lanes as &[&str]);
     query.fetch_all(tx).await?.into_iter().map(|row| event!(row, true)).collect()
 }
 

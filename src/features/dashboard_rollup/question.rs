@@ -170,6 +170,19 @@ impl Filters {
     }
 }
 
+/// Which usage of whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// Local days.
+    pub days: DayRange,
+    /// The buckets that count.
+    pub filters: &'a Filters,
+    /// Whose days.
+    pub time_zone: &'a str,
+}
+
 fn model(text: &str) -> Result<Model, Broken> {
     let detail = "Expected a model's name: 1 to 128 of A-Z a-z 0-9 . _ : / @ + -.";
     Model::parse(text).ok_or(("not_a_model", detail.into()))

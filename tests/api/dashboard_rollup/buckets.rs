@@ -244,6 +244,34 @@ async fn a_stream_that_cannot_be_finished_is_cut_off_and_never_looks_whole() {
 }
 
 #[tokio::test]
+async fn a_stream_that_breaks_off_is_seen_to_break_off_through_any_compression() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    fill(&app, &me, &device, 2500).await;
+    let ask = async |encoding: &str, accept: &str| {
+        let request = app.request(Method::GET, &format!("/v1/buckets?{RANGE}")).bearer(&me.viewer);
+        request.header("accept-encoding", encoding).header("accept", accept).try_send().await
+    };
+    let encodings = ["identity", "gzip", "zstd"];
+    let asked =
+        encodings.into_iter().flat_map(|encoding| ["application/x-ndjson", "text/csv"].map(|one| (encoding, one)));
+    for (encoding, accept) in asked.clone() {
+        let whole = ask(encoding, accept).await.unwrap();
+        assert_eq!((whole.status, whole.header("content-encoding")), (200, encoding.trim_start_matches("identity")));
+    }
+    // A bucket of the second page cannot be read.
+    app.tell(
+        "create policy breaks on usage.bucket as restrictive for select to halfhour_api
+         using (case when input_tokens = 2400 then 1 / (input_tokens - 2400) = 0 else true end)",
+    )
+    .await;
+    for (encoding, accept) in asked {
+        let broken = ask(encoding, accept).await.unwrap_err();
+        assert!(broken.is_body() || broken.is_decode(), "{encoding} {accept}: {broken:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_slow_or_absent_reader_of_a_stream_holds_no_connection() {
     let app = TestApp::start().await;
     let (me, device) = one_user(&app).await;

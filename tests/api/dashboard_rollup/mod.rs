@@ -2,6 +2,7 @@
 
 mod buckets;
 mod conditional;
+mod edges;
 mod heatmap;
 mod laws;
 mod pages;

@@ -5,67 +5,15 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{Arguments as _, Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::day;
-use crate::support::{NOW, TestApp, instant};
-
-macro_rules! sql {
-    ($path:literal) => {
-        ($path, include_str!(concat!("../../../src/features/dashboard_rollup/", $path)))
-    };
-}
-
-/// Every table of users, filled by day and then by user, as usage arrives: `$users` users from number `$first` on, each
-/// with a device, thirty days of four half hours, and one event that waits.
-const FILL: &str = "
-    create or replace function pg_temp.id(number integer) returns uuid language sql immutable
-        as $$ select md5(number::text)::uuid $$;
-    insert into account.user (user_id, name, time_zone)
-    select pg_temp.id(u), 'user ' || u, 'Europe/Berlin' from generate_series($first, $first + $users - 1) u;
-    insert into rollup.user_state (user_id, time_zone, version, frozen_before)
-    select pg_temp.id(u), 'Europe/Berlin', 7, '2026-01-01' from generate_series($first, $first + $users - 1) u;
-    insert into usage.horizon (user_id, first_hour)
-    select pg_temp.id(u), '2025-12-31T23:00Z' from generate_series($first, $first + $users - 1) u;
-    insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
-    select pg_temp.id(u), 'bucket_changed', '2026-11-20', '2026-11-20T10:00Z', '2026-11-20T10:00Z', 'live', pg_temp.id(u)
-    from generate_series($first, $first + $users - 1) u;
-    insert into rollup.daily (user_id, day, device_id, source, model, input_tokens, cache_read_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
-        bucket_count)
-    select pg_temp.id(u), '2026-10-22'::date + d, pg_temp.id(u), 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, 1
-    from generate_series(0, 29) d, generate_series($first, $first + $users - 1) u, generate_series(1, 4) m
-    order by d, u, m;
-    insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
-        observed_at, changed_at, stamped)
-    select pg_temp.id(u), '2026-10-22T08:00Z'::timestamptz + d * interval '1 day' + m * interval '30 minutes',
-        pg_temp.id(u), 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true
-    from generate_series(0, 29) d, generate_series($first, $first + $users - 1) u, generate_series(1, 4) m
-    order by d, u, m;
-    vacuum analyze account.user, rollup.user_state, usage.horizon, usage.outbox, rollup.daily, usage.bucket";
+use super::{DAILY, day};
+use crate::support::plans::{MODES, buffers, descents, fill, filled_user, nodes, outline, scanned, sql, with};
+use crate::support::{NOW, TestApp, instant, plans};
 
 /// What the application's pool of reads sets.
 const AS_SERVED: &str = "enable_seqscan = off";
-
-async fn fill(app: &TestApp, first: u32, users: u32) {
-    let sql = FILL.replace("$first", &first.to_string()).replace("$users", &users.to_string());
-    // Each on its own: a vacuum runs in no transaction.
-    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
-    for statement in split(&sql) {
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-    }
-    connection.close().await.unwrap();
-}
-
-fn split(sql: &str) -> Vec<String> {
-    sql.split(';').map(|statement| statement.trim().to_owned()).collect()
-}
-
-async fn id(app: &TestApp, number: u32) -> Uuid {
-    app.ask(&format!("select md5('{number}')")).await[0].parse().unwrap()
-}
 
 /// The arguments of the statements that sum a range, in their order, as far as they begin alike.
 fn range(user: Uuid, models: &[&str]) -> PgArguments {
@@ -97,14 +45,6 @@ fn results(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> PgAr
     arguments
 }
 
-fn with<T>(mut arguments: PgArguments, more: T) -> PgArguments
-where
-    T: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    arguments.add(more).unwrap();
-    arguments
-}
-
 /// Both ranges of a summary.
 fn both_ranges(user: Uuid, models: &[&str]) -> PgArguments {
     let mut arguments = PgArguments::default();
@@ -129,21 +69,36 @@ fn page(user: Uuid, models: &[&str], after: DateTime<Utc>) -> PgArguments {
 fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArguments)> {
     let berlin = || "Europe/Berlin".to_owned();
     let all = [
-        (sql!("state/rollup_state.sql"), state(user, None)),
-        (sql!("state/rollup_state.sql"), state(user, Some("Asia/Kathmandu"))),
-        (sql!("state/kept_from.sql"), with(PgArguments::default(), user)),
-        (sql!("rollups/daily_totals.sql"), range(user, models)),
-        (sql!("rollups/daily_results.sql"), results(user, models, "day", None)),
-        (sql!("rollups/daily_results.sql"), results(user, models, "day", Some("2026-11-01T00:00:00"))),
-        (sql!("rollups/daily_results.sql"), results(user, models, "month", None)),
-        (sql!("rollups/bucket_totals.sql"), with(range(user, models), berlin())),
-        (sql!("rollups/bucket_results.sql"), with(results(user, models, "half_hour", None), berlin())),
-        (sql!("rollups/bucket_results.sql"), with(results(user, models, "day", Some("2026-11-01T00:00:00")), berlin())),
-        (sql!("summary/range_sums.sql"), both_ranges(user, models)),
-        (sql!("summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
-        (sql!("heatmap/heatmap_days.sql"), range(user, models)),
-        (sql!("buckets/bucket_page.sql"), page(user, models, instant("1970-01-01T00:00:00Z"))),
-        (sql!("buckets/bucket_page.sql"), page(user, models, instant("2026-11-01T08:30:00Z"))),
+        (sql!("features/dashboard_rollup/state/rollup_state.sql"), state(user, None)),
+        (sql!("features/dashboard_rollup/state/rollup_state.sql"), state(user, Some("Asia/Kathmandu"))),
+        (sql!("features/dashboard_rollup/state/kept_from.sql"), with(PgArguments::default(), user)),
+        (sql!("features/dashboard_rollup/rollups/daily_totals.sql"), range(user, models)),
+        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), results(user, models, "day", None)),
+        (
+            sql!("features/dashboard_rollup/rollups/daily_results.sql"),
+            results(user, models, "day", Some("2026-11-01T00:00:00")),
+        ),
+        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), results(user, models, "month", None)),
+        (sql!("features/dashboard_rollup/rollups/bucket_totals.sql"), with(range(user, models), berlin())),
+        (
+            sql!("features/dashboard_rollup/rollups/bucket_results.sql"),
+            with(results(user, models, "half_hour", None), berlin()),
+        ),
+        (
+            sql!("features/dashboard_rollup/rollups/bucket_results.sql"),
+            with(results(user, models, "day", Some("2026-11-01T00:00:00")), berlin()),
+        ),
+        (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
+        (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
+        (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),
+        (
+            sql!("features/dashboard_rollup/buckets/bucket_page.sql"),
+            page(user, models, instant("1970-01-01T00:00:00Z")),
+        ),
+        (
+            sql!("features/dashboard_rollup/buckets/bucket_page.sql"),
+            page(user, models, instant("2026-11-01T08:30:00Z")),
+        ),
     ];
     all.into_iter().map(|((path, sql), arguments)| (path, sql, arguments)).collect()
 }
@@ -154,73 +109,26 @@ async fn explain(connection: &mut PgConnection, user: Uuid, setting: &str, sql: 
         "begin isolation level repeatable read read only; set local role halfhour_api;
          set local app.user_ids = '{user}'; set local jit = off; set local {setting}"
     );
-    sqlx::raw_sql(AssertSqlSafe(opening)).execute(&mut *connection).await.unwrap();
-    let plan = plan_of(connection, sql, arguments).await;
-    sqlx::raw_sql("rollback").execute(connection).await.unwrap();
-    plan
-}
-
-async fn plan_of(connection: &mut PgConnection, sql: &str, arguments: PgArguments) -> Value {
-    let explain = AssertSqlSafe(format!("explain (analyze, buffers, format json) {sql}"));
-    let (plan,): (Value,) = sqlx::query_as_with(explain, arguments).fetch_one(connection).await.unwrap();
-    plan[0]["Plan"].clone()
-}
-
-/// Every node of a plan.
-fn nodes(plan: &Value) -> Vec<&Value> {
-    let children = plan["Plans"].as_array().into_iter().flatten();
-    let mut all = vec![plan];
-    all.extend(children.flat_map(nodes));
-    all
-}
-
-fn scanned(plan: &Value) -> Vec<String> {
-    let scans = nodes(plan).into_iter().filter(|node| node["Node Type"] == "Seq Scan");
-    scans.map(|node| node["Relation Name"].to_string()).collect()
-}
-
-/// How often the plan descends an index: each descent may cost one page more where the tree has grown by a level.
-fn descents(plan: &Value) -> u64 {
-    let by_index = |node: &&Value| node["Node Type"].as_str().unwrap().contains("Index");
-    nodes(plan).into_iter().filter(by_index).map(|node| node["Actual Loops"].as_u64().unwrap()).sum()
-}
-
-fn buffers(plan: &Value) -> u64 {
-    plan["Shared Hit Blocks"].as_u64().unwrap() + plan["Shared Read Blocks"].as_u64().unwrap()
-}
-
-/// The relay's fold of one event among many.
-async fn assert_the_fold_goes_by_key(app: &TestApp, connection: &mut PgConnection, user: Uuid) {
-    let event = app.ask(&format!("select id::text from usage.outbox where user_id = '{user}'")).await;
-    let event: i64 = event[0].parse().unwrap();
-    let (path, sql) = sql!("relay/fold_user_days.sql");
-    for mode in ["force_custom_plan", "force_generic_plan"] {
-        let opening = format!("begin; set local role halfhour_worker; set local plan_cache_mode = {mode}");
-        sqlx::raw_sql(AssertSqlSafe(opening)).execute(&mut *connection).await.unwrap();
-        let arguments = with(with(PgArguments::default(), vec![user]), vec![event]);
-        let plan = plan_of(connection, sql, arguments).await;
-        sqlx::raw_sql("rollback").execute(&mut *connection).await.unwrap();
-        assert_eq!(scanned(&plan), Vec::<String>::new(), "{path}, {mode}: {plan:#}");
-    }
+    plans::explain(connection, &opening, sql, arguments).await
 }
 
 #[tokio::test]
-async fn no_read_and_no_fold_scans_a_table_and_the_cost_of_a_read_does_not_depend_on_the_number_of_users() {
+async fn no_read_scans_a_table_and_its_cost_does_not_depend_on_the_number_of_users() {
     let app = TestApp::start().await;
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
     fill(&app, 1, 10).await;
-    let few_user = id(&app, 5).await;
+    let few_user = filled_user(&app, 5).await;
     let mut few = Vec::new();
     for (_, sql, arguments) in reads(few_user, &[]) {
         few.push(buffers(&explain(&mut connection, few_user, AS_SERVED, sql, arguments).await));
     }
 
     fill(&app, 11, 1990).await;
-    let many_user = id(&app, 1234).await;
+    let many_user = filled_user(&app, 1234).await;
     let mut rows = 0;
     for (position, few) in few.into_iter().enumerate() {
         let question = |models| reads(many_user, models).remove(position);
-        for mode in ["plan_cache_mode = force_custom_plan", "plan_cache_mode = force_generic_plan"] {
+        for mode in MODES {
             for models in [&[][..], &["m1", "m2", "m3"]] {
                 let (path, sql, arguments) = question(models);
                 let plan = explain(&mut connection, many_user, mode, sql, arguments).await;
@@ -237,7 +145,6 @@ async fn no_read_and_no_fold_scans_a_table_and_the_cost_of_a_read_does_not_depen
         );
         rows += plan["Actual Rows"].as_u64().unwrap();
     }
-    assert_the_fold_goes_by_key(&app, &mut connection, many_user).await;
     assert!(rows > 600, "the statements found what they were to read: {rows}");
     connection.close().await.unwrap();
 }
@@ -246,7 +153,7 @@ async fn no_read_and_no_fold_scans_a_table_and_the_cost_of_a_read_does_not_depen
 async fn a_scan_and_a_costly_plan_are_caught() {
     let app = TestApp::start().await;
     fill(&app, 1, 10).await;
-    let user = id(&app, 5).await;
+    let user = filled_user(&app, 5).await;
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
     let by_model = "select count(*) from rollup.daily where model = any($1::text[])";
     let arguments = with(PgArguments::default(), vec!["m1".to_owned()]);
@@ -259,10 +166,10 @@ async fn a_scan_and_a_costly_plan_are_caught() {
 async fn the_time_zones_of_the_world_are_only_looked_up_for_another_zone() {
     let app = TestApp::start().await;
     fill(&app, 1, 10).await;
-    let user = id(&app, 5).await;
+    let user = filled_user(&app, 5).await;
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
-    let (_, sql) = sql!("state/rollup_state.sql");
-    for mode in ["plan_cache_mode = force_custom_plan", "plan_cache_mode = force_generic_plan"] {
+    let (_, sql) = sql!("features/dashboard_rollup/state/rollup_state.sql");
+    for mode in MODES {
         for (zone, looks) in [(None, 0), (Some("Europe/Berlin"), 0), (Some("Asia/Kathmandu"), 1)] {
             let plan = explain(&mut connection, user, mode, sql, state(user, zone)).await;
             let looked = nodes(&plan).into_iter().filter(|node| node["Function Name"] == "pg_timezone_names");
@@ -270,5 +177,43 @@ async fn the_time_zones_of_the_world_are_only_looked_up_for_another_zone() {
             assert_eq!(loops, looks, "{mode} {zone:?}: {plan:#}");
         }
     }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_for_a_user_costs_its_reads_nothing() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    app.tell(&format!(
+        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+         select '{user}', 'bucket_changed', '2026-11-20', '2026-11-20T10:00Z', '2026-11-20T10:00Z', 'live', '{user}'
+         from generate_series(1, 20000);
+         analyze usage.outbox"
+    ))
+    .await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/state/rollup_state.sql");
+    for mode in MODES {
+        let plan = explain(&mut connection, user, mode, sql, state(user, None)).await;
+        assert!(buffers(&plan) < 40, "{mode}:\n{}", outline(&plan));
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_summary_reads_no_more_models_than_it_may_list() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    app.tell(&format!(
+        "insert into {DAILY} select '{user}', day::date, '{user}', 'codex', 'n' || n, 1, 0, 0, 0, 0, 0, 0, 1, 1
+         from generate_series(1, 5000) n, (values ('2026-11-20'), ('2026-11-01')) d (day)"
+    ))
+    .await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/summary/range_sums.sql");
+    let plan = explain(&mut connection, user, AS_SERVED, sql, with(both_ranges(user, &[]), 100_i64)).await;
+    assert_eq!(plan["Actual Rows"], 100, "{}", outline(&plan));
     connection.close().await.unwrap();
 }

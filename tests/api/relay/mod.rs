@@ -1,7 +1,9 @@
 //! The relay: nothing lost, nothing counted twice, whoever fails and whenever.
 
+mod backlog;
 mod laws;
 mod outages;
+mod plans;
 mod rebuild;
 mod replay;
 mod wakes;

@@ -130,6 +130,37 @@ async fn a_rebuild_that_takes_too_long_delays_trackers_posts_by_one_round_and_is
 }
 
 #[tokio::test]
+async fn a_large_event_that_has_failed_or_is_parked_rests_like_one_that_has_not() {
+    let app = TestApp::start().await;
+    let large = app.user("large", "UTC").await;
+    let device = app.device(&large, "laptop").await;
+    app.post_usage(&device, &[Usage::input("2026-11-19T09:00:00Z", 70)]).await;
+    app.drain().await;
+    app.tell(
+        "create function rollup.dawdle() returns trigger language plpgsql as
+         $$ begin raise exception 'canceling statement due to statement timeout' using errcode = '57014'; end $$;
+         create trigger dawdle before update on rollup.user_state for each row
+         when (new.time_zone <> old.time_zone) execute function rollup.dawdle()",
+    )
+    .await;
+    app.want_zone(&large, "Asia/Tokyo").await;
+    for (number, state) in [(1, "retry_at = '2026-11-20T11:59:00Z'"), (2, "parked_at = now()")] {
+        app.tell(&format!("update usage.outbox set attempts = 9, {state}")).await;
+        app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", number)]).await;
+        assert_eq!(app.relay().run_round().await.unwrap_err().code(), Code::DeadlineExceeded, "{state}");
+        assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 1, ..Round::default() }, "{state}");
+        assert_eq!(app.ask(INPUT).await, ["2026-11-19 70".to_owned(), format!("2026-11-20 {number}")]);
+        assert_eq!(app.ask("select topic || ' ' || attempts from usage.outbox").await, ["rebuild 9"], "{state}");
+        app.clock.set(app.clock.now() + TimeDelta::minutes(5));
+    }
+    app.tell("drop trigger dawdle on rollup.user_state").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:30:00Z", 5)]).await;
+    app.drain().await;
+    assert_eq!(app.ask(EVENTS).await, Vec::<String>::new(), "and heals");
+    assert_eq!(app.ask("select time_zone from rollup.user_state").await, ["Asia/Tokyo"]);
+}
+
+#[tokio::test]
 async fn of_a_thousand_events_only_the_poisonous_one_fails() {
     let app = TestApp::start().await;
     let (me, _) = one_user(&app).await;

@@ -5,7 +5,6 @@ use halfhour::features::dashboard_rollup::Round;
 use halfhour::kernel::bucket::Source;
 use halfhour::kernel::db::{Access, Mode};
 use halfhour::kernel::outbox::{self, ErasedScope};
-use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{EVENTS, INPUT, WAITING, hold, one_user, release};
 use crate::support::rollups::Usage;
@@ -156,24 +155,6 @@ async fn an_erasure_takes_what_it_covers_from_frozen_days_too_and_nothing_else()
 }
 
 #[tokio::test]
-async fn a_bulk_backlog_of_a_hundred_thousand_delays_a_post_by_no_more_than_a_round() {
-    let app = TestApp::start().await;
-    let (_, device) = one_user(&app).await;
-    app.tell(
-        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
-         select gen_random_uuid(), 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T23:30Z', 'bulk', gen_random_uuid()
-         from generate_series(1, 100000); analyze usage.outbox",
-    )
-    .await;
-    app.post_usage(&device, &[Usage::input(HOURS[2], 5)]).await;
-    let round = app.relay().run_round().await.unwrap();
-    assert_eq!(round, Round { consumed: 201, more: true, ..Round::default() });
-    assert_eq!(app.ask(INPUT).await, ["2026-11-18 5"]);
-    assert_eq!(app.ask("select count(*)::text from usage.outbox where lane = 'live'").await, ["0"]);
-    assert_eq!(app.ask("select count(*)::text from usage.outbox").await, ["99800"]);
-}
-
-#[tokio::test]
 async fn an_event_that_commits_late_is_found_at_once_and_one_that_commits_much_later_by_the_full_scan() {
     let app = TestApp::start().await;
     let (me, device) = one_user(&app).await;
@@ -198,68 +179,4 @@ async fn an_event_that_commits_late_is_found_at_once_and_one_that_commits_much_l
     assert_eq!(after(10).await, 1, "a scan begins behind it by now");
     assert_eq!(after(40).await, 2, "but not the one that each minute looks at everything");
     assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn the_fold_of_every_kind_of_event_reads_no_table_from_end_to_end() {
-    let app = TestApp::start().await;
-    app.tell(
-        "create temp table who as select gen_random_uuid() as id, n from generate_series(1, 300) n;
-         insert into account.user (user_id, name, time_zone) select id, 'user ' || n, 'Europe/Berlin' from who;
-         insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
-             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
-             request_count, observed_at, changed_at, stamped)
-         select id, '2026-01-01T00:00Z'::timestamptz + interval '3 hours' * h, id, 'codex', 'm',
-                1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true
-         from who, generate_series(0, 399) h;
-         insert into rollup.user_state select id, 'Europe/Berlin', 0 from who;
-         -- Users without usage, so that no table is so small that reading it whole would be right.
-         with more as (
-             insert into account.user (user_id, name) select gen_random_uuid(), 'quiet ' || n from generate_series(1, 9000) n
-             returning user_id
-         )
-         insert into rollup.user_state select user_id, 'UTC', 0 from more;
-         insert into rollup.daily (user_id, day, device_id, source, model, input_tokens, cache_read_tokens,
-             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
-             request_count, bucket_count)
-         select id, '2026-01-01'::date + d, id, 'codex', 'm', 1, 0, 0, 0, 0, 0, 0, 1, 1 from who, generate_series(0, 99) d;
-         insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
-         select id, 'bucket_changed', '2026-01-05', '2026-01-05T00:00Z', '2026-01-05T23:30Z', 'bulk', id
-         from who, generate_series(1, 30);
-         analyze",
-    )
-    .await;
-    let [user] = &app.ask("select user_id::text from usage.bucket limit 1").await[..] else { panic!() };
-    for (topic, hours) in [
-        ("bucket_changed", "'2026-01-10T00:00Z', '2026-01-10T23:30Z'"),
-        ("replay", "'2026-01-10T00:00Z', '2026-01-16T23:30Z'"),
-        ("rebuild", "'-infinity', 'infinity'"),
-    ] {
-        let event = app
-            .ask(&format!(
-                "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
-                 values ('{user}', '{topic}', '2026-01-10', {hours}, 'live', '{user}') returning id::text"
-            ))
-            .await
-            .remove(0);
-        let sql = include_str!("../../../src/features/dashboard_rollup/relay/fold_user_days.sql");
-        let explain = format!(
-            "begin; set local role halfhour_worker; set local plan_cache_mode = force_custom_plan;
-             prepare asked as {sql}; explain (analyze, buffers) execute asked('{{{user}}}', '{{{event}}}');
-             deallocate asked; rollback"
-        );
-        let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&app.admin).await.unwrap();
-        let plan = rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n");
-        for table in ["bucket", "daily", "outbox", "user_state", "user"] {
-            let scan = format!("Seq Scan on {table}");
-            assert!(
-                !plan.lines().any(|line| line.contains(&scan) && !line.contains("never executed")),
-                "{topic}:\n{plan}"
-            );
-        }
-        // A whole user is some hundred index pages; the tables have thousands.
-        let buffers = plan.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared hit=")).unwrap();
-        let pages: u32 = buffers.split(' ').next().unwrap().parse().unwrap();
-        assert!(pages < 6000, "{topic} read {pages} pages:\n{plan}");
-    }
 }

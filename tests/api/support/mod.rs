@@ -4,6 +4,7 @@
 mod cluster;
 mod http;
 pub mod logs;
+pub mod plans;
 pub mod rollups;
 
 use std::sync::{Arc, OnceLock};

@@ -11,20 +11,19 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::request::{Key, Position, Request};
-use super::store::{self, BucketRow, Scope};
+use super::store::{self, BucketRow};
 use super::table::{BucketItem, encode};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{self, DayRange};
+use crate::features::dashboard_rollup::question::{self, DayRange, Scope};
 use crate::features::dashboard_rollup::reply::{self, About};
-use crate::features::dashboard_rollup::state::{self, RollupState};
+use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::kernel::auth::Viewer;
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Access, Mode, Pool, Pools, Tx};
+use crate::kernel::db::{Pools, Tx};
 use crate::kernel::extract::Parameters;
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::openapi::Refusals;
@@ -109,15 +108,16 @@ pub async fn get_buckets(
     let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;
     let is_stream = media != Media::Json && request.limit.is_none();
     let limit = if is_stream { CHUNK } else { request.limit.unwrap_or(DEFAULT_LIMIT) };
-    let mut reader = Reader { pool: pools.read, clock, user_id, request, position, limit };
+    let reader = Reader { pool: pools.read, clock, user_id };
+    let mut pages = Pages { reader, request, position, limit };
 
-    let Page { state, days, buckets, goes_on } = reader.read(viewer.call()).await?;
+    let Page { state, days, buckets, goes_on } = pages.next(viewer.call()).await?;
     let end = buckets.last().filter(|_| goes_on).map(|last| Position::new(days, state.time_zone(), last.key.clone()));
     if is_stream {
         let rest = Rest { call: viewer.call().clone(), started: Instant::now(), media };
         let first = encode(media, buckets, true)?;
-        reader.position = end;
-        return About { state: &state, tag: None, next: None }.ok(media, rest.stream(first, reader));
+        pages.position = end;
+        return About { state: &state, tag: None, next: None }.ok(media, rest.stream(first, pages));
     }
     let next_cursor = end.map(|end| cursors.seal(&question, &end)).transpose()?;
     let next = next_cursor.as_ref().map(|next| format!("/v1/buckets?{}", question::next_query(&parameters, next)));
@@ -138,10 +138,8 @@ pub async fn get_buckets(
 }
 
 /// Reads one page after the other.
-struct Reader {
-    pool: Pool,
-    clock: Clock,
-    user_id: Uuid,
+struct Pages {
+    reader: Reader,
     request: Request,
     /// Where the next page begins.
     position: Option<Position>,
@@ -157,21 +155,20 @@ struct Page {
     goes_on: bool,
 }
 
-impl Reader {
-    async fn read(&self, call: &Call) -> Result<Page, Problem> {
-        let mut tx = self.pool.begin(call, Access::Users(&[self.user_id]), Mode::Snapshot).await?;
-        let page = self.read_in(&mut tx).await;
-        state::finish(tx, page).await
+impl Pages {
+    async fn next(&self, call: &Call) -> Result<Page, Problem> {
+        let read = async |tx: &mut Tx, state: RollupState| self.read(tx, state).await;
+        self.reader.in_snapshot(call, self.request.time_zone.as_deref(), read).await
     }
 
-    async fn read_in(&self, tx: &mut Tx) -> Result<Page, Problem> {
+    async fn read(&self, tx: &mut Tx, state: RollupState) -> Result<Page, Problem> {
         let Self { request, position, .. } = self;
-        let state = RollupState::read(tx, self.user_id, &self.clock, request.time_zone.as_deref()).await?;
+        let user_id = self.reader.user_id;
         let days = request.resolve(&state, position.as_ref())?;
         let first_instant = store::first_instant(tx, days.from, state.time_zone()).await?;
         let instead = "Ask for later days, or for their sums at GET /v1/rollups.";
-        state.refuse_removed(tx, self.user_id, first_instant, instead).await?;
-        let scope = Scope { user_id: self.user_id, days, filters: &request.filters, time_zone: state.time_zone() };
+        state.refuse_removed(tx, user_id, first_instant, instead).await?;
+        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
         let after = position.as_ref().map_or_else(Key::before_all, |position| position.after.clone());
         // One more than fits tells whether there is more.
         let mut buckets = store::bucket_page(tx, &scope, &after, i64::from(self.limit) + 1).await?;
@@ -191,19 +188,19 @@ struct Rest {
 
 impl Rest {
     /// The first page, and then page by page as the caller takes them. Between two pages it holds no connection.
-    fn stream(self, first: Vec<u8>, reader: Reader) -> Body {
-        let parts = stream::try_unfold((Some(first), reader), move |(first, mut reader)| {
+    fn stream(self, first: Vec<u8>, pages: Pages) -> Body {
+        let parts = stream::try_unfold((Some(first), pages), move |(first, mut pages)| {
             let call = Call::new(self.call.request_id, self.call.trace.clone(), CHUNK_LIMIT);
             let (started, media) = (self.started, self.media);
             async move {
                 if let Some(first) = first {
-                    return Ok(Some((first, (None, reader))));
+                    return Ok(Some((first, (None, pages))));
                 }
-                if reader.position.is_none() {
+                if pages.position.is_none() {
                     return Ok(None);
                 }
-                match next_part(&call, started, media, &mut reader).await {
-                    Ok(part) => Ok(Some((part, (None, reader)))),
+                match next_part(&call, started, media, &mut pages).await {
+                    Ok(part) => Ok(Some((part, (None, pages)))),
                     Err(problem) => Err(cut_off(&call, started, &problem)),
                 }
             }
@@ -212,13 +209,13 @@ impl Rest {
     }
 }
 
-async fn next_part(call: &Call, started: Instant, media: Media, reader: &mut Reader) -> Result<Vec<u8>, Problem> {
+async fn next_part(call: &Call, started: Instant, media: Media, pages: &mut Pages) -> Result<Vec<u8>, Problem> {
     if started.elapsed() > STREAM_LIMIT {
         return Err(Problem::new(Code::DeadlineExceeded, "The stream was not taken in time."));
     }
-    let Page { state, days, buckets, goes_on } = reader.read(call).await?;
+    let Page { state, days, buckets, goes_on } = pages.next(call).await?;
     let end = buckets.last().filter(|_| goes_on).map(|last| Position::new(days, state.time_zone(), last.key.clone()));
-    reader.position = end;
+    pages.position = end;
     encode(media, buckets, false)
 }
 

@@ -1,25 +1,11 @@
 //! The SQL of the user's own buckets.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use uuid::Uuid;
 
 use super::request::Key;
-use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::question::Scope;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
-
-/// Which buckets of whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// The owner.
-    pub user_id: Uuid,
-    /// Local days.
-    pub days: DayRange,
-    /// The buckets that are wanted.
-    pub filters: &'a Filters,
-    /// Whose days.
-    pub time_zone: &'a str,
-}
 
 /// One bucket as it stands.
 #[derive(Clone, Debug)]

@@ -6,16 +6,16 @@ use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::request::Request;
 use super::store;
 use crate::features::dashboard_rollup::media::Media;
+use crate::features::dashboard_rollup::question::Scope;
 use crate::features::dashboard_rollup::reply::{self, About, Tag};
-use crate::features::dashboard_rollup::state::{self, RollupState};
+use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::kernel::auth::Viewer;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pools, Tx};
+use crate::kernel::db::{Pools, Tx};
 use crate::kernel::extract::Parameters;
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
@@ -93,40 +93,32 @@ pub async fn get_heatmap(
     reply::media(&headers, &[Media::Json])?;
     let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let mut tx = pools.read.begin(viewer.call(), Access::Users(&[user_id]), Mode::Snapshot).await?;
-    let response = respond(&mut tx, user_id, &request, &clock, &headers, &parameters).await;
-    state::finish(tx, response).await
+    let reader = Reader { pool: pools.read, clock, user_id };
+    let respond = async |tx: &mut Tx, state: RollupState| {
+        let days = request.days(state.today());
+        let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"heatmap")?;
+        let about = About { state: &state, tag: Some(tag), next: None };
+        if let Some(response) = about.not_modified(&headers)? {
+            return Ok(response);
+        }
+        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
+        let rows = store::heatmap_days(tx, &scope).await?;
+        about.json(&HeatmapReply {
+            from: days.from,
+            to: days.to,
+            today: state.today(),
+            time_zone: state.time_zone().to_owned(),
+            as_of: state.as_of(),
+            pending: state.pending(),
+            version: state.version(),
+            data: rows.into_iter().map(HeatmapDay::from).collect(),
+        })
+    };
+    reader.in_snapshot(viewer.call(), None, respond).await
 }
 
-async fn respond(
-    tx: &mut Tx,
-    user_id: Uuid,
-    request: &Request,
-    clock: &Clock,
-    headers: &HeaderMap,
-    parameters: &[(String, String)],
-) -> Result<Response, Problem> {
-    let state = RollupState::read(tx, user_id, clock, None).await?;
-    let days = request.days(state.today());
-    let tag = Tag::new(user_id, &state, days, parameters, Media::Json, &"heatmap")?;
-    let about = About { state: &state, tag: Some(tag), next: None };
-    if let Some(response) = about.not_modified(headers)? {
-        return Ok(response);
+impl From<store::DaySums> for HeatmapDay {
+    fn from(row: store::DaySums) -> Self {
+        Self { day: row.day, total_tokens: row.total_tokens, request_count: row.request_count }
     }
-    let rows = store::heatmap_days(tx, user_id, days, &request.filters).await?;
-    let cell = |row: store::DaySums| HeatmapDay {
-        day: row.day,
-        total_tokens: row.total_tokens,
-        request_count: row.request_count,
-    };
-    about.json(&HeatmapReply {
-        from: days.from,
-        to: days.to,
-        today: state.today(),
-        time_zone: state.time_zone().to_owned(),
-        as_of: state.as_of(),
-        pending: state.pending(),
-        version: state.version(),
-        data: rows.into_iter().map(cell).collect(),
-    })
 }

@@ -1,9 +1,8 @@
 //! The SQL of the heatmap.
 
 use chrono::NaiveDate;
-use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::question::Scope;
 use crate::features::dashboard_rollup::sums::sum;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
@@ -20,20 +19,15 @@ pub struct DaySums {
 }
 
 /// Every day of a range, with or without usage.
-pub async fn heatmap_days(
-    tx: &mut Tx,
-    user_id: Uuid,
-    days: DayRange,
-    filters: &Filters,
-) -> Result<Vec<DaySums>, Problem> {
+pub async fn heatmap_days(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<DaySums>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/heatmap/heatmap_days.sql",
-        user_id,
-        days.from,
-        days.to,
-        &filters.source_names() as &[&str],
-        &filters.model_names() as &[&str],
-        &filters.devices,
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
     )
     .fetch_all(tx)
     .await?;

@@ -262,7 +262,7 @@ impl Relay {
             i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= at_most.of(lane))
         };
         let more = Lane::ALL.into_iter().any(full);
-        events.extend(outbox::claim_parked_events(tx, &events).await?);
+        events.extend(outbox::claim_parked_events(tx, &events, at_most).await?);
         trail.claimed = events;
 
         trail.stage = "fold";

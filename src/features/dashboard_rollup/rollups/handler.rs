@@ -9,16 +9,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request::{After, GroupBy, Position, Request, Width};
-use super::store::{self, GroupSums, Page, Scope, Span};
+use super::store::{self, GroupSums, Page, Span};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question;
+use crate::features::dashboard_rollup::question::{self, Scope};
 use crate::features::dashboard_rollup::reply::{self, About, Tag};
-use crate::features::dashboard_rollup::state::{self, RollupState};
+use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::{Counters, Sums};
 use crate::kernel::auth::Viewer;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Access, Mode, Pools, Tx};
+use crate::kernel::db::{Pools, Tx};
 use crate::kernel::extract::Parameters;
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
@@ -145,9 +145,9 @@ pub async fn get_rollups(
     let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;
 
     let asked = Asked { user_id, question, request, position, parameters, headers, media };
-    let mut tx = pools.read.begin(viewer.call(), Access::Users(&[user_id]), Mode::Snapshot).await?;
-    let response = respond(&mut tx, &asked, &clock, &cursors).await;
-    state::finish(tx, response).await
+    let reader = Reader { pool: pools.read, clock, user_id };
+    let respond = async |tx: &mut Tx, state: RollupState| respond(tx, &state, &asked, &cursors).await;
+    reader.in_snapshot(viewer.call(), asked.request.time_zone.as_deref(), respond).await
 }
 
 /// What one request asks for.
@@ -162,20 +162,19 @@ struct Asked {
     media: Media,
 }
 
-async fn respond(tx: &mut Tx, asked: &Asked, clock: &Clock, cursors: &Cursors) -> Result<Response, Problem> {
+async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Cursors) -> Result<Response, Problem> {
     let Asked { user_id, request, parameters, headers, media, .. } = asked;
-    let state = RollupState::read(tx, *user_id, clock, request.time_zone.as_deref()).await?;
-    let days = request.resolve(&state, asked.position.as_ref())?;
-    let mut about = About { state: &state, tag: None, next: None };
+    let days = request.resolve(state, asked.position.as_ref())?;
+    let mut about = About { state, tag: None, next: None };
     // What is folded changes with the version only, so that it need not be read to be known.
-    if !request.is_from_buckets(&state) {
-        about.tag = Some(Tag::new(*user_id, &state, days, parameters, *media, &())?);
+    if !request.is_from_buckets(state) {
+        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &())?);
         if let Some(response) = about.not_modified(headers)? {
             return Ok(response);
         }
     }
     let scope = Scope { user_id: *user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-    let answer = read(tx, request, &state, &scope, asked.position.as_ref().map(|position| &position.after)).await?;
+    let answer = read(tx, request, state, &scope, asked.position.as_ref().map(|position| &position.after)).await?;
     let next_cursor = match answer.rows.last().filter(|_| answer.goes_on) {
         Some(last) => Some(cursors.seal(&asked.question, &Position::new(days, state.time_zone(), last.key.clone()))?),
         None => None,
@@ -183,9 +182,9 @@ async fn respond(tx: &mut Tx, asked: &Asked, clock: &Clock, cursors: &Cursors) -
     about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", question::next_query(parameters, next)));
     let totals = Counters::from(answer.totals);
     let data = intervals(answer.rows, &answer.spans, request.width, request.group_by)?;
-    // Usage may move between the half hours of a day without a change of its sums.
-    if request.is_from_buckets(&state) {
-        about.tag = Some(Tag::new(*user_id, &state, days, parameters, *media, &(&totals, &data))?);
+    // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
+    if request.is_from_buckets(state) {
+        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &(&totals, &data, answer.goes_on))?);
         if let Some(response) = about.not_modified(headers)? {
             return Ok(response);
         }

@@ -1,27 +1,13 @@
 //! The SQL of sums by interval and group.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
 use super::request::{After, GroupBy, Width};
-use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::question::Scope;
 use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
-
-/// Which rows of whose usage.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// The owner.
-    pub user_id: Uuid,
-    /// Local days.
-    pub days: DayRange,
-    /// The buckets that count.
-    pub filters: &'a Filters,
-    /// Whose days.
-    pub time_zone: &'a str,
-}
 
 /// What a page is made of.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::kernel::bucket::HALF_HOUR_S;
+use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Tx;
+use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::problem::{Fault, Problem, Violation};
 use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 
@@ -16,7 +17,7 @@ use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 pub struct RollupState {
     /// The start of this transaction.
     read_at: DateTime<Utc>,
-    /// When the user's oldest change began that is not folded yet, parked or not.
+    /// When the user's first change began that is not folded yet, parked or not.
     oldest_event_at: Option<DateTime<Utc>>,
     /// The user's newest change that is not folded yet.
     newest_event_id: Option<i64>,
@@ -36,7 +37,7 @@ pub struct RollupState {
 
 impl RollupState {
     /// Reads it. Errors: 422 for a zone that there is none.
-    pub async fn read(tx: &mut Tx, user_id: Uuid, clock: &Clock, time_zone: Option<&str>) -> Result<Self, Problem> {
+    async fn read(tx: &mut Tx, user_id: Uuid, clock: &Clock, time_zone: Option<&str>) -> Result<Self, Problem> {
         let state = store::rollup_state(tx, user_id, clock.now(), time_zone).await?;
         match time_zone {
             Some(asked) if asked != state.time_zone() => {
@@ -112,9 +113,38 @@ fn first_half_hour(begins_at: DateTime<Utc>) -> DateTime<Utc> {
     begins_at + TimeDelta::seconds((HALF_HOUR_S - into) % HALF_HOUR_S)
 }
 
+/// Whose usage is read, and through what.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// Where connections come from.
+    pub pool: Pool,
+    /// Which day is today.
+    pub clock: Clock,
+    /// The owner.
+    pub user_id: Uuid,
+}
+
+impl Reader {
+    /// Lets `read` look at one snapshot of the user's usage, of which it is told the state. `time_zone` is the one that
+    /// was asked for by name. Errors: 422 for a zone that there is none; what `read` fails with; the database's.
+    pub async fn in_snapshot<T>(
+        &self,
+        call: &Call,
+        time_zone: Option<&str>,
+        read: impl AsyncFnOnce(&mut Tx, RollupState) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let mut tx = self.pool.begin(call, Access::Users(&[self.user_id]), Mode::Snapshot).await?;
+        let outcome = match RollupState::read(&mut tx, self.user_id, &self.clock, time_zone).await {
+            Ok(state) => read(&mut tx, state).await,
+            Err(problem) => Err(problem),
+        };
+        finish(tx, outcome).await
+    }
+}
+
 /// Ends a read's transaction. Where the database failed it is left to be closed with its connection, so that what the
 /// database answered last is what it failed with.
-pub async fn finish<T>(tx: Tx, outcome: Result<T, Problem>) -> Result<T, Problem> {
+async fn finish<T>(tx: Tx, outcome: Result<T, Problem>) -> Result<T, Problem> {
     match outcome {
         Err(problem) if problem.code().fault() != Fault::Client => Err(problem),
         outcome => {

@@ -1,12 +1,14 @@
 -- What a user's rollup is in, how fresh it is, and in which zone a question is answered. Exactly one row for a user
 -- that exists.
 -- $1 user_id; $2 now: for today's local date; $3 time_zone: another zone that is asked for, or null.
+-- Of the events only the first and the last are looked at, however many wait. The first by id is as good as the oldest:
+-- what has a higher id was announced later than that one began, and acknowledged later still.
 -- pg_timezone_names reads a folder of files: only where the zone asked for is not the rollup's.
 -- Index: user_pkey, user_state_pkey, outbox_pkey.
 select
     transaction_timestamp() as "read_at!",
-    e.oldest_at as oldest_event_at,
-    e.newest_id as newest_event_id,
+    (select o.created_at from usage.outbox o where o.user_id = u.user_id order by o.id limit 1) as oldest_event_at,
+    (select max(o.id) from usage.outbox o where o.user_id = u.user_id) as newest_event_id,
     z.recorded as "recorded_zone!",
     z.recorded <> u.time_zone as "zone_change_waits!",
     a.time_zone as asked_zone,
@@ -16,9 +18,6 @@ select
 from account.user u
 left join rollup.user_state s on s.user_id = u.user_id
 cross join lateral (select coalesce(s.time_zone, u.time_zone) as recorded) z
-cross join lateral (
-    select min(o.created_at) as oldest_at, max(o.id) as newest_id from usage.outbox o where o.user_id = u.user_id
-) e
 cross join lateral (
     select (
         select n.name from pg_catalog.pg_timezone_names n where n.name = $3::text and $3::text <> z.recorded

@@ -6,23 +6,26 @@ use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::request::Request;
-use super::store::{self, RangeSums, Scope};
+use super::store::{self, RangeSums, Streaks};
 use crate::features::dashboard_rollup::media::Media;
+use crate::features::dashboard_rollup::question::{DayRange, Scope};
 use crate::features::dashboard_rollup::reply::{self, About, Tag};
-use crate::features::dashboard_rollup::state::{self, RollupState};
+use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::auth::Viewer;
+use crate::kernel::bucket::SOURCES;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pools, Tx};
+use crate::kernel::db::{Pools, Tx};
 use crate::kernel::extract::Parameters;
 use crate::kernel::openapi::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody, Violation};
 
 /// A summary lists at most this many models.
 const MAX_MODELS: usize = 1000;
+/// Of either range: the whole, each source, and one model more, which tells that there are too many.
+const MAX_ROWS: usize = 2 * (1 + SOURCES.len() + MAX_MODELS + 1);
 
 /// A range beside the equally long one before it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,29 +129,31 @@ pub async fn get_summary(
     reply::media(&headers, &[Media::Json])?;
     let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let mut tx = pools.read.begin(viewer.call(), Access::Users(&[user_id]), Mode::Snapshot).await?;
-    let response = respond(&mut tx, user_id, &request, &clock, &headers, &parameters).await;
-    state::finish(tx, response).await
+    let reader = Reader { pool: pools.read, clock, user_id };
+    let respond = async |tx: &mut Tx, state: RollupState| {
+        let (days, before) = request.resolve(&state)?;
+        let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"summary")?;
+        let about = About { state: &state, tag: Some(tag), next: None };
+        if let Some(response) = about.not_modified(&headers)? {
+            return Ok(response);
+        }
+        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
+        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
+        let rows = store::range_sums(tx, &scope, before, limit).await?;
+        let streaks = store::streaks(tx, &scope, before, state.today()).await?;
+        about.json(&summary(&state, days, before, rows, streaks)?)
+    };
+    reader.in_snapshot(viewer.call(), None, respond).await
 }
 
-async fn respond(
-    tx: &mut Tx,
-    user_id: Uuid,
-    request: &Request,
-    clock: &Clock,
-    headers: &HeaderMap,
-    parameters: &[(String, String)],
-) -> Result<Response, Problem> {
-    let state = RollupState::read(tx, user_id, clock, None).await?;
-    let (days, before) = request.resolve(&state)?;
-    let tag = Tag::new(user_id, &state, days, parameters, Media::Json, &"summary")?;
-    let about = About { state: &state, tag: Some(tag), next: None };
-    if let Some(response) = about.not_modified(headers)? {
-        return Ok(response);
-    }
-    let scope = Scope { user_id, days, before, filters: &request.filters };
-    let rows = store::range_sums(tx, &scope).await?;
-    let streaks = store::streaks(tx, &scope, state.today()).await?;
+/// Puts a summary together. Errors: 422 where there are more models than it may list.
+fn summary(
+    state: &RollupState,
+    days: DayRange,
+    before: DayRange,
+    rows: Vec<RangeSums>,
+    streaks: Streaks,
+) -> Result<SummaryReply, Problem> {
     let (whole, parts): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.source.is_none() && row.model.is_none());
     let (totals, previous_totals) = both(&whole);
@@ -156,14 +161,13 @@ async fn respond(
     let by_source = by_source.chunk_by(|row, next| row.source == next.source).map(source_summary).collect();
     let by_model: Vec<_> = by_model.chunk_by(|row, next| row.model == next.model).map(model_summary).collect();
     if by_model.len() > MAX_MODELS {
-        let models = by_model.len();
         let detail = format!(
-            "{models} models; a summary lists at most {MAX_MODELS}. Ask for fewer days, or for \
+            "More than {MAX_MODELS} models, which is as many as a summary lists. Ask for fewer days, or for \
              GET /v1/rollups?group_by=model, which has pages."
         );
         return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
     }
-    about.json(&SummaryReply {
+    Ok(SummaryReply {
         from: days.from,
         to: days.to,
         previous_from: before.from,

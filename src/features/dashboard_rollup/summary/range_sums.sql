@@ -1,6 +1,7 @@
 -- Sums of a range and of the range before it, each as a whole, by source, and by model. A whole without usage has no row.
+-- The wholes and the sources come first, and of the models no more than fit the limit.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the range before reaches from here to the day
--- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing.
+-- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing; $8 limit.
 -- Sums as text: a sum of bigints can be larger than a bigint. Index: daily_pkey.
 select
     (r.day >= $2::date) as "is_current!",
@@ -25,4 +26,5 @@ where r.user_id = $1
 group by grouping sets (
     ((r.day >= $2::date)), ((r.day >= $2::date), r.source), ((r.day >= $2::date), r.model)
 )
-order by 2, 3, 1 desc
+order by grouping(r.model) desc, 2, 3, 1 desc
+limit $8

@@ -1,25 +1,11 @@
 //! The SQL of the summary.
 
 use chrono::NaiveDate;
-use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{DayRange, Filters};
+use crate::features::dashboard_rollup::question::{DayRange, Scope};
 use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
-
-/// Which rows of whose rollup.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// The owner.
-    pub user_id: Uuid,
-    /// The range.
-    pub days: DayRange,
-    /// The range before it.
-    pub before: DayRange,
-    /// The buckets that count.
-    pub filters: &'a Filters,
-}
 
 /// The sums of one of the two ranges: of a source, of a model, or of everything.
 #[derive(Clone, Debug)]
@@ -34,17 +20,24 @@ pub struct RangeSums {
     pub sums: Sums,
 }
 
-/// Sums of both ranges, by source and model.
-pub async fn range_sums(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<RangeSums>, Problem> {
+/// Sums of the scope's range and of the one `before` it, as a whole, by source and by model: the first `limit` of them, in
+/// this order.
+pub async fn range_sums(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    before: DayRange,
+    limit: i64,
+) -> Result<Vec<RangeSums>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/summary/range_sums.sql",
         scope.user_id,
         scope.days.from,
         scope.days.to,
-        scope.before.from,
+        before.from,
         &scope.filters.source_names() as &[&str],
         &scope.filters.model_names() as &[&str],
         &scope.filters.devices,
+        limit,
     )
     .fetch_all(tx)
     .await?;
@@ -70,13 +63,13 @@ pub struct Streaks {
 }
 
 /// Counts active days, and finds streaks in the whole history.
-pub async fn streaks(tx: &mut Tx, scope: &Scope<'_>, today: NaiveDate) -> Result<Streaks, Problem> {
+pub async fn streaks(tx: &mut Tx, scope: &Scope<'_>, before: DayRange, today: NaiveDate) -> Result<Streaks, Problem> {
     let row = sqlx::query_file!(
         "src/features/dashboard_rollup/summary/streaks.sql",
         scope.user_id,
         scope.days.from,
         scope.days.to,
-        scope.before.from,
+        before.from,
         &scope.filters.source_names() as &[&str],
         &scope.filters.model_names() as &[&str],
         &scope.filters.devices,

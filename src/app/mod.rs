@@ -1,4 +1,6 @@
-//! The composition root: state, routes, layers, workers and shutdown. Only this file and `commands` name features.
+//! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
+
+mod housekeeping;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +22,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use housekeeping::{Housekeeper, tidy};
+
 use crate::commands::verify_with;
 use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Directory};
@@ -29,19 +33,15 @@ use crate::features::ingest_buckets;
 use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
 use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
-use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pool, Pools, in_batches};
-use crate::kernel::idempotency;
+use crate::kernel::db::{Pool, Pools, by_key, in_batches};
 use crate::kernel::limits::Limit;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, observe};
-use crate::kernel::schema::follow_database_clock;
 use crate::kernel::strangers::Strangers;
 use crate::kernel::switches::Switches;
 use crate::kernel::token::ServerKey;
-use crate::kernel::token_uses::TokenUses;
 use crate::kernel::wakes::{Signal, Wakes};
 use crate::kernel::writer::Writer;
 use crate::layers::{cors, keep_private, panicked, without_key};
@@ -50,14 +50,8 @@ use crate::openapi;
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How often measurements are gathered into their buckets.
-const TIDY_INTERVAL: Duration = Duration::from_secs(5);
-
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.
 const EXCHANGES_PER_MINUTE: u32 = 10;
-
-/// How often the clock is set and expired records are removed.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What the application is made from.
 #[derive(Clone, Debug)]
@@ -150,15 +144,7 @@ impl App {
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
         let sizes = settings.pool_sizes;
         let pools = Pools {
-            ingest: Pool::new(
-                database.clone().options([
-                    ("enable_seqscan", "off"),
-                    ("enable_bitmapscan", "off"),
-                    ("plan_cache_mode", "force_generic_plan"),
-                ]),
-                "ingest",
-                sizes.ingest,
-            ),
+            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
             // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
             read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
             worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
@@ -245,8 +231,18 @@ impl App {
 
     /// Writes down when tokens were last used.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
-        let Parts { directory, authenticator, .. } = &*self.state.0;
-        note_token_uses(directory, authenticator.uses()).await
+        self.housekeeper().note_token_uses().await
+    }
+
+    fn housekeeper(&self) -> Housekeeper {
+        let Parts { pools, clock, directory, authenticator, backfills, .. } = &*self.state.0;
+        Housekeeper {
+            pool: pools.worker.clone(),
+            clock: clock.clone(),
+            directory: directory.clone(),
+            uses: authenticator.uses().clone(),
+            backfills: backfills.clone(),
+        }
     }
 
     /// The switches as this process knows them.
@@ -318,7 +314,7 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
-        tasks.spawn(keep_house(self.state.clone(), workers.clone()));
+        tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();
 
         let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -369,51 +365,4 @@ fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter
 /// Where strangers are limited at all, exchanges of link codes are limited strictly.
 fn exchanges_per_minute(limits: &Limits) -> u32 {
     limits.anonymous.min(EXCHANGES_PER_MINUTE)
-}
-
-/// Keeps what was measured small, whether or not somebody asks for it.
-async fn tidy(metrics: Metrics, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(TIDY_INTERVAL) => metrics.tidy(),
-        }
-    }
-}
-
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
-/// and writes down when tokens were used; that also at the end.
-async fn keep_house(state: State, stop: CancellationToken) {
-    let Parts { pools, clock, directory, authenticator, backfills, .. } = &*state.0;
-    let complain = |what: &str, result: Result<(), Problem>| {
-        if let Err(problem) = result {
-            tracing::warn!(error = problem.source_chain(), "{what}");
-        }
-    };
-    loop {
-        let call = Call::internal(HOUSEKEEPING_INTERVAL);
-        complain("the database's clock could not be read", follow_database_clock(&pools.worker, clock).await);
-        let purged = idempotency::purge(&pools.worker, &call).await.map(|_rows| ());
-        complain("expired idempotency records could not be removed", purged);
-        complain("expired link codes could not be removed", directory.purge_link_codes(&call).await);
-        complain("what is kept no longer of jobs could not be removed", backfills.purge(&call).await);
-        let noted = note_token_uses(directory, authenticator.uses()).await;
-        complain("the last uses of tokens could not be written down", noted);
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
-        }
-    }
-    let noted = note_token_uses(directory, authenticator.uses()).await;
-    complain("the last uses of tokens could not be written down", noted);
-}
-
-/// Writes down when tokens were last used; what fails is tried again the next time.
-async fn note_token_uses(directory: &Directory, uses: &TokenUses) -> Result<(), Problem> {
-    let noted = uses.take();
-    let result = directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
-    if result.is_err() {
-        uses.give_back(noted);
-    }
-    result
 }

@@ -1,22 +1,20 @@
 //! The only way to the database. A connection starts in `halfhour_none`, which may do nothing; a [`Tx`] opens in one
 //! round trip with a role, the users it may touch and a statement timeout; every statement is timed and its outcome
-//! kept for the request line. A transaction that is dropped unfinished takes its connection with it.
+//! kept for the request line (`statements`). A transaction that is dropped unfinished takes its connection with it.
+
+mod statements;
 
 use std::fmt::Write as _;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_core::future::BoxFuture;
-use futures_core::stream::{BoxStream, Stream};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{AssertSqlSafe, Either, Executor, PgConnection, PgPool, Postgres, SqlStr};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use uuid::Uuid;
 
-use super::call::{Call, Evidence, Upstream, problem_code, upstream_status};
+use super::call::{Call, Evidence, Upstream, problem_code};
 use super::problem::{Code, Problem};
 
 /// Acquiring a connection may take at most this long.
@@ -63,6 +61,18 @@ impl Pools {
         self.read.close().await;
         self.worker.close().await;
     }
+}
+
+/// For connections that only ever look rows up by keys they were given, a few at a time. There is one good plan for that,
+/// whatever the tables hold; it is made once, for making it costs as much as a post (measured).
+pub fn by_key(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ])
 }
 
 /// For connections that work through tables by key, a batch at a time. Such a table may be empty one moment and long the
@@ -258,14 +268,6 @@ impl Tx {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self).await?;
         Ok(())
     }
-
-    fn connection(&mut self) -> (&mut PgConnection, Answer) {
-        let answer = Answer { upstream: self.upstream.clone(), started: Instant::now(), outcome: None };
-        match &mut self.connection {
-            Some(connection) => (&mut *connection, answer),
-            None => unreachable!("commit and rollback take the transaction by value"),
-        }
-    }
 }
 
 impl Drop for Tx {
@@ -273,94 +275,6 @@ impl Drop for Tx {
         if let Some(connection) = &mut self.connection {
             connection.close_on_drop();
         }
-    }
-}
-
-/// Notes how one statement ended. Dropped without an outcome, the statement was overrun: its caller stopped waiting.
-#[derive(Debug)]
-struct Answer {
-    upstream: Upstream,
-    started: Instant,
-    outcome: Option<u16>,
-}
-
-impl Answer {
-    fn note<T>(&mut self, result: &Result<T, sqlx::Error>) {
-        self.outcome = Some(match result {
-            Ok(_) => 200,
-            Err(error) => upstream_status(error),
-        });
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.upstream.answered(self.outcome.unwrap_or(504), self.started.elapsed());
-    }
-}
-
-/// A statement's results, watched until they end.
-struct Watched<'e, T> {
-    results: BoxStream<'e, Result<T, sqlx::Error>>,
-    answer: Answer,
-}
-
-impl<T> Stream for Watched<'_, T> {
-    type Item = Result<T, sqlx::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.results.as_mut().poll_next(context);
-        match &next {
-            Poll::Ready(Some(result @ Err(_))) => self.answer.note(result),
-            Poll::Ready(None) if self.answer.outcome.is_none() => self.answer.note(&Ok(())),
-            _ => {}
-        }
-        next
-    }
-}
-
-impl<'c> Executor<'c> for &'c mut Tx {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + sqlx::Execute<'q, Postgres>,
-    {
-        let (connection, answer) = self.connection();
-        Box::pin(Watched { results: connection.fetch_many(query), answer })
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + sqlx::Execute<'q, Postgres>,
-    {
-        let (connection, mut answer) = self.connection();
-        let row = connection.fetch_optional(query);
-        Box::pin(async move {
-            let result = row.await;
-            answer.note(&result);
-            result
-        })
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.connection().0.prepare_with(sql, parameters)
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        self.connection().0.describe(sql)
     }
 }
 

@@ -1,0 +1,83 @@
+//! What a server does now and then, whoever calls: sets its clock, removes what has expired, writes down uses of tokens.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::features::accounts::Directory;
+use crate::features::backfill::Backfills;
+use crate::features::operations::Metrics;
+use crate::kernel::call::Call;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Pool;
+use crate::kernel::idempotency;
+use crate::kernel::problem::Problem;
+use crate::kernel::schema::follow_database_clock;
+use crate::kernel::token_uses::TokenUses;
+
+/// How often measurements are gathered into their buckets.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the clock is set and expired records are removed.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// Keeps what was measured small, whether or not somebody asks for it.
+pub(super) async fn tidy(metrics: Metrics, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIDY_INTERVAL) => metrics.tidy(),
+        }
+    }
+}
+
+/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
+/// and writes down when tokens were used; that also at the end.
+#[derive(Clone, Debug)]
+pub(super) struct Housekeeper {
+    pub pool: Pool,
+    pub clock: Clock,
+    pub directory: Directory,
+    pub uses: TokenUses,
+    pub backfills: Backfills,
+}
+
+impl Housekeeper {
+    /// Works until `stop`. What fails is tried again the next time.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            self.keep().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+        complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+    }
+
+    async fn keep(&self) {
+        let call = Call::internal(INTERVAL);
+        complain("the database's clock could not be read", follow_database_clock(&self.pool, &self.clock).await);
+        let purged = idempotency::purge(&self.pool, &call).await.map(|_rows| ());
+        complain("expired idempotency records could not be removed", purged);
+        complain("expired link codes could not be removed", self.directory.purge_link_codes(&call).await);
+        complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&call).await);
+        complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+    }
+
+    /// Writes down when tokens were last used; what fails is tried again the next time.
+    pub async fn note_token_uses(&self) -> Result<(), Problem> {
+        let noted = self.uses.take();
+        let result = self.directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
+        if result.is_err() {
+            self.uses.give_back(noted);
+        }
+        result
+    }
+}
+
+fn complain(what: &str, result: Result<(), Problem>) {
+    if let Err(problem) = result {
+        tracing::warn!(error = problem.source_chain(), "{what}");
+    }
+}

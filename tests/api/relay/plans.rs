@@ -1,0 +1,166 @@
+//! What the statements of workers cost: folds of every kind of event, verification and retention go by key, and touch no
+//! more pages where there are more users. As `halfhour_worker`, and without the settings by which the pool of workers
+//! forbids scans besides.
+
+use halfhour::kernel::outbox::Lane;
+use serde_json::Value;
+use sqlx::postgres::PgArguments;
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use crate::support::plans::{MODES, buffers, descents, explain, fill, filled_user, nodes, outline, scanned, sql, with};
+use crate::support::{NOW, TestApp, instant};
+
+/// One statement of a worker.
+struct Work {
+    path: &'static str,
+    sql: &'static str,
+    /// What makes it find something, in the same transaction.
+    arranged: String,
+    arguments: PgArguments,
+}
+
+impl Work {
+    async fn plan(self, connection: &mut PgConnection, mode: &str) -> Value {
+        let Self { sql, arranged, arguments, .. } = self;
+        let opening =
+            format!("begin; {arranged}; set local role halfhour_worker; set local jit = off; set local {mode}");
+        explain(connection, &opening, sql, arguments).await
+    }
+}
+
+/// Every kind of event that there may be of a user, with its id.
+async fn events(app: &TestApp, user: Uuid) -> Vec<(&'static str, i64)> {
+    let mut events = Vec::new();
+    for (topic, hours, lane) in [
+        ("bucket_changed", "'2026-11-10T00:00Z', '2026-11-10T23:30Z'", "live"),
+        ("replay", "'2026-11-10T00:00Z', '2026-11-16T23:30Z'", "bulk"),
+        ("rebuild", "'-infinity', 'infinity'", "whole"),
+        ("erased", "'-infinity', 'infinity'", "whole"),
+    ] {
+        let announce = format!(
+            "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+             values ('{user}', '{topic}', '2026-11-10', {hours}, '{lane}', '{user}') returning id::text"
+        );
+        events.push((topic, app.ask(&announce).await[0].parse().unwrap()));
+    }
+    events
+}
+
+/// What the relay does to each event.
+fn folds(user: Uuid, events: &[(&'static str, i64)]) -> Vec<Work> {
+    let mut works = Vec::new();
+    for (topic, id) in events {
+        let named = || with(with(PgArguments::default(), vec![user]), vec![*id]);
+        let mut work = |(path, sql), arranged, arguments| works.push(Work { path, sql, arranged, arguments });
+        // What must be written is written, and what must go goes.
+        let drift = format!(
+            "update rollup.daily set input_tokens = 9 where user_id = '{user}' and day < '2026-11-12';
+             delete from usage.bucket where user_id = '{user}' and hour_start >= '2026-11-15'"
+        );
+        work(sql!("features/dashboard_rollup/relay/fold_user_days.sql"), drift, named());
+        let parked = format!(
+            "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, parked_at)
+             values ('{user}', 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T00:00Z', 'live', '{user}', now())"
+        );
+        let lanes = Lane::ALL.map(|lane| lane.as_str().to_owned()).to_vec();
+        work(sql!("kernel/claim_parked_events.sql"), parked, with(named(), lanes));
+        work(sql!("kernel/consume_events.sql"), String::new(), named());
+        match *topic {
+            "rebuild" => {
+                let wanted = format!("update account.user set time_zone = 'Asia/Tokyo' where user_id = '{user}'");
+                work(sql!("features/dashboard_rollup/relay/record_time_zones.sql"), wanted, named());
+            }
+            "erased" => {
+                let frozen =
+                    format!("update rollup.user_state set frozen_before = '2026-11-10' where user_id = '{user}'");
+                work(sql!("features/dashboard_rollup/relay/erase_frozen_days.sql"), frozen, named());
+            }
+            _ => {}
+        }
+    }
+    works
+}
+
+fn verification(user: Uuid) -> Vec<Work> {
+    let mut works = Vec::new();
+    let mut work = |(path, sql), arguments| works.push(Work { path, sql, arranged: String::new(), arguments });
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().ok();
+    for (from, to) in [("2026-11-10", "2026-11-16"), ("", "")] {
+        let window = with(with(with(PgArguments::default(), user), day(from)), day(to));
+        work(sql!("features/dashboard_rollup/verify/compare_user_days.sql"), window);
+    }
+    work(sql!("features/dashboard_rollup/verify/find_orphans.sql"), with(PgArguments::default(), user));
+    let page = with(with(PgArguments::default(), Uuid::nil()), 3_i64);
+    work(sql!("features/dashboard_rollup/verify/users_with_usage.sql"), page);
+    works
+}
+
+/// What retention does to a user of whom a month is to go.
+fn retention(user: Uuid) -> Vec<Work> {
+    let mut works = Vec::new();
+    let arranged = format!(
+        "delete from usage.outbox where user_id = '{user}';
+         update usage.horizon set first_hour = '2026-11-16T23:00Z' where user_id = '{user}'"
+    );
+    let mut work = |(path, sql), arguments| works.push(Work { path, sql, arranged: arranged.clone(), arguments });
+    let day = || "2026-11-17".parse::<chrono::NaiveDate>().unwrap();
+    let of_user = || with(PgArguments::default(), user);
+    let page = with(with(with(with(PgArguments::default(), instant(NOW)), 3_i32), Uuid::nil()), 3_i64);
+    work(sql!("features/dashboard_rollup/retention/users_past_retention.sql"), page);
+    let raised = with(with(PgArguments::default(), vec![user]), vec![instant("2026-11-17T23:00:00Z")]);
+    work(sql!("kernel/raise_horizons.sql"), raised);
+    work(sql!("features/dashboard_rollup/retention/next_frozen_days.sql"), with(of_user(), 31_i32));
+    let expired = || with(with(of_user(), "Europe/Berlin".to_owned()), day());
+    work(sql!("kernel/expire_buckets.sql"), expired());
+    work(sql!("features/dashboard_rollup/retention/freeze_days.sql"), expired());
+    works
+}
+
+async fn works(app: &TestApp, user: Uuid) -> Vec<Work> {
+    let events = events(app, user).await;
+    let mut works = folds(user, &events);
+    works.extend(verification(user));
+    works.extend(retention(user));
+    works
+}
+
+/// The pages that a plan looked at, and the rows that its scans found.
+fn cost(plan: &Value) -> (u64, u64) {
+    let scans = nodes(plan).into_iter().filter(|node| node["Node Type"].as_str().unwrap().contains("Scan"));
+    let rows = |node: &Value| node["Actual Rows"].as_u64().unwrap() * node["Actual Loops"].as_u64().unwrap();
+    (buffers(plan), scans.map(rows).sum())
+}
+
+#[tokio::test]
+async fn no_worker_scans_a_table_and_what_it_costs_to_work_for_one_user_does_not_depend_on_their_number() {
+    let app = TestApp::start().await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    let mut few = Vec::new();
+    for work in works(&app, user).await {
+        few.push(cost(&work.plan(&mut connection, "enable_seqscan = off").await));
+    }
+    fill(&app, 11, 1990).await;
+    let user = filled_user(&app, 1234).await;
+    for mode in MODES {
+        for (work, (few_pages, few_rows)) in works(&app, user).await.into_iter().zip(&few) {
+            let path = work.path;
+            let plan = work.plan(&mut connection, mode).await;
+            let (pages, rows) = cost(&plan);
+            let outline = outline(&plan);
+            assert_eq!(scanned(&plan), Vec::<String>::new(), "{path}, {mode}:\n{outline}");
+            assert!(rows > 0, "{path} was to find something:\n{outline}");
+            assert!(
+                rows <= 2 * few_rows,
+                "{path}, {mode}: {few_rows} rows among 10 users, {rows} among 2000:\n{outline}"
+            );
+            // Each tree may be two levels deeper, and each row in a page of its own; then there are the pages written.
+            let most = few_pages + 2 * descents(&plan) + rows + 10;
+            assert!(pages <= most, "{path}, {mode}: {few_pages} pages among 10 users, {pages} among 2000:\n{outline}");
+        }
+        app.tell("delete from usage.outbox where topic <> 'bucket_changed'").await;
+    }
+    connection.close().await.unwrap();
+}

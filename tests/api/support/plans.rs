@@ -1,0 +1,123 @@
+//! What statements cost: the files of the product, explained and run as the application runs them, with parameters that
+//! are really bound, on tables that are filled as usage arrives.
+
+use serde_json::Value;
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::TestApp;
+
+/// A file of SQL by its path below `src`, with that path.
+macro_rules! sql {
+    ($path:literal) => {
+        ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/", $path)))
+    };
+}
+pub(crate) use sql;
+
+/// Both ways in which PostgreSQL may plan a prepared statement.
+pub const MODES: [&str; 2] = ["plan_cache_mode = force_custom_plan", "plan_cache_mode = force_generic_plan"];
+
+/// Every table of users, filled by day and then by user, as usage arrives: `$users` users from number `$first` on, each
+/// with a device, thirty days of four half hours, and one event that waits.
+const FILL: &str = "
+    create or replace function pg_temp.id(number integer) returns uuid language sql immutable
+        as $$ select md5(number::text)::uuid $$;
+    insert into account.user (user_id, name, time_zone)
+    select pg_temp.id(u), 'user ' || u, 'Europe/Berlin' from generate_series($first, $first + $users - 1) u;
+    insert into account.device (user_id, device_id, name, platform)
+    select pg_temp.id(u), pg_temp.id(u), 'laptop', 'test' from generate_series($first, $first + $users - 1) u;
+    insert into rollup.user_state (user_id, time_zone, version, frozen_before)
+    select pg_temp.id(u), 'Europe/Berlin', 7, '2026-01-01' from generate_series($first, $first + $users - 1) u;
+    insert into usage.horizon (user_id, first_hour)
+    select pg_temp.id(u), '2025-12-31T23:00Z' from generate_series($first, $first + $users - 1) u;
+    insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+    select pg_temp.id(u), 'bucket_changed', '2026-11-20', '2026-11-20T10:00Z', '2026-11-20T10:00Z', 'live', pg_temp.id(u)
+    from generate_series($first, $first + $users - 1) u;
+    insert into rollup.daily (user_id, day, device_id, source, model, input_tokens, cache_read_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
+        bucket_count)
+    select pg_temp.id(u), '2026-10-22'::date + d, pg_temp.id(u), 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, 1
+    from generate_series(0, 29) d, generate_series($first, $first + $users - 1) u, generate_series(1, 4) m
+    order by d, u, m;
+    insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
+        observed_at, changed_at, stamped)
+    select pg_temp.id(u), '2026-10-22T08:00Z'::timestamptz + d * interval '1 day' + m * interval '30 minutes',
+        pg_temp.id(u), 'codex', 'm' || m, 1, 0, 0, 0, 0, 0, 0, 1, now(), now(), true
+    from generate_series(0, 29) d, generate_series($first, $first + $users - 1) u, generate_series(1, 4) m
+    order by d, u, m;
+    vacuum analyze account.user, account.device, rollup.user_state, usage.horizon, usage.outbox, rollup.daily,
+        usage.bucket";
+
+/// Adds users to every table.
+pub async fn fill(app: &TestApp, first: u32, users: u32) {
+    let sql = FILL.replace("$first", &first.to_string()).replace("$users", &users.to_string());
+    // Each on its own: a vacuum runs in no transaction.
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    for statement in sql.split(';') {
+        sqlx::raw_sql(AssertSqlSafe(statement.trim().to_owned())).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+/// The user of that number, whose only device has the same id.
+pub async fn filled_user(app: &TestApp, number: u32) -> Uuid {
+    app.ask(&format!("select md5('{number}')")).await[0].parse().unwrap()
+}
+
+/// One argument more.
+pub fn with<T>(mut arguments: PgArguments, more: T) -> PgArguments
+where
+    T: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    arguments.add(more).unwrap();
+    arguments
+}
+
+/// Runs a statement in a transaction that is opened so and then undone, and returns its plan with what it touched.
+pub async fn explain(connection: &mut PgConnection, opening: &str, sql: &str, arguments: PgArguments) -> Value {
+    sqlx::raw_sql(AssertSqlSafe(opening.to_owned())).execute(&mut *connection).await.unwrap();
+    let explain = AssertSqlSafe(format!("explain (analyze, buffers, format json) {sql}"));
+    let (plan,): (Value,) = sqlx::query_as_with(explain, arguments).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql("rollback").execute(connection).await.unwrap();
+    plan[0]["Plan"].clone()
+}
+
+/// Every node of a plan.
+pub fn nodes(plan: &Value) -> Vec<&Value> {
+    let children = plan["Plans"].as_array().into_iter().flatten();
+    let mut all = vec![plan];
+    all.extend(children.flat_map(nodes));
+    all
+}
+
+/// The tables that are read from end to end.
+pub fn scanned(plan: &Value) -> Vec<String> {
+    let scans = nodes(plan).into_iter().filter(|node| node["Node Type"] == "Seq Scan");
+    scans.map(|node| node["Relation Name"].to_string()).collect()
+}
+
+/// How often the plan descends an index: each descent may cost one page more where the tree has grown by a level.
+pub fn descents(plan: &Value) -> u64 {
+    let by_index = |node: &&Value| node["Node Type"].as_str().unwrap().contains("Index");
+    nodes(plan).into_iter().filter(by_index).map(|node| node["Actual Loops"].as_u64().unwrap()).sum()
+}
+
+/// The pages that it looked at.
+pub fn buffers(plan: &Value) -> u64 {
+    plan["Shared Hit Blocks"].as_u64().unwrap() + plan["Shared Read Blocks"].as_u64().unwrap()
+}
+
+/// A plan to read: a line for each node, with what it is about and what it found.
+pub fn outline(plan: &Value) -> String {
+    let text = |node: &Value, key: &str| node[key].as_str().unwrap_or_default().to_owned();
+    let line = |node: &Value| {
+        let [kind, table, index, scan] =
+            ["Node Type", "Relation Name", "Index Name", "CTE Name"].map(|key| text(node, key));
+        let (rows, loops) = (&node["Actual Rows"], &node["Actual Loops"]);
+        format!("{kind} {table}{scan} {index}: {rows} rows, {loops} times, {} pages\n", buffers(node))
+    };
+    nodes(plan).into_iter().map(line).collect()
+}
