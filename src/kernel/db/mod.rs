@@ -63,16 +63,19 @@ impl Pools {
     }
 }
 
-/// For connections that only ever look rows up by keys they were given, a few at a time. There is one good plan for that,
-/// whatever the tables hold; it is made once, for making it costs as much as a post (measured).
+/// For statements that look rows up by keys they were given, a few at a time. There is one good plan for that, whatever the
+/// tables hold. It is made once, for making it costs as much as a post, and more with every key (measured).
+const BY_KEY: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// For connections that only ever look rows up by keys.
 pub fn by_key(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_bitmapscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-    ])
+    options.options(BY_KEY)
 }
 
 /// For connections that work through tables by key, a batch at a time. Such a table may be empty one moment and long the
@@ -262,6 +265,17 @@ impl Tx {
     /// Keeps everything since the savepoint and forgets it.
     pub async fn release_savepoint(&mut self) -> Result<(), Problem> {
         self.run("release savepoint step".to_owned()).await
+    }
+
+    /// From here on rows are looked up by keys, and a lock that another transaction holds is waited for so long at most:
+    /// for large batches beside small ones.
+    pub async fn by_key_and_giving_way(&mut self, patience: Duration) -> Result<(), Problem> {
+        let mut sql = format!("set local lock_timeout = {}", patience.as_millis().max(1));
+        for (name, value) in BY_KEY {
+            // Writing to a String cannot fail.
+            let _ = write!(sql, "; set local {name} = {value}");
+        }
+        self.run(sql).await
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Problem> {

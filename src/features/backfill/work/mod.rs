@@ -6,10 +6,8 @@
 //! never moves back within a phase; or it changes nothing, and then for one of these reasons:
 //! - the database refuses the step's data: the next step takes half as many rows, down to one, which is then listed as
 //!   poisoned and stepped over;
-//! - a bucket that the step found absent came meanwhile: the next try finds it there, so that each of the step's rows
-//!   can cause this once;
-//! - events wait to be folded, an owner is erasing usage, the switch is off, or the database is away: it waits for others,
-//!   and takes no step;
+//! - events wait to be folded, somebody holds one of its rows or is erasing usage, the switch is off, or the database is
+//!   away: it waits for others, and takes no step;
 //! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
 //!
 //! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat

@@ -6,16 +6,19 @@ use super::super::job::{Cursor, Exception, Job, Kind, State};
 use super::super::store::{After, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
 use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
-use crate::kernel::call::{Call, is_data_fault};
+use crate::kernel::call::{Call, is_data_fault, is_lock_timeout};
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 use crate::kernel::writer::corrections::{BucketKey, Corrected, Correcting, Correction, correct_in, restore_in};
+
+/// A step that holds what a tracker's post waits for, and waits for what that post holds, gives way after so long.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What became of a step's rows.
 enum Rows {
     /// Stepped over, with what did not go as planned.
     Taken(Vec<Exception>),
-    /// A bucket came meanwhile, or an owner is erasing usage: to be tried again.
+    /// An owner is erasing usage: to be tried again.
     Again,
 }
 
@@ -31,12 +34,16 @@ impl Worker {
         }
         let left = usize::try_from(lease.job.phase_total() - lease.job.done).map_err(Problem::internal)?;
         let limit = i64::try_from(lease.rows.min(left)).map_err(Problem::internal)?;
+        tx.by_key_and_giving_way(PATIENCE).await?;
         let rows = list_plan_rows(&mut tx, lease.job.job_id, after(&lease.job.cursor).as_ref(), limit).await?;
         let Some(last) = rows.last() else { return self.finish(tx, lease).await };
         let cursor = Cursor::after(&last.key);
         let exceptions = match self.take_rows(&mut tx, call, &lease.job, &rows).await {
             Ok(Rows::Taken(exceptions)) => exceptions,
             Ok(Rows::Again) => return tx.rollback().await.map(|()| Step::Waits),
+            Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
+                return tx.rollback().await.map(|()| Step::Waits);
+            }
             Err(problem) => {
                 let poison = problem.database_error().is_some_and(is_data_fault);
                 tx.rollback().await?;
