@@ -68,6 +68,7 @@ impl Cluster {
                 "max_connections=60".to_owned(),
                 "max_wal_size=1GB".to_owned(),
                 "min_wal_size=256MB".to_owned(),
+                "wal_buffers=4MB".to_owned(),
                 // Short statements gain nothing from compilation and pay for it.
                 "jit=off".to_owned(),
                 "timezone=UTC".to_owned(),
@@ -124,7 +125,7 @@ pub(super) fn create(
         // C exists everywhere, sorts text as Rust does, and never changes with the operating system.
         .arg("--locale=C")
         // A segment of the log is filled with zeros and synced while every commit waits: 16 MB of them take too long.
-        .arg("--wal-segsize=4")
+        .arg("--wal-segsize=1")
         .arg(joined("--pwfile=", &password_copy));
     if durability == Durability::Disposable {
         command.arg("--no-sync");

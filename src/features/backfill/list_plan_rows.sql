@@ -1,5 +1,5 @@
 -- A page of a plan, in the order in which it is executed.
--- $1 job_id; $2 user_id, $3 hour_start, $4 device_id, $5 source, $6 model: the row before, all null for the first page;
+-- $1 job_id; $2 user_id, $3 hour_start, $4 device_id, $5 source, $6 model: the row before, or what is before all rows;
 -- $7 limit.
 -- Index: plan_row_pkey.
 select
@@ -11,6 +11,6 @@ select
     seen_request_count
 from backfill.plan_row
 where job_id = $1
-  and ($2::uuid is null or (user_id, hour_start, device_id, source, model) > ($2, $3::timestamptz, $4::uuid, $5, $6))
+  and (user_id, hour_start, device_id, source, model) > ($2, $3, $4, $5, $6)
 order by user_id, hour_start, device_id, source, model
 limit $7

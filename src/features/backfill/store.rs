@@ -154,14 +154,17 @@ pub async fn list_plan_rows(
     after: Option<&After>,
     limit: i64,
 ) -> Result<Vec<Correction>, Problem> {
+    // No bucket is as old.
+    let beginning = (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new());
+    let (user_id, hour_start, device_id, source, model) = after.unwrap_or(&beginning);
     let rows = sqlx::query_file!(
         "src/features/backfill/list_plan_rows.sql",
         job_id,
-        after.map(|after| after.0),
-        after.map(|after| after.1),
-        after.map(|after| after.2),
-        after.map(|after| after.3.as_str()),
-        after.map(|after| after.4.as_str()),
+        user_id,
+        hour_start,
+        device_id,
+        source,
+        model,
         limit,
     )
     .fetch_all(tx)

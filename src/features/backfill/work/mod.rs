@@ -43,10 +43,11 @@ use store::Advance;
 /// A step may take this long, well within its lease.
 const STEP_LIMIT: Duration = Duration::from_secs(12);
 /// Rows of a worker's first step. Later ones have twice or half as many, so that a step takes about as long as
-/// `STEP_TIME`: much shorter ones pay for the commit, much longer ones make a cancellation and trackers wait.
+/// `STEP_TIME`: much shorter ones pay for the commit; much longer ones make a cancellation wait, and trackers for what a
+/// commit has to write.
 const FIRST_ROWS: usize = 500;
-const MOST_ROWS: usize = 4_000;
-const STEP_TIME: Duration = Duration::from_millis(50);
+const MOST_ROWS: usize = 2_000;
+const STEP_TIME: Duration = Duration::from_millis(25);
 /// With more events of backfills waiting than this, a job waits for the relay.
 const MAX_WAITING_EVENTS: i64 = 2_000;
 /// How often to look for work that other processes were given.

@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn steps_grow_while_they_are_short_and_shrink_when_they_are_long_within_bounds() {
         let after = |rows, millis| rows_after(rows, Duration::from_millis(millis));
-        let rows = [after(500, 0), after(500, 49), after(500, 50), after(500, 100), after(500, 101)];
+        let rows = [after(500, 0), after(500, 24), after(500, 25), after(500, 50), after(500, 51)];
         assert_eq!(rows, [1_000, 1_000, 500, 500, 250]);
-        assert_eq!([after(4_000, 0), after(3_000, 0), after(1, 10_000)], [4_000, 4_000, 1]);
+        assert_eq!([after(2_000, 0), after(1_500, 0), after(1, 10_000)], [2_000, 2_000, 1]);
     }
 }
