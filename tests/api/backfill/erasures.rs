@@ -73,9 +73,17 @@ async fn what_is_erased_before_a_step_is_skipped_and_what_is_erased_after_it_is_
 #[tokio::test]
 async fn an_erasure_waits_for_the_step_under_way_and_takes_what_that_wrote() {
     let (app, user, devices, job) = running().await;
-    let blocker = hold(&app, "select from usage.bucket where model = 'm250' for update").await;
+    // A step gives way to who holds a row, and not to what only takes its time.
+    let blocker = hold(&app, "select pg_advisory_xact_lock(77)").await;
+    app.tell(
+        "create function public.dawdle() returns trigger language plpgsql as $$ begin
+             while not pg_try_advisory_xact_lock_shared(77) loop perform pg_sleep(0.01); end loop; return new; end $$;
+         create trigger dawdle before update on usage.bucket for each row
+             when (new.model = 'm250' and new.backfill_id is not null) execute function public.dawdle()",
+    )
+    .await;
     let erasing = async {
-        app.wait_for(&waits("worker", "wait_event_type = 'Lock'")).await;
+        app.wait_for(&waits("worker", "wait_event = 'PgSleep'")).await;
         let release = async {
             app.wait_for(&waits("read", "wait_event = 'advisory'")).await;
             sqlx::Connection::close(blocker).await.unwrap();

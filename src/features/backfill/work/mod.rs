@@ -46,7 +46,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(12);
 /// `STEP_TIME`: much shorter ones pay for the commit; much longer ones make a cancellation wait, and trackers for what a
 /// commit has to write.
 const FIRST_ROWS: usize = 500;
-const MOST_ROWS: usize = 2_000;
+const MOST_ROWS: usize = 1_000;
 const STEP_TIME: Duration = Duration::from_millis(25);
 /// With more events of backfills waiting than this, a job waits for the relay.
 const MAX_WAITING_EVENTS: i64 = 2_000;

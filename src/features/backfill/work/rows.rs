@@ -158,6 +158,6 @@ mod tests {
         let after = |rows, millis| rows_after(rows, Duration::from_millis(millis));
         let rows = [after(500, 0), after(500, 24), after(500, 25), after(500, 50), after(500, 51)];
         assert_eq!(rows, [1_000, 1_000, 500, 500, 250]);
-        assert_eq!([after(2_000, 0), after(1_500, 0), after(1, 10_000)], [2_000, 2_000, 1]);
+        assert_eq!([after(1_000, 0), after(700, 0), after(1, 10_000)], [1_000, 1_000, 1]);
     }
 }
