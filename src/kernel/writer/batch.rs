@@ -109,9 +109,27 @@ impl Batcher {
         let causes = causes(posts);
         let users: Vec<Uuid> = causes.iter().map(|cause| cause.user_id).collect();
         let mut tx = self.pool.begin(call, Access::Users(&users), Mode::ReadWrite).await?;
-        let mut answers = claimed(&mut tx, posts, attempt).await?;
+        match self.execute(&mut tx, posts, &causes, &users, attempt).await {
+            Ok(answers) => tx.commit().await.map(|()| answers),
+            Err(problem) => {
+                // At once, so that the next attempt finds its keys unlocked; a lost connection has lost them already.
+                let _ = tx.rollback().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn execute(
+        &self,
+        tx: &mut Tx,
+        posts: &[Post],
+        causes: &[Cause],
+        users: &[Uuid],
+        attempt: u32,
+    ) -> Result<Vec<Answer>, Problem> {
+        let mut answers = claimed(tx, posts, attempt).await?;
         // Posts of users who are being erased leave the batch, so that nobody else waits.
-        let erasing = erasure::hold_off(&mut tx, &users).await?;
+        let erasing = erasure::hold_off(tx, users).await?;
         for (post, answer) in posts.iter().zip(&mut answers) {
             if erasing.contains(&post.user_id) {
                 answer.get_or_insert_with(|| Err(erasure::under_way()));
@@ -125,17 +143,15 @@ impl Batcher {
             entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
             places.push((position, first..entries.len()));
         }
-        let door =
-            Door { causes: &causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
-        let verdicts = write_in(&mut tx, &entries, door).await?;
+        let door = Door { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
+        let verdicts = write_in(tx, &entries, door).await?;
         for (position, place) in places {
             let (post, verdicts) = (&posts[position], verdicts[place].to_vec());
-            record(&mut tx, post, &verdicts).await?;
+            record(tx, post, &verdicts).await?;
             let rejections = post.key.as_ref().and_then(Key::rejections).map(str::to_owned);
             let request_id = post.call.request_id;
             answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
         }
-        tx.commit().await?;
         Ok(answers.into_iter().flatten().collect())
     }
 }
