@@ -252,6 +252,16 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives the changes up after a failure, which stays what the call is known by. Where even that fails the connection is
+    /// closed.
+    pub async fn undo(mut self) {
+        if let Some(connection) = &mut self.connection
+            && sqlx::raw_sql("rollback").execute(&mut **connection).await.is_ok()
+        {
+            self.connection = None;
+        }
+    }
+
     /// A point to return to with [`Tx::rollback_to_savepoint`].
     pub async fn savepoint(&mut self) -> Result<(), Problem> {
         self.run("savepoint step".to_owned()).await
