@@ -105,7 +105,7 @@ impl Evidence {
     }
 }
 
-/// What the database answered to one call, in HTTP terms: the last answer counts.
+/// What the database answered to one call, in HTTP terms: the last answer counts. That work was undone is none.
 #[derive(Clone, Debug, Default)]
 pub struct Upstream(Arc<Mutex<Answers>>);
 
@@ -124,13 +124,24 @@ pub struct Answers {
     pub idempotency: Option<&'static str>,
 }
 
+impl Answers {
+    fn waited(&mut self, latency: Duration) {
+        self.latency = Some(self.latency.unwrap_or_default() + latency);
+    }
+}
+
 impl Upstream {
     /// The database answered, or was overrun, after `latency`.
     pub fn answered(&self, status: u16, latency: Duration) {
         self.change(|answers| {
             answers.status = Some(status);
-            answers.latency = Some(answers.latency.unwrap_or_default() + latency);
+            answers.waited(latency);
         });
+    }
+
+    /// The database undid work, in `latency`: the call stays known by what it answered to that work.
+    pub fn undone(&self, latency: Duration) {
+        self.change(|answers| answers.waited(latency));
     }
 
     /// The database was not asked.
@@ -158,10 +169,9 @@ impl Upstream {
             answers.status = other.status;
             answers.evidence = other.evidence;
             answers.retries += other.retries;
-            answers.latency = match (answers.latency, other.latency) {
-                (Some(mine), Some(more)) => Some(mine + more),
-                (mine, more) => mine.or(more),
-            };
+            if let Some(latency) = other.latency {
+                answers.waited(latency);
+            }
         });
     }
 
@@ -257,5 +267,9 @@ mod tests {
         upstream.clone().answered(200, Duration::from_millis(3));
         let answers = upstream.answers();
         assert_eq!((answers.status, answers.latency), (Some(200), Some(Duration::from_millis(5))));
+        upstream.answered(503, Duration::from_millis(7));
+        upstream.undone(Duration::from_millis(11));
+        let answers = upstream.answers();
+        assert_eq!((answers.status, answers.latency), (Some(503), Some(Duration::from_millis(23))));
     }
 }

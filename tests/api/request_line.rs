@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use halfhour::kernel::db::{Access, Mode};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::support::{Reply, TestApp, line, wait_for_line};
+use crate::support::{Reply, TestApp, call, line, wait_for_line};
 
 /// What every line has, null or not.
 const FIELDS: [&str; 18] = [
@@ -120,6 +121,38 @@ async fn a_database_error_is_the_databases_and_its_text_stays_inside() {
 }
 
 #[tokio::test]
+async fn a_rollback_hides_no_failure_before_it_and_is_heard_where_it_fails_itself() {
+    let app = TestApp::start().await;
+    let call = call();
+    let begin = async || app.pools.worker.begin(&call, Access::Worker, Mode::ReadWrite).await.unwrap();
+    let status = || call.upstream.answers().status;
+    let divides = || sqlx::raw_sql("select 1 / 0");
+
+    let mut tx = begin().await;
+    tx.execute(divides()).await.unwrap_err();
+    let waited = call.upstream.answers().latency;
+    tx.rollback().await.unwrap();
+    assert_eq!(status(), Some(400));
+    assert!(call.upstream.answers().latency > waited, "it was waited for");
+
+    let mut tx = begin().await;
+    assert_eq!(status(), Some(200), "what is begun again is known by its own answers");
+    tx.savepoint().await.unwrap();
+    tx.execute(divides()).await.unwrap_err();
+    tx.rollback_to_savepoint().await.unwrap();
+    assert_eq!(status(), Some(400));
+    tx.commit().await.unwrap();
+    assert_eq!(status(), Some(200));
+
+    let mut tx = begin().await;
+    let backend: i32 = tx.fetch_one(sqlx::raw_sql("select pg_backend_pid()")).await.unwrap().get(0);
+    tx.execute(divides()).await.unwrap_err();
+    app.tell(&format!("select pg_terminate_backend({backend}, 5000)")).await;
+    tx.rollback().await.unwrap_err();
+    assert_eq!(status(), Some(503));
+}
+
+#[tokio::test]
 async fn a_database_that_overruns_the_deadline_is_a_504_and_its_connection_is_not_kept() {
     let app = TestApp::start_with(|settings| settings.request_deadline = Duration::from_millis(600)).await;
     let user = app.user("ann", "UTC").await;
@@ -151,10 +184,7 @@ async fn a_full_pool_is_no_answer_of_the_database() {
     let tx = app.pools.read.clone();
     drop(held);
     // A transaction of the application's own holds the only connection.
-    let open = tx
-        .begin(&crate::support::call(), halfhour::kernel::db::Access::NOBODY, halfhour::kernel::db::Mode::ReadWrite)
-        .await
-        .unwrap();
+    let open = tx.begin(&call(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
     let reply = app.get(&user.viewer, "/v1/rollups").await;
     reply.expect_problem(503, "overloaded");
     assert_eq!(reply.header("retry-after"), "1");

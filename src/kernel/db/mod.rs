@@ -245,21 +245,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives the changes up and keeps the connection.
+    /// Gives the changes up and keeps the connection. After a failure the call stays known by that, unless this fails too.
     pub async fn rollback(mut self) -> Result<(), Problem> {
-        self.run("rollback".to_owned()).await?;
+        self.undo("rollback").await?;
         self.connection = None;
         Ok(())
-    }
-
-    /// Gives the changes up after a failure, which stays what the call is known by. Where even that fails the connection is
-    /// closed.
-    pub async fn undo(mut self) {
-        if let Some(connection) = &mut self.connection
-            && sqlx::raw_sql("rollback").execute(&mut **connection).await.is_ok()
-        {
-            self.connection = None;
-        }
     }
 
     /// A point to return to with [`Tx::rollback_to_savepoint`].
@@ -269,7 +259,7 @@ impl Tx {
 
     /// Undoes everything since the savepoint and forgets it.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), Problem> {
-        self.run("rollback to savepoint step; release savepoint step".to_owned()).await
+        Ok(self.undo("rollback to savepoint step; release savepoint step").await?)
     }
 
     /// Keeps everything since the savepoint and forgets it.

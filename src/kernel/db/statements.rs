@@ -15,11 +15,20 @@ use crate::kernel::call::{Upstream, upstream_status};
 impl Tx {
     /// The connection for one statement, and what notes how that ends.
     fn connection(&mut self) -> (&mut PgConnection, Answer) {
-        let answer = Answer { upstream: self.upstream.clone(), started: Instant::now(), outcome: None };
+        let answer = Answer { upstream: self.upstream.clone(), started: Instant::now(), outcome: None, undoes: false };
         match &mut self.connection {
             Some(connection) => (&mut *connection, answer),
             None => unreachable!("commit and rollback take the transaction by value"),
         }
+    }
+
+    /// Runs what undoes work.
+    pub(super) async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        let (connection, mut answer) = self.connection();
+        answer.undoes = true;
+        let result = sqlx::raw_sql(sql).execute(connection).await;
+        answer.note(&result);
+        result.map(drop)
     }
 }
 
@@ -29,6 +38,8 @@ struct Answer {
     upstream: Upstream,
     started: Instant,
     outcome: Option<u16>,
+    /// It undoes work. Where that succeeds, nothing is noted but the time: what the work failed with stands.
+    undoes: bool,
 }
 
 impl Answer {
@@ -42,7 +53,11 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.upstream.answered(self.outcome.unwrap_or(504), self.started.elapsed());
+        let latency = self.started.elapsed();
+        match self.outcome.unwrap_or(504) {
+            200 if self.undoes => self.upstream.undone(latency),
+            status => self.upstream.answered(status, latency),
+        }
     }
 }
 

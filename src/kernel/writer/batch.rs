@@ -113,7 +113,7 @@ impl Batcher {
             Ok(answers) => tx.commit().await.map(|()| answers),
             Err(problem) => {
                 // At once, so that the next attempt finds its keys unlocked; a lost connection has lost them already.
-                tx.undo().await;
+                let _ = tx.rollback().await;
                 Err(problem)
             }
         }

@@ -112,6 +112,34 @@ async fn a_batch_that_fails_through_one_users_data_fails_for_that_user_alone() {
 }
 
 #[tokio::test]
+async fn a_batch_that_failed_in_passing_is_tried_again_and_known_by_the_attempt_that_went_well() {
+    for (sqlstate, failures) in [("40001", 1), ("40P01", 2)] {
+        let tracker = Tracker::start().await;
+        // A sequence counts what is rolled back, too.
+        let refuse = format!(
+            "create sequence public.attempt;
+             grant usage on sequence public.attempt to halfhour_api;
+             grant usage on schema public to halfhour_api;
+             create function public.refuse() returns trigger language plpgsql as $$
+             begin
+                 if nextval('public.attempt') <= {failures} then
+                     raise exception 'in passing' using errcode = '{sqlstate}';
+                 end if;
+                 return new;
+             end $$;
+             create trigger refuse before insert on usage.bucket for each row execute function public.refuse()"
+        );
+        tracker.app.tell(&refuse).await;
+        let reply = tracker.post(&[snapshot(7, 40)]).await;
+        assert_eq!(verdicts(&reply), ["inserted"]);
+        let line = line(reply.header("x-request-id"));
+        assert_eq!((&line["status"], &line["upstream_status"]), (&200.into(), &200.into()), "{line}");
+        assert_eq!((&line["retries"], &line["error_code"]), (&failures.into(), &Value::Null), "{line}");
+        assert_eq!(rows(&tracker.app, "input_tokens = 7").await.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn users_of_one_batch_meet_in_one_transaction_and_each_has_exactly_its_rows() {
     let tracker = Tracker::start().await;
     let strangers = tracker.strangers(3).await;

@@ -7,8 +7,8 @@ use halfhour::features::dashboard_rollup::Round;
 use halfhour::kernel::problem::Code;
 
 use super::{EVENTS, INPUT, WAITING, hold, one_user, poison, release};
-use crate::support::TestApp;
 use crate::support::rollups::Usage;
+use crate::support::{TestApp, line_with};
 
 #[tokio::test]
 async fn an_outage_counts_against_no_event() {
@@ -94,6 +94,35 @@ async fn a_lock_that_is_not_to_be_had_counts_against_no_event() {
     assert_eq!(app.ask(EVENTS).await, ["0 "]);
     app.drain().await;
     assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn a_round_that_failed_says_on_its_line_what_it_failed_with_and_one_that_set_poison_aside_that_it_was_committed()
+{
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    for (sqlstate, status, upstream_status, attribution) in [
+        ("53100", 503, 503, "UPSTREAM"),
+        ("57014", 504, 504, "UPSTREAM"),
+        ("40001", 503, 409, "APPLICATION"),
+        ("55P03", 503, 500, "UPSTREAM"),
+        ("42501", 500, 500, "UPSTREAM"),
+    ] {
+        let mark = app.refuse_inserts("rollup.daily", sqlstate).await;
+        app.relay().run_round().await.unwrap_err();
+        let line = line_with(&mark);
+        assert_eq!((&line["function"], &line["stage"]), (&"relay_round".into(), &"fold".into()), "{line}");
+        assert_eq!((&line["status"], &line["upstream_status"]), (&status.into(), &upstream_status.into()), "{line}");
+        assert_eq!(line["attribution"], attribution, "{line}");
+    }
+    assert_eq!(app.ask(EVENTS).await, ["0 "]);
+
+    let mark = app.refuse_inserts("rollup.daily", "23514").await;
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { failed: 1, ..Round::default() });
+    let line = line_with(&mark);
+    assert_eq!((&line["status"], &line["upstream_status"]), (&500.into(), &200.into()), "{line}");
+    assert_eq!(line["attribution"], "APPLICATION", "{line}");
 }
 
 #[tokio::test]

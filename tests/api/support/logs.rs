@@ -97,11 +97,12 @@ pub fn line(request_id: &str) -> Option<Value> {
 
 /// All lines of a request: a stream that was cut off has a second one.
 pub fn lines(request_id: &str) -> Vec<Value> {
+    lines_with(request_id).into_iter().filter(|line| line["request_id"] == request_id).collect()
+}
+
+/// All lines that a text is in, whoever they are of.
+pub fn lines_with(text: &str) -> Vec<Value> {
     let log = held(&LOG.text);
-    let text = String::from_utf8_lossy(&log);
-    text.lines()
-        .filter(|line| line.contains(request_id))
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|line| line["request_id"] == request_id)
-        .collect()
+    let log = String::from_utf8_lossy(&log);
+    log.lines().filter(|line| line.contains(text)).filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

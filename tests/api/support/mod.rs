@@ -241,6 +241,19 @@ impl TestApp {
         self.app.relay().drain().await.unwrap();
     }
 
+    /// Makes every insert into a table fail with an SQLSTATE, from now on. Returns what only lines of these failures say.
+    pub async fn refuse_inserts(&self, table: &str, sqlstate: &str) -> String {
+        let mark = format!("refused for {}", Uuid::now_v7());
+        self.tell(&format!(
+            "create or replace function public.refuse_insert() returns trigger language plpgsql as
+             $$ begin raise exception '{mark}' using errcode = '{sqlstate}'; end $$;
+             create or replace trigger refuse_insert before insert on {table}
+             for each row execute function public.refuse_insert()"
+        ))
+        .await;
+        mark
+    }
+
     /// Writes down when tokens were last used, as the server does once a minute.
     pub async fn note_token_uses(&self) {
         self.try_note_token_uses().await.unwrap();
@@ -282,6 +295,13 @@ pub fn line(request_id: &str) -> Value {
 /// All log lines of a request.
 pub fn lines_of(request_id: &str) -> Vec<Value> {
     logs::lines(request_id)
+}
+
+/// The one log line that says `text`, whose request has no id that the test knows.
+pub fn line_with(text: &str) -> Value {
+    let lines = logs::lines_with(text);
+    let [line] = lines.as_slice() else { panic!("{text} is in {} lines: {lines:?}", lines.len()) };
+    line.clone()
 }
 
 /// The line of a request that got no reply, as soon as the server notices.
