@@ -121,6 +121,32 @@ async fn a_database_error_is_the_databases_and_its_text_stays_inside() {
 }
 
 #[tokio::test]
+async fn a_read_that_fails_keeps_its_connection_and_is_known_by_what_it_failed_with() {
+    let app = TestApp::start_with(|settings| settings.pool_sizes.read = 1).await;
+    let user = app.user("ann", "UTC").await;
+    app.get(&user.viewer, "/v1/rollups").await.expect_ok();
+    let connections = "select pid::text from pg_stat_activity
+        where datname = current_database() and application_name = 'halfhour read'";
+    let before = app.ask(connections).await;
+    // The first statement of the read fails, and then a later one.
+    for (breaks, mends) in [
+        ("alter table rollup.user_state rename to elsewhere", "alter table rollup.elsewhere rename to user_state"),
+        ("revoke select on rollup.daily from halfhour_api", "grant select on rollup.daily to halfhour_api"),
+    ] {
+        app.tell(breaks).await;
+        let reply = app.get(&user.viewer, "/v1/rollups").await;
+        reply.expect_problem(500, "internal");
+        let expected = json!({"status": 500, "upstream_status": 500, "attribution": "UPSTREAM"});
+        assert_line(&line_of(&reply), &expected);
+        app.tell(mends).await;
+        app.get(&user.viewer, "/v1/rollups").await.expect_ok();
+        assert_eq!(app.ask(connections).await, before, "{breaks}");
+    }
+    let load = app.pools.read.load();
+    assert_eq!((load.open, load.in_use), (1, 0));
+}
+
+#[tokio::test]
 async fn a_rollback_hides_no_failure_before_it_and_is_heard_where_it_fails_itself() {
     let app = TestApp::start().await;
     let call = call();
@@ -153,7 +179,7 @@ async fn a_rollback_hides_no_failure_before_it_and_is_heard_where_it_fails_itsel
 }
 
 #[tokio::test]
-async fn a_database_that_overruns_the_deadline_is_a_504_and_its_connection_is_not_kept() {
+async fn a_database_that_overruns_the_deadline_is_a_504_and_its_pool_serves_on() {
     let app = TestApp::start_with(|settings| settings.request_deadline = Duration::from_millis(600)).await;
     let user = app.user("ann", "UTC").await;
     let mut blocker = PgConnection::connect_with(&app.superuser).await.unwrap();

@@ -9,7 +9,7 @@ use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::call::Call;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Access, Mode, Pool, Tx};
-use crate::kernel::problem::{Fault, Problem, Violation};
+use crate::kernel::problem::{Problem, Violation};
 use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 
 /// What is known of a user's rollup at the moment of a read.
@@ -138,18 +138,8 @@ impl Reader {
             Ok(state) => read(&mut tx, state).await,
             Err(problem) => Err(problem),
         };
-        finish(tx, outcome).await
-    }
-}
-
-/// Ends a read's transaction. Where the database failed it is left to be closed with its connection, so that what the
-/// database answered last is what it failed with.
-async fn finish<T>(tx: Tx, outcome: Result<T, Problem>) -> Result<T, Problem> {
-    match outcome {
-        Err(problem) if problem.code().fault() != Fault::Client => Err(problem),
-        outcome => {
-            tx.rollback().await?;
-            outcome
-        }
+        let rolled_back = tx.rollback().await;
+        let answer = outcome?;
+        rolled_back.map(|()| answer)
     }
 }
