@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{bucket, import};
-use crate::support::{TestApp, TestDevice, TestUser};
+use crate::support::{TestApp, TestDevice, TestUser, line_with};
 
 const HOUR: &str = "2026-11-20T10:30:00Z";
 
@@ -150,6 +150,30 @@ async fn a_step_gives_way_to_whoever_holds_one_of_its_rows_and_has_written_nothi
     let done = app.job(&user.operator, &job).await;
     assert_eq!((&done["state"], &done["skipped"]), (&json!("succeeded"), &json!(0)), "{done}");
     assert_eq!(app.ask(sum).await, ["20"]);
+}
+
+#[tokio::test]
+async fn a_step_that_failed_says_on_its_line_what_it_failed_with_and_has_changed_nothing() {
+    let (app, user, _device, job) = running(10).await;
+    for (sqlstate, status, upstream_status, attribution) in [
+        ("53100", 503, 503, "UPSTREAM"),
+        ("57014", 504, 504, "UPSTREAM"),
+        ("40001", 503, 409, "APPLICATION"),
+        ("42501", 500, 500, "UPSTREAM"),
+    ] {
+        let mark = app.refuse_inserts("usage.bucket", sqlstate).await;
+        app.backfill_worker().run_step().await.unwrap_err();
+        let line = line_with(&mark);
+        assert_eq!((&line["function"], &line["stage"]), (&"backfill_step".into(), &"running".into()), "{line}");
+        assert_eq!((&line["status"], &line["upstream_status"]), (&status.into(), &upstream_status.into()), "{line}");
+        assert_eq!(line["attribution"], attribution, "{line}");
+        assert_eq!(app.job(&user.operator, &job).await["progress"]["done"], 0);
+        // Its worker is gone, as it were.
+        app.tell("update backfill.job set lease_until = now() - interval '1 second'").await;
+    }
+    app.tell("drop trigger refuse_insert on usage.bucket").await;
+    app.work_and_fold().await;
+    assert_eq!(app.job(&user.operator, &job).await["state"], "succeeded");
 }
 
 #[tokio::test]

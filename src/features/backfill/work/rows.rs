@@ -46,7 +46,8 @@ impl Worker {
             }
             Err(problem) => {
                 let poison = problem.database_error().is_some_and(is_data_fault);
-                tx.rollback().await?;
+                // At once, so that the rows are free; where the connection is lost, they already are.
+                let _ = tx.rollback().await;
                 return match rows.as_slice() {
                     _ if !poison => Err(problem),
                     [row] => self.step_over_poison(call, lease, row, &problem).await,
