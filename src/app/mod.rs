@@ -82,24 +82,14 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 struct State(Arc<Parts>);
 
-#[derive(Debug)]
-struct Parts {
-    pools: Pools,
-    clock: Clock,
-    authenticator: Authenticator,
-    writer: Writer,
-    readiness: Readiness,
-    directory: Directory,
-    cursors: Cursors,
-    switches: Switches,
-    switchboard: Switchboard,
-    backfills: Backfills,
-    vitals: Vitals,
-    ingest: ingest_buckets::Settings,
-}
+/// Makes the struct, and lets a handler ask for each of its fields by type.
+macro_rules! handed_out {
+    (struct Parts { $($field:ident: $part:ty,)* }) => {
+        #[derive(Debug)]
+        struct Parts {
+            $($field: $part,)*
+        }
 
-macro_rules! state_holds {
-    ($($field:ident: $part:ty,)*) => {
         $(impl FromRef<State> for $part {
             fn from_ref(state: &State) -> Self {
                 state.0.$field.clone()
@@ -108,19 +98,21 @@ macro_rules! state_holds {
     };
 }
 
-state_holds! {
-    pools: Pools,
-    clock: Clock,
-    authenticator: Authenticator,
-    writer: Writer,
-    readiness: Readiness,
-    directory: Directory,
-    cursors: Cursors,
-    switches: Switches,
-    switchboard: Switchboard,
-    backfills: Backfills,
-    vitals: Vitals,
-    ingest: ingest_buckets::Settings,
+handed_out! {
+    struct Parts {
+        pools: Pools,
+        clock: Clock,
+        authenticator: Authenticator,
+        writer: Writer,
+        readiness: Readiness,
+        directory: Directory,
+        cursors: Cursors,
+        switches: Switches,
+        switchboard: Switchboard,
+        backfills: Backfills,
+        vitals: Vitals,
+        ingest: ingest_buckets::Settings,
+    }
 }
 
 /// The application, ready to serve.
