@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::problem::{Code, Problem, Violation};
 
 /// A name is repeated to the caller up to this length, in bytes. No name that exists is longer.
-const MAX_NAME: usize = 64;
+pub const MAX_NAME: usize = 64;
 
 /// The rule that a value broke: its code, and what was expected.
 pub type Broken = (&'static str, Cow<'static, str>);

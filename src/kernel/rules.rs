@@ -1,11 +1,11 @@
-//! What single texts must be like, wherever they are sent: reasons, days, numbers, zones, ids, tools.
+//! What single texts must be like, wherever they are sent: reasons, days, numbers, zones, ids, tools, models.
 
 use std::borrow::Cow;
 
 use chrono::{Datelike as _, NaiveDate};
 use uuid::Uuid;
 
-use super::bucket::{SOURCES, Source};
+use super::bucket::{Model, SOURCES, Source};
 use super::fields::Broken;
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
@@ -58,6 +58,12 @@ pub fn uuid(text: &str) -> Result<Uuid, Broken> {
 /// A tool.
 pub fn source(text: &str) -> Result<Source, Broken> {
     Source::parse(text).ok_or_else(|| ("unknown_source", format!("Known are {}.", SOURCES.join(", ")).into()))
+}
+
+/// A model's name.
+pub fn model(text: &str) -> Result<Model, Broken> {
+    let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
+    Model::parse(text).ok_or(malformed)
 }
 
 #[cfg(test)]

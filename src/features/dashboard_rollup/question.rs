@@ -4,9 +4,9 @@ use chrono::{Datelike as _, Days, NaiveDate};
 use uuid::Uuid;
 
 use crate::kernel::bucket::{Model, Source};
-use crate::kernel::fields::{Broken, Fields};
+use crate::kernel::fields::Fields;
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::rules::{date, source, uuid};
+use crate::kernel::rules::{date, model, source, uuid};
 
 /// The days of a range that is not given whole.
 const DEFAULT_DAYS: u64 = 30;
@@ -181,11 +181,6 @@ pub struct Scope<'a> {
     pub filters: &'a Filters,
     /// Whose days.
     pub time_zone: &'a str,
-}
-
-fn model(text: &str) -> Result<Model, Broken> {
-    let detail = "Expected a model's name: 1 to 128 of A-Z a-z 0-9 . _ : / @ + -.";
-    Model::parse(text).ok_or(("not_a_model", detail.into()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::body::{Draft, Field, Fields};
 use super::scalar::{Broken, Scalar};
 use super::violations::Violations;
-use crate::kernel::bucket::{Bucket, HalfHour, Model, SOURCES, Source, Stamp, TokenCounts};
+use crate::kernel::bucket::{Bucket, HalfHour, SOURCES, Source, Stamp, TokenCounts};
+use crate::kernel::rules::model;
 
 /// Trackers' clocks may be this far ahead.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -38,7 +39,7 @@ pub(super) fn bucket(
     };
     let hour_start = required(&fields, Field::HourStart, &mut violations, |value| hour_start(value, rules));
     let source = required(&fields, Field::Source, &mut violations, source);
-    let model = required(&fields, Field::Model, &mut violations, model);
+    let model = required(&fields, Field::Model, &mut violations, |value| model(value.text()?));
     let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| observed_at(value, rules));
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
@@ -109,11 +110,6 @@ fn observed_at(value: &Scalar<'_>, rules: &Rules) -> Result<DateTime<Utc>, Broke
 fn source(value: &Scalar<'_>) -> Result<Source, Broken> {
     let unknown = || ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into());
     Source::parse(value.text()?).ok_or_else(unknown)
-}
-
-fn model(value: &Scalar<'_>) -> Result<Model, Broken> {
-    let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
-    Model::parse(value.text()?).ok_or(malformed)
 }
 
 fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {

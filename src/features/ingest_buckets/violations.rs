@@ -4,13 +4,11 @@
 use std::fmt::Write as _;
 
 use super::scalar::Broken;
+use crate::kernel::fields::MAX_NAME;
 use crate::kernel::problem::Violation;
 
 /// More than a bucket can have without unknown or repeated fields.
 pub(super) const MAX_LISTED: usize = 20;
-
-/// A field's name is repeated to the caller up to this length, in bytes. No field that exists is longer.
-const MAX_NAME: usize = 64;
 
 /// The violations of one bucket, or of what is around the buckets.
 #[derive(Debug)]

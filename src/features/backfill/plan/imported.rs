@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::super::job::Days;
-use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, TokenCounts};
+use crate::kernel::bucket::{HalfHour, MAX_COUNT, TokenCounts};
 use crate::kernel::fields::{Broken, Fields, Value};
-use crate::kernel::rules::{source, uuid};
+use crate::kernel::rules::{model, source, uuid};
 use crate::kernel::writer::corrections::BucketKey;
 
 /// A bucket as an operator wants it.
@@ -126,11 +126,6 @@ fn hour_start(text: &str, rules: &Rules) -> Result<HalfHour, Broken> {
         return Err(("not_closed", "This half hour has not ended: its trackers still report it.".into()));
     }
     Ok(half_hour)
-}
-
-fn model(text: &str) -> Result<Model, Broken> {
-    let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
-    Model::parse(text).ok_or(malformed)
 }
 
 fn count(value: &Value) -> Result<i64, Broken> {

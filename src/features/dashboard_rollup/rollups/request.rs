@@ -259,7 +259,7 @@ mod tests {
             ("?time_zone", "unknown_time_zone"),
             ("?group_by", "unknown_group"),
             ("?source", "unknown_source"),
-            ("?model", "not_a_model"),
+            ("?model", "malformed_model"),
             ("?device", "not_a_uuid"),
             ("?fill", "unknown_fill"),
             ("?limit", "out_of_range"),
