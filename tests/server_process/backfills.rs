@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tempfile::TempDir;
 
 use crate::http::PATIENCE;
-use crate::processes::send;
+use crate::processes::{Postmaster, send};
 use crate::support::Home;
 
 const SECRET: &str = "a secret of the tests, the same on every process";
@@ -24,7 +24,7 @@ pub struct Scene {
     pub home: Home,
     pub admin: PgPool,
     postgres: EmbeddedPostgres,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Scene {
@@ -53,7 +53,7 @@ impl Scene {
             .unwrap();
         }
         std::fs::write(home.path().join("import"), lines).unwrap();
-        Self { home, admin: PgPool::connect_lazy_with(options), postgres, _directory: directory }
+        Self { home, admin: PgPool::connect_lazy_with(options), postgres, directory }
     }
 
     pub fn plan(&self) -> String {
@@ -101,6 +101,11 @@ impl Scene {
             }
         };
         tokio::time::timeout(4 * PATIENCE, wait).await.expect("the job to go on")
+    }
+
+    /// Its PostgreSQL, which comes back by itself when it is killed; `None` on its way.
+    pub fn postmaster(&self) -> Option<Postmaster> {
+        Postmaster::find(self.directory.path())
     }
 
     /// Lets a dead or sleeping worker's lease run out now. Waits for a step that is being committed.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::backfills::Scene;
+use crate::http::wait_until;
 use crate::processes::send;
 
 /// Everything that jobs write, with the transactions that wrote it.
@@ -127,6 +128,41 @@ async fn a_rollback_whose_worker_is_killed_again_and_again_restores_everything()
     let back = scene.home.json(&["backfill", "rollback", &job]);
     assert_eq!((&back["state"], &back["kept_on_rollback"]), (&"rolled_back".into(), &serde_json::json!([])), "{back}");
     assert_eq!(scene.ask(says).await, before);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_import_whose_postgresql_is_killed_again_and_again_ends_as_if_nothing_had_been() {
+    let scene = Scene::new(40_000);
+    let job = scene.plan();
+    let server = scene.home.serve().await;
+    scene.home.json(&["backfill", "execute", &job, "--detach"]);
+    let mut last = 0;
+    for kill in 1..=5 {
+        let seen = scene.reached(last + 1).await;
+        assert!(seen < 40_000, "the import ended before kill {kill}");
+        let killed = scene.postmaster().unwrap().pid;
+        send(killed, Signal::KILL);
+        let is_back = || scene.postmaster().is_some_and(|now| now.pid != killed);
+        wait_until("PostgreSQL to be back", is_back).await;
+        // Steps do not wait for the disk, so that the last of them may be gone, but never a part of one.
+        last = loop {
+            let whole = "select done || ' ' || (select count(*) from usage.bucket) from backfill.job";
+            if let Ok(row) = scene.admin.fetch_one(sqlx::raw_sql(whole)).await {
+                let whole: String = sqlx::Row::get(&row, 0);
+                let (done, stored) = whole.split_once(' ').unwrap();
+                assert_eq!(done, stored, "after kill {kill}");
+                break done.parse().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+    }
+    scene.wait_for("select 'so' from backfill.job where state = 'succeeded'").await;
+    let sums = "select count(*) || ' ' || sum(input_tokens) from usage.bucket";
+    assert_eq!(scene.ask(sums).await, "40000 800020000");
+    let folded = "select sum(bucket_count) || ' ' || sum(input_tokens) from rollup.daily";
+    assert_eq!(scene.ask(folded).await, "40000 800020000");
+    server.stop().await;
     scene.end().await;
 }
 

@@ -245,6 +245,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Makes the changes visible at once, and durable with the next commit that waits for the disk, or by itself within a
+    /// second: for work that is done again from where it was, should the database die before. Whatever is durable, so is
+    /// all that it builds on: the log has one order.
+    pub async fn commit_asynchronously(mut self) -> Result<(), Problem> {
+        self.run("set local synchronous_commit = off; commit".to_owned()).await?;
+        self.connection = None;
+        Ok(())
+    }
+
     /// Gives the changes up and keeps the connection. After a failure the call stays known by that, unless this fails too.
     pub async fn rollback(mut self) -> Result<(), Problem> {
         self.undo("rollback").await?;

@@ -11,7 +11,8 @@
 //! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
 //!
 //! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat
-//! a step that had not been committed.
+//! a step that had not been committed; a crash of PostgreSQL also repeats the steps of its last moments, which do not
+//! wait for the disk. The end of a phase does.
 //!
 //! **Two never work on one job.** A lease is taken with `for update skip locked`, lasts by the database's clock, and is
 //! proved by the first statement of each step, which locks the job. Who slept through the lease writes nothing.
@@ -46,8 +47,8 @@ const STEP_LIMIT: Duration = Duration::from_secs(12);
 /// `STEP_TIME`: much shorter ones pay for the commit; much longer ones make a cancellation wait, and trackers for what a
 /// commit has to write.
 const FIRST_ROWS: usize = 500;
-const MOST_ROWS: usize = 1_000;
-const STEP_TIME: Duration = Duration::from_millis(25);
+const MOST_ROWS: usize = 2_000;
+const STEP_TIME: Duration = Duration::from_millis(40);
 /// With more events of backfills waiting than this, a job waits for the relay.
 const MAX_WAITING_EVENTS: i64 = 2_000;
 /// How often to look for work that other processes were given.
@@ -300,7 +301,8 @@ impl Worker {
     /// Commits a step that has stepped over something.
     async fn commit_step(&self, mut tx: Tx, lease: &mut Lease, step: Advance) -> Result<Step, Problem> {
         store::advance(&mut tx, lease.job.job_id, &step).await?;
-        tx.commit().await?;
+        // A database that dies forgets the last steps together with the cursor.
+        tx.commit_asynchronously().await?;
         lease.job.done += step.rows;
         lease.job.cursor = step.cursor;
         lease.job.poisoned += step.poisoned;

@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn steps_grow_while_they_are_short_and_shrink_when_they_are_long_within_bounds() {
         let after = |rows, millis| rows_after(rows, Duration::from_millis(millis));
-        let rows = [after(500, 0), after(500, 24), after(500, 25), after(500, 50), after(500, 51)];
+        let rows = [after(500, 0), after(500, 39), after(500, 40), after(500, 80), after(500, 81)];
         assert_eq!(rows, [1_000, 1_000, 500, 500, 250]);
-        assert_eq!([after(1_000, 0), after(700, 0), after(1, 10_000)], [1_000, 1_000, 1]);
+        assert_eq!([after(2_000, 0), after(1_400, 0), after(1, 10_000)], [2_000, 2_000, 1]);
     }
 }
