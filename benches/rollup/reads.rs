@@ -70,21 +70,26 @@ pub async fn latency(on: &Installation, plan: &Plan, table: &mut Table) -> anyho
     Ok(())
 }
 
-/// The same reads at the same rate on both installations, in turns. Whatever else the machine does now and then only makes
-/// reads slower: each side's p99 is that of its least disturbed run.
+/// The same reads at the same rate on both installations, in turns: all reads, and then all of them again. Whatever else the
+/// machine does now and then only makes reads slower: each side's p99 is that of its least disturbed run.
 pub async fn growth(sides: &[Installation], plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let [small, large] = sides else { anyhow::bail!("two sizes are compared") };
+    let mut compared = Vec::new();
     for read in Read::all().into_iter().filter(|read| !read.conditional) {
         let peak = run(small, &read, None, plan.window).await?;
         let half = count(&peak)? / plan.window.measured.as_secs_f64() / 2.0;
-        let (mut small_p99, mut large_p99) = (Duration::MAX, Duration::MAX);
-        for round in 0..2 * plan.rounds {
-            let mut turns = [(small, &mut small_p99), (large, &mut large_p99)];
+        compared.push((read, half, [Duration::MAX; 2]));
+    }
+    for round in 0..2 * plan.rounds {
+        for (read, half, p99) in &mut compared {
+            let mut turns: Vec<_> = [small, large].into_iter().zip(p99).collect();
             turns.rotate_left(round as usize % 2);
             for (side, p99) in turns {
-                *p99 = percentile(&run(side, &read, Some(half), plan.window).await?, 99).min(*p99);
+                *p99 = percentile(&run(side, read, Some(*half), plan.window).await?, 99).min(*p99);
             }
         }
+    }
+    for (read, half, [small_p99, large_p99]) in compared {
         let measure =
             format!("(d) {}: p99 at {}, {} / {} buckets", read.name, rate(half), plan.sizes[0], plan.sizes[1]);
         let ratio = large_p99.as_secs_f64() / small_p99.as_secs_f64().max(f64::MIN_POSITIVE);
