@@ -153,5 +153,6 @@ impl Batch {
             .bind(vec![Uuid::now_v7()])
             .bind(vec!["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
             .bind(None::<Uuid>)
+            .bind(false)
     }
 }

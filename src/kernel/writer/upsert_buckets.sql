@@ -5,7 +5,6 @@
 -- the row, which writes the log and waits for the disk; a repetition that is left out is a transaction that only reads.
 -- Versions only rise, so what is left out here would have lost under the lock too; where a correction stands they may
 -- fall again (a rollback), and the lock decides. Corrections are no repetitions.
--- Who has erased nothing, or has no horizon, is looked up once for the statement and not for each row.
 -- Reading usage.horizon here is also the lock that makes who raises it wait for this transaction.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
 -- $6 … $13: the counts, in column order.
@@ -33,7 +32,7 @@ with entry as (
 judged as materialized (
     select
         e.*,
-        e.user_id in (select user_id from usage.erasure where user_id = any($18::uuid[])) and exists (
+        exists (
             select from usage.erasure x
             where x.user_id = e.user_id
               and e.observed_at <= x.erased_at
@@ -41,7 +40,7 @@ judged as materialized (
               and (x.device_id is null or x.device_id = e.device_id)
               and (x.source is null or x.source = e.source)
         ) as erased,
-        case when e.user_id in (select user_id from usage.horizon where user_id = any($18::uuid[])) and exists (
+        case when exists (
             select from usage.horizon h
             where h.user_id = e.user_id and e.hour_start < h.first_hour
         ) then 'before_retention_horizon'
