@@ -35,7 +35,7 @@ use crate::kernel::address::Addresses;
 use crate::kernel::auth::{Authenticator, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pool, Pools, by_key, in_batches};
+use crate::kernel::db::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::limits::Limit;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::request_line::{RequestLine, observe};
@@ -137,8 +137,7 @@ impl App {
         let sizes = settings.pool_sizes;
         let pools = Pools {
             ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
-            // Every read is by key. A plan made while a table was nearly empty must not scan it when it has grown.
-            read: Pool::new(database.clone().options([("enable_seqscan", "off")]), "read", sizes.read),
+            read: Pool::new(by_range(database.clone()), "read", sizes.read),
             worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());

@@ -7,6 +7,7 @@ mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod backfill;
+mod connections;
 mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;

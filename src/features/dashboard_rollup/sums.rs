@@ -1,48 +1,45 @@
 //! Sums of buckets: as the database gives them, and as replies show them.
 
 use serde::Serialize;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Type};
 use utoipa::ToSchema;
 
-use crate::kernel::problem::Problem;
+/// A sum of counters as queries give it: as text, for a sum of bigints can be larger than a bigint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum(pub u128);
 
-/// Sums of every counter. Wider than the columns: a thousand large days do not fit into 63 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    pub input_tokens: u128,
-    pub cache_read_tokens: u128,
-    pub cache_write_5m_tokens: u128,
-    pub cache_write_1h_tokens: u128,
-    pub output_tokens: u128,
-    pub reasoning_tokens: u128,
-    pub unclassified_tokens: u128,
-    pub total_tokens: u128,
-    pub request_count: u128,
-    pub bucket_count: u128,
+impl Type<Postgres> for Sum {
+    fn type_info() -> PgTypeInfo {
+        <&str as Type<Postgres>>::type_info()
+    }
 }
 
-/// The sums of a row, whose sums are text.
-macro_rules! sums_of {
+impl<'r> Decode<'r, Postgres> for Sum {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(<&str as Decode<Postgres>>::decode(value)?.parse()?))
+    }
+}
+
+/// The counters of a row, each a [`Sum`].
+macro_rules! counters {
     ($row:expr) => {
-        $crate::features::dashboard_rollup::sums::Sums {
-            input_tokens: sum(&$row.input_tokens)?,
-            cache_read_tokens: sum(&$row.cache_read_tokens)?,
-            cache_write_5m_tokens: sum(&$row.cache_write_5m_tokens)?,
-            cache_write_1h_tokens: sum(&$row.cache_write_1h_tokens)?,
-            output_tokens: sum(&$row.output_tokens)?,
-            reasoning_tokens: sum(&$row.reasoning_tokens)?,
-            unclassified_tokens: sum(&$row.unclassified_tokens)?,
-            total_tokens: sum(&$row.total_tokens)?,
-            request_count: sum(&$row.request_count)?,
-            bucket_count: sum(&$row.bucket_count)?,
+        $crate::features::dashboard_rollup::sums::Counters {
+            input_tokens: $row.input_tokens.0,
+            cache_read_tokens: $row.cache_read_tokens.0,
+            cache_write_5m_tokens: $row.cache_write_5m_tokens.0,
+            cache_write_1h_tokens: $row.cache_write_1h_tokens.0,
+            output_tokens: $row.output_tokens.0,
+            reasoning_tokens: $row.reasoning_tokens.0,
+            unclassified_tokens: $row.unclassified_tokens.0,
+            total_tokens: $row.total_tokens.0,
+            request_count: $row.request_count.0,
+            bucket_count: $row.bucket_count.0,
         }
     };
 }
-pub(super) use sums_of;
-
-/// One sum, which comes as text. Errors: 500 for what is none.
-pub fn sum(text: &str) -> Result<u128, Problem> {
-    text.parse().map_err(Problem::internal)
-}
+pub(super) use counters;
 
 /// Sums of buckets. Integers without an upper bound: they may exceed 63 bits.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
@@ -99,22 +96,5 @@ impl Counters {
             self.request_count,
             self.bucket_count,
         ]
-    }
-}
-
-impl From<Sums> for Counters {
-    fn from(sums: Sums) -> Self {
-        Self {
-            input_tokens: sums.input_tokens,
-            cache_read_tokens: sums.cache_read_tokens,
-            cache_write_5m_tokens: sums.cache_write_5m_tokens,
-            cache_write_1h_tokens: sums.cache_write_1h_tokens,
-            output_tokens: sums.output_tokens,
-            reasoning_tokens: sums.reasoning_tokens,
-            unclassified_tokens: sums.unclassified_tokens,
-            total_tokens: sums.total_tokens,
-            request_count: sums.request_count,
-            bucket_count: sums.bucket_count,
-        }
     }
 }

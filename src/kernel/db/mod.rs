@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::call::{Call, Evidence, Upstream, problem_code};
 use super::problem::{Code, Problem};
 
-/// Acquiring a connection may take at most this long.
+/// Acquiring a connection may take at most this long, and so may opening a transaction on it.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The part of the database a transaction may touch.
@@ -78,6 +78,12 @@ pub fn by_key(options: PgConnectOptions) -> PgConnectOptions {
     options.options(BY_KEY)
 }
 
+/// For connections that read one user's rows by ranges of keys. One plan serves every user. A plan made while a table was
+/// nearly empty must not scan it when it has grown.
+pub fn by_range(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")])
+}
+
 /// For connections that work through tables by key, a batch at a time. Such a table may be empty one moment and long the
 /// next, or just filled and without statistics: a plan made for the one is wrong for the other, and a scan that does not
 /// go by the key's order may cost as much as all that is left.
@@ -110,24 +116,35 @@ impl Pool {
             .max_connections(max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(Duration::from_mins(10))
+            // Whether a connection is still there shows when a transaction opens.
+            .test_before_acquire(false)
             .connect_lazy_with(options);
         Self { name, inner, max, in_use: Arc::default() }
     }
 
     /// Opens a transaction for this call. Errors: 503 when no connection is to be had, 504 when the call is overdue.
     pub async fn begin(&self, call: &Call, access: Access<'_>, mode: Mode) -> Result<Tx, Problem> {
-        let remaining = call.remaining();
-        if remaining.is_zero() {
-            return Err(Problem::new(
-                Code::DeadlineExceeded,
-                "The request's time was used up before the database was asked.",
-            ));
+        // A connection may have been lost since it was last used. To open a transaction on it changes nothing, so that
+        // another one is tried: all may have been lost together, but no more than there are.
+        let mut others = self.max;
+        loop {
+            let remaining = call.remaining();
+            if remaining.is_zero() {
+                return Err(Problem::new(
+                    Code::DeadlineExceeded,
+                    "The request's time was used up before the database was asked.",
+                ));
+            }
+            let connection = self.acquire(call, remaining).await?;
+            let in_use = InUse::count(&self.in_use);
+            let mut tx = Tx { connection: Some(connection), upstream: call.upstream.clone(), _in_use: in_use };
+            let opened = tx.run(opening(&access, mode, remaining));
+            match tokio::time::timeout(remaining.min(ACQUIRE_TIMEOUT), opened).await {
+                Ok(Err(problem)) if problem.code() == Code::DatabaseUnavailable && others > 0 => others -= 1,
+                Ok(opened) => return opened.map(|()| tx),
+                Err(_overdue) => return Err(Problem::new(Code::DatabaseUnavailable, "The database did not answer.")),
+            }
         }
-        let connection = self.acquire(call, remaining).await?;
-        let in_use = InUse::count(&self.in_use);
-        let mut tx = Tx { connection: Some(connection), upstream: call.upstream.clone(), _in_use: in_use };
-        tx.run(opening(&access, mode, remaining)).await?;
-        Ok(tx)
     }
 
     /// How many connections it may open.

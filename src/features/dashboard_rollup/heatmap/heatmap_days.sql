@@ -3,8 +3,8 @@
 -- Sums as text: a sum of bigints can be larger than a bigint. Index: daily_pkey.
 select
     d.day::date as "day!",
-    coalesce(u.total_tokens, 0)::text as "total_tokens!",
-    coalesce(u.request_count, 0)::text as "request_count!"
+    coalesce(u.total_tokens, 0)::text as "total_tokens!: Sum",
+    coalesce(u.request_count, 0)::text as "request_count!: Sum"
 from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') d (day)
 left join (
     select r.day, sum(r.total_tokens) as total_tokens, sum(r.request_count) as request_count

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::question::Scope;
-use crate::features::dashboard_rollup::sums::sum;
+use crate::features::dashboard_rollup::sums::Sum;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 
@@ -31,10 +31,6 @@ pub async fn heatmap_days(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<DaySums>
     )
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (total_tokens, request_count) = (sum(&row.total_tokens)?, sum(&row.request_count)?);
-            Ok(DaySums { day: row.day, total_tokens, request_count })
-        })
-        .collect()
+    let day_sums = |day, Sum(total_tokens), Sum(request_count)| DaySums { day, total_tokens, request_count };
+    Ok(rows.into_iter().map(|row| day_sums(row.day, row.total_tokens, row.request_count)).collect())
 }

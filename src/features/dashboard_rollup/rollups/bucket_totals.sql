@@ -3,16 +3,16 @@
 -- $7 time_zone: whose local days.
 -- Index: bucket_pkey. The bounds are wide enough for a midnight that is skipped or comes twice; the date is exact.
 select
-    coalesce(sum(b.input_tokens), 0)::text as "input_tokens!",
-    coalesce(sum(b.cache_read_tokens), 0)::text as "cache_read_tokens!",
-    coalesce(sum(b.cache_write_5m_tokens), 0)::text as "cache_write_5m_tokens!",
-    coalesce(sum(b.cache_write_1h_tokens), 0)::text as "cache_write_1h_tokens!",
-    coalesce(sum(b.output_tokens), 0)::text as "output_tokens!",
-    coalesce(sum(b.reasoning_tokens), 0)::text as "reasoning_tokens!",
-    coalesce(sum(b.unclassified_tokens), 0)::text as "unclassified_tokens!",
-    coalesce(sum(b.total_tokens), 0)::text as "total_tokens!",
-    coalesce(sum(b.request_count), 0)::text as "request_count!",
-    count(*)::text as "bucket_count!"
+    coalesce(sum(b.input_tokens), 0)::text as "input_tokens!: Sum",
+    coalesce(sum(b.cache_read_tokens), 0)::text as "cache_read_tokens!: Sum",
+    coalesce(sum(b.cache_write_5m_tokens), 0)::text as "cache_write_5m_tokens!: Sum",
+    coalesce(sum(b.cache_write_1h_tokens), 0)::text as "cache_write_1h_tokens!: Sum",
+    coalesce(sum(b.output_tokens), 0)::text as "output_tokens!: Sum",
+    coalesce(sum(b.reasoning_tokens), 0)::text as "reasoning_tokens!: Sum",
+    coalesce(sum(b.unclassified_tokens), 0)::text as "unclassified_tokens!: Sum",
+    coalesce(sum(b.total_tokens), 0)::text as "total_tokens!: Sum",
+    coalesce(sum(b.request_count), 0)::text as "request_count!: Sum",
+    count(*)::text as "bucket_count!: Sum"
 from usage.bucket b
 where b.user_id = $1
   and b.hour_start >= ($2::date::timestamp at time zone $7::text) - interval '2 hours'

@@ -8,16 +8,16 @@ select
     g.source as "source!",
     g.model as "model!",
     g.device_id as "device_id!",
-    g.input_tokens as "input_tokens!",
-    g.cache_read_tokens as "cache_read_tokens!",
-    g.cache_write_5m_tokens as "cache_write_5m_tokens!",
-    g.cache_write_1h_tokens as "cache_write_1h_tokens!",
-    g.output_tokens as "output_tokens!",
-    g.reasoning_tokens as "reasoning_tokens!",
-    g.unclassified_tokens as "unclassified_tokens!",
-    g.total_tokens as "total_tokens!",
-    g.request_count as "request_count!",
-    g.bucket_count as "bucket_count!"
+    g.input_tokens as "input_tokens!: Sum",
+    g.cache_read_tokens as "cache_read_tokens!: Sum",
+    g.cache_write_5m_tokens as "cache_write_5m_tokens!: Sum",
+    g.cache_write_1h_tokens as "cache_write_1h_tokens!: Sum",
+    g.output_tokens as "output_tokens!: Sum",
+    g.reasoning_tokens as "reasoning_tokens!: Sum",
+    g.unclassified_tokens as "unclassified_tokens!: Sum",
+    g.total_tokens as "total_tokens!: Sum",
+    g.request_count as "request_count!: Sum",
+    g.bucket_count as "bucket_count!: Sum"
 from (
     select
         date_trunc($10::text, r.day::timestamp) as at,

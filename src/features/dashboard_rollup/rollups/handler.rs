@@ -14,7 +14,7 @@ use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::question::{self, Scope};
 use crate::features::dashboard_rollup::reply::{self, About, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
-use crate::features::dashboard_rollup::sums::{Counters, Sums};
+use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::auth::Viewer;
 use crate::kernel::clock::Clock;
 use crate::kernel::cursor::Cursors;
@@ -180,11 +180,11 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
         None => None,
     };
     about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", question::next_query(parameters, next)));
-    let totals = Counters::from(answer.totals);
     let data = intervals(answer.rows, &answer.spans, request.width, request.group_by)?;
     // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
     if request.is_from_buckets(state) {
-        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &(&totals, &data, answer.goes_on))?);
+        about.tag =
+            Some(Tag::new(*user_id, state, days, parameters, *media, &(&answer.totals, &data, answer.goes_on))?);
         if let Some(response) = about.not_modified(headers)? {
             return Ok(response);
         }
@@ -201,7 +201,7 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        totals,
+        totals: answer.totals,
         data,
         next_cursor,
     })
@@ -209,7 +209,7 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
 
 /// What the database says to one page.
 struct Answer {
-    totals: Sums,
+    totals: Counters,
     spans: Vec<Span>,
     rows: Vec<GroupSums>,
     /// There are more results behind these.
@@ -261,7 +261,7 @@ fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
     let mut rows = rows.into_iter().peekable();
     let zero = |at| GroupSums {
         key: After { at, source: String::new(), model: String::new(), device: Uuid::nil() },
-        sums: Sums::default(),
+        sums: Counters::default(),
     };
     spans.iter().map(|span| rows.next_if(|row| row.key.at == span.at).unwrap_or_else(|| zero(span.at))).collect()
 }
@@ -278,7 +278,7 @@ fn intervals(rows: Vec<GroupSums>, spans: &[Span], width: Width, by: GroupBy) ->
             source: by.source.then_some(key.source),
             model: by.model.then_some(key.model),
             device: by.device.then_some(key.device),
-            counters: sums.into(),
+            counters: sums,
         };
         match intervals.last_mut() {
             Some(last) if last.start == span.starts_at => last.results.push(result),

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::request::{After, GroupBy, Width};
 use crate::features::dashboard_rollup::question::Scope;
-use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
+use crate::features::dashboard_rollup::sums::{Counters, Sum, counters};
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
@@ -28,7 +28,7 @@ pub struct GroupSums {
     /// Which interval, and which group; a column that is no group is empty.
     pub key: After,
     /// Its sums.
-    pub sums: Sums,
+    pub sums: Counters,
 }
 
 /// One interval of a range.
@@ -46,19 +46,16 @@ pub struct Span {
 
 macro_rules! group_sums {
     ($rows:expr) => {
-        $rows
-            .into_iter()
-            .map(|row| {
-                let sums = sums_of!(row);
-                let key = After { at: row.at, source: row.source, model: row.model, device: row.device_id };
-                Ok(GroupSums { key, sums })
-            })
-            .collect()
+        $rows.into_iter().map(|row| {
+            let sums = counters!(row);
+            let key = After { at: row.at, source: row.source, model: row.model, device: row.device_id };
+            GroupSums { key, sums }
+        })
     };
 }
 
 /// The sums of the rollup over the whole scope.
-pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Problem> {
+pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Problem> {
     let row = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/daily_totals.sql",
         scope.user_id,
@@ -70,11 +67,11 @@ pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Proble
     )
     .fetch_one(tx)
     .await?;
-    Ok(sums_of!(row))
+    Ok(counters!(row))
 }
 
 /// The sums of the buckets over the whole scope.
-pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Problem> {
+pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Problem> {
     let row = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/bucket_totals.sql",
         scope.user_id,
@@ -87,7 +84,7 @@ pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Sums, Probl
     )
     .fetch_one(tx)
     .await?;
-    Ok(sums_of!(row))
+    Ok(counters!(row))
 }
 
 /// A page of the rollup's sums by interval and group, ascending.
@@ -112,7 +109,7 @@ pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> R
     )
     .fetch_all(tx)
     .await?;
-    group_sums!(rows)
+    Ok(group_sums!(rows).collect())
 }
 
 /// A page of the buckets' sums by interval and group, ascending.
@@ -138,7 +135,7 @@ pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> 
     )
     .fetch_all(tx)
     .await?;
-    group_sums!(rows)
+    Ok(group_sums!(rows).collect())
 }
 
 /// The days or months of the scope's range, ascending.

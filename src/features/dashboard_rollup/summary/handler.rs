@@ -191,7 +191,7 @@ fn summary(
 fn both(rows: &[RangeSums]) -> (Counters, Counters) {
     let of = |is_current| {
         let row = rows.iter().find(|row| row.is_current == is_current);
-        row.map(|row| Counters::from(row.sums)).unwrap_or_default()
+        row.map(|row| row.sums).unwrap_or_default()
     };
     (of(true), of(false))
 }

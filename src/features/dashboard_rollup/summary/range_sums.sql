@@ -7,16 +7,16 @@ select
     (r.day >= $2::date) as "is_current!",
     case when grouping(r.source) = 0 then r.source end as source,
     case when grouping(r.model) = 0 then r.model end as model,
-    sum(r.input_tokens)::text as "input_tokens!",
-    sum(r.cache_read_tokens)::text as "cache_read_tokens!",
-    sum(r.cache_write_5m_tokens)::text as "cache_write_5m_tokens!",
-    sum(r.cache_write_1h_tokens)::text as "cache_write_1h_tokens!",
-    sum(r.output_tokens)::text as "output_tokens!",
-    sum(r.reasoning_tokens)::text as "reasoning_tokens!",
-    sum(r.unclassified_tokens)::text as "unclassified_tokens!",
-    sum(r.total_tokens)::text as "total_tokens!",
-    sum(r.request_count)::text as "request_count!",
-    sum(r.bucket_count)::text as "bucket_count!"
+    sum(r.input_tokens)::text as "input_tokens!: Sum",
+    sum(r.cache_read_tokens)::text as "cache_read_tokens!: Sum",
+    sum(r.cache_write_5m_tokens)::text as "cache_write_5m_tokens!: Sum",
+    sum(r.cache_write_1h_tokens)::text as "cache_write_1h_tokens!: Sum",
+    sum(r.output_tokens)::text as "output_tokens!: Sum",
+    sum(r.reasoning_tokens)::text as "reasoning_tokens!: Sum",
+    sum(r.unclassified_tokens)::text as "unclassified_tokens!: Sum",
+    sum(r.total_tokens)::text as "total_tokens!: Sum",
+    sum(r.request_count)::text as "request_count!: Sum",
+    sum(r.bucket_count)::text as "bucket_count!: Sum"
 from rollup.daily r
 where r.user_id = $1
   and r.day between $4::date and $3::date

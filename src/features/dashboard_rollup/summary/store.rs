@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::question::{DayRange, Scope};
-use crate::features::dashboard_rollup::sums::{Sums, sum, sums_of};
+use crate::features::dashboard_rollup::sums::{Counters, Sum, counters};
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 
@@ -17,7 +17,7 @@ pub struct RangeSums {
     /// The model.
     pub model: Option<String>,
     /// The sums.
-    pub sums: Sums,
+    pub sums: Counters,
 }
 
 /// Sums of the scope's range and of the one `before` it, as a whole, by source and by model: the first `limit` of them, in
@@ -41,12 +41,11 @@ pub async fn range_sums(
     )
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let sums = sums_of!(row);
-            Ok(RangeSums { is_current: row.is_current, source: row.source, model: row.model, sums })
-        })
-        .collect()
+    let range_sums = rows.into_iter().map(|row| {
+        let sums = counters!(row);
+        RangeSums { is_current: row.is_current, source: row.source, model: row.model, sums }
+    });
+    Ok(range_sums.collect())
 }
 
 /// How regularly the user works, in days.
