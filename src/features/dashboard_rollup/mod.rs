@@ -22,6 +22,7 @@ mod reply;
 mod retention;
 mod rollups;
 mod state;
+mod store;
 mod summary;
 mod sums;
 mod verify;

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::question::Scope;
-use crate::features::dashboard_rollup::sums::Sum;
+use crate::features::dashboard_rollup::store::Sum;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::request::{After, GroupBy, Width};
 use crate::features::dashboard_rollup::question::Scope;
-use crate::features::dashboard_rollup::sums::{Counters, Sum, counters};
+use crate::features::dashboard_rollup::store::{Sum, counters};
+use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;

@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::question::{DayRange, Scope};
-use crate::features::dashboard_rollup::sums::{Counters, Sum, counters};
+use crate::features::dashboard_rollup::store::{Sum, counters};
+use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 
