@@ -1,5 +1,8 @@
 //! Sums of buckets, as replies show them.
 
+use std::iter::Sum;
+use std::ops::Add;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -58,5 +61,30 @@ impl Counters {
             self.request_count,
             self.bucket_count,
         ]
+    }
+}
+
+impl Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens + other.input_tokens,
+            cache_read_tokens: self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_5m_tokens: self.cache_write_5m_tokens + other.cache_write_5m_tokens,
+            cache_write_1h_tokens: self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            reasoning_tokens: self.reasoning_tokens + other.reasoning_tokens,
+            unclassified_tokens: self.unclassified_tokens + other.unclassified_tokens,
+            total_tokens: self.total_tokens + other.total_tokens,
+            request_count: self.request_count + other.request_count,
+            bucket_count: self.bucket_count + other.bucket_count,
+        }
+    }
+}
+
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(sums: I) -> Self {
+        sums.fold(Self::default(), Add::add)
     }
 }

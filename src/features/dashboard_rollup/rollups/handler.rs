@@ -232,8 +232,6 @@ async fn read(
         let instead = "Ask for later days, or for width=day in the rollup's own time zone.";
         state.refuse_removed(tx, scope.user_id, first.starts_at, instead).await?;
     }
-    let totals =
-        if from_buckets { store::bucket_totals(tx, scope).await? } else { store::daily_totals(tx, scope).await? };
     // One more than fits tells whether there is more. Intervals to fill are few enough to take them all.
     let limit = i64::try_from(request.limit).map_err(Problem::internal)? + 1;
     let (width, group_by) = (request.width, request.group_by);
@@ -246,6 +244,15 @@ async fn read(
         store::bucket_results(tx, scope, &page).await?
     } else {
         store::daily_results(tx, scope, &page).await?
+    };
+    // Where this is all there is, it adds up to the totals; else they are asked for.
+    let is_all = after.is_none() && rows.len() <= request.limit || request.fills;
+    let totals = if is_all {
+        rows.iter().map(|row| row.sums).sum()
+    } else if from_buckets {
+        store::bucket_totals(tx, scope).await?
+    } else {
+        store::daily_totals(tx, scope).await?
     };
     if request.fills {
         rows = filled(rows, &spans);
