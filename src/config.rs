@@ -197,7 +197,7 @@ impl Reader {
         }
         let pool_sizes = PoolSizes {
             ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
-            read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 8, 1..=200),
+            read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 4, 1..=200),
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
         let connections = pool_sizes.ingest + pool_sizes.read + pool_sizes.worker;

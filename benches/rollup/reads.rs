@@ -63,9 +63,12 @@ pub async fn latency(on: &Installation, plan: &Plan, table: &mut Table) -> anyho
             p50.push(percentile(&times, 50).as_secs_f64());
             p99.push(percentile(&times, 99).as_secs_f64());
         }
-        let [p50, p99] = [p50, p99].map(|times| milliseconds(Duration::from_secs_f64(median(times))));
-        let measure = format!("(b) {}: p50 / p99 at half of its peak ({})", read.name, rate(peak));
-        table.note(measure, format!("{p50} / {p99}"), read.wanted);
+        // Whatever else the machine does now and then only makes reads slower.
+        let least = p99.iter().copied().fold(f64::INFINITY, f64::min);
+        let [p50, p99, least] =
+            [median(p50), median(p99), least].map(|time| milliseconds(Duration::from_secs_f64(time)));
+        let measure = format!("(b) {}: p50 / p99 at half of its peak ({}), p99 least disturbed", read.name, rate(peak));
+        table.note(measure, format!("{p50} / {p99}, {least}"), read.wanted);
     }
     Ok(())
 }
