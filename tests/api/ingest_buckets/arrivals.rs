@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::held::{Hold, batches_waiting, cut_connections, rows_queued};
+use super::held::{Hold, batches_waiting, rows_queued};
 use super::{Tracker, bucket, verdicts};
 use crate::support::line;
 
@@ -52,7 +52,7 @@ async fn a_post_that_is_tried_again_is_no_newer_for_that() {
     let older = tracker.send(&[], &[unstamped(9), seen_again(&before)]);
     batches_waiting(&tracker.app, 1).await;
     assert_eq!(tracker.verdicts(&[unstamped(3)]).await, ["inserted"]);
-    cut_connections(&tracker.app).await;
+    tracker.app.cut_connections("ingest").await;
     hold.release().await;
     let older = older.await.unwrap();
     assert_eq!(verdicts(&older), ["stale", "unchanged"]);

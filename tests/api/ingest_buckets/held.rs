@@ -58,16 +58,6 @@ pub async fn rows_queued(app: &TestApp, rows: usize) {
     assert!(queued.is_ok(), "{} rows are queued, not {rows}", app.writer().queued_rows());
 }
 
-/// Ends every connection that the servers write through, all at once, and returns when they are gone.
-pub async fn cut_connections(app: &TestApp) {
-    let cut = "select pid::text from pg_stat_activity
-               where datname = current_database() and application_name = 'halfhour ingest'";
-    let cut = app.ask(cut).await.join(", ");
-    app.tell(&format!("select pg_terminate_backend(pid) from unnest(array[{cut}]::integer[]) as pid")).await;
-    let gone = "select 'gone' from pg_stat_activity where pid = any(array[";
-    app.wait_for(&format!("{gone}{cut}]::integer[]) having count(*) = 0")).await;
-}
-
 /// A post that is under way.
 pub type Sent = JoinHandle<Reply>;
 

@@ -11,11 +11,7 @@ const NINE: &str = "2026-11-20T09:00:00Z";
 
 /// Entries that scans have read of the index by which events are claimed. A connection tells its counts when it ends.
 async fn entries_read(app: &TestApp) -> i64 {
-    app.tell(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-         where datname = current_database() and application_name = 'halfhour worker'",
-    )
-    .await;
+    app.cut_connections("worker").await;
     let read = "select idx_tup_read::text from pg_stat_all_indexes where indexrelname = 'outbox_lane_id_idx'";
     app.ask(read).await[0].parse().unwrap()
 }

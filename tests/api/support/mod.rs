@@ -5,6 +5,7 @@ mod cluster;
 mod http;
 pub mod logs;
 pub mod plans;
+mod proxy;
 pub mod rollups;
 
 use std::sync::{Arc, OnceLock};
@@ -30,6 +31,7 @@ use tower::{Service as _, ServiceExt as _};
 use uuid::Uuid;
 
 pub use http::{Reply, Request};
+pub use proxy::Proxy;
 
 /// What the tests' tokens are made under.
 pub const SERVER_SECRET: &str = "the tests' key, which is no secret";
@@ -93,9 +95,9 @@ impl TestApp {
         Self::on(database, change).await
     }
 
-    /// Another server on the same database that reaches it through a socket in another directory.
-    pub async fn second_server_through(&self, directory: &std::path::Path) -> Self {
-        let login = self.login.clone().socket(directory);
+    /// Another server on the same database that reaches it only so.
+    pub async fn second_server_through(&self, proxy: &Proxy) -> Self {
+        let login = self.login.clone().socket(proxy.directory());
         Self::on(cluster::Database { superuser: self.superuser.clone(), login }, |_| {}).await
     }
 

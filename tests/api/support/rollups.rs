@@ -211,4 +211,17 @@ impl TestApp {
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), answer).await.expect(sql)
     }
+
+    /// Ends every connection of one of the servers' pools, all at once, and returns when they are gone. What they counted
+    /// is in the database's statistics then.
+    pub async fn cut_connections(&self, pool: &str) {
+        let pids = format!(
+            "select pid::text from pg_stat_activity
+             where datname = current_database() and application_name = 'halfhour {pool}'"
+        );
+        let pids = self.ask(&pids).await.join(", ");
+        self.tell(&format!("select pg_terminate_backend(pid) from unnest(array[{pids}]::integer[]) as pid")).await;
+        let left = format!("select 1 from pg_stat_activity where pid = any(array[{pids}]::integer[])");
+        self.wait_for(&format!("select 'none' where not exists ({left})")).await;
+    }
 }
