@@ -82,26 +82,32 @@ pub async fn latency(on: &Installation, plan: &Plan, table: &mut Table) -> anyho
     Ok(())
 }
 
-/// The same reads at the same rate on both installations, in turns: all reads, and then all of them again. Whatever else the
-/// machine does now and then only makes reads slower: each side's p99 is that of its least disturbed run.
+/// The same reads at the same rate on both installations, in turns of a second: all reads, and then all of them again. Each
+/// side's p99 is the median over its seconds: whatever else the machine does now and then disturbs a few of them.
 pub async fn growth(sides: &[Installation], plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let [small, large] = sides else { anyhow::bail!("two sizes are compared") };
     let mut compared = Vec::new();
     for read in Read::all().into_iter().filter(|read| !read.conditional) {
         let peak = run(small, &read, None, plan.window).await?;
         let half = count(&peak)? / plan.window.measured.as_secs_f64() / 2.0;
-        compared.push((read, half, [Duration::MAX; 2]));
+        compared.push((read, half, [Vec::new(), Vec::new()]));
     }
-    for round in 0..2 * plan.rounds {
+    let second = Window { measured: Duration::from_secs(1), ..plan.window };
+    for turn in 0..2 * u64::from(plan.rounds) * plan.window.measured.as_secs() {
         for (read, half, p99) in &mut compared {
-            let mut turns: Vec<_> = [small, large].into_iter().zip(p99).collect();
-            turns.rotate_left(round as usize % 2);
-            for (side, p99) in turns {
-                *p99 = percentile(&run(side, read, Some(*half), plan.window).await?, 99).min(*p99);
+            let mut sides: Vec<_> = [small, large].into_iter().zip(p99).collect();
+            if turn % 2 == 1 {
+                sides.reverse();
+            }
+            for (side, p99) in sides {
+                let times = run(side, read, Some(*half), second).await?;
+                eprintln!("W {} {} {} {:?} {:?} {:?}", turn, read.name.replace(' ', "_"), side.devices.len() + usize::from(std::ptr::eq(side, large)), percentile(&times, 50), percentile(&times, 90), percentile(&times, 99));
+                p99.push(percentile(&times, 99).as_secs_f64());
             }
         }
     }
-    for (read, half, [small_p99, large_p99]) in compared {
+    for (read, half, p99) in compared {
+        let [small_p99, large_p99] = p99.map(|p99| Duration::from_secs_f64(median(p99)));
         let measure =
             format!("(d) {}: p99 at {}, {} / {} buckets", read.name, rate(half), plan.sizes[0], plan.sizes[1]);
         let ratio = large_p99.as_secs_f64() / small_p99.as_secs_f64().max(f64::MIN_POSITIVE);

@@ -202,6 +202,26 @@ async fn what_waits_for_a_user_costs_its_reads_nothing() {
 }
 
 #[tokio::test]
+async fn streaks_are_read_from_the_index_alone_whatever_is_filtered() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 200).await;
+    let user = filled_user(&app, 5).await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/summary/streaks.sql");
+    for mode in [AS_SERVED, MODES[0], MODES[1]] {
+        for models in [&[][..], &["m1", "m2"]] {
+            let arguments = with(both_ranges(user, models), day("2026-11-20"));
+            let plan = explain(&mut connection, user, mode, sql, arguments).await;
+            let of_table = nodes(&plan).into_iter().filter(|node| node["Relation Name"] == "daily");
+            let [scan] = of_table.collect::<Vec<_>>()[..] else { panic!("one scan: {plan:#}") };
+            assert_eq!((&scan["Node Type"], &scan["Heap Fetches"]), (&"Index Only Scan".into(), &0.into()), "{plan:#}");
+            assert!(buffers(&plan) < 20, "thirty days lie in thirty pages of the table: {}", outline(&plan));
+        }
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_summary_reads_no_more_models_than_it_may_list() {
     let app = TestApp::start().await;
     fill(&app, 1, 10).await;

@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 
 use super::{DAILY, day, refusals};
-use crate::support::rollups::{Sums, Usage, add, half_hours, sums_of};
+use crate::support::rollups::{COUNTERS, Sums, Usage, add, half_hours, sums_of};
 use crate::support::{NOW, TestApp, TestUser, instant};
 
 async fn summary(app: &TestApp, user: &TestUser, query: &str) -> Value {
@@ -151,8 +151,13 @@ async fn a_day_of_zeros_is_no_active_day_and_today_is_where_the_user_lives() {
     assert_eq!(streaks(&summary(&app, &east, "").await)[2], 0, "yesterday was not");
     app.tell("update rollup.daily set input_tokens = 0 where day = '2026-11-18'").await;
     assert_eq!(streaks(&summary(&app, &west, "").await), [2, 0, 1, 1], "a row of zeros is no activity");
+    for counter in COUNTERS.into_iter().take(8).filter(|counter| *counter != "reasoning_tokens") {
+        let only = |count: u32| format!("update rollup.daily set {counter} = {count} where day = '2026-11-18'");
+        app.tell(&only(1)).await;
+        assert_eq!(streaks(&summary(&app, &west, "").await), [3, 0, 3, 3], "{counter} is");
+        app.tell(&only(0)).await;
+    }
     app.tell("update rollup.daily set request_count = 1 where day = '2026-11-18'").await;
-    assert_eq!(streaks(&summary(&app, &west, "").await), [3, 0, 3, 3], "a request is");
     app.clock.set(instant(NOW) + chrono::TimeDelta::days(1));
     assert_eq!(streaks(&summary(&app, &west, "").await)[2], 0, "a streak ends after a day without");
 }

@@ -90,6 +90,23 @@ async fn events_replayed_any_number_of_times_change_no_row_and_no_version() {
 }
 
 #[tokio::test]
+async fn a_fold_that_only_raises_counts_writes_to_no_index() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    let written = async || {
+        app.cut_connections("worker").await;
+        let written = "select format('%s %s %s', n_tup_ins, n_tup_upd, n_tup_hot_upd) from pg_stat_user_tables
+                       where relid = 'rollup.daily'::regclass";
+        app.ask(written).await.remove(0)
+    };
+    for (tokens, expected) in [(0, "1 0 0"), (5, "1 1 0"), (6, "1 2 1"), (7, "1 3 2")] {
+        app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", tokens)]).await;
+        app.drain().await;
+        assert_eq!(written().await, expected, "{tokens}: only the first usage of a day makes it active");
+    }
+}
+
+#[tokio::test]
 async fn of_two_relays_one_folds_and_the_other_finds_the_lock() {
     let app = TestApp::start().await;
     let (_, device) = one_user(&app).await;

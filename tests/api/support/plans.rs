@@ -20,8 +20,10 @@ pub(crate) use sql;
 pub const MODES: [&str; 2] = ["plan_cache_mode = force_custom_plan", "plan_cache_mode = force_generic_plan"];
 
 /// Every table of users, filled by day and then by user, as usage arrives: `$users` users from number `$first` on, each
-/// with a device, thirty days of four half hours, and one event that waits.
+/// with a device, thirty days of four half hours, and one event that waits. The commits wait for the log, because a vacuum
+/// calls no page visible to all whose commits do not stand in it.
 const FILL: &str = "
+    set synchronous_commit = on;
     create or replace function pg_temp.id(number integer) returns uuid language sql immutable
         as $$ select md5(number::text)::uuid $$;
     insert into account.user (user_id, name, time_zone)

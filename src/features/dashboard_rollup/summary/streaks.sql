@@ -3,12 +3,12 @@
 -- broken yet: it reaches to today, or to yesterday while today is young.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the range before reaches from here to the day
 -- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing; $8 today.
--- Index: daily_pkey.
+-- Index: daily_pkey, and nothing else of the table: every column that is named here is in it.
 with active as (
     select r.day
     from rollup.daily r
     where r.user_id = $1
-      and (r.total_tokens > 0 or r.request_count > 0)
+      and r.is_active
       and (cardinality($5::text[]) = 0 or r.source = any($5::text[]))
       and (cardinality($6::text[]) = 0 or r.model = any($6::text[]))
       and (cardinality($7::uuid[]) = 0 or r.device_id = any($7::uuid[]))
