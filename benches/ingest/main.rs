@@ -15,8 +15,7 @@ mod support;
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
+use support::arguments::Arguments;
 use support::installation::{Cluster, DEVICES, Installation};
 use support::load::Window;
 use support::table::{Table, progress};
@@ -29,32 +28,17 @@ pub struct Plan {
     rounds: u32,
     /// Half hours of past that every device has on the small and on the large table.
     half_hours: [i64; 2],
-    /// Single measures to take, by letter; none for all.
-    only: Option<char>,
+    /// Which measures to take.
+    asked: Arguments,
 }
 
 impl Plan {
     fn from_arguments() -> anyhow::Result<Self> {
-        let (mut seconds, mut quick, mut only) = (None, false, None);
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--seconds" => seconds = Some(arguments.next().context("--seconds needs a number")?.parse::<u64>()?),
-                "--only" => only = arguments.next().and_then(|letter| letter.chars().next()),
-                "--quick" => quick = true,
-                // Cargo's own.
-                "--bench" => {}
-                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER and --quick"),
-            }
-        }
-        let measured = Duration::from_secs(seconds.unwrap_or(if quick { 1 } else { 5 }).max(1));
+        let asked = Arguments::read()?;
+        let measured = Duration::from_secs(asked.seconds.unwrap_or(if asked.quick { 1 } else { 5 }));
         let window = Window { warm_up: Duration::from_millis(500), measured };
-        let rows = if quick { [100_000, 1_000_000] } else { [1_000_000, 10_000_000] };
-        Ok(Self { window, rounds: 3, half_hours: rows.map(|rows| rows / (8 * i64::from(DEVICES))), only })
-    }
-
-    fn wants(&self, letters: &str) -> bool {
-        self.only.is_none_or(|only| letters.contains(only))
+        let rows = if asked.quick { [100_000, 1_000_000] } else { [1_000_000, 10_000_000] };
+        Ok(Self { window, rounds: 3, half_hours: rows.map(|rows| rows / (8 * i64::from(DEVICES))), asked })
     }
 }
 
@@ -74,27 +58,27 @@ async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::R
     let mut fresh = Installation::new(cluster, "fresh", 0).await?;
     let cores = std::thread::available_parallelism()?;
     let version = fresh.admin.version().await?;
-    if plan.wants("ad") {
+    if plan.asked.wants("ad") {
         let peak = measures::single_posts(&mut fresh, plan, table).await?;
         measures::latency(&mut fresh, peak, plan, table).await?;
     }
-    if plan.wants("b") {
+    if plan.asked.wants("b") {
         measures::batch_posts(&mut fresh, 100, plan, table).await?;
         measures::batch_posts(&mut fresh, 500, plan, table).await?;
     }
-    if plan.wants("c") {
+    if plan.asked.wants("c") {
         measures::replays(&mut fresh, plan, table).await?;
     }
-    if plan.wants("e") {
+    if plan.asked.wants("e") {
         measures::memory(&mut fresh, plan, table).await?;
     }
-    if plan.wants("g") {
+    if plan.asked.wants("g") {
         measures::overload(&mut fresh, 3 * measures::CLIENTS, plan, table).await?;
         measures::overload(&mut fresh, 8 * measures::CLIENTS, plan, table).await?;
     }
     fresh.check().await?;
     fresh.server.stop()?;
-    if plan.wants("f") {
+    if plan.asked.wants("f") {
         let [small, large] = plan.half_hours;
         progress(format_args!(
             "filling {} and {} buckets in",

@@ -83,7 +83,7 @@ pub async fn single_posts(on: &mut Installation, plan: &Plan, table: &mut Table)
         table.compare(measure, product, confined[index], "");
     }
     table.note("    processor time a post", costs, "");
-    note_backlog(&mut left, table);
+    note_backlog(left, table);
     Ok(product)
 }
 
@@ -102,7 +102,7 @@ pub async fn batch_posts(on: &mut Installation, buckets: u32, plan: &Plan, table
     let measure = format!("(b) buckets in new posts of {buckets}; raw: the statement alone, 2 connections, no relay");
     table.compare(measure, product, rows(alone), if buckets == 100 { ">= 0.8" } else { "" });
     table.compare("    raw: with role, row-level security and the relay at work", product, rows(confined), "");
-    note_backlog(&mut left, table);
+    note_backlog(left, table);
     Ok(())
 }
 
@@ -199,9 +199,8 @@ async fn spread_posts(on: &mut Installation, buckets: u32, plan: &Plan) -> anyho
     Ok(on.run(&load, plan).await?.rate)
 }
 
-fn note_backlog(left: &mut [(i64, Duration)], table: &mut Table) {
-    left.sort_unstable();
-    let (events, time) = left.get(left.len() / 2).copied().unwrap_or_default();
+fn note_backlog(left: Vec<(i64, Duration)>, table: &mut Table) {
+    let (events, time) = median(left);
     let folded = format!("{events} events, {:.2} s", time.as_secs_f64());
     table.note("    left to fold when the posts end, and how long that takes", folded, "");
 }

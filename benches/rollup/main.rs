@@ -16,9 +16,8 @@ mod support;
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use rollups::Rollups;
+use support::arguments::Arguments;
 use support::installation::{Cluster, DEVICES, Installation};
 use support::load::Window;
 use support::table::{Table, progress};
@@ -38,37 +37,20 @@ pub struct Plan {
     strangers: i32,
     /// Buckets on the small and on the large table.
     sizes: [i64; 2],
-    /// A single measure to take, by letter; none for all.
-    only: Option<char>,
+    /// Which measures to take.
+    asked: Arguments,
 }
 
 impl Plan {
     fn from_arguments() -> anyhow::Result<Self> {
-        let (mut seconds, mut quick, mut only) = (None, false, None);
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--only" => {
-                    only = arguments.next().context("--only needs a letter")?.chars().next();
-                }
-                "--seconds" => seconds = Some(arguments.next().context("--seconds needs a number")?.parse::<u64>()?),
-                "--quick" => quick = true,
-                // Cargo's own.
-                "--bench" => {}
-                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER and --quick"),
-            }
-        }
-        let measured = Duration::from_secs(seconds.unwrap_or(if quick { 2 } else { 5 }).max(1));
+        let asked = Arguments::read()?;
+        let measured = Duration::from_secs(asked.seconds.unwrap_or(if asked.quick { 2 } else { 5 }));
         let window = Window { warm_up: Duration::from_millis(500), measured };
-        Ok(if quick {
-            Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [1_000_000, 3_000_000], only }
+        Ok(if asked.quick {
+            Self { window, rounds: 3, days: 90, strangers: 10_000, sizes: [1_000_000, 3_000_000], asked }
         } else {
-            Self { window, rounds: 3, days: 365, strangers: 100_000, sizes: [1_000_000, 20_000_000], only }
+            Self { window, rounds: 3, days: 365, strangers: 100_000, sizes: [1_000_000, 20_000_000], asked }
         })
-    }
-
-    fn wants(&self, letters: &str) -> bool {
-        self.only.is_none_or(|only| letters.contains(only))
     }
 }
 
@@ -87,24 +69,24 @@ fn main() -> anyhow::Result<()> {
 async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::Result<String> {
     let mut fresh = Installation::new(cluster, "fresh", 0).await?;
     let version = fresh.admin.version().await?;
-    if plan.wants("abc") {
+    if plan.asked.wants("abc") {
         progress(format_args!("filling {} days of {DEVICES} users in, and {} strangers", plan.days, plan.strangers));
         let mut rollups = Rollups::connect(&fresh.database).await?;
         rollups.fill_days(plan.days).await?;
-        if plan.wants("a") {
+        if plan.asked.wants("a") {
             fold::rate(&mut fresh, &mut rollups, plan, table).await?;
         }
         rollups.fold_all().await?;
         rollups.fill_strangers(plan.strangers).await?;
-        if plan.wants("b") {
+        if plan.asked.wants("b") {
             reads::latency(&fresh, plan, table).await?;
         }
-        if plan.wants("c") {
+        if plan.asked.wants("c") {
             freshness::ack_to_visible(&mut fresh, plan, table).await?;
         }
     }
     fresh.server.stop()?;
-    if plan.wants("d") {
+    if plan.asked.wants("d") {
         let mut sides = Vec::new();
         for (name, size) in ["small", "large"].into_iter().zip(plan.sizes) {
             progress(format_args!("filling {size} buckets in"));

@@ -68,13 +68,12 @@ pub async fn latency(on: &Installation, plan: &Plan, table: &mut Table) -> anyho
             let (mut p50, mut p99) = (Vec::new(), Vec::new());
             for _ in 0..plan.rounds {
                 let times = run(on, &read, Some(per_second), plan.window).await?;
-                p50.push(percentile(&times, 50).as_secs_f64());
-                p99.push(percentile(&times, 99).as_secs_f64());
+                p50.push(percentile(&times, 50));
+                p99.push(percentile(&times, 99));
             }
             // Whatever else the machine does now and then only makes reads slower.
-            let least = p99.iter().copied().fold(f64::INFINITY, f64::min);
-            let [p50, p99, least] =
-                [median(p50), median(p99), least].map(|time| milliseconds(Duration::from_secs_f64(time)));
+            let least = p99.iter().copied().min().unwrap_or_default();
+            let [p50, p99, least] = [median(p50), median(p99), least].map(milliseconds);
             let measure = format!("(b) {}, {load}: p50, p99, p99 of the least disturbed run", read.name);
             table.note(measure, format!("{p50}, {p99}, {least}"), read.wanted);
         }
@@ -82,37 +81,38 @@ pub async fn latency(on: &Installation, plan: &Plan, table: &mut Table) -> anyho
     Ok(())
 }
 
-/// The same reads at the same rate on both installations, in turns of a second: all reads, and then all of them again. Each
-/// side's p99 is the median over its seconds: whatever else the machine does now and then disturbs a few of them.
+/// The same reads at the same rate on both installations, a second on one and the next on the other: all reads, and then all
+/// of them again. What counts is how p99 differs between neighbours, in the middle one of all pairs: what the machine does
+/// besides disturbs one here and there, and drifts for all.
 pub async fn growth(sides: &[Installation], plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let [small, large] = sides else { anyhow::bail!("two sizes are compared") };
     let mut compared = Vec::new();
     for read in Read::all().into_iter().filter(|read| !read.conditional) {
         let peak = run(small, &read, None, plan.window).await?;
         let half = count(&peak)? / plan.window.measured.as_secs_f64() / 2.0;
-        compared.push((read, half, [Vec::new(), Vec::new()]));
+        compared.push((read, half, Vec::new()));
     }
     let second = Window { measured: Duration::from_secs(1), ..plan.window };
-    for turn in 0..2 * u64::from(plan.rounds) * plan.window.measured.as_secs() {
-        for (read, half, p99) in &mut compared {
-            let mut sides: Vec<_> = [small, large].into_iter().zip(p99).collect();
-            if turn % 2 == 1 {
-                sides.reverse();
-            }
-            for (side, p99) in sides {
-                let times = run(side, read, Some(*half), second).await?;
-                eprintln!("W {} {} {} {:?} {:?} {:?}", turn, read.name.replace(' ', "_"), side.devices.len() + usize::from(std::ptr::eq(side, large)), percentile(&times, 50), percentile(&times, 90), percentile(&times, 99));
-                p99.push(percentile(&times, 99).as_secs_f64());
-            }
+    let pairs = 2 * u64::from(plan.rounds) * plan.window.measured.as_secs() + 1;
+    for turn in 0..pairs {
+        for (read, half, pairs) in &mut compared {
+            let p99 = async |side| anyhow::Ok(percentile(&run(side, read, Some(*half), second).await?, 99));
+            pairs.push(if turn % 2 == 0 {
+                (p99(small).await?, p99(large).await?)
+            } else {
+                let large = p99(large).await?;
+                (p99(small).await?, large)
+            });
         }
     }
-    for (read, half, p99) in compared {
-        let [small_p99, large_p99] = p99.map(|p99| Duration::from_secs_f64(median(p99)));
+    for (read, half, pairs) in compared {
         let measure =
             format!("(d) {}: p99 at {}, {} / {} buckets", read.name, rate(half), plan.sizes[0], plan.sizes[1]);
-        let ratio = large_p99.as_secs_f64() / small_p99.as_secs_f64().max(f64::MIN_POSITIVE);
-        let times = format!("{} / {}: {ratio:.2}", milliseconds(small_p99), milliseconds(large_p99));
-        table.note(measure, times, "<= 1.2");
+        let ratio = |(small, large): &(Duration, Duration)| large.as_secs_f64() / small.as_secs_f64();
+        let ratio = median(pairs.iter().map(ratio).collect());
+        let (small, large): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let [small, large] = [small, large].map(|p99| milliseconds(median(p99)));
+        table.note(measure, format!("{small} / {large}: {ratio:.2}"), "<= 1.2");
     }
     Ok(())
 }

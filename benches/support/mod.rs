@@ -2,6 +2,7 @@
 //! the table at the end.
 
 pub mod admin;
+pub mod arguments;
 pub mod client;
 pub mod installation;
 pub mod load;

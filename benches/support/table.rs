@@ -1,5 +1,6 @@
 //! The one table at the end.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Display};
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub fn milliseconds(time: Duration) -> String {
 }
 
 /// The middle one of an odd number of figures.
-pub fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_unstable_by(f64::total_cmp);
+pub fn median<T: Copy + Default + PartialOrd>(mut figures: Vec<T>) -> T {
+    figures.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap_or(Ordering::Equal));
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
