@@ -16,8 +16,10 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
-/// Both ways in which PostgreSQL may plan a prepared statement.
-pub const MODES: [&str; 2] = ["plan_cache_mode = force_custom_plan", "plan_cache_mode = force_generic_plan"];
+/// A prepared statement is planned for its values, each time.
+pub const CUSTOM: &str = "plan_cache_mode = force_custom_plan";
+/// It is planned once, for all values.
+pub const GENERIC: &str = "plan_cache_mode = force_generic_plan";
 
 /// Every table of users, filled by day and then by user, as usage arrives: `$users` users from number `$first` on, each
 /// with a device, thirty days of four half hours, and one event that waits. The commits wait for the log, because a vacuum
@@ -79,12 +81,24 @@ where
 }
 
 /// Runs a statement in a transaction that is opened so and then undone, and returns its plan with what it touched.
+///
+/// The statement is prepared and then executed: an explained statement with parameters of its own would be planned with
+/// their values whatever `plan_cache_mode` says.
 pub async fn explain(connection: &mut PgConnection, opening: &str, sql: &str, arguments: PgArguments) -> Value {
-    sqlx::raw_sql(AssertSqlSafe(opening.to_owned())).execute(&mut *connection).await.unwrap();
-    let explain = AssertSqlSafe(format!("explain (analyze, buffers, format json) {sql}"));
-    let (plan,): (Value,) = sqlx::query_as_with(explain, arguments).fetch_one(&mut *connection).await.unwrap();
-    sqlx::raw_sql("rollback").execute(connection).await.unwrap();
+    let quoted: Vec<String> = (1..=arguments.len()).map(|number| format!("quote_nullable(${number})")).collect();
+    let quote = AssertSqlSafe(format!("select concat_ws(', ', {})", quoted.join(", ")));
+    // The same words again may be of other types.
+    let quote = sqlx::query_as_with(quote, arguments).persistent(false);
+    let (literals,): (String,) = quote.fetch_one(&mut *connection).await.unwrap();
+    run(connection, &format!("{opening}; prepare statement as {sql}")).await;
+    let explain = AssertSqlSafe(format!("explain (analyze, buffers, format json) execute statement ({literals})"));
+    let (plan,): (Value,) = sqlx::query_as(explain).fetch_one(&mut *connection).await.unwrap();
+    run(connection, "rollback; deallocate statement").await;
     plan[0]["Plan"].clone()
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
 /// Every node of a plan.
