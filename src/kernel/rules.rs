@@ -41,7 +41,7 @@ pub fn number(text: &str, most: u16) -> Result<u16, Broken> {
 
 /// What is wrong with a time zone that PostgreSQL does not know.
 pub const UNKNOWN_TIME_ZONE: Broken =
-    ("unknown_time_zone", Cow::Borrowed("This is not a time zone; use an IANA name such as Europe/Berlin."));
+    ("unknown_time_zone", Cow::Borrowed("This names no place's time zone; use an IANA name such as Europe/Berlin."));
 
 /// What can be a time zone's name at all; PostgreSQL knows which ones there are.
 pub fn time_zone(text: &str) -> Result<String, Broken> {

@@ -1,7 +1,7 @@
--- A new user; no row where the time zone is not in pg_timezone_names.
+-- A new user; no row where the time zone is not in account.time_zone.
 -- $1 user_id, $2 name, $3 time_zone.
 -- Index: user_name_is_unique_while_active refuses a second active user of that name.
 insert into account.user (user_id, name, time_zone)
 select $1, $2, z.name
-from pg_catalog.pg_timezone_names z
+from account.time_zone z
 where z.name = $3

@@ -198,6 +198,46 @@ async fn the_time_zones_of_the_world_are_only_looked_up_for_another_zone() {
 }
 
 #[tokio::test]
+async fn a_page_of_buckets_costs_the_same_however_much_lies_before_and_behind_its_days() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/buckets/bucket_page.sql");
+    let mut cost = Vec::new();
+    let years = years_around(user);
+    for more in ["select", &years] {
+        app.tell(more).await;
+        app.tell("vacuum analyze usage.bucket").await;
+        for after in ["1970-01-01T00:00:00Z", "2026-11-01T08:30:00Z"] {
+            for mode in [CUSTOM, GENERIC, AS_SERVED] {
+                let arguments = page(user, &[], instant(after));
+                let plan = explain(&mut connection, user, mode, sql, arguments).await;
+                assert!(plan["Actual Rows"].as_u64().unwrap() > 70, "{}", outline(&plan));
+                cost.push((buffers(&plan), outline(&plan)));
+            }
+        }
+    }
+    let (without, with) = cost.split_at(6);
+    for ((few, _), (many, outline)) in without.iter().zip(with) {
+        assert!(many <= &(2 * few + 4), "{few} pages with a month, {many} with years: {outline}");
+    }
+    connection.close().await.unwrap();
+}
+
+/// Six years of a user's buckets around those that there are.
+fn years_around(user: Uuid) -> String {
+    format!(
+        "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
+             request_count, observed_at, changed_at, stamped)
+         select '{user}', hour, '{user}', 'codex', 'm1', 1, 0, 0, 0, 0, 0, 0, 0, now(), now(), true
+         from generate_series('2023-01-01T00:00Z'::timestamptz, '2028-12-31', interval '30 minutes') hour
+         where hour not between '2026-10-20' and '2026-11-22'"
+    )
+}
+
+#[tokio::test]
 async fn what_waits_for_a_user_costs_its_reads_nothing() {
     let app = TestApp::start().await;
     fill(&app, 1, 10).await;

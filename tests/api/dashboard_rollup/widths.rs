@@ -1,10 +1,12 @@
 //! Half hours, days and months: as many as a zone has, named in local time, filled or not, and what is refused.
 
+use halfhour::features::dashboard_rollup::{Report, Window, verify};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{refusals, results_of, rollups};
 use crate::support::rollups::{Usage, half_hours};
-use crate::support::{TestApp, TestUser, instant};
+use crate::support::{TestApp, TestUser, call, instant};
 
 fn labels(reply: &Value) -> Vec<String> {
     let intervals = reply["data"].as_array().unwrap().iter();
@@ -41,6 +43,7 @@ async fn a_day_has_as_many_half_hours_as_its_zone_gives_it() {
         ("2026-04-24", "Africa/Cairo", 46),
         ("2018-11-04", "America/Sao_Paulo", 46),
         ("2018-02-17", "America/Sao_Paulo", 50),
+        ("2023-03-09", "Antarctica/Casey", 54),
         ("2011-12-30", "Pacific/Apia", 0),
         ("2011-12-29", "Pacific/Apia", 48),
     ] {
@@ -57,6 +60,31 @@ async fn a_day_has_as_many_half_hours_as_its_zone_gives_it() {
     let counted = rollups(&app, &me, "width=half_hour&from=2026-04-05&to=2026-04-05").await;
     assert_eq!((labels(&counted).len(), &counted["totals"]["bucket_count"]), (49, &json!(49)));
     assert_eq!(rollups(&app, &me, "from=2026-04-05&to=2026-04-05").await["totals"], counted["totals"]);
+}
+
+#[tokio::test]
+async fn a_midnight_that_comes_again_three_hours_later_loses_nothing() {
+    let (app, me) = living_in("Antarctica/Casey").await;
+    let device = app.device(&me, "laptop").await;
+    // The clock went back from three in the morning to midnight: the ninth begins at 13:00 and again at 16:00.
+    let hours: Vec<_> = half_hours("2023-03-08T10:00:00Z", "2023-03-09T19:00:00Z").collect();
+    app.post_usage(&device, &hours.iter().map(|hour| Usage::numbered(*hour, 1)).collect::<Vec<_>>()).await;
+    app.drain().await;
+    let count = async |query: &str| rollups(&app, &me, query).await["totals"]["bucket_count"].clone();
+    let elsewhere = "&time_zone=Antarctica/Casey";
+    for (days, expected) in [("from=2023-03-09&to=2023-03-09", 54), ("from=2023-03-08&to=2023-03-10", hours.len())] {
+        for width in ["day", "month", "half_hour"] {
+            assert_eq!(count(&format!("{days}&width={width}")).await, expected, "{days} {width}");
+        }
+        let buckets = app.get(&me.viewer, &format!("/v1/buckets?{days}")).await;
+        assert_eq!(buckets.expect_ok()["data"].as_array().unwrap().len(), expected, "{days}");
+    }
+    let report = verify(&app.pools.worker, &Window::default()).await.unwrap();
+    assert_eq!(report, Report { users: 1, user_days: 3, ..Report::default() });
+    app.want_zone(&me, "UTC").await;
+    app.drain().await;
+    let (width, days) = ("width=day", "from=2023-03-09&to=2023-03-09");
+    assert_eq!(count(&format!("{days}&{width}{elsewhere}")).await, 54, "from buckets");
 }
 
 #[tokio::test]
@@ -100,6 +128,29 @@ async fn a_day_that_a_zone_skips_is_no_interval_and_midnight_is_where_the_zone_h
         ],
         "the first instant of a day without a midnight"
     );
+}
+
+#[tokio::test]
+async fn a_zone_whose_name_postgresql_takes_for_an_abbreviation_is_none() {
+    let (app, me) = living_in("UTC").await;
+    for zone in ["CET", "EET", "MET", "WET"] {
+        let path = format!("/v1/rollups?time_zone={zone}");
+        assert_eq!(refusals(&app, &me, &path).await, ["?time_zone unknown_time_zone"]);
+        let change = app.request(Method::PATCH, "/v1/me").bearer(&me.viewer).json(&json!({"time_zone": zone}));
+        change.send().await.expect_problem(422, "invalid");
+        app.directory().add_user(&call(), zone, zone).await.unwrap_err();
+    }
+    // What a session in the zone says, which goes by zones only, is what every statement calculates.
+    let others = "
+        create function pg_temp.local(zone text, at timestamptz) returns timestamp language plpgsql as
+            $$ begin perform set_config('timezone', zone, true); return at::timestamp; end $$;
+        select format('%s %s', z.name, count(*) over ())
+        from account.time_zone z
+        cross join (values ('2026-01-15T12:00Z'::timestamptz), ('2026-07-15T12:00Z')) t (at)
+        where pg_temp.local(z.name, t.at) <> (t.at at time zone z.name)";
+    assert_eq!(app.ask(others).await, Vec::<String>::new());
+    let known = app.ask("select count(*)::text from account.time_zone").await[0].parse::<u32>().unwrap();
+    assert!(known > 300, "{known}");
 }
 
 #[tokio::test]

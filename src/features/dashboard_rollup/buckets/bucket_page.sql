@@ -11,9 +11,12 @@ select
     b.backfill_id is not null as "corrected!"
 from usage.bucket b
 where b.user_id = $1
-  and (b.hour_start, b.device_id, b.source, b.model) > ($8::timestamptz, $9::uuid, $10::text, $11::text)
-  and b.hour_start >= ($2::date::timestamp at time zone $7::text) - interval '2 hours'
-  and b.hour_start < (($3::date + 1)::timestamp at time zone $7::text) + interval '2 hours'
+  -- One bound: of two, PostgreSQL would start at the first that is written, and read all that lies between.
+  and (b.hour_start, b.device_id, b.source, b.model) > (
+      greatest($8::timestamptz, ($2::date::timestamp at time zone $7::text) - interval '3 hours'),
+      $9::uuid, $10::text, $11::text
+  )
+  and b.hour_start < (($3::date + 1)::timestamp at time zone $7::text) + interval '3 hours'
   and (b.hour_start at time zone $7::text)::date between $2::date and $3::date
   and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
   and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))

@@ -63,8 +63,8 @@ difference as materialized (
               -- Wide enough for a midnight that is skipped or comes twice, and at the horizon for what another zone
               -- counted to the day before; the last line is exact.
               and b.hour_start >= (t.day::timestamp at time zone t.time_zone)
-                  - case when t.day = t.frozen_before then interval '2 days' else interval '2 hours' end
-              and b.hour_start < ((t.day + 1)::timestamp at time zone t.time_zone) + interval '2 hours'
+                  - case when t.day = t.frozen_before then interval '2 days' else interval '3 hours' end
+              and b.hour_start < ((t.day + 1)::timestamp at time zone t.time_zone) + interval '3 hours'
               and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
             group by b.user_id, b.device_id, b.source, b.model
         ) f

@@ -15,8 +15,8 @@ select
     count(*)::text as "bucket_count!: Sum"
 from usage.bucket b
 where b.user_id = $1
-  and b.hour_start >= ($2::date::timestamp at time zone $7::text) - interval '2 hours'
-  and b.hour_start < (($3::date + 1)::timestamp at time zone $7::text) + interval '2 hours'
+  and b.hour_start >= ($2::date::timestamp at time zone $7::text) - interval '3 hours'
+  and b.hour_start < (($3::date + 1)::timestamp at time zone $7::text) + interval '3 hours'
   and (b.hour_start at time zone $7::text)::date between $2::date and $3::date
   and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
   and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))

@@ -3,7 +3,7 @@
 -- $1 user_id; $2 now: for today's local date; $3 time_zone: another zone that is asked for, or null.
 -- Of the events only the first and the last are looked at, however many wait. The first by id is as good as the oldest:
 -- what has a higher id was announced later than that one began, and acknowledged later still.
--- pg_timezone_names reads a folder of files: only where the zone asked for is not the rollup's.
+-- account.time_zone reads a folder of files: only where the zone asked for is not the rollup's.
 -- Index: user_pkey, user_state_pkey, outbox_pkey.
 select
     transaction_timestamp() as "read_at!",
@@ -20,7 +20,7 @@ left join rollup.user_state s on s.user_id = u.user_id
 cross join lateral (select coalesce(s.time_zone, u.time_zone) as recorded) z
 cross join lateral (
     select (
-        select n.name from pg_catalog.pg_timezone_names n where n.name = $3::text and $3::text <> z.recorded
+        select n.name from account.time_zone n where n.name = $3::text and $3::text <> z.recorded
     ) as time_zone
     -- Else the planner would write the look-up out wherever its result is used.
     offset 0

@@ -30,8 +30,8 @@ expected as materialized (
     from state z
     join usage.bucket b on b.user_id = $1
     where b.hour_start >= (z.first_day::timestamp at time zone z.time_zone)
-            - case when z.first_day = z.frozen_before then interval '2 days' else interval '2 hours' end
-      and b.hour_start < (z.last_day::timestamp at time zone z.time_zone) + interval '26 hours'
+            - case when z.first_day = z.frozen_before then interval '2 days' else interval '3 hours' end
+      and b.hour_start < (z.last_day::timestamp at time zone z.time_zone) + interval '27 hours'
       and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
     group by 1, 2, 3, 4
 ),
