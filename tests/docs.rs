@@ -140,15 +140,14 @@ fn documented_grants(architecture: &str) -> BTreeSet<String> {
     grants
 }
 
-/// The same from `create table` and `grant … on … to …`.
+/// The same from `create table`, `create view` and `grant … on … to …`.
 fn grants(sql: &str) -> BTreeSet<String> {
     let mut grants = BTreeSet::new();
     let mut privileges = BTreeMap::<(String, String), Vec<&str>>::new();
     let code: String = sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
     for statement in code.split(';').map(str::trim) {
-        if let Some(rest) = statement.strip_prefix("create table ") {
-            grants.extend(rest.split_whitespace().next().map(str::to_owned));
-        }
+        let created = ["create table ", "create view "].iter().find_map(|words| statement.strip_prefix(words));
+        grants.extend(created.and_then(|rest| rest.split_whitespace().next()).map(str::to_owned));
         let Some((what, rest)) = statement.strip_prefix("grant ").and_then(|rest| rest.split_once(" on ")) else {
             continue;
         };
