@@ -13,7 +13,7 @@ pub const PARAMETERS: [&str; 2] = ["limit", "cursor"];
 /// What a page holds where the caller does not say.
 const DEFAULT_LIMIT: u16 = 100;
 /// What a page may hold.
-const MAX_LIMIT: u16 = 1000;
+pub const MAX_LIMIT: u16 = 1000;
 
 /// Which part of a list is asked for.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! What the reads have in common in their queries: local days, filters, where a page begins.
 
 use chrono::{Datelike as _, Days, NaiveDate};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::state::RollupState;
 use crate::kernel::bucket::{Model, Source};
 use crate::kernel::fields::Fields;
 use crate::kernel::problem::{Code, Problem, Violation};
@@ -12,8 +14,6 @@ use crate::kernel::rules::{date, model, source, uuid};
 const DEFAULT_DAYS: u64 = 30;
 /// Each filter names at most this many values.
 const MAX_FILTER_VALUES: usize = 100;
-/// A page holds at most this many rows.
-pub const MAX_LIMIT: u16 = 1000;
 /// The parameters that are lists: see [`Filters`].
 pub const FILTERS: [&str; 3] = ["source", "model", "device"];
 
@@ -31,7 +31,7 @@ pub fn next_query(parameters: &[(String, String)], cursor: &str) -> String {
 }
 
 /// A cursor from before a change of the user's zone: its days are not those of today. 400.
-pub fn outdated_cursor() -> Problem {
+fn outdated_cursor() -> Problem {
     let detail = "The days are those of another time zone since; begin again without `cursor`.";
     let violation = Violation::new("?cursor", "cursor_outdated", detail);
     Problem::new(Code::Malformed, "`cursor` is from before a change of time zone.").violating(vec![violation])
@@ -59,9 +59,35 @@ impl AskedDays {
         DayRange { from: self.from.unwrap_or_else(default_from), to }
     }
 
+    /// The days of a page: those of the first one, on every other. Errors: 400 for a position of another zone.
+    pub fn of_page<K>(self, state: &RollupState, position: Option<&Position<K>>) -> Result<DayRange, Problem> {
+        match position {
+            Some(position) if position.time_zone != state.time_zone() => Err(outdated_cursor()),
+            Some(position) => Ok(DayRange { from: position.from, to: position.to }),
+            None => Ok(self.resolve(state.today())),
+        }
+    }
+
     /// What is wrong with days that are given whole.
     pub fn violation(self, cap: &Cap) -> Option<Violation> {
         DayRange { from: self.from?, to: self.to? }.violation(cap)
+    }
+}
+
+/// Where a page ended: what the first page found out about the range, and the key of the last row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Position<K> {
+    from: NaiveDate,
+    to: NaiveDate,
+    time_zone: String,
+    /// The last row.
+    pub after: K,
+}
+
+impl<K> Position<K> {
+    /// The end of a page.
+    pub fn new(days: DayRange, time_zone: &str, after: K) -> Self {
+        Self { from: days.from, to: days.to, time_zone: time_zone.to_owned(), after }
     }
 }
 

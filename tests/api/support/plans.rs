@@ -92,7 +92,8 @@ pub async fn explain(connection: &mut PgConnection, opening: &str, sql: &str, ar
     let (literals,): (String,) = quote.fetch_one(&mut *connection).await.unwrap();
     run(connection, &format!("{opening}; prepare statement as {sql}")).await;
     let explain = AssertSqlSafe(format!("explain (analyze, buffers, format json) execute statement ({literals})"));
-    let (plan,): (Value,) = sqlx::query_as(explain).fetch_one(&mut *connection).await.unwrap();
+    let (plan,): (Value,) =
+        sqlx::query_as_with(explain, PgArguments::default()).fetch_one(&mut *connection).await.unwrap();
     run(connection, "rollback; deallocate statement").await;
     plan[0]["Plan"].clone()
 }

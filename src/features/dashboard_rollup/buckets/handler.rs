@@ -12,11 +12,11 @@ use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::{Key, Position, Request};
+use super::request::{Key, Request};
 use super::store::{self, BucketRow};
 use super::table::{BucketItem, encode};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{self, DayRange, Scope};
+use crate::features::dashboard_rollup::question::{self, DayRange, Position, Scope};
 use crate::features::dashboard_rollup::reply::{self, About};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::kernel::auth::Viewer;
@@ -105,7 +105,7 @@ pub async fn get_buckets(
     let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
     let question = format!("buckets {user_id} {}", question::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;
+    let position = request.cursor.as_deref().map(|cursor| cursors.open(&question, cursor)).transpose()?;
     let is_stream = media != Media::Json && request.limit.is_none();
     let limit = if is_stream { CHUNK } else { request.limit.unwrap_or(DEFAULT_LIMIT) };
     let reader = Reader { pool: pools.read, clock, user_id };
@@ -142,7 +142,7 @@ struct Pages {
     reader: Reader,
     request: Request,
     /// Where the next page begins.
-    position: Option<Position>,
+    position: Option<Position<Key>>,
     limit: u16,
 }
 

@@ -1,14 +1,13 @@
 //! The query of `GET /v1/buckets`: which days, which buckets, which page.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{
-    self, AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, MAX_LIMIT,
-};
+use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, Position};
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::kernel::fields::Fields;
+use crate::kernel::page::MAX_LIMIT;
 use crate::kernel::problem::Problem;
 use crate::kernel::rules::{number, time_zone};
 
@@ -46,23 +45,6 @@ impl Key {
     }
 }
 
-/// Where a page ended: what the first page found out about the range, and the last bucket.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Position {
-    from: NaiveDate,
-    to: NaiveDate,
-    time_zone: String,
-    /// The last bucket.
-    pub after: Key,
-}
-
-impl Position {
-    /// The end of a page.
-    pub fn new(days: DayRange, time_zone: &str, after: Key) -> Self {
-        Self { from: days.from, to: days.to, time_zone: time_zone.to_owned(), after }
-    }
-}
-
 /// What is asked for, before it is known which day is today.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -94,12 +76,8 @@ impl Request {
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is reversed or too
     /// long, 400 for a position of another zone.
-    pub fn resolve(&self, state: &RollupState, position: Option<&Position>) -> Result<DayRange, Problem> {
-        let days = match position {
-            Some(position) if position.time_zone != state.time_zone() => return Err(question::outdated_cursor()),
-            Some(position) => DayRange { from: position.from, to: position.to },
-            None => self.days.resolve(state.today()),
-        };
+    pub fn resolve(&self, state: &RollupState, position: Option<&Position<Key>>) -> Result<DayRange, Problem> {
+        let days = self.days.of_page(state, position)?;
         days.violation(&DAYS).map_or(Ok(days), |violation| Err(Problem::invalid(vec![violation])))
     }
 }

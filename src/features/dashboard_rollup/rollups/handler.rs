@@ -8,10 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::request::{After, GroupBy, Position, Request, Width};
+use super::request::{After, GroupBy, Request, Width};
 use super::store::{self, GroupSums, Page, Span};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{self, Scope};
+use crate::features::dashboard_rollup::question::{self, Position, Scope};
 use crate::features::dashboard_rollup::reply::{self, About, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::Counters;
@@ -142,7 +142,7 @@ pub async fn get_rollups(
     let request = Request::parse(&parameters)?;
     let user_id = viewer.user_id();
     let question = format!("rollups {user_id} {}", question::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open::<Position>(&question, cursor)).transpose()?;
+    let position = request.cursor.as_deref().map(|cursor| cursors.open(&question, cursor)).transpose()?;
 
     let asked = Asked { user_id, question, request, position, parameters, headers, media };
     let reader = Reader { pool: pools.read, clock, user_id };
@@ -156,7 +156,7 @@ struct Asked {
     /// What its cursors belong to.
     question: String,
     request: Request,
-    position: Option<Position>,
+    position: Option<Position<After>>,
     parameters: Vec<(String, String)>,
     headers: HeaderMap,
     media: Media,

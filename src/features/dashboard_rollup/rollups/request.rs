@@ -1,12 +1,13 @@
 //! The query of `GET /v1/rollups`: which days, which buckets, in which intervals and groups, which page.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{self, AskedDays, Cap, CapUnit, DayRange, Filters, MAX_LIMIT};
+use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, Filters, Position};
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::kernel::fields::{Broken, Fields};
+use crate::kernel::page::MAX_LIMIT;
 use crate::kernel::problem::Problem;
 use crate::kernel::rules::{number, time_zone};
 
@@ -111,23 +112,6 @@ pub struct After {
     pub device: Uuid,
 }
 
-/// Where a page ended: what the first page found out about the range, and the last result.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Position {
-    from: NaiveDate,
-    to: NaiveDate,
-    time_zone: String,
-    /// The last result.
-    pub after: After,
-}
-
-impl Position {
-    /// The end of a page.
-    pub fn new(days: DayRange, time_zone: &str, after: After) -> Self {
-        Self { from: days.from, to: days.to, time_zone: time_zone.to_owned(), after }
-    }
-}
-
 /// What is asked for, before it is known which day is today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -172,12 +156,8 @@ impl Request {
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is too long for
     /// what has to be read, 400 for a position of another zone.
-    pub fn resolve(&self, state: &RollupState, position: Option<&Position>) -> Result<DayRange, Problem> {
-        let days = match position {
-            Some(position) if position.time_zone != state.time_zone() => return Err(question::outdated_cursor()),
-            Some(position) => DayRange { from: position.from, to: position.to },
-            None => self.days.resolve(state.today()),
-        };
+    pub fn resolve(&self, state: &RollupState, position: Option<&Position<After>>) -> Result<DayRange, Problem> {
+        let days = self.days.of_page(state, position)?;
         let other_zone = state.is_other_zone().then(|| days.violation(&OTHER_ZONE)).flatten();
         match days.violation(self.width.cap()).or(other_zone) {
             Some(violation) => Err(Problem::invalid(vec![violation])),
