@@ -42,7 +42,7 @@ impl Installation {
     async fn raw_alone(&mut self, transaction: Transaction, plan: &Plan) -> anyhow::Result<f64> {
         self.admin.hold_the_relay().await?;
         let rate = raw::run(&self.database, &self.raw_devices[..CLIENTS], 2, transaction, plan.window).await?;
-        self.admin.let_the_relay_go().await?;
+        self.admin.drop_events_and_let_the_relay_go().await?;
         Ok(rate)
     }
 

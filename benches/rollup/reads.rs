@@ -1,9 +1,6 @@
 //! (b) How long dashboards wait, and (d) whether they wait longer when there is more.
 
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use chrono::Days;
@@ -12,7 +9,7 @@ use tokio::task::JoinSet;
 use super::Plan;
 use super::support::client::Client;
 use super::support::installation::Installation;
-use super::support::load::{Window, percentile};
+use super::support::load::{Schedule, Window, percentile};
 use super::support::posts::Device;
 use super::support::table::{Table, median, milliseconds, rate};
 
@@ -124,17 +121,14 @@ fn count(times: &[Duration]) -> anyhow::Result<f64> {
 /// How long every read within the window took, sorted; by a common schedule, or as fast as they are answered.
 async fn run(on: &Installation, read: &Read, rate: Option<f64>, window: Window) -> anyhow::Result<Vec<Duration>> {
     let mut sessions = JoinSet::new();
-    let ticket = Arc::new(AtomicU32::new(0));
     let mut prepared = Vec::new();
     for device in on.devices.iter().take(CLIENTS) {
         prepared.push(prepare(on, device, read).await?);
     }
-    let begun = Instant::now();
-    let measured = begun + window.warm_up..begun + window.warm_up + window.measured;
-    let interval = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+    let schedule = Schedule::begin(window, rate);
     for (client, request, status) in prepared {
-        let session = Session { client, request, status, begun, measured: measured.clone(), interval };
-        sessions.spawn(session.run(ticket.clone()));
+        let session = Session { client, request, status, schedule: schedule.clone() };
+        sessions.spawn(session.run());
     }
     let mut times = Vec::new();
     while let Some(part) = sessions.join_next().await {
@@ -163,33 +157,17 @@ struct Session {
     client: Client,
     request: Vec<u8>,
     status: u16,
-    begun: Instant,
-    measured: Range<Instant>,
-    interval: Option<Duration>,
+    schedule: Schedule,
 }
 
 impl Session {
-    async fn run(mut self, ticket: Arc<AtomicU32>) -> anyhow::Result<Vec<Duration>> {
+    async fn run(mut self) -> anyhow::Result<Vec<Duration>> {
         let mut times = Vec::new();
-        loop {
-            // By schedule, time counts from when the read was due.
-            let started = match self.interval {
-                Some(interval) => {
-                    let due = self.begun + interval * ticket.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep_until(due.into()).await;
-                    due
-                }
-                None => Instant::now(),
-            };
-            if started >= self.measured.end {
-                return Ok(times);
-            }
+        while let Some(due) = self.schedule.next().await {
             let status = self.client.exchange(&self.request).await?;
             ensure!(status == self.status, "not what was expected: {}", self.client.last_reply());
-            let ended = Instant::now();
-            if self.measured.contains(&ended) {
-                times.push(ended.saturating_duration_since(started));
-            }
+            times.extend(self.schedule.took_since(due));
         }
+        Ok(times)
     }
 }

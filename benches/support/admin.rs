@@ -65,13 +65,13 @@ impl Admin {
         Ok(begun.elapsed())
     }
 
-    /// Keeps the relay from folding until [`Admin::let_the_relay_go`].
+    /// Keeps the relay from folding until [`Admin::drop_events_and_let_the_relay_go`].
     pub async fn hold_the_relay(&mut self) -> anyhow::Result<()> {
         self.run(format!("select pg_advisory_lock({FOLD_LOCK})")).await
     }
 
     /// Drops the events that came meanwhile: they are of rows that are nobody's.
-    pub async fn let_the_relay_go(&mut self) -> anyhow::Result<()> {
+    pub async fn drop_events_and_let_the_relay_go(&mut self) -> anyhow::Result<()> {
         self.run(format!("truncate usage.outbox; select pg_advisory_unlock({FOLD_LOCK})")).await
     }
 

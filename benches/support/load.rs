@@ -61,26 +61,21 @@ impl Load {
 
     /// Runs it. Errors: a reply that is not expected, or a connection that broke.
     pub async fn run(&self, window: Window) -> anyhow::Result<Outcome> {
-        let ticket = Arc::new(AtomicU32::new(0));
         let mut connections = Vec::new();
         for _ in &self.clients {
             connections.push(Client::connect(self.address).await?);
         }
-        let begun = Instant::now();
+        let schedule = Schedule::begin(window, self.rate);
         let mut tasks = JoinSet::new();
         for ((index, devices), client) in self.clients.iter().enumerate().zip(connections) {
             let again = self.again.as_ref().and_then(|ranges| ranges.get(index)).cloned();
-            let pace =
-                self.rate.map(|rate| Pace { interval: Duration::from_secs_f64(1.0 / rate), ticket: ticket.clone() });
             let session = Session {
                 client,
                 devices: devices.clone(),
                 buckets: self.buckets,
                 again,
-                pace,
                 overload: self.overload,
-                measured: begun + window.warm_up..begun + window.warm_up + window.measured,
-                begun,
+                schedule: schedule.clone(),
             };
             tasks.spawn(session.run());
         }
@@ -110,11 +105,43 @@ pub fn percentile(times: &[Duration], per_cent: usize) -> Duration {
     times.get((times.len() * per_cent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// A schedule that all clients share.
-#[derive(Debug)]
-struct Pace {
-    interval: Duration,
+/// When each of all clients' requests is due.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    begun: Instant,
+    measured: Range<Instant>,
+    /// Between two requests; `None` for as soon as the one before is answered.
+    interval: Option<Duration>,
     ticket: Arc<AtomicU32>,
+}
+
+impl Schedule {
+    /// Begins now; `rate` is in requests a second.
+    pub fn begin(window: Window, rate: Option<f64>) -> Self {
+        let begun = Instant::now();
+        let opens = begun + window.warm_up;
+        let interval = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        Self { begun, measured: opens..opens + window.measured, interval, ticket: Arc::default() }
+    }
+
+    /// Waits until a request is due. Time counts from then, however late its client came to it. `None` after the window.
+    pub async fn next(&self) -> Option<Instant> {
+        let due = match self.interval {
+            Some(interval) => {
+                let due = self.begun + interval * self.ticket.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep_until(due.into()).await;
+                due
+            }
+            None => Instant::now(),
+        };
+        (due < self.measured.end).then_some(due)
+    }
+
+    /// How long a request took that was due then and is answered now; `None` where that is outside of the window.
+    pub fn took_since(&self, due: Instant) -> Option<Duration> {
+        let now = Instant::now();
+        self.measured.contains(&now).then(|| now.saturating_duration_since(due))
+    }
 }
 
 /// One client's part.
@@ -123,10 +150,8 @@ struct Session {
     devices: Vec<Arc<Device>>,
     buckets: u32,
     again: Option<Range<u32>>,
-    pace: Option<Pace>,
     overload: bool,
-    begun: Instant,
-    measured: Range<Instant>,
+    schedule: Schedule,
 }
 
 impl Session {
@@ -144,22 +169,9 @@ impl Session {
                 None => device.take(self.buckets),
             };
             device.request(places, &mut body, &mut request)?;
-            // By schedule, time counts from when the post was due, however late its client came to it.
-            let started = match &self.pace {
-                Some(pace) => {
-                    let due = self.begun + pace.interval * pace.ticket.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep_until(due.into()).await;
-                    due
-                }
-                None => Instant::now(),
-            };
-            if started >= self.measured.end {
-                break;
-            }
+            let Some(due) = self.schedule.next().await else { break };
             let status = self.client.exchange(&request).await?;
-            let ended = Instant::now();
-            let counts = self.measured.contains(&ended);
-            let took = ended.saturating_duration_since(started);
+            let took = self.schedule.took_since(due);
             match status {
                 200 => {
                     let inserted = self.client.number("inserted")?;
@@ -167,13 +179,10 @@ impl Session {
                     ensure!(settled == self.buckets, "not what was expected: {}", self.client.last_reply());
                     outcome.posts += 1;
                     outcome.inserted += inserted;
-                    if counts {
-                        outcome.accepted.push(took);
-                    }
+                    outcome.accepted.extend(took);
                 }
-                503 if self.overload && counts => outcome.overloaded.push(took),
-                429 if self.overload && counts => outcome.limited += 1,
-                503 | 429 if self.overload => {}
+                503 if self.overload => outcome.overloaded.extend(took),
+                429 if self.overload => outcome.limited += u32::from(took.is_some()),
                 _ => anyhow::bail!("not what was expected: {}", self.client.last_reply()),
             }
         }
