@@ -57,7 +57,7 @@ pub struct IssuedToken {
 }
 
 /// What may be shown of a user.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct UserListing {
     /// UUIDv7: rises with time.
     pub user_id: Uuid,
@@ -74,7 +74,7 @@ pub struct UserListing {
 }
 
 /// What may be shown of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct DeviceListing {
     /// UUIDv7: rises with time.
     pub device_id: Uuid,

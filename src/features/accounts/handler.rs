@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::devices::no_such_device;
 use super::directory::{Directory, ROTATION_OVERLAP_S};
-use super::profile;
 use super::reply::{
     CreatedUser, Device, DevicesPage, Erasure, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice,
     User, UsersPage,
 };
 use super::request::{self, Change, Exchange, NewDevice, NewUser};
+use super::store::ProfileRow;
 use crate::kernel::auth::{Operator, Viewer};
 use crate::kernel::bucket::Source;
 use crate::kernel::call::Call;
@@ -97,8 +97,8 @@ pub(super) async fn patch_me(
     Ok(Json(profile_reply(viewer.user_id(), profile)))
 }
 
-fn profile_reply(user_id: Uuid, profile: profile::Profile) -> Profile {
-    let profile::Profile { name, time_zone, created_at } = profile;
+fn profile_reply(user_id: Uuid, profile: ProfileRow) -> Profile {
+    let ProfileRow { name, time_zone, created_at } = profile;
     Profile { user_id, name, time_zone, created_at }
 }
 
