@@ -11,9 +11,7 @@ use serde_json::error::Category;
 
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
-
-/// A request may hold this many buckets.
-pub(super) const MAX_BUCKETS: usize = 500;
+use crate::kernel::bucket::MAX_POSTED;
 
 /// The fields of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +96,7 @@ pub(super) enum Unreadable {
     Malformed { line: usize, column: usize },
     /// It is JSON so far, and then it ends.
     Incomplete,
-    /// It has more than [`MAX_BUCKETS`]; what follows was not read.
+    /// It has more than [`MAX_POSTED`] buckets; what follows was not read.
     TooManyBuckets,
 }
 
@@ -222,7 +220,7 @@ struct Buckets<'a, 'de> {
 
 impl<'de> Shape<'de> for Buckets<'_, 'de> {
     fn array<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        for index in 0..MAX_BUCKETS {
+        for index in 0..usize::from(MAX_POSTED) {
             let mut draft = Draft { fields: None, violations: Violations::of_bucket(index) };
             if array.next_element_seed(Shaped(&mut draft))?.is_none() {
                 return Ok(());
