@@ -18,7 +18,7 @@ use crate::kernel::token::{Kind, ServerKey, Token};
 use crate::kernel::wakes::Signal;
 
 /// Rows fetched at a time when everything is listed.
-const PAGE: i64 = 1000;
+pub(super) const PAGE: i64 = 1000;
 
 /// For how long a token lives on when another one takes its place, in seconds.
 pub const ROTATION_OVERLAP_S: u32 = 600;

@@ -129,7 +129,7 @@ impl Batcher {
     ) -> Result<Vec<Answer>, Problem> {
         let mut answers = claimed(tx, posts, attempt).await?;
         // Posts of users who are being erased leave the batch, so that nobody else waits.
-        let erasing = erasure::hold_off(tx, users).await?;
+        let erasing = erasure::hold_off_erasures(tx, users).await?;
         for (post, answer) in posts.iter().zip(&mut answers) {
             if erasing.contains(&post.user_id) {
                 answer.get_or_insert_with(|| Err(erasure::under_way()));
@@ -217,8 +217,8 @@ async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option
 pub(super) fn without_execution(key: &Key, claim: Claim, replayed: bool) -> Option<Answer> {
     match claim {
         Claim::Mine => None,
-        Claim::Running => Some(Err(key.in_progress())),
-        Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
+        Claim::Running => Some(Err(idempotency::key_in_progress())),
+        Claim::Recorded(record) if !key.matches(&record) => Some(Err(idempotency::key_reused())),
         Claim::Recorded(record) => Some(replay(record, replayed)),
     }
 }

@@ -156,7 +156,7 @@ impl Writer {
         {
             let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
             match executions.get_mut(key.scope()) {
-                Some(execution) if !execution.key.same_request(&key) => return Err(key.reused()),
+                Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
                 Some(execution) => execution.waiting.push(mine),
                 None => {
                     let execution = self.enqueue(device, buckets, Some(key.clone()))?;
