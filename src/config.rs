@@ -13,6 +13,7 @@ use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::config_values::Reader;
+use crate::embedded_postgres::MAX_CONNECTIONS;
 use crate::kernel::token::ServerKey;
 
 /// Where the database is.
@@ -148,7 +149,7 @@ pub const CREDENTIALS: [&str; 6] = [
 ];
 
 /// What the private PostgreSQL admits, less a few for commands that join it and for people who look.
-const EMBEDDED_CONNECTIONS: u32 = 50;
+const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - 10;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]

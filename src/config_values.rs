@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::config::Database;
+use crate::kernel::bucket::MAX_POSTED;
 use crate::kernel::token::ServerKey;
 
 /// Converts values and collects what is wrong with them.
@@ -94,8 +95,8 @@ impl Reader {
     pub(crate) fn buckets_per_hour(&mut self, value: Option<String>) -> u32 {
         let name = "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR";
         let quota = self.number(name, value, 20_000, 0..=10_000_000);
-        if (1..500).contains(&quota) {
-            self.fault(name, "must be 0 or at least 500, which is what one post may have");
+        if (1..MAX_POSTED.into()).contains(&quota) {
+            self.fault(name, format!("must be 0 or at least {MAX_POSTED}, which is what one post may have"));
         }
         quota
     }

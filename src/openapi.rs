@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::Method;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{Html, IntoResponse, Response};
-use axum::{Json, Router};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, PathItem};
 use utoipa::{Modify, OpenApi};
@@ -114,12 +114,10 @@ fn page(code: Code) -> String {
          <h1><code>{name}</code></h1>\n<p><strong>{title}.</strong></p>\n<p>{}</p>\n<dl>\n",
         code.advice().replace('<', "&lt;").replace('>', "&gt;"),
     );
-    let fault = Json(code.fault());
-    let retry = Json(code.retry());
     for (term, value) in [
         ("Status", status.to_string()),
-        ("Fault", serde_json::to_string(&fault.0).unwrap_or_default()),
-        ("Retry", serde_json::to_string(&retry.0).unwrap_or_default()),
+        ("Fault", serde_json::to_string(&code.fault()).unwrap_or_default()),
+        ("Retry", serde_json::to_string(&code.retry()).unwrap_or_default()),
     ] {
         // Writing to a String cannot fail.
         let _ = writeln!(html, "<dt>{term}</dt><dd><code>{}</code></dd>", value.trim_matches('"'));

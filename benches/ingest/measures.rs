@@ -14,7 +14,8 @@ use super::support::table::{Table, median, milliseconds, rate};
 
 /// Clients that saturate the server.
 pub const CLIENTS: usize = 64;
-/// As many transactions at once as the server's writer tasks make, and as many as its pool for posts may open.
+/// As many transactions at once as the server's writer tasks make, one for each connection of its pool for posts; and
+/// four times as many.
 const CONNECTIONS: [usize; 2] = [2, 8];
 
 impl Installation {

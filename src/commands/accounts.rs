@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::{Output, explain};
 use crate::config::Config;
-use crate::features::accounts::{DeviceListing, Directory, ROTATION_OVERLAP_S, TokenListing, UserListing};
+use crate::features::accounts::{Device, Directory, ROTATION_OVERLAP_S, TokenListing, User};
 use crate::kernel::call::Call;
 use crate::kernel::db::Pool;
 use crate::kernel::problem::Problem;
@@ -136,9 +136,9 @@ pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyh
         }
         UserCommand::List => {
             let work = async |directory: &Directory, call: &Call| directory.list_all_users(call).await;
-            let users = with_directory(&config, work).await?;
-            let line = |user: &UserListing| {
-                let UserListing { user_id, name, time_zone, created_at, revoked_at, .. } = user;
+            let users: Vec<User> = with_directory(&config, work).await?.into_iter().map(User::from).collect();
+            let line = |user: &User| {
+                let User { user_id, name, time_zone, created_at, revoked_at, .. } = user;
                 format!("{user_id}  {}  {}  {time_zone}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
             };
             let words = users.iter().map(line).collect::<Vec<_>>().join("\n");
@@ -173,9 +173,9 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
         }
         DeviceCommand::List { user } => {
             let work = async |directory: &Directory, call: &Call| directory.list_all_devices(call, &user).await;
-            let devices = with_directory(&config, work).await?;
-            let line = |device: &DeviceListing| {
-                let DeviceListing { device_id, name, platform, created_at, revoked_at, .. } = device;
+            let devices: Vec<Device> = with_directory(&config, work).await?.into_iter().map(Device::from).collect();
+            let line = |device: &Device| {
+                let Device { device_id, name, platform, created_at, revoked_at, .. } = device;
                 format!("{device_id}  {}  {}  {platform}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
             };
             let words = devices.iter().map(line).collect::<Vec<_>>().join("\n");

@@ -34,7 +34,7 @@ use crate::kernel::wakes::Signal;
 const LIMIT: Duration = Duration::from_mins(1);
 /// How often the progress is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Connections: the worker, the relay, the switches and the progress.
+/// Connections: the worker, the relay, its look at the backlog, the switches and the progress.
 const CONNECTIONS: u32 = 5;
 
 #[derive(Debug, Subcommand)]

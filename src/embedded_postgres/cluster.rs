@@ -5,7 +5,7 @@ use super::error::files;
 use super::launcher::Launcher;
 use super::layout::{Layout, Password, remove_tree, sync_directory, write_private};
 use super::socket_dir::PORT;
-use super::{Durability, EmbeddedPostgresError, SUPERUSER};
+use super::{Durability, EmbeddedPostgresError, MAX_CONNECTIONS, SUPERUSER};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -65,7 +65,7 @@ impl Cluster {
                 format!("synchronous_commit={safe}"),
                 format!("full_page_writes={safe}"),
                 "shared_buffers=128MB".to_owned(),
-                "max_connections=60".to_owned(),
+                format!("max_connections={MAX_CONNECTIONS}"),
                 // A checkpoint that a large import forces makes every commit wait for a moment at its end: seldom.
                 "max_wal_size=2GB".to_owned(),
                 "min_wal_size=256MB".to_owned(),

@@ -46,6 +46,9 @@ use std::time::{Duration, Instant};
 use supervisor::Supervisor;
 use tokio::time::timeout;
 
+/// How many connections the cluster admits.
+pub const MAX_CONNECTIONS: u32 = 60;
+
 /// The cluster's only user, and the name of the database in it.
 const SUPERUSER: &str = "halfhour";
 const DATABASE: &str = "halfhour";

@@ -30,6 +30,9 @@ pub const SOURCES: [&str; 18] = [
 /// No count is larger than this.
 pub const MAX_COUNT: i64 = 1_000_000_000_000;
 
+/// A post has this many buckets at most.
+pub const MAX_POSTED: u16 = 500;
+
 /// The start of a half hour: UTC, on `:00` or `:30`, from 2020 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HalfHour(DateTime<Utc>);

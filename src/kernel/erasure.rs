@@ -1,9 +1,10 @@
-//! An owner's deletion of usage. It removes buckets and what corrections of them hide, and leaves an erasure behind: snapshots of its scope that were taken
-//! before it are refused for good, so that a retry cannot bring anything back.
+//! An owner's deletion of usage. It removes buckets and what corrections of them hide, and leaves an erasure behind:
+//! snapshots of its scope that were taken before it are refused for good, so that a retry cannot bring anything back.
 //!
 //! A post whose statement began before the erasure commits would neither see it nor be seen by it. So whoever writes
-//! buckets first holds erasures of their users off, without waiting ([`hold_off`]), and an erasure waits for those who
-//! write and keeps others out ([`erase`]): only the posts of the very user are told to come back, and nobody else waits.
+//! buckets first holds erasures of their users off, without waiting ([`hold_off_erasures`]), and an erasure waits for
+//! those who write and keeps others out ([`erase`]): only the posts of the very user are told to come back, and nobody
+//! else waits.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -42,8 +43,8 @@ struct ErasedDevice {
 /// Holds off erasures of these users until the transaction ends: for everyone who is about to write their buckets, in a
 /// statement before the one that writes. Returns the users who are being erased at this moment, whose buckets must not
 /// be written in this transaction.
-pub async fn hold_off(tx: &mut Tx, user_ids: &[Uuid]) -> Result<Vec<Uuid>, Problem> {
-    Ok(hold_off_erasures(tx, user_ids).await?)
+pub async fn hold_off_erasures(tx: &mut Tx, user_ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/hold_off_erasures.sql", user_ids).fetch_all(tx).await
 }
 
 /// What a post of such a user is told: 503 with `Retry-After`.
@@ -52,13 +53,22 @@ pub fn under_way() -> Problem {
 }
 
 /// What [`erase`] would remove now. Access: the user itself.
-pub async fn preview(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, Problem> {
-    Ok(count_erasable(tx, scope).await?)
+pub async fn count_erasable(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, sqlx::Error> {
+    let counted = sqlx::query_file_as!(
+        Erased,
+        "src/kernel/count_erasable.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    );
+    counted.fetch_one(tx).await
 }
 
-/// Removes the scope's buckets and pre-images, records the erasure and announces it, in the caller's transaction. Returns what went, and
-/// the instant up to which snapshots are refused from now on; what a device stored with a later stamp, because its clock
-/// is fast, is refused as well. Irreversible once committed. Access: the user itself.
+/// Removes the scope's buckets and pre-images, records the erasure and announces it, in the caller's transaction. Returns
+/// what went, and the instant up to which snapshots are refused from now on; what a device stored with a later stamp,
+/// because its clock is fast, is refused as well. Irreversible once committed. Access: the user itself.
 ///
 /// Errors: 409 for too many erasures, 503 where writers do not come to an end.
 pub async fn erase(
@@ -99,26 +109,9 @@ fn busy(error: sqlx::Error) -> Problem {
     error.into()
 }
 
-async fn hold_off_erasures(tx: &mut Tx, user_ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/kernel/hold_off_erasures.sql", user_ids).fetch_all(tx).await
-}
-
 async fn lock_out_writers(tx: &mut Tx, user_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query_file!("src/kernel/lock_out_writers.sql", user_id).execute(tx).await?;
     Ok(())
-}
-
-async fn count_erasable(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, sqlx::Error> {
-    let counted = sqlx::query_file_as!(
-        Erased,
-        "src/kernel/count_erasable.sql",
-        scope.user_id,
-        scope.device_id,
-        scope.source.map(Source::as_str),
-        scope.first_hour,
-        scope.last_hour,
-    );
-    counted.fetch_one(tx).await
 }
 
 async fn erase_buckets(tx: &mut Tx, scope: &ErasedScope) -> Result<Vec<ErasedDevice>, sqlx::Error> {

@@ -15,6 +15,12 @@ pub const MAX_NAME: usize = 64;
 /// The rule that a value broke: its code, and what was expected.
 pub type Broken = (&'static str, Cow<'static, str>);
 
+/// The pointer to the member `name` of the object at `pointer`. RFC 6901: `~` and `/` inside a name are written `~0` and
+/// `~1`.
+pub fn member(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// The values that are known by name, and what is already known to be wrong.
 #[derive(Debug)]
 pub struct Fields {
@@ -124,8 +130,7 @@ impl Fields {
             Place::Query if name.len() > MAX_NAME => "?".to_owned(),
             Place::Query => format!("?{name}"),
             Place::Object(pointer) if name.len() > MAX_NAME => pointer.clone(),
-            // RFC 6901: `~` and `/` inside a name are written `~0` and `~1`.
-            Place::Object(pointer) => format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")),
+            Place::Object(pointer) => member(pointer, name),
         };
         self.violations.push(Violation::new(pointer, code, detail));
     }
@@ -173,6 +178,12 @@ impl Value {
     /// It as an array.
     pub fn list(&self) -> Result<&[Self], Broken> {
         if let Self::List(list) = self { Ok(list) } else { Err(("wrong_type", "Expected an array.".into())) }
+    }
+
+    /// It as a number.
+    pub fn number(&self) -> Result<&serde_json::Number, Broken> {
+        let number = if let Self::Other(value) = self { value.as_number() } else { None };
+        number.ok_or(("wrong_type", "Expected a number.".into()))
     }
 
     /// It as a truth.

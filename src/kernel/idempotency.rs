@@ -87,16 +87,6 @@ impl Key {
     pub fn matches(&self, record: &Record) -> bool {
         self.fingerprint.as_slice() == record.fingerprint
     }
-
-    /// 422: the key stands for another request.
-    pub fn reused(&self) -> Problem {
-        key_reused()
-    }
-
-    /// 409: another process executes it.
-    pub fn in_progress(&self) -> Problem {
-        key_in_progress()
-    }
 }
 
 /// The key of the header, without its quotes; `None` where there is none. Errors: 400 for a malformed or second one.

@@ -16,7 +16,7 @@
 //! | `erasure` | an owner's deletion, which no retry undoes |
 //! | `extract` | request bodies and queries, refused as problems |
 //! | `fields` | named values of bodies and queries: each once, none unknown, everything wrong said |
-//! | `rules` | what single texts must be like: reasons, days, numbers, zones, ids, tools |
+//! | `rules` | what single values must be like: reasons, days, instants, numbers, counts, zones, ids, tools, models |
 //! | `limits`, `strangers`, `address` | how often a caller may call, and who that is |
 //! | `schema` | a database fit to serve from: migrated, with roles that row-level security binds |
 //! | `audit` | who did what, written down with the act |

@@ -27,11 +27,13 @@ const REFUSALS: [(StatusCode, &str); 7] = [
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        REFUSALS
-            .into_iter()
-            .map(|(status, description)| (status.as_str().to_owned(), refusal(status, description).into()))
-            .collect()
+        described(REFUSALS)
     }
+}
+
+/// Refusals as the contract describes them, by status; each is a problem.
+pub fn described<const N: usize>(refusals: [(StatusCode, &str); N]) -> BTreeMap<String, RefOr<Response>> {
+    refusals.map(|(status, description)| (status.as_str().to_owned(), refusal(status, description).into())).into()
 }
 
 fn refusal(status: StatusCode, description: &str) -> Response {

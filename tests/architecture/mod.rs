@@ -16,5 +16,6 @@ mod ownership_planted;
 mod package;
 mod queries;
 mod queries_unchecked;
+mod rows;
 mod slices;
 mod state;

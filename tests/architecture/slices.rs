@@ -107,18 +107,6 @@ fn is_statement(text: &str) -> bool {
     }
 }
 
-/// A row is what the database says; a response is what the caller is told. One type for both leaks columns.
-fn check_rows(tree: &SourceTree) -> Vec<Violation> {
-    tree.rust_under("src/features/")
-        .filter(|file| file.path.ends_with("/store.rs"))
-        .flat_map(|file| {
-            file.lines_naming("Serialize").map(|line| {
-                Violation::new(&file.path, line, "a row never serialises: give `handler.rs` a response type")
-            })
-        })
-        .collect()
-}
-
 const STORE: &str = "src/features/backfill/store.rs";
 const HANDLER: &str = "src/features/backfill/handler.rs";
 const REQUEST: &str = "src/features/backfill/request.rs";
@@ -218,29 +206,4 @@ fn sql_in_a_handler_is_caught() {
 fn sentences_that_begin_like_sql_pass() {
     let text = "/// select x from y\nconst A: [&str; 4] = [\"select a device\", \"update failed\", \"with care\", \"deleted from\"];";
     assert_passes(check_no_sql_in_rust, &[(HANDLER, text)]);
-}
-
-#[test]
-fn no_row_here_serialises() {
-    assert_kept_here(check_rows);
-}
-
-#[test]
-fn a_row_that_serialises_is_caught() {
-    for text in [
-        "#[derive(Debug, Serialize)]\nstruct Row;",
-        "#[cfg_attr(test, derive(serde::Serialize))] struct Row;",
-        "impl serde::Serialize for Row {}",
-    ] {
-        assert_caught(check_rows, &[(STORE, text)], STORE, 1);
-    }
-}
-
-#[test]
-fn a_response_may_serialise_and_a_row_may_deserialise() {
-    let response = "#[derive(Serialize)] struct Response;";
-    assert_passes(
-        check_rows,
-        &[(HANDLER, response), (STORE, "/// Never `Serialize`.\n#[derive(Deserialize)] struct Row;")],
-    );
 }

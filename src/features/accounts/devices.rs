@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::directory::{DeviceListing, Directory, IssuedToken, ROTATION_OVERLAP_S};
+use super::directory::{DeviceListing, Directory, IssuedToken, PAGE, ROTATION_OVERLAP_S};
 use super::store;
 use crate::kernel::call::Call;
 use crate::kernel::db::{Access, Mode};
@@ -13,9 +13,6 @@ use crate::kernel::token::{Kind, Token};
 
 /// How many active devices a user may have.
 pub const MAX_DEVICES: i64 = 1000;
-
-/// Rows fetched at a time when everything is listed.
-const PAGE: i64 = 1000;
 
 /// A device that was just registered, with its token.
 #[derive(Debug)]

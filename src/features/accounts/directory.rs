@@ -18,7 +18,7 @@ use crate::kernel::token::{Kind, ServerKey, Token};
 use crate::kernel::wakes::Signal;
 
 /// Rows fetched at a time when everything is listed.
-const PAGE: i64 = 1000;
+pub(super) const PAGE: i64 = 1000;
 
 /// For how long a token lives on when another one takes its place, in seconds.
 pub const ROTATION_OVERLAP_S: u32 = 600;
@@ -57,7 +57,7 @@ pub struct IssuedToken {
 }
 
 /// What may be shown of a user.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct UserListing {
     /// UUIDv7: rises with time.
     pub user_id: Uuid,
@@ -74,7 +74,7 @@ pub struct UserListing {
 }
 
 /// What may be shown of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct DeviceListing {
     /// UUIDv7: rises with time.
     pub device_id: Uuid,

@@ -29,7 +29,7 @@ impl Directory {
             let mut tx = self.pool.begin(call, Access::Users(&[user_id]), Mode::Snapshot).await?;
             let (first_hour, last_hour) = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?;
             let scope = scope(user_id, asked, first_hour, last_hour);
-            let erased = erasure::preview(&mut tx, &scope).await?;
+            let erased = erasure::count_erasable(&mut tx, &scope).await?;
             tx.rollback().await?;
             return Ok((erased, None));
         }

@@ -8,24 +8,24 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema as _};
+use utoipa::IntoResponses;
+use utoipa::openapi::RefOr;
 use uuid::Uuid;
 
 use super::devices::no_such_device;
 use super::directory::{Directory, ROTATION_OVERLAP_S};
-use super::profile;
 use super::reply::{
     CreatedUser, Device, DevicesPage, Erasure, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice,
     User, UsersPage,
 };
 use super::request::{self, Change, Exchange, NewDevice, NewUser};
+use super::store::ProfileRow;
 use crate::kernel::auth::{Operator, Viewer};
 use crate::kernel::bucket::Source;
 use crate::kernel::call::Call;
 use crate::kernel::cursor::Cursors;
 use crate::kernel::extract::{JsonBytes, NoParameters, Parameters};
-use crate::kernel::openapi::Refusals;
+use crate::kernel::openapi::{Refusals, described};
 use crate::kernel::page::Page;
 use crate::kernel::problem::{Problem, ProblemBody};
 
@@ -34,17 +34,14 @@ struct BodyRefusals;
 
 impl IntoResponses for BodyRefusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let refusals = [
-            ("413", "The body is larger than 1 MiB, decompressed."),
-            ("415", "Neither plain, gzip nor zstd JSON."),
-            ("422", "Not acceptable: `errors` lists every violation, and nothing was changed."),
-        ];
-        let response = |description: &str| {
-            let schema = Ref::from_schema_name(ProblemBody::name());
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            ResponseBuilder::new().description(description).content("application/problem+json", content).build()
-        };
-        refusals.map(|(status, description)| (status.to_owned(), response(description).into())).into()
+        described([
+            (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB, decompressed."),
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Neither plain, gzip nor zstd JSON."),
+            (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Not acceptable: `errors` lists every violation, and nothing was changed.",
+            ),
+        ])
     }
 }
 
@@ -97,8 +94,8 @@ pub(super) async fn patch_me(
     Ok(Json(profile_reply(viewer.user_id(), profile)))
 }
 
-fn profile_reply(user_id: Uuid, profile: profile::Profile) -> Profile {
-    let profile::Profile { name, time_zone, created_at } = profile;
+fn profile_reply(user_id: Uuid, profile: ProfileRow) -> Profile {
+    let ProfileRow { name, time_zone, created_at } = profile;
     Profile { user_id, name, time_zone, created_at }
 }
 

@@ -31,6 +31,7 @@ use utoipa_axum::routes;
 
 pub use devices::NewDevice;
 pub use directory::{DeviceListing, Directory, IssuedToken, NewUser, ROTATION_OVERLAP_S, TokenListing, UserListing};
+pub(crate) use reply::{Device, User};
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::cursor::Cursors;

@@ -1,6 +1,5 @@
 //! A user's own profile: its name, and the time zone that its days are in.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,33 +10,22 @@ use crate::kernel::db::{Access, Mode};
 use crate::kernel::outbox::publish_rebuild;
 use crate::kernel::problem::Problem;
 
-/// A user, as it sees itself.
-#[derive(Debug)]
-pub struct Profile {
-    /// Unique among active users.
-    pub name: String,
-    /// The wanted IANA zone; the rollup may be in another one until the relay has rebuilt it.
-    pub time_zone: String,
-    /// When the user was created.
-    pub created_at: DateTime<Utc>,
-}
-
 impl Directory {
     /// The user's profile.
-    pub async fn profile(&self, call: &Call, user_id: Uuid) -> Result<Profile, Problem> {
+    pub async fn profile(&self, call: &Call, user_id: Uuid) -> Result<ProfileRow, Problem> {
         let mut tx = self.pool.begin(call, Access::Users(&[user_id]), Mode::Snapshot).await?;
         let profile = store::find_profile(&mut tx, user_id).await?;
         tx.rollback().await?;
-        profile.map(Profile::from).ok_or_else(unknown_user)
+        profile.ok_or_else(unknown_user)
     }
 
     /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone that is not known.
-    pub async fn change_time_zone(&self, call: &Call, user_id: Uuid, time_zone: &str) -> Result<Profile, Problem> {
+    pub async fn change_time_zone(&self, call: &Call, user_id: Uuid, time_zone: &str) -> Result<ProfileRow, Problem> {
         let mut tx = self.begin_for(call, user_id).await?;
         let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(unknown_user)?;
         if profile.time_zone == time_zone {
             tx.rollback().await?;
-            return Ok(profile.into());
+            return Ok(profile);
         }
         if !store::set_time_zone(&mut tx, user_id, time_zone).await? {
             tx.rollback().await?;
@@ -47,7 +35,7 @@ impl Directory {
         self.record(&mut tx, call, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
         tx.commit().await?;
         self.signal.wake();
-        Ok(Profile { time_zone: time_zone.to_owned(), ..profile.into() })
+        Ok(ProfileRow { time_zone: time_zone.to_owned(), ..profile })
     }
 
     /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not known.
@@ -55,12 +43,6 @@ impl Directory {
         let user_id = self.find_user(call, user).await?;
         self.change_time_zone(call, user_id, time_zone).await?;
         Ok(user_id)
-    }
-}
-
-impl From<ProfileRow> for Profile {
-    fn from(ProfileRow { name, time_zone, created_at }: ProfileRow) -> Self {
-        Self { name, time_zone, created_at }
     }
 }
 

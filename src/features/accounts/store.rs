@@ -11,11 +11,14 @@ use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 use crate::kernel::token::{Kind, Token};
 
-/// What a user sees of itself.
+/// A user, as it sees itself.
 #[derive(Debug)]
 pub struct ProfileRow {
+    /// Unique among active users.
     pub name: String,
+    /// The wanted IANA zone; the rollup may be in another one until the relay has rebuilt it.
     pub time_zone: String,
+    /// When the user was created.
     pub created_at: DateTime<Utc>,
 }
 

@@ -1,5 +1,6 @@
 //! The shape of a request's body, read in one pass: an object, its `buckets`, their fields. It knows names and shapes;
-//! which values are acceptable is `request`'s to say.
+//! which values are acceptable is `rules`' to say. It stands beside the kernel's `Fields` because a post is the hot path:
+//! its values borrow from the body, what no field takes is skipped without recursion, and a bucket's violations are capped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,9 +11,7 @@ use serde_json::error::Category;
 
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
-
-/// A request may hold this many buckets.
-pub(super) const MAX_BUCKETS: usize = 500;
+use crate::kernel::bucket::MAX_POSTED;
 
 /// The fields of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +96,7 @@ pub(super) enum Unreadable {
     Malformed { line: usize, column: usize },
     /// It is JSON so far, and then it ends.
     Incomplete,
-    /// It has more than [`MAX_BUCKETS`]; what follows was not read.
+    /// It has more than [`MAX_POSTED`] buckets; what follows was not read.
     TooManyBuckets,
 }
 
@@ -221,7 +220,7 @@ struct Buckets<'a, 'de> {
 
 impl<'de> Shape<'de> for Buckets<'_, 'de> {
     fn array<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        for index in 0..MAX_BUCKETS {
+        for index in 0..usize::from(MAX_POSTED) {
             let mut draft = Draft { fields: None, violations: Violations::of_bucket(index) };
             if array.next_element_seed(Shaped(&mut draft))?.is_none() {
                 return Ok(());

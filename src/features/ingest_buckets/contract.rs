@@ -88,9 +88,9 @@ fn example() -> serde_json::Value {
 mod tests {
     use utoipa::PartialSchema as _;
 
-    use super::super::body::{Field, MAX_BUCKETS};
+    use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::MAX_COUNT;
+    use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED};
 
     #[test]
     fn the_contract_names_the_fields_that_the_body_takes_and_its_limits() {
@@ -108,7 +108,7 @@ mod tests {
             assert_eq!((&property["minimum"], &property["maximum"]), (&0.into(), &MAX_COUNT.into()), "{name}");
         }
         let envelope = serde_json::to_value(PostedBuckets::schema()).unwrap();
-        assert_eq!(envelope["properties"]["buckets"]["maxItems"], MAX_BUCKETS);
+        assert_eq!(envelope["properties"]["buckets"]["maxItems"], MAX_POSTED);
         assert_eq!(envelope["additionalProperties"], false);
     }
 }

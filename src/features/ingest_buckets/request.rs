@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::body::{self, Draft, MAX_BUCKETS, Unreadable};
+use super::body::{self, Draft, Unreadable};
 use super::prefer::Handling;
 use super::rules::{Rules, bucket};
 use super::violations::Violations;
-use crate::kernel::bucket::Bucket;
+use crate::kernel::bucket::{Bucket, MAX_POSTED};
 use crate::kernel::problem::{Code, Problem, Violation};
 
 /// The buckets of one request.
@@ -31,7 +31,7 @@ pub(super) struct Rejection {
 
 /// Reads a body. `stamp` gives a bucket without `observed_at` the time of its arrival, strictly increasing.
 ///
-/// Errors: 400 where it is not JSON, 413 for more than [`MAX_BUCKETS`]. What is JSON but not acceptable is in the
+/// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. What is JSON but not acceptable is in the
 /// batch: see [`Batch::accept`]. Details never repeat the body, except for the names of fields.
 pub(super) fn parse(body: &[u8], rules: &Rules, mut stamp: impl FnMut() -> DateTime<Utc>) -> Result<Batch, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
@@ -79,7 +79,7 @@ pub(super) fn parse_any(body: &[u8]) {
         })
     };
     let (Ok(strict), Ok(lenient)) = (read(), read()) else { return };
-    assert!(strict.entries.len() <= MAX_BUCKETS, "more than a request may hold");
+    assert!(strict.entries.len() <= MAX_POSTED.into(), "more than a request may hold");
     for (index, entry) in strict.entries.iter().enumerate() {
         let rejected = strict.rejections.iter().any(|rejection| rejection.index == index);
         assert_ne!(entry.is_some(), rejected, "entry {index} is either taken or rejected");
@@ -103,7 +103,7 @@ fn refuse(unreadable: Unreadable) -> Problem {
         }
         Unreadable::Incomplete => malformed("The body ends before its JSON does."),
         Unreadable::TooManyBuckets => {
-            Problem::new(Code::BatchTooLarge, format!("A request may hold at most {MAX_BUCKETS} buckets."))
+            Problem::new(Code::BatchTooLarge, format!("A request may hold at most {MAX_POSTED} buckets."))
         }
     }
 }
@@ -220,10 +220,11 @@ mod tests {
 
     #[test]
     fn five_hundred_buckets_are_read_and_after_one_more_nothing_is() {
+        let most = usize::from(MAX_POSTED);
         let body = |count| json!({"buckets": vec![sound(); count]}).to_string();
-        assert_eq!(read(body(MAX_BUCKETS).as_bytes()).unwrap().entries.len(), MAX_BUCKETS);
-        assert_eq!(read(body(MAX_BUCKETS + 1).as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
-        let cut = format!("{{\"buckets\":[{} not json", "7,".repeat(MAX_BUCKETS));
+        assert_eq!(read(body(most).as_bytes()).unwrap().entries.len(), most);
+        assert_eq!(read(body(most + 1).as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
+        let cut = format!("{{\"buckets\":[{} not json", "7,".repeat(most));
         assert_eq!(read(cut.as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
     }
 

@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::body::{Draft, Field, Fields};
-use super::scalar::{Broken, Scalar};
+use super::scalar::Scalar;
 use super::violations::Violations;
-use crate::kernel::bucket::{Bucket, HalfHour, SOURCES, Source, Stamp, TokenCounts};
-use crate::kernel::rules::model;
+use crate::kernel::bucket::{Bucket, HalfHour, Stamp, TokenCounts};
+use crate::kernel::fields::Broken;
+use crate::kernel::rules::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
 
 /// Trackers' clocks may be this far ahead.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -37,10 +38,10 @@ pub(super) fn bucket(
     let Some(fields) = fields else {
         return Err(violations);
     };
-    let hour_start = required(&fields, Field::HourStart, &mut violations, |value| hour_start(value, rules));
-    let source = required(&fields, Field::Source, &mut violations, source);
-    let model = required(&fields, Field::Model, &mut violations, |value| model(value.text()?));
-    let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| observed_at(value, rules));
+    let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| hour_start(text, rules));
+    let source = required_text(&fields, Field::Source, &mut violations, source);
+    let model = required_text(&fields, Field::Model, &mut violations, model);
+    let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| observed_at(value.text()?, rules));
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
         (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
@@ -65,25 +66,21 @@ fn optional<'de, T>(
 }
 
 /// `None` where the field is absent or not acceptable; both are noted.
-fn required<'de, T>(
-    fields: &Fields<'de>,
+fn required_text<T>(
+    fields: &Fields<'_>,
     field: Field,
     violations: &mut Violations,
-    read: impl FnOnce(&Scalar<'de>) -> Result<T, Broken>,
+    read: impl FnOnce(&str) -> Result<T, Broken>,
 ) -> Option<T> {
     if fields.get(field).is_none() {
         violations.add(field.name(), ("missing", "This field is required.".into()));
     }
-    optional(fields, field, violations, read)
+    optional(fields, field, violations, |value| read(value.text()?))
 }
 
-fn hour_start(value: &Scalar<'_>, rules: &Rules) -> Result<HalfHour, Broken> {
-    let start = value.instant()?;
-    if start < HalfHour::FIRST {
-        return Err(("before_2020", "Usage before 2020 is not kept.".into()));
-    }
-    let half_hour = HalfHour::new(start)
-        .ok_or(("not_a_half_hour", "Expected the start of a half hour in UTC: `:00` or `:30`, no seconds.".into()))?;
+fn hour_start(text: &str, rules: &Rules) -> Result<HalfHour, Broken> {
+    let half_hour = half_hour(text)?;
+    let start = half_hour.start();
     if let Some(days) = rules.max_age_days
         && rules.now.checked_sub_signed(TimeDelta::days(days.into())).is_some_and(|oldest| start < oldest)
     {
@@ -98,18 +95,13 @@ fn hour_start(value: &Scalar<'_>, rules: &Rules) -> Result<HalfHour, Broken> {
 }
 
 /// Finer fractions than microseconds, which is what PostgreSQL keeps, are cut off.
-fn observed_at(value: &Scalar<'_>, rules: &Rules) -> Result<DateTime<Utc>, Broken> {
-    let observed_at = value.instant()?;
+fn observed_at(text: &str, rules: &Rules) -> Result<DateTime<Utc>, Broken> {
+    let observed_at = instant(text)?;
     if observed_at > rules.latest() {
         let detail = "More than 5 minutes ahead of the server's clock. Set this machine's clock, or omit the field.";
         return Err(("observed_at_in_future", detail.into()));
     }
     Ok(DateTime::from_timestamp_micros(observed_at.timestamp_micros()).unwrap_or(observed_at))
-}
-
-fn source(value: &Scalar<'_>) -> Result<Source, Broken> {
-    let unknown = || ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into());
-    Source::parse(value.text()?).ok_or_else(unknown)
 }
 
 fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
@@ -127,8 +119,7 @@ fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
     // An output that could not be read is not compared with.
     let output_is_known = fields.get(Field::OutputTokens).is_none_or(|output| output.count().is_ok());
     if output_is_known && counts.reasoning_tokens > counts.output_tokens {
-        let detail = "Reasoning is a part of output_tokens and cannot be more.";
-        violations.add(Field::ReasoningTokens.name(), ("reasoning_exceeds_output", detail.into()));
+        violations.add(Field::ReasoningTokens.name(), REASONING_EXCEEDS_OUTPUT);
     }
     counts
 }
@@ -202,19 +193,13 @@ mod tests {
 
     #[test]
     fn hour_start_is_an_aligned_half_hour_of_the_time_that_is_taken() {
-        for good in
-            ["2025-10-16T12:00:00Z", "2026-11-20T12:00:00Z", "2026-11-20T16:00:00+05:30", "2026-11-20T10:30:00.000Z"]
-        {
+        for good in ["2025-10-16T12:00:00Z", "2026-11-20T12:00:00Z"] {
             assert!(read(&json!({"hour_start": good})).is_ok(), "{good}");
         }
         for (bad, code) in [
             ("2026-11-20T10:31:00Z", "not_a_half_hour"),
-            ("2026-11-20T10:30:00.000000001Z", "not_a_half_hour"),
-            ("2026-11-20T10:30:00+05:45", "not_a_half_hour"),
-            ("2026-11-20T10:29:60Z", "not_an_instant"),
             ("2026-11-20 half past ten", "not_an_instant"),
             ("2019-12-31T23:30:00Z", "before_2020"),
-            ("0000-01-01T00:00:00Z", "before_2020"),
             ("2025-10-16T11:30:00Z", "too_old"),
             ("2026-11-20T12:30:00Z", "in_future"),
             ("9999-12-31T23:30:00Z", "in_future"),

@@ -1,10 +1,7 @@
 //! What is wrong with one part of a body, with pointers. A part keeps no more than [`MAX_LISTED`] violations and says
 //! so, or a body of nothing but unknown fields would be answered with a hundred times its size.
 
-use std::fmt::Write as _;
-
-use super::scalar::Broken;
-use crate::kernel::fields::MAX_NAME;
+use crate::kernel::fields::{Broken, MAX_NAME, member};
 use crate::kernel::problem::Violation;
 
 /// More than a bucket can have without unknown or repeated fields.
@@ -72,18 +69,12 @@ impl Violations {
         }
     }
 
-    /// RFC 6901: `~` and `/` inside a name are written `~0` and `~1`.
     fn pointer(&self, name: Option<&str>) -> String {
-        let mut pointer = String::new();
-        if let Some(index) = self.index {
-            // Writing to a String cannot fail.
-            let _ = write!(pointer, "/buckets/{index}");
+        let part = self.index.map_or_else(String::new, |index| format!("/buckets/{index}"));
+        match name {
+            Some(name) => member(&part, name),
+            None => part,
         }
-        if let Some(name) = name {
-            pointer.push('/');
-            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-        }
-        pointer
     }
 }
 

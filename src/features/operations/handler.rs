@@ -233,7 +233,7 @@ pub(super) struct ObeyedSwitch {
 /// One lane of the outbox.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LaneReply {
-    /// `live` or `bulk`.
+    /// `live`, `bulk` or `whole`.
     #[schema(example = "live")]
     lane: &'static str,
     /// Events that wait, parked ones left out.

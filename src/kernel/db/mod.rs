@@ -163,7 +163,7 @@ impl Pool {
         self.inner.close().await;
     }
 
-    /// The pool itself, for tests that show what a connection outside a transaction may not do.
+    /// The pool itself: for who listens, outside of transactions, and for tests that show what is not allowed there.
     pub fn connections(&self) -> &PgPool {
         &self.inner
     }

@@ -129,7 +129,7 @@ impl Batcher {
     ) -> Result<Vec<Answer>, Problem> {
         let mut answers = claimed(tx, posts, attempt).await?;
         // Posts of users who are being erased leave the batch, so that nobody else waits.
-        let erasing = erasure::hold_off(tx, users).await?;
+        let erasing = erasure::hold_off_erasures(tx, users).await?;
         for (post, answer) in posts.iter().zip(&mut answers) {
             if erasing.contains(&post.user_id) {
                 answer.get_or_insert_with(|| Err(erasure::under_way()));
@@ -217,28 +217,23 @@ async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option
 pub(super) fn without_execution(key: &Key, claim: Claim, replayed: bool) -> Option<Answer> {
     match claim {
         Claim::Mine => None,
-        Claim::Running => Some(Err(key.in_progress())),
-        Claim::Recorded(record) if !key.matches(&record) => Some(Err(key.reused())),
-        Claim::Recorded(record) => Some(Ok(replay(record, replayed))),
+        Claim::Running => Some(Err(idempotency::key_in_progress())),
+        Claim::Recorded(record) if !key.matches(&record) => Some(Err(idempotency::key_reused())),
+        Claim::Recorded(record) => Some(replay(record, replayed)),
     }
 }
 
-fn replay(record: Record, replayed: bool) -> Written {
-    let verdict = |byte: &u8| Verdict::ALL.get(usize::from(*byte)).copied().unwrap_or(Verdict::Stale);
-    Written {
-        request_id: record.request_id,
-        verdicts: record.verdicts.iter().map(verdict).collect(),
-        rejections: record.rejections,
-        replayed,
-    }
+/// Errors: 500 for a verdict that a newer release recorded.
+fn replay(record: Record, replayed: bool) -> Answer {
+    let verdicts: Option<_> = record.verdicts.into_iter().map(Verdict::recorded).collect();
+    let verdicts =
+        verdicts.ok_or_else(|| Problem::internal("a record holds a verdict that this release does not know"))?;
+    Ok(Written { request_id: record.request_id, verdicts, rejections: record.rejections, replayed })
 }
 
 async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
     let Some(key) = &post.key else { return Ok(()) };
-    let byte = |verdict: &Verdict| {
-        Verdict::ALL.iter().zip(0_u8..).find(|(known, _)| *known == verdict).map_or(0, |(_, byte)| byte)
-    };
-    let bytes: Vec<u8> = verdicts.iter().map(byte).collect();
+    let bytes: Vec<u8> = verdicts.iter().map(|verdict| verdict.byte()).collect();
     idempotency::record_key(tx, key, post.user_id, post.device_id, post.call.request_id, &bytes).await?;
     Ok(())
 }

@@ -97,7 +97,7 @@ pub async fn correct_in(
     owners.sort_unstable();
     owners.dedup();
     // Not beside an erasure of the same usage, which would neither be seen nor see this.
-    if !erasure::hold_off(tx, &owners).await?.is_empty() {
+    if !erasure::hold_off_erasures(tx, &owners).await?.is_empty() {
         return Ok(None);
     }
     let (replacing, inserting): (Vec<usize>, Vec<usize>) =

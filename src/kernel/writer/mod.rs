@@ -136,7 +136,8 @@ impl Writer {
     }
 
     /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
-    /// another process executes it, 422 where the key stands for another request; the database's 503 and 504.
+    /// another process executes it, 422 where the key stands for another request, 500 for an answer of a newer release;
+    /// the database's 503 and 504.
     pub async fn answered(&self, device: &Device, key: &Key) -> Result<Option<Written>, Problem> {
         let users = [device.user_id()];
         let mut tx = self.pool.begin(device.call(), Access::Users(&users), Mode::ReadWrite).await?;
@@ -155,7 +156,7 @@ impl Writer {
         {
             let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
             match executions.get_mut(key.scope()) {
-                Some(execution) if !execution.key.same_request(&key) => return Err(key.reused()),
+                Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
                 Some(execution) => execution.waiting.push(mine),
                 None => {
                     let execution = self.enqueue(device, buckets, Some(key.clone()))?;

@@ -35,7 +35,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// All of them; a verdict's place here is the byte that records it.
+    /// All of them, in the order of their declaration.
     pub const ALL: [Self; 8] = [
         Self::Inserted,
         Self::Updated,
@@ -59,6 +59,16 @@ impl Verdict {
             Self::Erased => "erased",
             Self::BeforeRetentionHorizon => "before_retention_horizon",
         }
+    }
+
+    /// As it is recorded: a verdict keeps its place, and a new one comes last.
+    pub(super) const fn byte(self) -> u8 {
+        self as u8
+    }
+
+    /// `None` for a byte that this release does not record.
+    pub(super) fn recorded(byte: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(byte)).copied()
     }
 }
 
@@ -326,4 +336,26 @@ async fn standing_buckets(
         }
     }
     Ok(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_recorded_by_its_place_which_no_release_changes() {
+        let recorded: Vec<_> =
+            (0..).map_while(Verdict::recorded).map(|verdict| (verdict.byte(), verdict.as_str())).collect();
+        let expected = [
+            (0, "inserted"),
+            (1, "updated"),
+            (2, "unchanged"),
+            (3, "stale"),
+            (4, "superseded"),
+            (5, "corrected"),
+            (6, "erased"),
+            (7, "before_retention_horizon"),
+        ];
+        assert_eq!(recorded, expected);
+    }
 }

@@ -284,7 +284,8 @@ async fn an_erasure_that_writers_do_not_let_in_changes_nothing_and_is_no_bug() {
     let device = app.device(&user, "laptop").await;
     app.post_usage(&device, &[Usage::input("2026-11-19T10:00:00Z", 7)]).await;
     let mut writer = app.pools.ingest.begin(&call(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
-    assert_eq!(halfhour::kernel::erasure::hold_off(&mut writer, &[user.user_id]).await.unwrap(), Vec::<Uuid>::new());
+    let erasing = halfhour::kernel::erasure::hold_off_erasures(&mut writer, &[user.user_id]).await.unwrap();
+    assert_eq!(erasing, Vec::<Uuid>::new());
     app.erase(&user, "everything=true").await.expect_problem(503, "database_conflict");
     writer.rollback().await.unwrap();
     assert_eq!(standing(&app).await, ["laptop codex 11-19T10:00"]);

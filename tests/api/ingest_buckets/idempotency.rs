@@ -278,6 +278,20 @@ async fn a_device_keeps_its_newest_thousand_answers() {
 }
 
 #[tokio::test]
+async fn a_record_of_a_newer_release_is_no_answer_and_stays_for_that_release() {
+    let tracker = Tracker::start().await;
+    let buckets = [snapshot(7, 40)];
+    tracker.post_with(&[KEY], &buckets).await.expect_ok();
+    tracker.app.tell("update usage.idempotency set verdicts = '\\xff'").await;
+    let again = tracker.post_with(&[KEY], &buckets).await;
+    again.expect_problem(500, "internal");
+    assert_eq!(line(again.header("x-request-id"))["idempotency"], Value::Null);
+    assert_eq!(tracker.records().await, 1);
+    let unkeyed = tracker.post_with(&[], &buckets).await;
+    assert_eq!(verdicts(&unkeyed), ["unchanged"], "only the key is held up");
+}
+
+#[tokio::test]
 async fn a_refused_request_leaves_its_key_free() {
     let tracker = Tracker::start().await;
     tracker.post_with(&[KEY], &[json!({})]).await.expect_problem(422, "invalid");

@@ -8,7 +8,7 @@ use super::imported::{self, Imported, Rules};
 use crate::kernel::bucket::HalfHour;
 use crate::kernel::fields::{Broken, Fields, Value};
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::rules::{date, reason, uuid};
+use crate::kernel::rules::{BEFORE_2020, date, reason, uuid};
 
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;
@@ -103,7 +103,7 @@ fn broken_by(days: Days, action: Option<Action>, limits: Limits) -> Option<(&'st
         let detail = format!("A window has at most {longest} days; make several jobs.");
         Some(("to", ("range_too_long", detail.into())))
     } else if days.first < HalfHour::FIRST.date_naive() {
-        Some(("from", ("before_2020", "Usage before 2020 is not kept.".into())))
+        Some(("from", BEFORE_2020))
     } else if tomorrow.is_some_and(|tomorrow| days.last > tomorrow) {
         Some(("to", ("in_future", "This day has not begun.".into())))
     } else {

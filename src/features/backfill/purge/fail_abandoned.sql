@@ -1,5 +1,5 @@
 -- Fails plans whose stream has paused for too long, and those that were never executed within 30 days.
--- No parameters. Index: job_at_work_idx; plans are few.
+-- No parameters. Index: none; jobs are few.
 update backfill.job
 set state = 'failed',
     version = version + 1,
