@@ -101,7 +101,15 @@ pub async fn growth(sides: &[Installation], plan: &Plan, table: &mut Table) -> a
             }
             for (side, p99) in sides {
                 let times = run(side, read, Some(*half), second).await?;
-                eprintln!("W {} {} {} {:?} {:?} {:?}", turn, read.name.replace(' ', "_"), side.devices.len() + usize::from(std::ptr::eq(side, large)), percentile(&times, 50), percentile(&times, 90), percentile(&times, 99));
+                eprintln!(
+                    "W {} {} {} {:?} {:?} {:?}",
+                    turn,
+                    read.name.replace(' ', "_"),
+                    side.devices.len() + usize::from(std::ptr::eq(side, large)),
+                    percentile(&times, 50),
+                    percentile(&times, 90),
+                    percentile(&times, 99)
+                );
                 p99.push(percentile(&times, 99).as_secs_f64());
             }
         }

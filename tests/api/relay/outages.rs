@@ -159,6 +159,44 @@ async fn a_rebuild_that_takes_too_long_delays_trackers_posts_by_one_round_and_is
 }
 
 #[tokio::test]
+async fn large_events_that_together_take_too_long_come_through_a_few_at_a_time() {
+    let app = TestApp::start().await;
+    let mut users = Vec::new();
+    for number in 0..4 {
+        let user = app.user(&format!("large {number}"), "UTC").await;
+        let device = app.device(&user, "laptop").await;
+        app.post_usage(&device, &[Usage::input("2026-11-19T09:00:00Z", 70)]).await;
+        users.push(user);
+    }
+    app.drain().await;
+    for user in &users {
+        app.want_zone(user, "Asia/Tokyo").await;
+        app.replay(user, "2026-11-19T00:00:00Z", "2026-11-19T23:30:00Z").await;
+    }
+    // A statement that rebuilds more than one of them does not come to its end.
+    app.tell(
+        "create function rollup.dawdle() returns trigger language plpgsql as
+         $$ begin
+             if (select count(*) from rebuilt) > 1 then
+                 raise exception 'canceling statement due to statement timeout' using errcode = '57014';
+             end if;
+             return null;
+         end $$;
+         create trigger dawdle after update on rollup.user_state referencing new table as rebuilt
+         for each statement execute function rollup.dawdle()",
+    )
+    .await;
+    for _ in 0..12 {
+        if let Err(problem) = app.relay().drain().await {
+            assert_eq!(problem.code(), Code::DeadlineExceeded);
+        }
+        app.clock.set(app.clock.now() + TimeDelta::minutes(16));
+    }
+    assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
+    assert_eq!(app.ask("select distinct time_zone from rollup.user_state").await, ["Asia/Tokyo"]);
+}
+
+#[tokio::test]
 async fn a_large_event_that_has_failed_or_is_parked_rests_like_one_that_has_not() {
     let app = TestApp::start().await;
     let large = app.user("large", "UTC").await;

@@ -88,13 +88,6 @@ struct Trail {
     folded: Folded,
 }
 
-impl Trail {
-    /// Whether events of backfills or of whole users were among them.
-    fn has_large_events(&self) -> bool {
-        self.claimed.iter().any(|event| event.lane != Lane::Live)
-    }
-}
-
 /// What a round folded.
 #[derive(Debug, Default)]
 struct Folded {
@@ -187,8 +180,8 @@ impl Relay {
         });
         match &result {
             Ok(_) => self.took(&trail),
-            Err(problem) if problem.code() == Code::DeadlineExceeded && trail.has_large_events() => {
-                self.rest().took_too_long(self.clock.now());
+            Err(problem) if problem.code() == Code::DeadlineExceeded => {
+                self.rest().took_too_long(&trail.claimed, self.clock.now());
             }
             Err(_) => {}
         }
@@ -208,9 +201,7 @@ impl Relay {
         if !trail.claimed.is_empty() {
             self.position().took(&trail.claimed, now);
         }
-        if trail.has_large_events() {
-            self.rest().came_through();
-        }
+        self.rest().came_through(&trail.claimed);
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
