@@ -20,10 +20,15 @@ pub async fn take_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<(), Problem> 
 /// [`event_fault`].
 pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Error> {
     let any = |topic| events.iter().any(|event| event.topic == topic);
-    if any(Topic::Rebuild) {
+    let (erased, moved) = (any(Topic::Erased), any(Topic::Rebuild));
+    // Whether the owner erased days of the old zone or of the new one, nobody knows: what either covers whole goes.
+    if erased && moved {
+        erase_frozen_days(tx, events).await?;
+    }
+    if moved {
         record_time_zones(tx, events).await?;
     }
-    if any(Topic::Erased) {
+    if erased {
         erase_frozen_days(tx, events).await?;
     }
     fold_user_days(tx, events).await
