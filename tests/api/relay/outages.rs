@@ -228,6 +228,41 @@ async fn a_large_event_that_has_failed_or_is_parked_rests_like_one_that_has_not(
 }
 
 #[tokio::test]
+async fn parked_events_are_tried_together_after_a_good_fold_and_hold_up_nobody() {
+    let app = TestApp::start().await;
+    let (bad, bad_device) = one_user(&app).await;
+    let good = app.user("good", "UTC").await;
+    let good_device = app.device(&good, "laptop").await;
+    app.tell(&format!(
+        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, attempts, parked_at)
+         select user_id, 'bucket_changed', '2026-11-20', '2026-11-20T09:00Z', '2026-11-20T09:00Z', 'live', user_id, 10, now()
+         from account.user, generate_series(1, 100);
+         create sequence rollup.tries;
+         create function rollup.refuse() returns trigger language plpgsql security definer as
+         $$ begin perform nextval('rollup.tries'); raise exception 'no row for you'; end $$;
+         create trigger refuse before insert or update on rollup.daily for each row
+         when (new.user_id = '{}' and new.day = '2026-11-20') execute function rollup.refuse()",
+        bad.user_id
+    ))
+    .await;
+    let tries = "select last_value::text from rollup.tries";
+
+    app.post_usage(&bad_device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { failed: 1, ..Round::default() });
+    assert_eq!(app.ask(tries).await, ["1"], "where a new event fails, no parked one is tried");
+    for device in [&bad_device, &good_device] {
+        app.post_usage(device, &[Usage::input("2026-11-19T10:00:00Z", 70)]).await;
+    }
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 102, ..Round::default() });
+    assert_eq!(app.ask(tries).await, ["2"], "a hundred are tried at once");
+    assert_eq!(app.ask(INPUT).await, ["2026-11-19 140"]);
+    app.tell("drop trigger refuse on rollup.daily").await;
+    app.post_usage(&bad_device, &[Usage::input("2026-11-20T09:00:00Z", 6)]).await;
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 101, ..Round::default() });
+    assert_eq!(app.ask(INPUT).await, ["2026-11-19 140", "2026-11-20 6"]);
+}
+
+#[tokio::test]
 async fn of_a_thousand_events_only_the_poisonous_one_fails() {
     let app = TestApp::start().await;
     let (me, _) = one_user(&app).await;
