@@ -1,6 +1,7 @@
 //! Retention: what it removes is gone, what it freezes stays, and nobody loses what was acknowledged.
 
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Pass};
+use halfhour::kernel::problem::Code;
 use halfhour::kernel::switches::Switch;
 use serde_json::json;
 
@@ -162,6 +163,25 @@ async fn a_post_that_comes_while_the_horizon_is_raised_waits_and_sees_it() {
     };
     let (verdict, ()) = tokio::join!(posting, committing);
     assert_eq!(verdict, "before_retention_horizon");
+}
+
+#[tokio::test]
+async fn a_long_reader_of_horizons_puts_retention_off_and_holds_up_no_post() {
+    let app = TestApp::start().await;
+    let device = three_days(&app).await;
+    // As a dump of the database does from its beginning to its end.
+    let reading = hold(&app, "lock table usage.horizon in access share mode").await;
+    let retention = app.retention(3);
+    let posting = async {
+        app.wait_for(WAITING).await;
+        post(&app, &device, &Usage::input(HOURS[2], 6)).await
+    };
+    let (pass, verdict) = tokio::join!(retention.run_pass(), posting);
+    assert_eq!(verdict, "updated");
+    assert_eq!(pass.unwrap_err().code(), Code::DatabaseConflict);
+    release(reading).await;
+    app.drain().await;
+    assert_eq!(retention.run_pass().await.unwrap().buckets, 1);
 }
 
 #[tokio::test]

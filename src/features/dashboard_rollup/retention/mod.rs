@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::relay::take_fold_lock;
 use crate::kernel::audit::{Act, Actor, record_act};
-use crate::kernel::call::Call;
-use crate::kernel::clock::Clock;
+use crate::kernel::call::{Call, is_lock_timeout};
+use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::db::{Access, Mode, Pool};
 use crate::kernel::horizon::{expire_buckets, raise_horizons};
 use crate::kernel::m1::{Line, Outcome, Place};
@@ -30,6 +30,10 @@ const INTERVAL: Duration = Duration::from_mins(30);
 const POLL: Duration = Duration::from_secs(10);
 /// Users whose horizons are raised together: all writers wait meanwhile, a few milliseconds.
 const PAGE: i64 = 500;
+/// How often that is tried where a long transaction reads horizons, as a dump does; then the pass is over.
+const TRIES: u32 = 10;
+/// Between tries.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Days that one transaction removes at most, so that it holds the fold lock for a short time.
 const DAYS_AT_ONCE: i32 = 31;
 /// One transaction may take this long.
@@ -119,13 +123,28 @@ impl Retention {
 
     /// Raises the horizons of the next users of whom something is past its retention, and returns them.
     async fn raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+        for _ in 1..TRIES {
+            match self.try_to_raise(after).await {
+                Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
+                    tokio::time::sleep(jittered(PAUSE)).await;
+                }
+                result => return result,
+            }
+        }
+        self.try_to_raise(after).await
+    }
+
+    async fn try_to_raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
         let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
         let due = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
         let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.into_iter().unzip();
         if user_ids.is_empty() {
             tx.rollback().await?;
+        } else if let Err(problem) = raise_horizons(&mut tx, &user_ids, &first_hours).await {
+            // At once, so that writers go on; where the connection is lost, they already do.
+            let _ = tx.rollback().await;
+            return Err(problem);
         } else {
-            raise_horizons(&mut tx, &user_ids, &first_hours).await?;
             tx.commit().await?;
         }
         Ok(user_ids)
