@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::relay::{WAITING, hold, one_user, release, run};
 use crate::support::rollups::Usage;
-use crate::support::{TestApp, TestDevice, instant};
+use crate::support::{TestApp, TestDevice, instant, line_with};
 
 /// The last half hour of 16 November in Berlin, the first of the 17th, and one of today.
 const HOURS: [&str; 3] = ["2026-11-16T22:30:00Z", "2026-11-16T23:00:00Z", "2026-11-20T10:00:00Z"];
@@ -257,6 +257,25 @@ async fn a_removal_that_fails_leaves_the_horizon_and_the_next_pass_makes_it_good
     app.tell("grant delete on usage.bucket to halfhour_worker").await;
     assert_eq!(app.retention(3).run_pass().await.unwrap().buckets, 1);
     assert_eq!(app.ask(DAYS).await, ["2026-11-16 5", "2026-11-17 5", "2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn a_user_in_a_zone_that_does_not_exist_any_more_keeps_its_buckets_and_holds_up_nobody() {
+    let app = TestApp::start().await;
+    three_days(&app).await;
+    let other = app.user("other", "UTC").await;
+    let device = app.device(&other, "laptop").await;
+    app.post_usage(&device, &HOURS.map(|hour| Usage::input(hour, 5))).await;
+    app.drain().await;
+    app.tell("update rollup.user_state set time_zone = 'Mars/Base' where time_zone = 'Europe/Berlin'").await;
+    let pass = app.retention(3).run_pass().await.unwrap();
+    assert_eq!(pass, Pass { users: 1, buckets: 2, pending: 0 });
+    let left = "select format('%s %s', name, count(*)) from usage.bucket join account.user using (user_id)
+                group by name order by name";
+    assert_eq!(app.ask(left).await, ["me 3", "other 1"]);
+    let passed_over = app.ask("select user_id::text from account.user where name = 'me'").await.remove(0);
+    let line = line_with(&format!("[{passed_over}]"));
+    assert_eq!(line["level"], "WARN", "{line}");
 }
 
 #[tokio::test]

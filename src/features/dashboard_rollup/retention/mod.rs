@@ -14,6 +14,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use store::Candidate;
+
 use super::relay::take_fold_lock;
 use crate::kernel::audit::{Act, Actor, record_act};
 use crate::kernel::call::{Call, is_lock_timeout};
@@ -109,9 +111,14 @@ impl Retention {
         while self.may_run() {
             let page = self.raise(after).await?;
             let Some(last) = page.last() else { break };
-            after = *last;
-            for user_id in page.iter().take_while(|_| self.may_run()) {
-                self.expire(*user_id, pass).await?;
+            after = last.user_id;
+            let (due, passed_over): (Vec<_>, Vec<_>) = page.iter().partition(|user| user.first_hour.is_some());
+            if !passed_over.is_empty() {
+                let user_ids: Vec<Uuid> = passed_over.iter().map(|user| user.user_id).collect();
+                tracing::warn!(?user_ids, "the time zone of users is not known any more; all their buckets are kept");
+            }
+            for user in due.into_iter().take_while(|_| self.may_run()) {
+                self.expire(user.user_id, pass).await?;
             }
         }
         Ok(())
@@ -121,8 +128,9 @@ impl Retention {
         self.switches.is_on(Switch::Retention)
     }
 
-    /// Raises the horizons of the next users of whom something is past its retention, and returns them.
-    async fn raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+    /// Raises the horizons of the next users of whom something is past its retention, and returns them; with them those
+    /// of whom nobody can say so, because their time zone is not known any more.
+    async fn raise(&self, after: Uuid) -> Result<Vec<Candidate>, Problem> {
         for _ in 1..TRIES {
             match self.try_to_raise(after).await {
                 Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
@@ -134,10 +142,11 @@ impl Retention {
         self.try_to_raise(after).await
     }
 
-    async fn try_to_raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+    async fn try_to_raise(&self, after: Uuid) -> Result<Vec<Candidate>, Problem> {
         let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
-        let due = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
-        let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.into_iter().unzip();
+        let page = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
+        let due = page.iter().filter_map(|user| Some((user.user_id, user.first_hour?)));
+        let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.unzip();
         if user_ids.is_empty() {
             tx.rollback().await?;
         } else if let Err(problem) = raise_horizons(&mut tx, &user_ids, &first_hours).await {
@@ -147,7 +156,7 @@ impl Retention {
         } else {
             tx.commit().await?;
         }
-        Ok(user_ids)
+        Ok(page)
     }
 
     /// Removes what a user has before the horizon, a month at a time.
