@@ -10,7 +10,7 @@ use super::database::Opened;
 use super::{Output, explain};
 use crate::config::Config;
 use crate::features::backfill::{Findings, Verify};
-use crate::features::dashboard_rollup::{self, Report, Window};
+use crate::features::dashboard_rollup::{self, Fault, Report, Window};
 use crate::kernel::db::Pool;
 use crate::kernel::problem::Problem;
 
@@ -56,8 +56,9 @@ pub async fn verify(config: Config, command: VerifyCommand, output: &Output) -> 
 
 fn words(report: &Report) -> String {
     let mut words = format!(
-        "{} day(s) of {} user(s) compared: {} with drift, {} with events that are not folded yet; {} orphan(s).",
-        report.user_days, report.users, report.drifted, report.pending, report.orphaned
+        "{} day(s) of {} user(s) compared: {} with drift, {} with events that are not folded yet; {} orphan(s); \
+         {} user(s) not compared.",
+        report.user_days, report.users, report.drifted, report.pending, report.orphaned, report.not_compared
     );
     for drift in &report.drift {
         // Writing to a String cannot fail.
@@ -79,6 +80,9 @@ fn words(report: &Report) -> String {
             Some(device_id) => write!(words, "\n{}: there is no such device, {device_id}", orphan.user_id),
         };
     }
+    for fault in &report.faults {
+        let _ = write!(words, "\n{}: could not be compared, SQLSTATE {}", fault.user_id, fault.sqlstate);
+    }
     words
 }
 
@@ -90,6 +94,11 @@ pub(crate) fn verify_with(pool: &Pool) -> Verify {
         Box::pin(async move {
             let window = Window { user_ids: Some(user_ids), from: Some(days.first), to: Some(days.last) };
             let report = dashboard_rollup::verify(&pool, &window).await?;
+            // A job that left somebody out would end well.
+            if let Some(fault) = report.faults.first() {
+                let Fault { user_id, sqlstate } = fault;
+                return Err(Problem::internal(format!("user {user_id} cannot be compared: SQLSTATE {sqlstate}")));
+            }
             Ok(Findings {
                 count: report.drifted,
                 pending: report.pending,

@@ -1,5 +1,5 @@
--- The parked events of the same users that may touch the days of other events: a fold that succeeds there heals them
--- too. Half hours less than a day apart may be of one local day.
+-- The parked events of the same users that may touch the days of other events, which are folded: these may heal. Half
+-- hours less than a day apart may be of one local day.
 -- $1 user_ids, $2 ids: the other events, position by position; $3 lanes: of which parked events may be taken.
 -- Index: outbox_parked_idx, outbox_pkey.
 select p.user_id as "user_id!", p.id as "id!", p.topic as "topic!", p.created_at as "created_at!",
@@ -16,5 +16,5 @@ where p.parked_at is not null
         and o.first_hour - interval '1 day' < p.last_hour
         and o.last_hour + interval '1 day' > p.first_hour
   )
-order by p.id
+order by p.user_id, p.id
 limit 1000

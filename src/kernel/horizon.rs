@@ -5,15 +5,21 @@
 //! statement reads the table, and with that holds a lock on it until its transaction ends. So whoever removes buckets
 //! afterwards sees every bucket before the horizon that there will ever be.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::db::Tx;
 use super::problem::Problem;
 
+/// How long a raise waits for those who have read horizons: whoever wants to read them meanwhile waits behind it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Raises horizons, position by position; one that is further already stays. The caller commits at once, for all
-/// writers wait for it. Errors: the lock's 55P03, where a writer takes longer than the wait for a lock.
+/// writers wait for it. Errors: the lock's 55P03, where somebody who has read horizons takes longer than [`PATIENCE`].
 pub async fn raise_horizons(tx: &mut Tx, user_ids: &[Uuid], first_hours: &[DateTime<Utc>]) -> Result<(), Problem> {
+    tx.giving_way(PATIENCE).await?;
     lock_horizons(tx).await?;
     sqlx::query_file!("src/kernel/raise_horizons.sql", user_ids, first_hours).execute(tx).await?;
     Ok(())

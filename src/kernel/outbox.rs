@@ -90,8 +90,6 @@ pub struct Event {
     pub attempts: i32,
     /// The queue it stands in.
     pub lane: Lane,
-    /// Set aside after too many failures.
-    pub parked: bool,
 }
 
 /// Announces, in the transaction that stored it, that `account.user.time_zone` changed: the relay then rebuilds the
@@ -164,7 +162,7 @@ pub async fn publish_erased(tx: &mut Tx, scope: ErasedScope, cause: &Call) -> Re
 
 /// The claimed columns of a row as an [`Event`].
 macro_rules! event {
-    ($row:ident, $parked:literal) => {
+    ($row:ident) => {
         Ok(Event {
             user_id: $row.user_id,
             id: $row.id,
@@ -172,7 +170,6 @@ macro_rules! event {
             created_at: $row.created_at,
             attempts: $row.attempts,
             lane: Lane::parse(&$row.lane)?,
-            parked: $parked,
         })
     };
 }
@@ -226,16 +223,16 @@ pub async fn claim_events(
         from.bulk,
         from.whole
     );
-    query.fetch_all(tx).await?.into_iter().map(|row| event!(row, false)).collect()
+    query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
 }
 
-/// The parked events of the users of `events` that may touch the same days, in lanes of which anything may be taken: what
-/// takes effect there now may heal them too.
+/// The parked events of the users of `events` that may touch the same days, user by user, in lanes of which anything may be
+/// taken: where those took effect, these may too.
 pub async fn claim_parked_events(tx: &mut Tx, events: &[Event], at_most: PerLane) -> Result<Vec<Event>, Problem> {
     let (user_ids, ids) = keys(events);
     let lanes: Vec<_> = Lane::ALL.into_iter().filter(|lane| at_most.of(*lane) > 0).map(Lane::as_str).collect();
     let query = sqlx::query_file!("src/kernel/claim_parked_events.sql", &user_ids, &ids, &lanes as &[&str]);
-    query.fetch_all(tx).await?.into_iter().map(|row| event!(row, true)).collect()
+    query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
 }
 
 /// Removes events whose effect this transaction has taken.

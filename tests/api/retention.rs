@@ -1,17 +1,21 @@
 //! Retention: what it removes is gone, what it freezes stays, and nobody loses what was acknowledged.
 
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Pass};
+use halfhour::kernel::problem::Code;
 use halfhour::kernel::switches::Switch;
 use serde_json::json;
 
 use crate::relay::{WAITING, hold, one_user, release, run};
 use crate::support::rollups::Usage;
-use crate::support::{TestApp, TestDevice, instant};
+use crate::support::{TestApp, TestDevice, instant, line_with};
 
 /// The last half hour of 16 November in Berlin, the first of the 17th, and one of today.
 const HOURS: [&str; 3] = ["2026-11-16T22:30:00Z", "2026-11-16T23:00:00Z", "2026-11-20T10:00:00Z"];
 const BUCKETS: &str = "select to_json(hour_start)#>>'{}' from usage.bucket order by hour_start";
 const DAYS: &str = "select format('%s %s', day, sum(input_tokens)) from rollup.daily group by day order by day";
+/// Whose buckets of which days were removed.
+const AUDITED: &str = "select subject || ' ' || details from ops.audit
+    where actor_kind = 'server' and action = 'retention.expire' order by acted_at";
 const FROZEN: &str = "select coalesce(frozen_before::text, 'never') from rollup.user_state";
 
 /// Days 16, 17 and 20, folded.
@@ -40,9 +44,9 @@ async fn whole_local_days_past_retention_lose_their_buckets_and_keep_their_sums(
     assert_eq!((app.ask(DAYS).await, app.ask(FROZEN).await), (days.clone(), vec!["2026-11-17".to_owned()]));
     assert_eq!(app.ask("select to_json(first_hour)#>>'{}' from usage.horizon").await, ["2026-11-16T23:00:00+00:00"]);
     assert_eq!(app.retention(3).run_pass().await.unwrap(), Pass::default(), "once is enough");
-    let audited =
-        "select format('%s %s %s', actor_kind, action, details) from ops.audit where action like 'retention.%'";
-    assert_eq!(app.ask(audited).await, [r#"server retention.expire {"users": 1, "buckets": 1, "retention_days": 3}"#]);
+    let entry = r#"{"before": "2026-11-17", "buckets": 1, "retention_days": 3}"#;
+    let user_id = app.ask("select user_id::text from account.user").await.remove(0);
+    assert_eq!(app.ask(AUDITED).await, [format!("{user_id} {entry}")]);
     assert_eq!(app.retention(0).run_pass().await.unwrap().buckets, 1);
     assert_eq!((app.ask(DAYS).await, app.ask(FROZEN).await), (days, vec!["2026-11-20".to_owned()]));
 }
@@ -165,6 +169,25 @@ async fn a_post_that_comes_while_the_horizon_is_raised_waits_and_sees_it() {
 }
 
 #[tokio::test]
+async fn a_long_reader_of_horizons_puts_retention_off_and_holds_up_no_post() {
+    let app = TestApp::start().await;
+    let device = three_days(&app).await;
+    // As a dump of the database does from its beginning to its end.
+    let reading = hold(&app, "lock table usage.horizon in access share mode").await;
+    let retention = app.retention(3);
+    let posting = async {
+        app.wait_for(WAITING).await;
+        post(&app, &device, &Usage::input(HOURS[2], 6)).await
+    };
+    let (pass, verdict) = tokio::join!(retention.run_pass(), posting);
+    assert_eq!(verdict, "updated");
+    assert_eq!(pass.unwrap_err().code(), Code::DatabaseConflict);
+    release(reading).await;
+    app.drain().await;
+    assert_eq!(retention.run_pass().await.unwrap().buckets, 1);
+}
+
+#[tokio::test]
 async fn a_change_of_an_old_bucket_that_commits_during_the_removal_is_folded_first() {
     let app = TestApp::start().await;
     three_days(&app).await;
@@ -237,6 +260,45 @@ async fn a_removal_that_fails_leaves_the_horizon_and_the_next_pass_makes_it_good
     app.tell("grant delete on usage.bucket to halfhour_worker").await;
     assert_eq!(app.retention(3).run_pass().await.unwrap().buckets, 1);
     assert_eq!(app.ask(DAYS).await, ["2026-11-16 5", "2026-11-17 5", "2026-11-20 5"]);
+}
+
+#[tokio::test]
+async fn what_was_removed_before_a_pass_failed_is_in_the_audit() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    for hour in ["2026-06-01T10:00:00Z", "2026-06-02T10:00:00Z", "2026-09-01T10:00:00Z"] {
+        app.post_usage(&device, &[Usage::input(hour, 5)]).await;
+    }
+    app.drain().await;
+    app.tell(
+        "create function usage.keep() returns trigger language plpgsql as $$ begin raise exception 'kept'; end $$;
+         create trigger keep before delete on usage.bucket for each row
+         when (old.hour_start > '2026-08-01') execute function usage.keep()",
+    )
+    .await;
+    app.retention(3).run_pass().await.unwrap_err();
+    assert_eq!(app.ask(BUCKETS).await, ["2026-09-01T10:00:00+00:00"]);
+    let entry = format!(r#"{} {{"before": "2026-07-02", "buckets": 2, "retention_days": 3}}"#, me.user_id);
+    assert_eq!(app.ask(AUDITED).await, [entry]);
+}
+
+#[tokio::test]
+async fn a_user_in_a_zone_that_does_not_exist_any_more_keeps_its_buckets_and_holds_up_nobody() {
+    let app = TestApp::start().await;
+    three_days(&app).await;
+    let other = app.user("other", "UTC").await;
+    let device = app.device(&other, "laptop").await;
+    app.post_usage(&device, &HOURS.map(|hour| Usage::input(hour, 5))).await;
+    app.drain().await;
+    app.tell("update rollup.user_state set time_zone = 'Mars/Base' where time_zone = 'Europe/Berlin'").await;
+    let pass = app.retention(3).run_pass().await.unwrap();
+    assert_eq!(pass, Pass { users: 1, buckets: 2, pending: 0 });
+    let left = "select format('%s %s', name, count(*)) from usage.bucket join account.user using (user_id)
+                group by name order by name";
+    assert_eq!(app.ask(left).await, ["me 3", "other 1"]);
+    let passed_over = app.ask("select user_id::text from account.user where name = 'me'").await.remove(0);
+    let line = line_with(&format!("[{passed_over}]"));
+    assert_eq!(line["level"], "WARN", "{line}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Verification: every difference is found, and none that is only on its way.
 
 use chrono::NaiveDate;
-use halfhour::features::dashboard_rollup::{Drift, LISTED, Orphan, Report, Window, verify};
+use halfhour::features::dashboard_rollup::{Drift, Fault, LISTED, Orphan, Report, Window, verify};
 use uuid::Uuid;
 
 use crate::relay::{WAITING, hold, one_user, release};
@@ -168,4 +168,21 @@ async fn a_report_counts_all_drift_and_lists_the_first_hundred() {
     assert_eq!((found.users, found.user_days, found.drifted, found.orphaned), (600, 1200, 1200, 600));
     assert_eq!((found.drift.len(), found.orphans.len()), (LISTED, LISTED));
     assert_eq!(found.drift[99].user_id, Uuid::from_u128(0x50), "in the order of users and days");
+}
+
+#[tokio::test]
+async fn a_user_in_a_zone_that_does_not_exist_any_more_is_not_compared_and_holds_up_nobody() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    let other = app.user("other", "Asia/Kathmandu").await;
+    let other_device = app.device(&other, "laptop").await;
+    for device in [&device, &other_device] {
+        app.post_usage(device, &[Usage::input(HOURS[2], 5)]).await;
+    }
+    app.drain().await;
+    app.tell("update rollup.user_state set time_zone = 'Mars/Base' where time_zone = 'Europe/Berlin'").await;
+    let fault = Fault { user_id: me.user_id, sqlstate: "22023".to_owned() };
+    let found = of_all(&app).await;
+    assert_eq!(found, Report { users: 2, user_days: 1, not_compared: 1, faults: vec![fault], ..Report::default() });
+    assert!(!found.is_clean());
 }

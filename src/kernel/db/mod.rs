@@ -242,6 +242,11 @@ fn opening(access: &Access<'_>, mode: Mode, remaining: Duration) -> String {
     sql
 }
 
+/// A zero would mean "no limit".
+fn lock_timeout(patience: Duration) -> String {
+    format!("set local lock_timeout = {}", patience.as_millis().max(1))
+}
+
 /// An open transaction. Statements run on `&mut tx` like on any sqlx executor.
 ///
 /// Dropped without [`Tx::commit`] or [`Tx::rollback`], it closes its connection: PostgreSQL then rolls back, and a
@@ -293,10 +298,14 @@ impl Tx {
         self.run("release savepoint step".to_owned()).await
     }
 
-    /// From here on rows are looked up by keys, and a lock that another transaction holds is waited for so long at most:
-    /// for large batches beside small ones.
+    /// From here on a lock that another transaction holds is waited for so long at most.
+    pub async fn giving_way(&mut self, patience: Duration) -> Result<(), Problem> {
+        self.run(lock_timeout(patience)).await
+    }
+
+    /// The same, and rows are looked up by keys: for large batches beside small ones.
     pub async fn by_key_and_giving_way(&mut self, patience: Duration) -> Result<(), Problem> {
-        let mut sql = format!("set local lock_timeout = {}", patience.as_millis().max(1));
+        let mut sql = lock_timeout(patience);
         for (name, value) in BY_KEY {
             // Writing to a String cannot fail.
             let _ = write!(sql, "; set local {name} = {value}");

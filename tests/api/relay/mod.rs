@@ -16,10 +16,11 @@ use halfhour::kernel::switches::Switch;
 use halfhour::kernel::wakes::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::rollups::Usage;
-use crate::support::{NOW, TestApp, TestDevice, TestUser, instant};
+use crate::support::{NOW, TestApp, TestDevice, TestUser, instant, wait_for_lines};
 
 /// Every row of the rollup with the transaction that wrote it: equal texts mean that no row was touched.
 const ROWS: &str = "select format('%s %s', d.xmin, d.*) from rollup.daily d order by 1";
@@ -294,27 +295,61 @@ async fn a_relay_that_is_switched_off_folds_nothing_and_says_so() {
     assert_eq!(app.ask(INPUT).await, ["2026-11-20 5"]);
 }
 
+/// A relay at work, its wakes, and what stops it.
+struct Running {
+    signal: Signal,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn on(app: &TestApp) -> Self {
+        let (signal, stop) = (Signal::default(), CancellationToken::new());
+        let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone(), app.switches().clone());
+        let told = stop.clone();
+        Self { signal, stop, task: tokio::spawn(async move { relay.run(told).await }) }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
-async fn a_running_relay_folds_when_woken_and_stops_when_told() {
+async fn a_running_relay_comes_back_by_itself_after_an_outage_and_stops_when_told() {
     let app = TestApp::start().await;
     let (_, device) = one_user(&app).await;
-    let (signal, stop) = (Signal::default(), CancellationToken::new());
-    let relay = Relay::new(app.pools.worker.clone(), signal.clone(), app.clock.clone(), app.switches().clone());
-    let (told, running) = (stop.clone(), async move { relay.run(stop).await });
-    let running = tokio::spawn(running);
+    let running = Running::on(&app);
     let folded = "select 'folded' where not exists (select from usage.outbox)";
-    for (hour, sum) in [("2026-11-20T09:00:00Z", "2026-11-20 5"), ("2026-11-20T09:30:00Z", "2026-11-20 10")] {
-        app.post_usage(&device, &[Usage::input(hour, 5)]).await;
-        signal.wake();
-        app.wait_for(folded).await;
-        assert_eq!(app.ask(INPUT).await, [sum]);
-    }
-    // An outage that ends: the relay backs off and comes back by itself.
-    app.tell("alter table rollup.daily rename to mislaid").await;
-    app.post_usage(&device, &[Usage::input("2026-11-20T10:00:00Z", 5)]).await;
-    signal.wake();
-    app.tell("alter table rollup.mislaid rename to daily").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
     app.wait_for(folded).await;
-    told.cancel();
-    tokio::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
+    let mark = app.refuse_inserts("rollup.daily", "53100").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T10:00:00Z", 70)]).await;
+    wait_for_lines(&mark, 1).await;
+    app.tell("drop trigger refuse_insert on rollup.daily").await;
+    app.wait_for(folded).await;
+    assert_eq!(app.ask(INPUT).await, ["2026-11-20 75"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_wake_that_comes_while_the_relay_works_is_taken_when_it_is_done() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    let running = Running::on(&app);
+    // Poison, because each round with a new one leaves a line.
+    let mark = app.refuse_inserts("rollup.daily", "23514").await;
+    let held = hold(&app, "lock table rollup.daily in access exclusive mode").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    app.wait_for(WAITING).await;
+    running.signal.wake();
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:30:00Z", 5)]).await;
+    release(held).await;
+    wait_for_lines(&mark, 2).await;
+    let signal = running.signal.clone();
+    running.stop().await;
+    // Whether a wake or its own clock brought the second round: only one of them takes the wake.
+    let still_there = tokio::time::timeout(Duration::ZERO, signal.woken()).await;
+    assert!(still_there.is_err(), "the wake was not heard");
 }

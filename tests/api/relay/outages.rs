@@ -159,6 +159,44 @@ async fn a_rebuild_that_takes_too_long_delays_trackers_posts_by_one_round_and_is
 }
 
 #[tokio::test]
+async fn large_events_that_together_take_too_long_come_through_a_few_at_a_time() {
+    let app = TestApp::start().await;
+    let mut users = Vec::new();
+    for number in 0..4 {
+        let user = app.user(&format!("large {number}"), "UTC").await;
+        let device = app.device(&user, "laptop").await;
+        app.post_usage(&device, &[Usage::input("2026-11-19T09:00:00Z", 70)]).await;
+        users.push(user);
+    }
+    app.drain().await;
+    for user in &users {
+        app.want_zone(user, "Asia/Tokyo").await;
+        app.replay(user, "2026-11-19T00:00:00Z", "2026-11-19T23:30:00Z").await;
+    }
+    // A statement that rebuilds more than one of them does not come to its end.
+    app.tell(
+        "create function rollup.dawdle() returns trigger language plpgsql as
+         $$ begin
+             if (select count(*) from rebuilt) > 1 then
+                 raise exception 'canceling statement due to statement timeout' using errcode = '57014';
+             end if;
+             return null;
+         end $$;
+         create trigger dawdle after update on rollup.user_state referencing new table as rebuilt
+         for each statement execute function rollup.dawdle()",
+    )
+    .await;
+    for _ in 0..12 {
+        if let Err(problem) = app.relay().drain().await {
+            assert_eq!(problem.code(), Code::DeadlineExceeded);
+        }
+        app.clock.set(app.clock.now() + TimeDelta::minutes(16));
+    }
+    assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
+    assert_eq!(app.ask("select distinct time_zone from rollup.user_state").await, ["Asia/Tokyo"]);
+}
+
+#[tokio::test]
 async fn a_large_event_that_has_failed_or_is_parked_rests_like_one_that_has_not() {
     let app = TestApp::start().await;
     let large = app.user("large", "UTC").await;
@@ -187,6 +225,41 @@ async fn a_large_event_that_has_failed_or_is_parked_rests_like_one_that_has_not(
     app.drain().await;
     assert_eq!(app.ask(EVENTS).await, Vec::<String>::new(), "and heals");
     assert_eq!(app.ask("select time_zone from rollup.user_state").await, ["Asia/Tokyo"]);
+}
+
+#[tokio::test]
+async fn parked_events_are_tried_together_after_a_good_fold_and_hold_up_nobody() {
+    let app = TestApp::start().await;
+    let (bad, bad_device) = one_user(&app).await;
+    let good = app.user("good", "UTC").await;
+    let good_device = app.device(&good, "laptop").await;
+    app.tell(&format!(
+        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, attempts, parked_at)
+         select user_id, 'bucket_changed', '2026-11-20', '2026-11-20T09:00Z', '2026-11-20T09:00Z', 'live', user_id, 10, now()
+         from account.user, generate_series(1, 100);
+         create sequence rollup.tries;
+         create function rollup.refuse() returns trigger language plpgsql security definer as
+         $$ begin perform nextval('rollup.tries'); raise exception 'no row for you'; end $$;
+         create trigger refuse before insert or update on rollup.daily for each row
+         when (new.user_id = '{}' and new.day = '2026-11-20') execute function rollup.refuse()",
+        bad.user_id
+    ))
+    .await;
+    let tries = "select last_value::text from rollup.tries";
+
+    app.post_usage(&bad_device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { failed: 1, ..Round::default() });
+    assert_eq!(app.ask(tries).await, ["1"], "where a new event fails, no parked one is tried");
+    for device in [&bad_device, &good_device] {
+        app.post_usage(device, &[Usage::input("2026-11-19T10:00:00Z", 70)]).await;
+    }
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 102, ..Round::default() });
+    assert_eq!(app.ask(tries).await, ["2"], "a hundred are tried at once");
+    assert_eq!(app.ask(INPUT).await, ["2026-11-19 140"]);
+    app.tell("drop trigger refuse on rollup.daily").await;
+    app.post_usage(&bad_device, &[Usage::input("2026-11-20T09:00:00Z", 6)]).await;
+    assert_eq!(app.relay().run_round().await.unwrap(), Round { consumed: 101, ..Round::default() });
+    assert_eq!(app.ask(INPUT).await, ["2026-11-19 140", "2026-11-20 6"]);
 }
 
 #[tokio::test]

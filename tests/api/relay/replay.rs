@@ -155,6 +155,28 @@ async fn an_erasure_takes_what_it_covers_from_frozen_days_too_and_nothing_else()
 }
 
 #[tokio::test]
+async fn an_erasure_and_a_change_of_zone_in_one_round_take_the_frozen_day_that_the_owner_saw() {
+    let app = TestApp::start().await;
+    let (before, after) = (app.user("before", "Europe/Berlin").await, app.user("after", "Europe/Berlin").await);
+    for user in [&before, &after] {
+        let device = app.device(user, "laptop").await;
+        app.post_usage(&device, &HOURS.map(|hour| Usage::input(hour, 5))).await;
+    }
+    app.drain().await;
+    app.retention(3).run_pass().await.unwrap();
+    assert_eq!(app.ask(INPUT).await, ["2026-11-10 10", "2026-11-17 10", "2026-11-18 10"]);
+    // The 10th in the zone that the owner was in at the time: Berlin, and then Sao Paulo.
+    let berlin = (Some("2026-11-09T23:00:00Z"), Some("2026-11-10T22:30:00Z"));
+    announce_erasure(&app, scope(&before, berlin.0, berlin.1)).await;
+    app.want_zone(&before, "America/Sao_Paulo").await;
+    let sao_paulo = (Some("2026-11-10T03:00:00Z"), Some("2026-11-11T02:30:00Z"));
+    app.want_zone(&after, "America/Sao_Paulo").await;
+    announce_erasure(&app, scope(&after, sao_paulo.0, sao_paulo.1)).await;
+    assert_eq!(app.relay().run_round().await.unwrap().consumed, 4);
+    assert_eq!(app.ask(INPUT).await, ["2026-11-17 10", "2026-11-18 10"]);
+}
+
+#[tokio::test]
 async fn an_event_that_commits_late_is_found_at_once_and_one_that_commits_much_later_by_the_full_scan() {
     let app = TestApp::start().await;
     let (me, device) = one_user(&app).await;

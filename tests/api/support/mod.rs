@@ -306,6 +306,17 @@ pub fn line_with(text: &str) -> Value {
     line.clone()
 }
 
+/// Waits until as many log lines say `text`, whose requests have no id that the test knows.
+pub async fn wait_for_lines(text: &str, count: usize) {
+    for _ in 0..2000 {
+        if logs::lines_with(text).len() >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{text} is in {} lines", logs::lines_with(text).len());
+}
+
 /// The line of a request that got no reply, as soon as the server notices.
 pub async fn wait_for_line(request_id: &str) -> Value {
     for _ in 0..500 {

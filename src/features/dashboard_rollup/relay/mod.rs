@@ -88,13 +88,6 @@ struct Trail {
     folded: Folded,
 }
 
-impl Trail {
-    /// Whether events of backfills or of whole users were among them.
-    fn has_large_events(&self) -> bool {
-        self.claimed.iter().any(|event| event.lane != Lane::Live)
-    }
-}
-
 /// What a round folded.
 #[derive(Debug, Default)]
 struct Folded {
@@ -106,7 +99,14 @@ struct Folded {
 #[derive(Debug)]
 struct Poison {
     event: Event,
-    fault: String,
+    fault: Fault,
+}
+
+/// What is wrong with the data of events.
+#[derive(Debug)]
+struct Fault {
+    /// SQLSTATE and constraint, never row data.
+    code: String,
     problem: Problem,
 }
 
@@ -187,8 +187,8 @@ impl Relay {
         });
         match &result {
             Ok(_) => self.took(&trail),
-            Err(problem) if problem.code() == Code::DeadlineExceeded && trail.has_large_events() => {
-                self.rest().took_too_long(self.clock.now());
+            Err(problem) if problem.code() == Code::DeadlineExceeded => {
+                self.rest().took_too_long(&trail.claimed, self.clock.now());
             }
             Err(_) => {}
         }
@@ -208,9 +208,7 @@ impl Relay {
         if !trail.claimed.is_empty() {
             self.position().took(&trail.claimed, now);
         }
-        if trail.has_large_events() {
-            self.rest().came_through();
-        }
+        self.rest().came_through(&trail.claimed);
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
@@ -253,7 +251,7 @@ impl Relay {
         let now = self.clock.now();
         let from = self.position().scan_from(now);
         let at_most = self.rest().allows(AT_MOST, now);
-        let mut events = outbox::claim_events(tx, now, at_most, from).await?;
+        let events = outbox::claim_events(tx, now, at_most, from).await?;
         if events.is_empty() {
             return Ok(Round::default());
         }
@@ -262,17 +260,16 @@ impl Relay {
             i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= at_most.of(lane))
         };
         let more = Lane::ALL.into_iter().any(full);
-        events.extend(outbox::claim_parked_events(tx, &events, at_most).await?);
         trail.claimed = events;
 
         trail.stage = "fold";
-        let (folded, poisons) = fold_apart(tx, &trail.claimed).await?;
+        let poisons = fold_apart(tx, &trail.claimed, &mut trail.folded).await?;
+        heal(tx, at_most, trail).await?;
         trail.stage = "consume";
-        outbox::consume_events(tx, &folded.events).await?;
-        let mut round = Round { consumed: folded.events.len(), more, ..Round::default() };
-        trail.folded = folded;
-        for Poison { event, fault, problem } in poisons.into_iter().filter(|poison| !poison.event.parked) {
-            outbox::fail_event(tx, &event, &fault, now, retry_at(&event, now)).await?;
+        outbox::consume_events(tx, &trail.folded.events).await?;
+        let mut round = Round { consumed: trail.folded.events.len(), more, ..Round::default() };
+        for Poison { event, fault: Fault { code, problem } } in poisons {
+            outbox::fail_event(tx, &event, &code, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);
             round.failed += 1;
         }
@@ -287,32 +284,51 @@ pub(super) async fn take_fold_lock(tx: &mut Tx) -> Result<(), Problem> {
 
 /// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:
 /// whatever is no event's fault.
-async fn fold_apart(tx: &mut Tx, events: &[Event]) -> Result<(Folded, Vec<Poison>), Problem> {
-    let (mut folded, mut poisons) = (Folded::default(), Vec::new());
+async fn fold_apart(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Vec<Poison>, Problem> {
+    let mut poisons = Vec::new();
     let mut waiting = vec![events];
     while let Some(batch) = waiting.pop() {
-        tx.savepoint().await?;
-        let error = match store::fold_events(tx, batch).await {
-            Ok(user_days) => {
-                tx.release_savepoint().await?;
-                folded.events.extend_from_slice(batch);
-                folded.user_days += user_days;
-                continue;
-            }
-            Err(error) => error,
-        };
-        let Some(fault) = store::event_fault(&error) else {
-            return Err(error.into());
-        };
-        tx.rollback_to_savepoint().await?;
+        let Some(fault) = fold_together(tx, batch, folded).await? else { continue };
         if let [event] = batch {
-            poisons.push(Poison { event: event.clone(), fault, problem: error.into() });
+            poisons.push(Poison { event: event.clone(), fault });
         } else {
             let (first, second) = batch.split_at(batch.len() / 2);
             waiting.extend([second, first]);
         }
     }
-    Ok((folded, poisons))
+    Ok(poisons)
+}
+
+/// Folds the parked events of users of whom something was folded, near the days of that. Each user's in one attempt:
+/// what still fails stays parked, however much it is, and holds up nobody. Errors: whatever is no event's fault.
+async fn heal(tx: &mut Tx, at_most: PerLane, trail: &mut Trail) -> Result<(), Problem> {
+    let parked = outbox::claim_parked_events(tx, &trail.folded.events, at_most).await?;
+    trail.claimed.extend_from_slice(&parked);
+    for of_user in parked.chunk_by(|one, next| one.user_id == next.user_id) {
+        // Its fault is known since it was parked.
+        let _ = fold_together(tx, of_user, &mut trail.folded).await?;
+    }
+    Ok(())
+}
+
+/// Folds the events in one statement, or changes nothing and says what is wrong with their data. Errors: whatever is no
+/// event's fault.
+async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Option<Fault>, Problem> {
+    tx.savepoint().await?;
+    let error = match store::fold_events(tx, events).await {
+        Ok(user_days) => {
+            tx.release_savepoint().await?;
+            folded.events.extend_from_slice(events);
+            folded.user_days += user_days;
+            return Ok(None);
+        }
+        Err(error) => error,
+    };
+    let Some(code) = store::event_fault(&error) else {
+        return Err(error.into());
+    };
+    tx.rollback_to_savepoint().await?;
+    Ok(Some(Fault { code, problem: error.into() }))
 }
 
 fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {

@@ -41,8 +41,8 @@ impl Position {
         self.noted_at = Some(now);
         self.from = self.next;
         for lane in Lane::ALL {
-            // An event that is tried again may be far behind or ahead of what was scanned.
-            let scanned = events.iter().filter(|event| event.lane == lane && event.attempts == 0 && !event.parked);
+            // An event that is tried again, or was parked, may be far behind or ahead of what was scanned.
+            let scanned = events.iter().filter(|event| event.lane == lane && event.attempts == 0);
             let next = self.next.of_mut(lane);
             *next = scanned.map(|event| event.id).max().unwrap_or(*next).max(*next);
         }
@@ -63,7 +63,7 @@ mod tests {
 
     fn event(id: i64, lane: Lane, attempts: i32) -> Event {
         let (user_id, topic, created_at) = (Uuid::nil(), Topic::BucketChanged, at(0));
-        Event { user_id, id, topic, created_at, attempts, lane, parked: false }
+        Event { user_id, id, topic, created_at, attempts, lane }
     }
 
     fn at(second: i64) -> DateTime<Utc> {

@@ -1,80 +1,134 @@
-//! When the lanes of large events rest. A round that takes too long is nobody's fault by its data, so it parks nothing;
-//! but what made it so long must not end every round. After one with events of backfills or whole users in it only
-//! trackers' posts are folded for a while, each time longer.
+//! When the lanes of large events rest, and how they come back. A round that takes too long is nobody's fault by its
+//! data, so it parks nothing; but what made it so long must not end every round. A large lane that was in one rests for a
+//! while, each time longer, and comes back with half as many events, each time fewer, until it comes through: what takes
+//! too long together may not alone.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::doubled;
-use crate::kernel::outbox::PerLane;
+use crate::kernel::outbox::{Event, Lane, PerLane};
 
-/// The first rest; it doubles up to the longest. A round that is cut off holds the fold lock for half a minute.
-const FIRST: Duration = Duration::from_mins(1);
+/// The first rests; they double up to the longest. A round that is cut off holds the fold lock for half a minute. The
+/// lanes come back apart, so that one which is too long even alone does not keep the other from coming through.
+const FIRST_OF_BULK: Duration = Duration::from_secs(30);
+const FIRST_OF_WHOLE: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_mins(16);
 
-/// Whether the large lanes rest.
+/// Whether the large lanes rest, each for itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
-    until: Option<DateTime<Utc>>,
-    times: u32,
+    bulk: LaneRest,
+    whole: LaneRest,
 }
 
 impl Rest {
     /// How many events of each lane may be taken now.
     pub(super) fn allows(&self, at_most: PerLane, now: DateTime<Utc>) -> PerLane {
-        // A rest is never longer than the longest: a clock that stepped back ends it.
-        let rests = self.until.is_some_and(|until| now < until && until - now <= whole(LONGEST));
-        if rests { PerLane { bulk: 0, whole: 0, ..at_most } } else { at_most }
+        PerLane { bulk: self.bulk.allows(at_most.bulk, now), whole: self.whole.allows(at_most.whole, now), ..at_most }
     }
 
-    /// A round with large events took too long.
-    pub(super) fn took_too_long(&mut self, now: DateTime<Utc>) {
-        self.until = Some(now + whole(doubled(FIRST, self.times, LONGEST)));
-        self.times = self.times.saturating_add(1);
+    /// A round with these events took too long.
+    pub(super) fn took_too_long(&mut self, events: &[Event], now: DateTime<Utc>) {
+        if has(events, Lane::Bulk) {
+            self.bulk.took_too_long(FIRST_OF_BULK, now);
+        }
+        if has(events, Lane::Whole) {
+            self.whole.took_too_long(FIRST_OF_WHOLE, now);
+        }
     }
 
-    /// A round with large events came through.
-    pub(super) fn came_through(&mut self) {
-        *self = Self::default();
+    /// A round with these events came through.
+    pub(super) fn came_through(&mut self, events: &[Event]) {
+        if has(events, Lane::Bulk) {
+            self.bulk = LaneRest::default();
+        }
+        if has(events, Lane::Whole) {
+            self.whole = LaneRest::default();
+        }
     }
 }
 
-fn whole(pause: Duration) -> TimeDelta {
+fn has(events: &[Event], lane: Lane) -> bool {
+    events.iter().any(|event| event.lane == lane)
+}
+
+/// Whether one lane rests.
+#[derive(Clone, Debug, Default)]
+struct LaneRest {
+    until: Option<DateTime<Utc>>,
+    /// Rounds in a row that took too long.
+    times: u32,
+}
+
+impl LaneRest {
+    fn allows(&self, at_most: i64, now: DateTime<Utc>) -> i64 {
+        // A rest is never longer than the longest: a clock that stepped back ends it.
+        let rests = self.until.is_some_and(|until| now < until && until - now <= span(LONGEST));
+        if rests { 0 } else { at_most.checked_shr(self.times).unwrap_or(0).max(1) }
+    }
+
+    fn took_too_long(&mut self, first: Duration, now: DateTime<Utc>) {
+        self.until = Some(now + span(doubled(first, self.times, LONGEST)));
+        self.times = self.times.saturating_add(1);
+    }
+}
+
+fn span(pause: Duration) -> TimeDelta {
     TimeDelta::from_std(pause).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::kernel::outbox::Topic;
 
-    const AT_MOST: PerLane = PerLane { live: 3, bulk: 2, whole: 1 };
-    const LIVE_ONLY: PerLane = PerLane { live: 3, bulk: 0, whole: 0 };
+    const AT_MOST: PerLane = PerLane { live: 3, bulk: 9, whole: 4 };
 
-    fn at(minute: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + 60 * minute, 0).unwrap()
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn events(lanes: &[Lane]) -> Vec<Event> {
+        let (user_id, topic, created_at) = (Uuid::nil(), Topic::Replay, at(0));
+        let event = |lane: &Lane| Event { user_id, id: 1, topic, created_at, attempts: 0, lane: *lane };
+        lanes.iter().map(event).collect()
     }
 
     #[test]
-    fn large_lanes_rest_longer_each_time_until_one_comes_through() {
-        let mut rest = Rest::default();
+    fn a_lane_rests_longer_each_time_and_comes_back_with_half_as_many_until_it_comes_through() {
+        let (mut rest, round) = (Rest::default(), events(&[Lane::Live, Lane::Whole]));
         assert_eq!(rest.allows(AT_MOST, at(0)), AT_MOST);
         let mut now = 0;
-        for minutes in [1, 2, 4, 8, 16, 16] {
-            rest.took_too_long(at(now));
-            assert_eq!(rest.allows(AT_MOST, at(now + minutes - 1)), LIVE_ONLY);
-            assert_eq!(rest.allows(AT_MOST, at(now + minutes)), AT_MOST);
-            now += minutes;
+        for (minutes, whole) in [(1, 2), (2, 1), (4, 1), (8, 1), (16, 1), (16, 1)] {
+            rest.took_too_long(&round, at(now));
+            assert_eq!(rest.allows(AT_MOST, at(now + 60 * minutes - 1)), PerLane { whole: 0, ..AT_MOST });
+            now += 60 * minutes;
+            assert_eq!(rest.allows(AT_MOST, at(now)), PerLane { whole, ..AT_MOST });
         }
-        rest.came_through();
-        rest.took_too_long(at(now));
-        assert_eq!(rest.allows(AT_MOST, at(now + 1)), AT_MOST);
+        rest.came_through(&round);
+        assert_eq!(rest.allows(AT_MOST, at(now)), AT_MOST);
+        rest.took_too_long(&round, at(now));
+        assert_eq!(rest.allows(AT_MOST, at(now + 60)).whole, 2);
+    }
+
+    #[test]
+    fn lanes_that_took_too_long_together_come_back_apart() {
+        let mut rest = Rest::default();
+        rest.took_too_long(&events(&[Lane::Bulk, Lane::Whole]), at(0));
+        let allowed = [29, 30, 59, 60].map(|second| rest.allows(AT_MOST, at(second)));
+        assert_eq!(allowed.map(|allowed| (allowed.bulk, allowed.whole)), [(0, 0), (4, 0), (4, 0), (4, 2)]);
+        rest.came_through(&events(&[Lane::Bulk]));
+        assert_eq!(rest.allows(AT_MOST, at(30)), PerLane { whole: 0, ..AT_MOST }, "what came through is free again");
     }
 
     #[test]
     fn a_clock_that_stepped_back_does_not_prolong_a_rest() {
         let mut rest = Rest::default();
-        rest.took_too_long(at(600));
-        assert_eq!(rest.allows(AT_MOST, at(0)), AT_MOST);
+        rest.took_too_long(&events(&[Lane::Whole]), at(36_000));
+        assert_eq!(rest.allows(AT_MOST, at(0)).whole, 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The SQL of the relay: the lock, and the fold.
 
+use crate::kernel::call::is_data_fault;
 use crate::kernel::db::Tx;
 use crate::kernel::outbox::{Event, Topic, keys};
 use crate::kernel::problem::Problem;
@@ -20,10 +21,15 @@ pub async fn take_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<(), Problem> 
 /// [`event_fault`].
 pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Error> {
     let any = |topic| events.iter().any(|event| event.topic == topic);
-    if any(Topic::Rebuild) {
+    let (erased, moved) = (any(Topic::Erased), any(Topic::Rebuild));
+    // Whether the owner erased days of the old zone or of the new one, nobody knows: what either covers whole goes.
+    if erased && moved {
+        erase_frozen_days(tx, events).await?;
+    }
+    if moved {
         record_time_zones(tx, events).await?;
     }
-    if any(Topic::Erased) {
+    if erased {
         erase_frozen_days(tx, events).await?;
     }
     fold_user_days(tx, events).await
@@ -53,10 +59,10 @@ async fn fold_user_days(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Erro
 /// Whether a fold failed through the data of its events, and if so how: SQLSTATE and constraint, never row data.
 /// Anything else (a lost connection, a timeout, a full disk) is nobody's fault among them.
 pub fn event_fault(error: &sqlx::Error) -> Option<String> {
-    let error = error.as_database_error()?;
+    let is_fault = is_data_fault(error);
+    let error = error.as_database_error().filter(|_| is_fault)?;
     let code = error.code()?;
-    let at_fault = code.starts_with("22") || code.starts_with("23") || code == "P0001";
-    at_fault.then(|| match error.constraint() {
+    Some(match error.constraint() {
         Some(constraint) => format!("{code} {constraint}"),
         None => code.into_owned(),
     })

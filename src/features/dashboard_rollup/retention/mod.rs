@@ -2,8 +2,8 @@
 //!
 //! Two steps. First the horizons of many users are raised, in a transaction of their own: from then on no writer takes
 //! an older bucket, and none is on its way. Then, user by user, under the fold lock: the days before the horizon lose
-//! their buckets and become frozen, in one transaction, unless an event of theirs is not folded yet. A process that dies
-//! in between leaves a horizon without a removal, which the next pass makes good.
+//! their buckets and become frozen, in one transaction with the audit's entry, unless an event of theirs is not folded yet.
+//! A process that dies in between leaves a horizon without a removal, which the next pass makes good.
 
 mod store;
 
@@ -14,11 +14,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use store::{Candidate, Step};
+
 use super::relay::take_fold_lock;
 use crate::kernel::audit::{Act, Actor, record_act};
-use crate::kernel::call::Call;
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::call::{Call, is_lock_timeout};
+use crate::kernel::clock::{Clock, jittered};
+use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::horizon::{expire_buckets, raise_horizons};
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::problem::Problem;
@@ -30,6 +32,10 @@ const INTERVAL: Duration = Duration::from_mins(30);
 const POLL: Duration = Duration::from_secs(10);
 /// Users whose horizons are raised together: all writers wait meanwhile, a few milliseconds.
 const PAGE: i64 = 500;
+/// How often that is tried where a long transaction reads horizons, as a dump does; then the pass is over.
+const TRIES: u32 = 10;
+/// Between tries.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Days that one transaction removes at most, so that it holds the fold lock for a short time.
 const DAYS_AT_ONCE: i32 = 31;
 /// One transaction may take this long.
@@ -87,9 +93,7 @@ impl Retention {
     /// is done, and the next pass does the rest.
     pub async fn run_pass(&self) -> Result<Pass, Problem> {
         let (started, call, mut pass) = (Instant::now(), Call::internal(LIMIT), Pass::default());
-        let result = self.pass(&mut pass).await;
-        let recorded = if pass.users > 0 { self.record(&call, pass).await } else { Ok(()) };
-        let result = result.and(recorded);
+        let result = self.pass(&call, &mut pass).await;
         let outcome = match &result {
             Err(problem) => Outcome::Failed(problem),
             Ok(()) if pass.users > 0 => Outcome::Done(200),
@@ -100,14 +104,19 @@ impl Retention {
         result.map(|()| pass)
     }
 
-    async fn pass(&self, pass: &mut Pass) -> Result<(), Problem> {
+    async fn pass(&self, call: &Call, pass: &mut Pass) -> Result<(), Problem> {
         let mut after = Uuid::nil();
         while self.may_run() {
-            let page = self.raise(after).await?;
+            let page = self.raise(call, after).await?;
             let Some(last) = page.last() else { break };
-            after = *last;
-            for user_id in page.iter().take_while(|_| self.may_run()) {
-                self.expire(*user_id, pass).await?;
+            after = last.user_id;
+            let (due, passed_over): (Vec<_>, Vec<_>) = page.iter().partition(|user| user.first_hour.is_some());
+            if !passed_over.is_empty() {
+                let user_ids: Vec<Uuid> = passed_over.iter().map(|user| user.user_id).collect();
+                tracing::warn!(?user_ids, "the time zone of users is not known any more; all their buckets are kept");
+            }
+            for user in due.into_iter().take_while(|_| self.may_run()) {
+                self.expire(call, user.user_id, pass).await?;
             }
         }
         Ok(())
@@ -117,37 +126,58 @@ impl Retention {
         self.switches.is_on(Switch::Retention)
     }
 
-    /// Raises the horizons of the next users of whom something is past its retention, and returns them.
-    async fn raise(&self, after: Uuid) -> Result<Vec<Uuid>, Problem> {
-        let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
-        let due = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
-        let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.into_iter().unzip();
-        if user_ids.is_empty() {
-            tx.rollback().await?;
-        } else {
-            raise_horizons(&mut tx, &user_ids, &first_hours).await?;
-            tx.commit().await?;
+    /// Raises the horizons of the next users of whom something is past its retention, and returns them; with them those
+    /// of whom nobody can say so, because their time zone is not known any more.
+    async fn raise(&self, call: &Call, after: Uuid) -> Result<Vec<Candidate>, Problem> {
+        for _ in 1..TRIES {
+            match self.try_to_raise(call, after).await {
+                Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
+                    tokio::time::sleep(jittered(PAUSE)).await;
+                }
+                result => return result,
+            }
         }
-        Ok(user_ids)
+        self.try_to_raise(call, after).await
     }
 
-    /// Removes what a user has before the horizon, a month at a time.
-    async fn expire(&self, user_id: Uuid, pass: &mut Pass) -> Result<(), Problem> {
+    async fn try_to_raise(&self, call: &Call, after: Uuid) -> Result<Vec<Candidate>, Problem> {
+        let mut tx = self.begin(call).await?;
+        let page = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
+        let due = page.iter().filter_map(|user| Some((user.user_id, user.first_hour?)));
+        let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.unzip();
+        if user_ids.is_empty() {
+            tx.rollback().await?;
+        } else if let Err(problem) = raise_horizons(&mut tx, &user_ids, &first_hours).await {
+            // At once, so that writers go on; where the connection is lost, they already do.
+            let _ = tx.rollback().await;
+            return Err(problem);
+        } else {
+            tx.commit().await?;
+        }
+        Ok(page)
+    }
+
+    /// Removes what a user has before the horizon, a month at a time, and says so in the audit.
+    async fn expire(&self, call: &Call, user_id: Uuid, pass: &mut Pass) -> Result<(), Problem> {
         let mut removed = 0;
         loop {
-            let mut tx = self.pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::ReadWrite).await?;
+            let mut tx = self.begin(call).await?;
             take_fold_lock(&mut tx).await?;
-            let Some(step) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await? else {
+            let Some(Step { time_zone, day }) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await? else {
                 tx.rollback().await?;
                 break;
             };
-            let gone = expire_buckets(&mut tx, user_id, &step.time_zone, step.day).await?;
+            let gone = expire_buckets(&mut tx, user_id, &time_zone, day).await?;
             // Asked after the removal, which waited for whoever was changing those buckets: their event is seen.
-            if !store::freeze_days(&mut tx, user_id, &step.time_zone, step.day).await? {
+            if !store::freeze_days(&mut tx, user_id, &time_zone, day).await? {
                 tx.rollback().await?;
                 pass.pending += 1;
                 break;
             }
+            let details = json!({ "retention_days": self.days, "before": day, "buckets": gone });
+            let subject = user_id.to_string();
+            let act = Act { action: "retention.expire", subject: &subject, reason: None, details: &details };
+            record_act(&mut tx, call.request_id, Actor::Server, act).await?;
             tx.commit().await?;
             removed += gone;
         }
@@ -156,12 +186,9 @@ impl Retention {
         Ok(())
     }
 
-    /// Says what was removed for good.
-    async fn record(&self, call: &Call, pass: Pass) -> Result<(), Problem> {
-        let details = json!({ "retention_days": self.days, "users": pass.users, "buckets": pass.buckets });
-        let act = Act { action: "retention.expire", subject: "buckets", reason: None, details: &details };
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
-        record_act(&mut tx, call.request_id, Actor::Server, act).await?;
-        tx.commit().await
+    /// A transaction of a pass, with a deadline of its own.
+    async fn begin(&self, call: &Call) -> Result<Tx, Problem> {
+        let call = Call { deadline: Instant::now() + LIMIT, ..call.clone() };
+        self.pool.begin(&call, Access::Worker, Mode::ReadWrite).await
     }
 }

@@ -6,22 +6,32 @@ use uuid::Uuid;
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
 
-/// The next `limit` users after `after` who have buckets past their retention, with the first half hour to keep.
+/// A user to look after.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Who.
+    pub user_id: Uuid,
+    /// The first half hour to keep; `None` where the user's time zone is not known any more, so that nobody can say.
+    pub first_hour: Option<DateTime<Utc>>,
+}
+
+/// The next `limit` users after `after` who have buckets past their retention, or of whom nobody can say so.
 pub async fn users_past_retention(
     tx: &mut Tx,
     now: DateTime<Utc>,
     days: u32,
     after: Uuid,
     limit: i64,
-) -> Result<Vec<(Uuid, DateTime<Utc>)>, Problem> {
-    let rows = sqlx::query_file!(
+) -> Result<Vec<Candidate>, Problem> {
+    let query = sqlx::query_file_as!(
+        Candidate,
         "src/features/dashboard_rollup/retention/users_past_retention.sql",
         now,
         i32::try_from(days).map_err(Problem::internal)?,
         after,
         limit
     );
-    Ok(rows.fetch_all(tx).await?.into_iter().map(|row| (row.user_id, row.first_hour)).collect())
+    Ok(query.fetch_all(tx).await?)
 }
 
 /// How far a user's rollup is to be frozen next.

@@ -2,7 +2,8 @@
 //!
 //! Each user is read in one snapshot, so that what a writer or the relay does meanwhile is seen whole or not at all. A
 //! day that has an event which is not folded yet may differ and is `pending`; any other difference is drift. Days before
-//! the retention horizon have no buckets to compare with and are left out.
+//! the retention horizon have no buckets to compare with and are left out. A user whose own data cannot be compared is
+//! reported, and the others are compared all the same.
 
 mod store;
 
@@ -12,7 +13,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::kernel::call::Call;
+use crate::kernel::call::{Call, is_data_fault};
 use crate::kernel::db::{Access, Mode, Pool};
 use crate::kernel::problem::Problem;
 
@@ -51,6 +52,10 @@ pub struct Report {
     pub orphaned: u64,
     /// The first [`LISTED`] of them.
     pub orphans: Vec<Orphan>,
+    /// Users that could not be compared through the fault of their own data.
+    pub not_compared: u64,
+    /// The first [`LISTED`] of them.
+    pub faults: Vec<Fault>,
 }
 
 /// A day of a user whose rollup is not the fold of its buckets.
@@ -81,22 +86,37 @@ pub struct Orphan {
     pub device_id: Option<Uuid>,
 }
 
+/// Someone whose own data cannot be compared, such as a user in a time zone that PostgreSQL does not know any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Whose.
+    pub user_id: Uuid,
+    /// What the database says to it.
+    pub sqlstate: String,
+}
+
 impl Report {
     /// Whether the rollups are what the buckets say, as far as events are folded.
     pub fn is_clean(&self) -> bool {
-        self.drifted == 0 && self.orphaned == 0
+        self.drifted == 0 && self.orphaned == 0 && self.not_compared == 0
     }
 }
 
-/// Compares. Holds a page of user ids and one user's differing days in memory, never more. Errors: the database's.
+/// Compares. Holds a page of user ids and one user's differing days in memory, never more. Errors: the database's, but
+/// for those through a user's own data, which the report lists.
 pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
     let mut report = Report::default();
     let mut after = Uuid::nil();
     loop {
         let page = next_users(pool, window, after).await?;
         for user_id in &page {
-            let found = examine(pool, *user_id, window).await?;
-            report.add(found);
+            match examine(pool, *user_id, window).await {
+                Ok(found) => report.add(found),
+                Err(problem) if problem.database_error().is_some_and(is_data_fault) => {
+                    report.add_fault(*user_id, &problem);
+                }
+                Err(problem) => return Err(problem),
+            }
         }
         match page.last() {
             Some(last) => after = *last,
@@ -123,6 +143,15 @@ impl Report {
         self.orphaned += count(&found.orphans);
         self.drift.extend(found.drift.into_iter().take(LISTED - self.drift.len()));
         self.orphans.extend(found.orphans.into_iter().take(LISTED - self.orphans.len()));
+    }
+
+    fn add_fault(&mut self, user_id: Uuid, problem: &Problem) {
+        self.users += 1;
+        self.not_compared += 1;
+        if self.faults.len() < LISTED {
+            let sqlstate = problem.database_error().and_then(|error| error.as_database_error()?.code());
+            self.faults.push(Fault { user_id, sqlstate: sqlstate.unwrap_or_default().into_owned() });
+        }
     }
 }
 
