@@ -1,6 +1,7 @@
 //! `verify`: are the rollups what the buckets say?
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::Args;
@@ -13,6 +14,9 @@ use crate::features::backfill::{Findings, Verify};
 use crate::features::dashboard_rollup::{self, Report, Window};
 use crate::kernel::db::Pool;
 use crate::kernel::problem::Problem;
+
+/// A job compares a user no longer than this; the command does, for a minute.
+const JOB_LIMIT: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
@@ -85,10 +89,10 @@ fn words(report: &Report) -> String {
 /// How jobs verify: the slice that owns the rollups compares them.
 pub(crate) fn verify_with(pool: &Pool) -> Verify {
     let pool = pool.clone();
-    Verify::new(move |user_ids, days| {
+    Verify::new(JOB_LIMIT, move |user_id, days| {
         let pool = pool.clone();
         Box::pin(async move {
-            let window = Window { user_ids: Some(user_ids), from: Some(days.first), to: Some(days.last) };
+            let window = Window { user_ids: Some(vec![user_id]), from: Some(days.first), to: Some(days.last) };
             let report = dashboard_rollup::verify(&pool, &window).await?;
             Ok(Findings {
                 count: report.drifted,
@@ -97,6 +101,7 @@ pub(crate) fn verify_with(pool: &Pool) -> Verify {
                 first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
                 orphaned: report.orphaned,
                 orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
+                ..Findings::default()
             })
         })
     })

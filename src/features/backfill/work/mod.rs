@@ -8,7 +8,11 @@
 //!   poisoned and stepped over;
 //! - events wait to be folded, somebody holds one of its rows or is erasing usage, the switch is off, or the database is
 //!   away: it waits for others, and takes no step;
-//! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
+//! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers. A step
+//!   renews the lease first, and its time is up well before the lease is: a step does not lose its own lease.
+//!
+//! A verification compares one user a step. Whom it cannot compare, for the user's own data or in time, it lists and
+//! steps over.
 //!
 //! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat
 //! a step that had not been committed; a crash of PostgreSQL also repeats the steps of its last moments, which do not
@@ -40,6 +44,7 @@ use crate::kernel::problem::Problem;
 use crate::kernel::switches::{Switch, Switches};
 use crate::kernel::wakes::Signal;
 use store::Advance;
+use users::findings;
 
 /// A step may take this long, well within its lease.
 const STEP_LIMIT: Duration = Duration::from_secs(12);
@@ -61,6 +66,7 @@ const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a verification has found, added up over users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Findings {
     /// Days of users whose rollup is not the fold of their buckets.
     pub count: u64,
@@ -74,6 +80,19 @@ pub struct Findings {
     pub orphaned: u64,
     /// The first hundred of them.
     pub orphans: Vec<serde_json::Value>,
+    /// Users that could not be compared.
+    pub not_compared: u64,
+    /// The first hundred of them.
+    pub not_compared_users: Vec<NotCompared>,
+}
+
+/// A user that could not be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotCompared {
+    /// Who.
+    pub user_id: Uuid,
+    /// Why: `took_too_long`, or `refused_` and an SQLSTATE.
+    pub code: String,
 }
 
 impl Findings {
@@ -86,20 +105,26 @@ impl Findings {
         self.orphaned += more.orphaned;
         self.first.extend(more.first.into_iter().take(Self::LISTED - self.first.len().min(Self::LISTED)));
         self.orphans.extend(more.orphans.into_iter().take(Self::LISTED - self.orphans.len().min(Self::LISTED)));
+        self.not_compared += more.not_compared;
+        let room = Self::LISTED - self.not_compared_users.len().min(Self::LISTED);
+        self.not_compared_users.extend(more.not_compared_users.into_iter().take(room));
     }
 }
 
-/// Compares the rollups of users with their buckets: the composition root hands it over from the slice that can.
+/// Compares the rollup of a user with its buckets: the composition root hands it over from the slice that can.
 #[derive(Clone)]
-pub struct Verify(Arc<Compare>);
+pub struct Verify {
+    limit: Duration,
+    compare: Arc<Compare>,
+}
 
-type Compare = dyn Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync;
+type Compare = dyn Fn(Uuid, Days) -> Comparison + Send + Sync;
 type Comparison = BoxFuture<'static, Result<Findings, Problem>>;
 
 impl Verify {
-    /// From a function of users and days.
-    pub fn new(verify: impl Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync + 'static) -> Self {
-        Self(Arc::new(verify))
+    /// From a function of a user and days, which may take as long as `limit`: well within the 12 seconds of a step.
+    pub fn new(limit: Duration, compare: impl Fn(Uuid, Days) -> Comparison + Send + Sync + 'static) -> Self {
+        Self { limit, compare: Arc::new(compare) }
     }
 }
 
@@ -323,11 +348,19 @@ impl Worker {
         let (state, failure) = match job.state {
             _ if parked > 0 => (State::Failed, Some("events_parked")),
             State::RollingBack => (State::RolledBack, None),
-            _ if job.poisoned + job.skipped > 0 => (State::Failed, Some("incomplete")),
+            _ if job.poisoned + job.skipped > 0 || findings(job)?.not_compared > 0 => {
+                (State::Failed, Some("incomplete"))
+            }
             _ => (State::Succeeded, None),
         };
         store::finish_job(&mut tx, job.job_id, state, failure).await?;
         tx.commit().await?;
         Ok(Step::Ended)
     }
+}
+
+/// What the database refused data with: for lists of what did not go as planned.
+fn refusal(problem: &Problem) -> String {
+    let sqlstate = problem.database_error().and_then(|error| error.as_database_error()?.code());
+    format!("refused_{}", sqlstate.as_deref().unwrap_or("unknown"))
 }

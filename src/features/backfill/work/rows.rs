@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::job::{Cursor, Exception, Job, Kind, State};
 use super::super::store::{After, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
-use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
+use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker, refusal};
 use crate::kernel::call::{Call, is_data_fault, is_lock_timeout};
 use crate::kernel::db::Tx;
 use crate::kernel::problem::Problem;
@@ -94,10 +94,8 @@ impl Worker {
         problem: &Problem,
     ) -> Result<Step, Problem> {
         let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
-        let sqlstate = problem.database_error().and_then(|error| error.as_database_error()?.code());
-        let code = format!("refused_{}", sqlstate.as_deref().unwrap_or("unknown"));
         let kind = if lease.job.state == State::RollingBack { Kind::Kept } else { Kind::Poisoned };
-        let exceptions = [exception(kind, &row.key, &code)];
+        let exceptions = [exception(kind, &row.key, &refusal(problem))];
         insert_exceptions(&mut tx, lease.job.job_id, &exceptions).await?;
         lease.rows = FIRST_ROWS;
         self.commit_step(tx, lease, advance(1, Cursor::after(&row.key), &exceptions)).await
