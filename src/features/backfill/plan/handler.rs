@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest as _, RawQuery, Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::lines::Lines;
 use super::request::Order;
 use super::{Fingerprint, Import, PlanKey, Planned, replayed};
 use crate::kernel::auth::Operator;
-use crate::kernel::extract::{JsonBytes, Parameters};
+use crate::kernel::extract::{JsonBytes, NDJSON, Parameters, media_type};
 use crate::kernel::fields::Fields;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::openapi::Refusals;
@@ -155,7 +155,7 @@ pub async fn create_backfill(
     let text = key_text(&headers)?.ok_or_else(key_missing)?;
     let scope = digest(&[operator.user_id().as_bytes(), b"POST /v1/backfills", text]);
     let mut fingerprint = Fingerprint::new(&[media_type.as_bytes(), query.unwrap_or_default().as_bytes()]);
-    if media_type == "application/x-ndjson" {
+    if media_type == NDJSON {
         let order = Order::parse_query(&parameters, backfills.limits())?;
         let key = PlanKey { scope, fingerprint: None };
         let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
@@ -168,11 +168,6 @@ pub async fn create_backfill(
     let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
     let planned = backfills.plan(operator.call(), operator.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn key_missing() -> Problem {
