@@ -37,7 +37,7 @@ use super::job::{Action, Days, Job, State};
 use super::jobs::Backfills;
 use super::store as jobs;
 use crate::kernel::call::Call;
-use crate::kernel::clock::jittered;
+use crate::kernel::clock::{doubled, jittered};
 use crate::kernel::db::{Access, Mode, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::problem::Problem;
@@ -266,10 +266,7 @@ impl Worker {
                 Ok(Step::Goes) => continue,
                 Ok(Step::Ended | Step::Lost) => return,
                 Ok(Step::Waits) => FOLD_PAUSE,
-                Err(_) => {
-                    let pause = FAILURE_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16)));
-                    pause.min(LONGEST_FAILURE_PAUSE)
-                }
+                Err(_) => doubled(FAILURE_PAUSE, failures - 1, LONGEST_FAILURE_PAUSE),
             };
             tokio::select! {
                 () = stop.cancelled() => {}
