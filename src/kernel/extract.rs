@@ -13,6 +13,8 @@ use super::problem::{Code, Problem};
 /// No body may be larger than this, decompressed, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
 /// The media type of a stream of lines, each a JSON value.
 pub const NDJSON: &str = "application/x-ndjson";
 
@@ -26,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        if media_type(request.headers()) != "application/json" {
+        if media_type(request.headers()) != JSON {
             return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
         }
         match Limited::new(request.into_body(), BODY_LIMIT).collect().await {

@@ -58,6 +58,14 @@ impl Change {
         }
     }
 
+    const fn wants(self) -> &'static str {
+        match self {
+            Self::Execute => "only a planned job can be executed",
+            Self::Cancel => "only a planning, planned or running job can be cancelled",
+            Self::Rollback => "only a job that has ended can be rolled back",
+        }
+    }
+
     const fn applies_to(self, state: State) -> bool {
         match self {
             Self::Execute => matches!(state, State::Planned),
@@ -167,7 +175,7 @@ impl Backfills {
             return Err(Problem::new(Code::VersionMismatch, detail));
         }
         if !change.applies_to(job.state) {
-            return Err(conflict(format!("The job is {}.", job.state.as_str())));
+            return Err(conflict(format!("The job is {}; {}.", job.state.as_str(), change.wants())));
         }
         match change {
             Change::Execute => self.execute(tx, job).await,

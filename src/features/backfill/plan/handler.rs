@@ -17,7 +17,7 @@ use super::lines::Lines;
 use super::request::Order;
 use super::{Fingerprint, Import, PlanKey, Planned, replayed};
 use crate::kernel::auth::Operator;
-use crate::kernel::extract::{JsonBytes, NDJSON, Parameters, media_type};
+use crate::kernel::extract::{JSON, JsonBytes, NDJSON, Parameters, media_type};
 use crate::kernel::fields::Fields;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::openapi::Refusals;
@@ -90,6 +90,10 @@ pub async fn create_backfill(
         let key = PlanKey { scope, fingerprint: None };
         let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
         return reply(&backfills, planned);
+    }
+    if media_type != JSON {
+        let detail = "Send `application/json`, or a stream of buckets as `application/x-ndjson`.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     Fields::of_query(&parameters, &[], &[]).finish(Some(()))?;
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
