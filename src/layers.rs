@@ -4,7 +4,9 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
+};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::cors::CorsLayer;
@@ -25,6 +27,7 @@ pub(crate) fn cors(origins: &[HeaderValue], exposed: &[HeaderName]) -> Option<Co
             CONTENT_TYPE,
             X_REQUEST_ID,
             IDEMPOTENCY_KEY,
+            IF_MATCH,
             IF_NONE_MATCH,
             HeaderName::from_static("prefer"),
             HeaderName::from_static("traceparent"),
@@ -42,6 +45,7 @@ pub(crate) fn cors(origins: &[HeaderValue], exposed: &[HeaderName]) -> Option<Co
                     HeaderName::from_static("preference-applied"),
                     ETAG,
                     LINK,
+                    LOCATION,
                 ])
                 .collect::<Vec<_>>(),
         )

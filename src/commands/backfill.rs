@@ -18,7 +18,7 @@ use super::serve::stop_on_signals;
 use super::verify::verify_with;
 use super::{Output, explain};
 use crate::config::Config;
-use crate::features::backfill::{Backfills, Import, Job, JobReply, Lines, Order, PlanOrder, Shown, State, Worker};
+use crate::features::backfill::{Backfills, Change, Import, Job, JobReply, Lines, Order, Shown, State, Worker};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
 use crate::kernel::audit::Actor;
@@ -141,10 +141,10 @@ impl Desk {
                 let job = self.plan(arguments).await?;
                 self.write(output, Shown { job, kept: Vec::new() })
             }
-            BackfillCommand::Execute(arguments) => Box::pin(self.carry_out(arguments, Order::Execute, output)).await,
-            BackfillCommand::Rollback(arguments) => Box::pin(self.carry_out(arguments, Order::Rollback, output)).await,
+            BackfillCommand::Execute(arguments) => Box::pin(self.carry_out(arguments, Change::Execute, output)).await,
+            BackfillCommand::Rollback(arguments) => Box::pin(self.carry_out(arguments, Change::Rollback, output)).await,
             BackfillCommand::Cancel { job_id } => {
-                let shown = self.change(job_id, None, Order::Cancel).await?;
+                let shown = self.change(job_id, None, Change::Cancel).await?;
                 self.write(output, shown)
             }
             BackfillCommand::Status { job_id: Some(job_id) } => {
@@ -171,7 +171,7 @@ impl Desk {
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(users);
         let parameters: Vec<_> = parameters.collect();
         let limits = self.backfills.limits();
-        let order = PlanOrder::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
+        let order = Order::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
         let call = Call::internal(LIMIT);
         match file {
             Some(file) if is_import => self.import(&call, &order, &file).await,
@@ -182,7 +182,7 @@ impl Desk {
         }
     }
 
-    async fn import(&self, call: &Call, order: &PlanOrder, path: &PathBuf) -> anyhow::Result<Job> {
+    async fn import(&self, call: &Call, order: &Order, path: &PathBuf) -> anyhow::Result<Job> {
         let mut file: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
             Box::new(std::io::stdin())
         } else {
@@ -202,19 +202,19 @@ impl Desk {
         self.backfills.find(&Call::internal(LIMIT), job_id).await.map_err(|problem| explain(&problem))
     }
 
-    async fn change(&self, job_id: Uuid, version: Option<i64>, order: Order) -> anyhow::Result<Shown> {
-        let changed = self.backfills.change(&Call::internal(LIMIT), Actor::Command, job_id, version, order).await;
+    async fn change(&self, job_id: Uuid, version: Option<i64>, change: Change) -> anyhow::Result<Shown> {
+        let changed = self.backfills.change(&Call::internal(LIMIT), Actor::Command, job_id, version, change).await;
         changed.map_err(|problem| explain(&problem))
     }
 
     /// Hands the job over unless it is at work already, and sees it to its end.
-    async fn carry_out(&self, arguments: JobArguments, order: Order, output: &Output) -> anyhow::Result<()> {
+    async fn carry_out(&self, arguments: JobArguments, change: Change, output: &Output) -> anyhow::Result<()> {
         let JobArguments { job_id, version, detach } = arguments;
-        let wanted = if order == Order::Execute { State::Running } else { State::RollingBack };
+        let wanted = if change == Change::Execute { State::Running } else { State::RollingBack };
         let mut shown = self.find(job_id).await?;
         // After a crash the same command goes on.
         if shown.job.state != wanted || version.is_some() {
-            shown = self.change(job_id, version, order).await?;
+            shown = self.change(job_id, version, change).await?;
         }
         if !detach {
             Box::pin(self.see_to_its_end(&shown.job)).await?;

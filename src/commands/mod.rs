@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use verify::verify_with;
 
 use crate::config::{Config, Faults};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Problem, Violation};
 
 /// Keeps the token usage that AI coding tools report, exactly.
 #[derive(Debug, Parser)]
@@ -122,11 +122,18 @@ fn complain(error: &anyhow::Error) {
 /// A problem in words, for people at a terminal: with its cause, which an operator may see.
 fn explain(problem: &Problem) -> anyhow::Error {
     let body = problem.body(uuid::Uuid::nil(), "");
-    let violations = body.errors.iter().map(|violation| violation.detail.clone());
-    let words: Vec<_> = violations.collect();
+    let words: Vec<_> = body.errors.iter().map(in_words).collect();
     let words = if words.is_empty() { body.detail } else { words.join(" ") };
     match problem.source_chain() {
         Some(cause) => anyhow::anyhow!("{words} ({cause})"),
         None => anyhow::anyhow!("{words}"),
+    }
+}
+
+/// With the name of what it is about, where it has one.
+fn in_words(violation: &Violation) -> String {
+    match violation.pointer.trim_start_matches(['?', '/']) {
+        "" => violation.detail.clone(),
+        name => format!("{name}: {}", violation.detail),
     }
 }

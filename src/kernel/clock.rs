@@ -92,6 +92,11 @@ pub fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + share / 2.0)
 }
 
+/// `first` doubled `times` times, but no more than `longest`.
+pub fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
+}
+
 fn from_micros(us: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(us).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
@@ -139,5 +144,24 @@ mod tests {
         let machine = Clock::machine_now();
         clock.follow_database(machine, machine + chrono::TimeDelta::hours(3), machine);
         assert!(clock.now() - Clock::machine_now() > chrono::TimeDelta::minutes(179));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses = |times| doubled(Duration::from_millis(100), times, Duration::from_secs(30)).as_millis();
+        assert_eq!(
+            [0, 1, 2, 8, 9, 31, 32, u32::MAX].map(pauses),
+            [100, 200, 400, 25_600, 30_000, 30_000, 30_000, 30_000]
+        );
+    }
+
+    #[test]
+    fn jitter_keeps_at_least_half_of_a_pause_and_never_lengthens_it() {
+        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+        let whole = Duration::from_secs(1);
+        for _ in 0..1_000 {
+            let pause = jittered(whole);
+            assert!(pause >= whole / 2 && pause <= whole, "{pause:?}");
+        }
     }
 }

@@ -158,9 +158,7 @@ impl Problem {
             _ => Code::Internal,
         };
         let detail = match code {
-            Code::UnsupportedMediaType => {
-                "Send a body of `application/json`, plain or with Content-Encoding gzip or zstd."
-            }
+            Code::UnsupportedMediaType => "Send the body plain, or with `Content-Encoding: gzip` or `zstd`.",
             other => other.title(),
         };
         Self::new(code, detail)

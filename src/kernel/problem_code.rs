@@ -112,10 +112,10 @@ codes! {
         "Take a new key for every new request; repeat a request with the same body, media type, query and `Prefer`.";
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE Client Never
         "Too much in one request"
-        "Send at most 500 buckets and 1 MiB (decompressed) a request; split the batch.";
+        "Split it; the detail says how much one request may hold.";
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE Client Never
         "The body is not in a form this route takes"
-        "Send `Content-Type: application/json`, plain or with `Content-Encoding: gzip` or `zstd`.";
+        "Send a media type that /openapi.json has for this route, plain or with `Content-Encoding: gzip` or `zstd`.";
     Invalid "invalid" UNPROCESSABLE_ENTITY Client Never
         "The request is readable but not acceptable"
         "Every violation is listed in `errors`, with a pointer to its field. Nothing was written.";

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::auth::Principal;
 use super::call::{Call, Trace};
+use super::extract::{NDJSON, media_type};
 use super::m1::{Line, Outcome, Place, PrincipalName};
 use super::problem::{Code, Problem};
 
@@ -41,9 +42,8 @@ const STREAM_DEADLINE: Duration = Duration::from_hours(1);
 impl RequestLine {
     fn deadline_of(&self, request: &Request) -> Duration {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let streams = route.is_some_and(|route| self.streaming_routes.contains(&route))
-            && media_type.is_some_and(|media_type| media_type.starts_with("application/x-ndjson"));
+            && media_type(request.headers()) == NDJSON;
         if streams { STREAM_DEADLINE } else { self.deadline }
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use crate::support::TestApp;
+use crate::support::{Reply, TestApp};
 
 async fn document(app: &TestApp) -> Value {
     app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone()
@@ -135,17 +135,59 @@ async fn the_interactive_documentation_loads_nothing_from_elsewhere() {
     assert!(asset.status == 200 && asset.body.len() > 100_000, "{} {}", asset.status, asset.body.len());
 }
 
+const ORIGIN: &str = "https://app.example";
+
+async fn for_browsers() -> TestApp {
+    TestApp::start_with(|settings| settings.cors_origins = vec![ORIGIN.parse().unwrap()]).await
+}
+
+async fn preflight(app: &TestApp, origin: &str, method: &str, path: &str, header: &str) -> Reply {
+    let request = app.request(Method::OPTIONS, path).header("origin", origin);
+    let request = request.header("access-control-request-method", method);
+    request.header("access-control-request-headers", header).send().await
+}
+
+/// Whether a list of names in a header has one, in whatever case.
+fn lists(header: &str, name: &str) -> bool {
+    header.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(name))
+}
+
 #[tokio::test]
 async fn browsers_may_call_from_listed_origins_only() {
-    let app = TestApp::start_with(|settings| {
-        settings.cors_origins = vec!["https://app.example".parse().unwrap()];
-    })
-    .await;
-    let preflight = async |origin: &str| {
-        let request = app.request(Method::OPTIONS, "/v1/rollups").header("origin", origin);
-        let request = request.header("access-control-request-method", "GET");
-        request.header("access-control-request-headers", "authorization").send().await
-    };
-    assert_eq!(preflight("https://app.example").await.header("access-control-allow-origin"), "https://app.example");
-    assert_eq!(preflight("https://evil.example").await.header("access-control-allow-origin"), "");
+    let app = for_browsers().await;
+    let rollups = async |origin| preflight(&app, origin, "GET", "/v1/rollups", "authorization").await;
+    assert_eq!(rollups(ORIGIN).await.header("access-control-allow-origin"), ORIGIN);
+    assert_eq!(rollups("https://evil.example").await.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn browsers_may_send_every_header_and_read_every_header_that_the_contract_describes() {
+    let app = for_browsers().await;
+    let document = document(&app).await;
+    let reply = app.request(Method::GET, "/health/live").header("origin", ORIGIN).send().await;
+    let exposed = reply.header("access-control-expose-headers");
+    let (mut sent, mut read, mut refused) = (0, 0, Vec::new());
+    for (name, operation) in operations(&document) {
+        let (method, path) = name.split_once(' ').unwrap();
+        let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+        for header in parameters.filter(|parameter| parameter["in"] == "header") {
+            let header = header["name"].as_str().unwrap();
+            let reply = preflight(&app, ORIGIN, &method.to_uppercase(), path, header).await;
+            let [methods, headers] =
+                ["access-control-allow-methods", "access-control-allow-headers"].map(|name| reply.header(name));
+            if !lists(methods, method) || !lists(headers, header) {
+                refused.push(format!("{name} may not be sent {header}"));
+            }
+            sent += 1;
+        }
+        let responses = operation["responses"].as_object().unwrap().values();
+        for header in responses.filter_map(|response| response["headers"].as_object()).flat_map(Map::keys) {
+            if !lists(exposed, header) {
+                refused.push(format!("{header} of {name} may not be read"));
+            }
+            read += 1;
+        }
+    }
+    assert_eq!(refused, Vec::<String>::new());
+    assert!(sent > 5 && read > 10, "only {sent} and {read} headers were looked at");
 }

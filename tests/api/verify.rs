@@ -1,7 +1,9 @@
 //! Verification: every difference is found, and none that is only on its way.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
-use halfhour::features::dashboard_rollup::{Drift, Fault, LISTED, Orphan, Report, Window, verify};
+use halfhour::features::dashboard_rollup::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
 use uuid::Uuid;
 
 use crate::relay::{WAITING, hold, one_user, release};
@@ -181,8 +183,24 @@ async fn a_user_in_a_zone_that_does_not_exist_any_more_is_not_compared_and_holds
     }
     app.drain().await;
     app.tell("update rollup.user_state set time_zone = 'Mars/Base' where time_zone = 'Europe/Berlin'").await;
-    let fault = Fault { user_id: me.user_id, sqlstate: "22023".to_owned() };
+    let not_compared_users = vec![NotCompared { user_id: me.user_id, code: "refused_22023".to_owned() }];
     let found = of_all(&app).await;
-    assert_eq!(found, Report { users: 2, user_days: 1, not_compared: 1, faults: vec![fault], ..Report::default() });
+    assert_eq!(found, Report { users: 2, user_days: 1, not_compared: 1, not_compared_users, ..Report::default() });
     assert!(!found.is_clean());
+}
+
+#[tokio::test]
+async fn users_who_cannot_be_compared_in_time_are_listed_and_nothing_goes_on_for_them() {
+    let app = TestApp::start().await;
+    let (_, device) = one_user(&app).await;
+    app.post_usage(&device, &HOURS.map(|hour| Usage::input(hour, 5))).await;
+    app.drain().await;
+    let held = hold(&app, "lock table rollup.daily in access exclusive mode").await;
+    let hasty = Window { limit: Some(Duration::from_millis(300)), ..Window::default() };
+    let found = report(&app, &hasty).await;
+    let codes: Vec<_> = found.not_compared_users.iter().map(|user| user.code.as_str()).collect();
+    assert_eq!((found.not_compared, codes, found.is_clean()), (1, vec!["took_too_long"], false));
+    assert_eq!(app.ask(WAITING).await, Vec::<String>::new(), "the database has stopped comparing too");
+    release(held).await;
+    assert_eq!(report(&app, &hasty).await, Report { users: 1, user_days: 3, ..Report::default() });
 }

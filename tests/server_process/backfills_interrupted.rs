@@ -230,7 +230,8 @@ async fn commands_that_go_wrong_say_so_by_their_exit_code_and_leave_no_job_half_
     assert!(said.stdout.contains("1 poisoned, 0 skipped"), "{said:?}");
     assert_eq!(scene.ask("select count(*)::text from usage.bucket").await, "10");
     let said = scene.home.run(&["backfill", "cancel", job]);
-    assert_eq!((said.code, said.stderr.as_str()), (Some(1), "halfhour: The job is failed.\n"), "{said:?}");
+    let words = "halfhour: The job is failed; only a planning, planned or running job can be cancelled.\n";
+    assert_eq!((said.code, said.stderr.as_str()), (Some(1), words), "{said:?}");
     assert_eq!(scene.home.json(&["backfill", "rollback", job])["state"], "rolled_back");
     assert_eq!(scene.ask("select count(*)::text from usage.bucket").await, "0");
     scene.end().await;

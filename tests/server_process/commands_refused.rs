@@ -39,6 +39,8 @@ async fn commands_that_cannot_be_done_say_why() {
     let wrong_kind = ["token", "issue", "--user", "ann", "--kind", "viewer", "--device", "laptop"];
     assert_refused(&home, &wrong_kind, &["--device"]);
     assert_refused(&home, &["token", "list", "--user", "nobody"], &["nobody"]);
+    let window = ["backfill", "plan", "--action", "replay", "--reason", "drift", "--from", "soon", "--to", "later"];
+    assert_refused(&home, &window, &["from: ", "to: "]);
     let unknown = "01a1fbd5-3823-71de-8abb-850d882be7c7";
     assert_refused(&home, &["token", "revoke", unknown], &[unknown]);
 

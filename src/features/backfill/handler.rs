@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::jobs::{Backfills, Order, Shown, not_found};
+use super::jobs::{Backfills, Change, Shown, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
 use super::request::ExceptionsPage;
 use crate::kernel::auth::Operator;
@@ -193,7 +193,7 @@ pub async fn execute_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Order::Execute).await
+    change(&operator, &backfills, &job_id, &headers, Change::Execute).await
 }
 
 /// Cancel a job
@@ -229,7 +229,7 @@ pub async fn cancel_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Order::Cancel).await
+    change(&operator, &backfills, &job_id, &headers, Change::Cancel).await
 }
 
 /// Roll an import back
@@ -267,7 +267,7 @@ pub async fn rollback_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Order::Rollback).await
+    change(&operator, &backfills, &job_id, &headers, Change::Rollback).await
 }
 
 async fn change(
@@ -275,10 +275,10 @@ async fn change(
     backfills: &Backfills,
     job_id: &str,
     headers: &HeaderMap,
-    order: Order,
+    change: Change,
 ) -> Result<Response, Problem> {
     let version = version(headers)?;
-    let shown = backfills.change(operator.call(), operator.actor(), id(job_id)?, Some(version), order).await?;
+    let shown = backfills.change(operator.call(), operator.actor(), id(job_id)?, Some(version), change).await?;
     reply(backfills, shown)
 }
 

@@ -40,7 +40,7 @@ pub struct Shown {
 
 /// What an operator does to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Change {
     /// Carry the plan out.
     Execute,
     /// Stop, or never begin.
@@ -49,12 +49,20 @@ pub enum Order {
     Rollback,
 }
 
-impl Order {
+impl Change {
     const fn action(self) -> &'static str {
         match self {
             Self::Execute => "backfill.execute",
             Self::Cancel => "backfill.cancel",
             Self::Rollback => "backfill.rollback",
+        }
+    }
+
+    const fn wants(self) -> &'static str {
+        match self {
+            Self::Execute => "only a planned job can be executed",
+            Self::Cancel => "only a planning, planned or running job can be cancelled",
+            Self::Rollback => "only a job that has ended can be rolled back",
         }
     }
 
@@ -105,7 +113,7 @@ impl Backfills {
         limit: i64,
     ) -> Result<Vec<Correction>, Problem> {
         let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
-        read(&mut tx, job_id).await?;
+        read_job(&mut tx, job_id).await?;
         let rows = store::list_plan_rows(&mut tx, job_id, after, limit).await?;
         tx.rollback().await?;
         Ok(rows)
@@ -121,7 +129,7 @@ impl Backfills {
         limit: i64,
     ) -> Result<Vec<(i64, Exception)>, Problem> {
         let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
-        read(&mut tx, job_id).await?;
+        read_job(&mut tx, job_id).await?;
         let found = store::list_exceptions(&mut tx, job_id, kind, after, limit).await?;
         tx.rollback().await?;
         Ok(found)
@@ -138,7 +146,7 @@ impl Backfills {
         actor: Actor,
         job_id: Uuid,
         version: Option<i64>,
-        order: Order,
+        change: Change,
     ) -> Result<Shown, Problem> {
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
         // In a statement of its own: what is read after it is as of after the worker's last step.
@@ -146,14 +154,14 @@ impl Backfills {
             tx.rollback().await?;
             return Err(not_found());
         }
-        let job = read(&mut tx, job_id).await?;
-        if let Err(refusal) = self.carry_out(&mut tx, &job, version, order).await {
+        let job = read_job(&mut tx, job_id).await?;
+        if let Err(refusal) = self.carry_out(&mut tx, &job, version, change).await {
             tx.rollback().await?;
             return Err(refusal);
         }
         let details = json!({ "state": job.state.as_str(), "version": job.version, "done": job.done });
         let subject = job_id.to_string();
-        let act = Act { action: order.action(), subject: &subject, reason: Some(&job.reason), details: &details };
+        let act = Act { action: change.action(), subject: &subject, reason: Some(&job.reason), details: &details };
         audit::record_act(&mut tx, call.request_id, actor, act).await?;
         let shown = show(&mut tx, job_id).await?;
         tx.commit().await?;
@@ -161,18 +169,18 @@ impl Backfills {
         Ok(shown)
     }
 
-    async fn carry_out(&self, tx: &mut Tx, job: &Job, version: Option<i64>, order: Order) -> Result<(), Problem> {
+    async fn carry_out(&self, tx: &mut Tx, job: &Job, version: Option<i64>, change: Change) -> Result<(), Problem> {
         if version.is_some_and(|version| version != job.version) {
             let detail = format!("The job has version {} and is {}.", job.version, job.state.as_str());
             return Err(Problem::new(Code::VersionMismatch, detail));
         }
-        if !order.applies_to(job.state) {
-            return Err(conflict(format!("The job is {}.", job.state.as_str())));
+        if !change.applies_to(job.state) {
+            return Err(conflict(format!("The job is {}; {}.", job.state.as_str(), change.wants())));
         }
-        match order {
-            Order::Execute => self.execute(tx, job).await,
-            Order::Cancel => store::cancel_job(tx, job.job_id).await,
-            Order::Rollback => roll_back(tx, job).await,
+        match change {
+            Change::Execute => self.execute(tx, job).await,
+            Change::Cancel => store::cancel_job(tx, job.job_id).await,
+            Change::Rollback => roll_back(tx, job).await,
         }
     }
 
@@ -222,12 +230,13 @@ fn conflict(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Code::Conflict, detail)
 }
 
-async fn read(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
+/// One job. Errors: 404.
+pub async fn read_job(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
     store::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
 }
 
 async fn show(tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
-    let job = read(tx, job_id).await?;
+    let job = read_job(tx, job_id).await?;
     let kept = match job.rollbacks {
         0 => Vec::new(),
         _ => store::list_exceptions(tx, job_id, Some(Kind::Kept), 0, LISTED).await?,

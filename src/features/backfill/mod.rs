@@ -29,10 +29,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use job::{Days, Job, Kind, State};
-pub use jobs::{Backfills, Order, Shown};
+pub use jobs::{Backfills, Change, Shown};
 pub use plan::Import;
 pub use plan::lines::Lines;
-pub use plan::request::Order as PlanOrder;
+pub use plan::request::Order;
 pub use reply::JobReply;
 pub use work::{Findings, Verify, Worker};
 

@@ -46,10 +46,13 @@ pub struct JobReply {
     /// Buckets that the rollback left as they are, because they have changed since; the first 100, all in `/exceptions`.
     /// Lists of jobs leave them out.
     kept_on_rollback: Vec<KeyReply>,
-    /// What a verification found; null for other jobs, and until it has begun.
+    /// What a verification found; null for other jobs, and until it has begun. `count` days with drift, the `first` 100;
+    /// `pending` days that were not compared because their events are not folded yet, of `user_days`; `orphaned` users and
+    /// devices that do not exist, the first 100 in `orphans`; users `not_compared` because their data was refused or it
+    /// took too long, the first 100 in `not_compared_users`.
     #[schema(value_type = Option<Object>)]
     drift: Option<serde_json::Value>,
-    /// Why it failed, in a word: `incomplete` (see `poisoned` and `skipped`), `events_parked`, `abandoned`, `no_lines`,
+    /// Why it failed, in a word: `incomplete` (see `poisoned`, `skipped` and, in `drift`, `not_compared`), `events_parked`, `abandoned`, `no_lines`,
     /// `too_many_lines`, `expired`; else null.
     failure: Option<String>,
     /// When it was asked for.

@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use reply::{AS_OF, PENDING, VERSION};
 pub use retention::{Pass, Retention};
-pub use verify::{Drift, Fault, LISTED, Orphan, Report, Window, verify};
+pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
 
 use crate::kernel::auth::Authenticator;
 use crate::kernel::clock::Clock;

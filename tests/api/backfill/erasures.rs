@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{bucket, import};
+use super::{bucket, dawdle, import, waits};
 use crate::relay::hold;
 use crate::support::{TestApp, TestDevice, TestUser};
 
@@ -73,15 +73,7 @@ async fn what_is_erased_before_a_step_is_skipped_and_what_is_erased_after_it_is_
 #[tokio::test]
 async fn an_erasure_waits_for_the_step_under_way_and_takes_what_that_wrote() {
     let (app, user, devices, job) = running().await;
-    // A step gives way to who holds a row, and not to what only takes its time.
-    let blocker = hold(&app, "select pg_advisory_xact_lock(77)").await;
-    app.tell(
-        "create function public.dawdle() returns trigger language plpgsql as $$ begin
-             while not pg_try_advisory_xact_lock_shared(77) loop perform pg_sleep(0.01); end loop; return new; end $$;
-         create trigger dawdle before update on usage.bucket for each row
-             when (new.model = 'm250' and new.backfill_id is not null) execute function public.dawdle()",
-    )
-    .await;
+    let blocker = dawdle(&app, "m250").await;
     let erasing = async {
         app.wait_for(&waits("worker", "wait_event = 'PgSleep'")).await;
         let release = async {
@@ -155,11 +147,4 @@ async fn a_new_bucket_that_was_planned_before_an_erasure_is_not_written_by_an_ex
     assert_eq!((&done["state"], &done["skipped"]), (&json!("failed"), &json!(1)), "{done}");
     assert_eq!(app.job_list(&user.operator, &job, "exceptions").await[0]["code"], "erased");
     assert_eq!(app.ask(LEFT).await, [NOTHING]);
-}
-
-fn waits(pool: &str, how: &str) -> String {
-    format!(
-        "select 'waits' from pg_stat_activity
-         where datname = current_database() and application_name = 'halfhour {pool}' and {how}"
-    )
 }

@@ -80,6 +80,38 @@ async fn a_job_is_changed_only_by_who_has_read_its_version() {
 }
 
 #[tokio::test]
+async fn a_change_that_does_not_suit_a_jobs_state_is_told_which_states_do() {
+    let (app, user, device) = start().await;
+    let job = app.planned(&user.operator, &import(&[bucket(&user, &device, HOUR, "gpt", 1)])).await;
+    let refused = async |job: &Value, order: &str| {
+        let reply = app.tell_job(&user.operator, job, order).await;
+        reply.expect_problem(409, "conflict")["detail"].as_str().unwrap().to_owned()
+    };
+    let words = "The job is planned; only a job that has ended can be rolled back.";
+    assert_eq!(refused(&job, "rollback").await, words);
+    let running = app.tell_job(&user.operator, &job, "execute").await.expect_ok().clone();
+    assert_eq!(refused(&running, "execute").await, "The job is running; only a planned job can be executed.");
+    app.work_and_fold().await;
+    let done = app.job(&user.operator, &job).await;
+    let words = "The job is succeeded; only a planning, planned or running job can be cancelled.";
+    assert_eq!(refused(&done, "cancel").await, words);
+}
+
+#[tokio::test]
+async fn a_body_of_a_media_type_that_is_not_taken_is_told_of_both_that_are() {
+    let (app, user, _device) = start().await;
+    for media_type in ["", "text/csv", "application/x-ndjson-not"] {
+        let request =
+            app.request(Method::POST, "/v1/backfills").bearer(&user.operator).header("idempotency-key", "key");
+        let reply = request.header("content-type", media_type).body("{}").send().await;
+        let detail = &reply.expect_problem(415, "unsupported_media_type")["detail"];
+        for taken in ["`application/json`", "`application/x-ndjson`"] {
+            assert!(detail.as_str().unwrap().contains(taken), "{media_type}: {detail}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_plan_that_does_not_fit_any_more_is_not_executed() {
     let (app, user, device) = start().await;
     let post = async |input: u64, observed_at: &str| {

@@ -28,6 +28,28 @@ pub fn import(buckets: &[Value]) -> Value {
     json!({"action": "import", "reason": "ticket 7", "from": "2026-11-01", "to": "2026-11-20", "buckets": buckets})
 }
 
+/// Makes each step that comes to a model take its time, until the connection is closed: a step gives way to who holds a
+/// row, and not to that.
+pub async fn dawdle(app: &TestApp, model: &str) -> sqlx::PgConnection {
+    let blocker = crate::relay::hold(app, "select pg_advisory_xact_lock(77)").await;
+    app.tell(&format!(
+        "create function public.dawdle() returns trigger language plpgsql as $$ begin
+             while not pg_try_advisory_xact_lock_shared(77) loop perform pg_sleep(0.01); end loop; return new; end $$;
+         create trigger dawdle before insert or update on usage.bucket for each row
+             when (new.model = '{model}' and new.backfill_id is not null) execute function public.dawdle()",
+    ))
+    .await;
+    blocker
+}
+
+/// Whether one of a pool's connections waits, and how.
+pub fn waits(pool: &str, how: &str) -> String {
+    format!(
+        "select 'waits' from pg_stat_activity
+         where datname = current_database() and application_name = 'halfhour {pool}' and {how}"
+    )
+}
+
 impl TestApp {
     /// Makes a plan, under a key.
     pub async fn post_backfill(&self, token: &str, key: &str, body: &Value) -> Reply {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
 use tokio::io::AsyncWriteExt as _;
@@ -180,4 +181,36 @@ async fn a_stream_whose_sender_goes_away_fails_its_job_at_once() {
     drop(sender);
     let failure = app.wait_for("select failure from backfill.job where state = 'failed'").await;
     assert_eq!(failure, "abandoned");
+}
+
+#[tokio::test]
+async fn a_stream_outlasts_the_time_of_a_request_however_its_media_type_is_spelled() {
+    let app = TestApp::start_with(|settings| settings.request_deadline = Duration::from_secs(1)).await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await;
+    let spelled = |mut request: Request<Body>, media_type: &'static str| {
+        request.headers_mut().insert("content-type", media_type.parse().unwrap());
+        request
+    };
+    let (over, goes_on) = tokio::sync::oneshot::channel::<()>();
+    let first = stream::iter([Ok::<_, std::io::Error>(chunk(&user, &device, 0))]);
+    let last = chunk(&user, &device, CHUNK);
+    let rest = stream::once(async move { goes_on.await.map(|()| last).map_err(std::io::Error::other) });
+    let body = Body::from_stream(first.chain(rest));
+    let stream = app.answer(spelled(request(&user, "key", body), "Application/X-NDJSON; charset=utf-8"));
+    // What begins later and is no stream is over before the stream goes on.
+    let ordinary = async {
+        app.wait_for("select 'so' from backfill.job where state = 'planning'").await;
+        let mut ordinary = spelled(
+            request(&user, "other", Body::from_stream(stream::pending::<std::io::Result<String>>())),
+            "application/json",
+        );
+        *ordinary.uri_mut() = "/v1/backfills".parse().unwrap();
+        assert_eq!(app.answer(ordinary).await.status(), 504);
+        // Whether the stream is still there to hear it, its answer says.
+        let _ = over.send(());
+    };
+    let (response, ()) = tokio::join!(stream, ordinary);
+    let (status, job) = json_of(response).await;
+    assert_eq!((status, &job["progress"]["total"]), (201, &json!(2 * CHUNK)), "{job}");
 }

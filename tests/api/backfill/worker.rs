@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{bucket, import};
+use super::{bucket, dawdle, import, waits};
 use crate::support::{TestApp, TestDevice, TestUser, line_with};
 
 const HOUR: &str = "2026-11-20T10:30:00Z";
@@ -26,13 +26,20 @@ async fn a_job_is_carried_on_where_the_last_worker_left_it_and_two_never_hold_it
     other.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
     assert!(app.backfill_worker().run_step().await.unwrap());
     assert_eq!(app.job(&user.operator, &job).await["progress"]["done"], 500);
-    // Somebody holds it: the other finds no work, also where it asks at the same time.
+    // Somebody holds it: the other finds no work.
     app.tell("update backfill.job set lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'")
         .await;
     assert!(!other.backfill_worker().run_step().await.unwrap());
     app.tell("update backfill.job set lease_until = now() - interval '1 second'").await;
-    let (one, two) = tokio::join!(app.backfill_worker().run_step(), other.backfill_worker().run_step());
-    assert!(one.unwrap() || two.unwrap());
+    let blocker = dawdle(&app, "m0600").await;
+    let beside = async {
+        app.wait_for(&waits("worker", "wait_event = 'PgSleep'")).await;
+        assert!(!other.backfill_worker().run_step().await.unwrap(), "in the middle of another's step");
+        sqlx::Connection::close(blocker).await.unwrap();
+    };
+    let (stepped, ()) = tokio::join!(app.backfill_worker().run_step(), beside);
+    assert!(stepped.unwrap());
+    assert_eq!(app.job(&user.operator, &job).await["progress"]["done"], 1_000);
     app.work_and_fold().await;
     let done = app.job(&user.operator, &job).await;
     assert_eq!((&done["state"], &done["progress"]["done"]), (&json!("succeeded"), &json!(1_700)), "{done}");

@@ -5,21 +5,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest as _, RawQuery, Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::super::jobs::Backfills;
 use super::super::reply::JobReply;
+use super::contract::{ImportedBucket, OrderBody};
 use super::lines::Lines;
 use super::request::Order;
 use super::{Fingerprint, Import, PlanKey, Planned, replayed};
 use crate::kernel::auth::Operator;
-use crate::kernel::extract::{JsonBytes, Parameters};
+use crate::kernel::extract::{JSON, JsonBytes, NDJSON, Parameters, media_type};
 use crate::kernel::fields::Fields;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::openapi::Refusals;
@@ -27,74 +25,6 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 
 /// A stream on which nothing comes for so long has broken off.
 const CHUNK_PAUSE: Duration = Duration::from_secs(30);
-
-/// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = BackfillOrder)]
-#[expect(dead_code, reason = "it is the description of a body, not its reader")]
-pub struct OrderBody {
-    /// `import`, `replay` or `verify`.
-    #[schema(example = "import")]
-    action: String,
-    /// Why: 1 to 500 characters.
-    #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
-    reason: String,
-    /// The first UTC day.
-    #[schema(value_type = String, format = Date, example = "2026-10-01")]
-    from: String,
-    /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; other jobs ten years.
-    #[schema(value_type = String, format = Date, example = "2026-10-31")]
-    to: String,
-    /// Only these users, 1 to 1000; left out for all.
-    #[schema(required = false)]
-    user_ids: Vec<Uuid>,
-    /// For imports: what buckets are to say. At most 5000; stream more.
-    #[schema(required = false, max_items = 5000)]
-    buckets: Vec<ImportedBucket>,
-}
-
-/// What one bucket is to say. Absent counts are 0. There is no `observed_at`: the execution stamps corrections.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it is the description of a body, not its reader")]
-pub struct ImportedBucket {
-    /// The owner.
-    user_id: Uuid,
-    /// The device, which must exist.
-    device_id: Uuid,
-    /// A half hour of the window that has ended.
-    #[schema(value_type = String, format = DateTime, example = "2026-10-02T08:30:00Z")]
-    hour_start: String,
-    /// The tool.
-    #[schema(example = "codex")]
-    source: String,
-    /// The model.
-    #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$")]
-    model: String,
-    /// Uncached input.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    input_tokens: i64,
-    /// Input served from a prompt cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_read_tokens: i64,
-    /// Input written to a 5-minute cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_5m_tokens: i64,
-    /// Input written to a 1-hour cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_1h_tokens: i64,
-    /// All output, including reasoning.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    output_tokens: i64,
-    /// The part of the output that was reasoning.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    reasoning_tokens: i64,
-    /// Tokens reported only as a total.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    unclassified_tokens: i64,
-    /// Model requests.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    request_count: i64,
-}
 
 /// Plan a job
 ///
@@ -155,11 +85,15 @@ pub async fn create_backfill(
     let text = key_text(&headers)?.ok_or_else(key_missing)?;
     let scope = digest(&[operator.user_id().as_bytes(), b"POST /v1/backfills", text]);
     let mut fingerprint = Fingerprint::new(&[media_type.as_bytes(), query.unwrap_or_default().as_bytes()]);
-    if media_type == "application/x-ndjson" {
+    if media_type == NDJSON {
         let order = Order::parse_query(&parameters, backfills.limits())?;
         let key = PlanKey { scope, fingerprint: None };
         let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
         return reply(&backfills, planned);
+    }
+    if media_type != JSON {
+        let detail = "Send `application/json`, or a stream of buckets as `application/x-ndjson`.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     Fields::of_query(&parameters, &[], &[]).finish(Some(()))?;
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
@@ -168,11 +102,6 @@ pub async fn create_backfill(
     let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
     let planned = backfills.plan(operator.call(), operator.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn key_missing() -> Problem {

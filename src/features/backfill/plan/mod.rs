@@ -6,6 +6,7 @@
 //! does not stop the others. The stream holds a lease on its job: when it breaks off, the lease runs out and the job
 //! fails.
 
+mod contract;
 pub mod handler;
 mod imported;
 pub mod lines;
@@ -21,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::job::{Action, Exception, Job, Kind};
-use super::jobs::{Backfills, not_found};
+use super::jobs::{Backfills, read_job};
 use super::store as jobs;
 use crate::kernel::audit::{self, Act, Actor};
 use crate::kernel::call::{Call, Trace};
@@ -96,7 +97,7 @@ impl Backfills {
         } else {
             store::complete_user_plan(&mut tx, job_id, lease_token).await?;
         }
-        let job = find(&mut tx, job_id).await?;
+        let job = read_job(&mut tx, job_id).await?;
         tx.commit().await?;
         Ok(Planned { job, replayed: false })
     }
@@ -203,11 +204,7 @@ async fn insert(
 async fn keyed_job(tx: &mut Tx, key: Option<&PlanKey>) -> Result<Job, Problem> {
     let key = key.ok_or_else(|| Problem::internal("a job without a key met another"))?;
     let job_id = store::find_keyed_job(tx, key).await?;
-    find(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?).await
-}
-
-async fn find(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
-    jobs::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
+    read_job(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?).await
 }
 
 /// Stages all buckets of a body, and says what is wrong with any.
@@ -333,7 +330,7 @@ impl Import<'_> {
             tx.rollback().await?;
             return Err(taken_away());
         }
-        let job = find(&mut tx, self.job_id).await?;
+        let job = read_job(&mut tx, self.job_id).await?;
         tx.commit().await?;
         self.call.upstream.take_over(&call.upstream);
         Ok(job)

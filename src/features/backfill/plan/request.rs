@@ -13,9 +13,12 @@ use crate::kernel::rules::{BEFORE_2020, date, reason, uuid};
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;
 /// A job names this many users at most.
-const MAX_USERS: usize = 1_000;
+pub const MAX_USERS: usize = 1_000;
 /// The longest window of a replay or a verification, in days.
 const MAX_DAYS: i64 = 3_660;
+
+/// What a body may say.
+pub const FIELDS: [&str; 6] = ["action", "reason", "from", "to", "user_ids", "buckets"];
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Order {
     /// Reads a body: the order, and the buckets of an import with their places in it. Errors: 400 for what is not a
     /// JSON object, 413 for more than `MAX_BUCKETS`, 422 with every violation.
     pub fn parse_body(body: &[u8], limits: Limits) -> Result<(Self, Vec<Imported>), Problem> {
-        let mut fields = Fields::of_body(body, &["action", "reason", "from", "to", "user_ids", "buckets"])?;
+        let mut fields = Fields::of_body(body, &FIELDS)?;
         let order = order(&mut fields, limits);
         let buckets = buckets(&mut fields, order.as_ref(), limits.now)?;
         fields.finish(order.map(|order| (order, buckets)))

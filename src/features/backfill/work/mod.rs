@@ -8,7 +8,10 @@
 //!   poisoned and stepped over;
 //! - events wait to be folded, somebody holds one of its rows or is erasing usage, the switch is off, or the database is
 //!   away: it waits for others, and takes no step;
-//! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers.
+//! - the lease is lost: then whoever has it goes on from the same cursor, or the job was taken from the workers. A step
+//!   renews the lease first, and its time is up well before the lease is: a step does not lose its own lease.
+//!
+//! A verification compares one user a step, and steps over whom it cannot compare.
 //!
 //! So a job of n rows ends after at most n steps that move, each after a bounded number that do not. Crashes only repeat
 //! a step that had not been committed; a crash of PostgreSQL also repeats the steps of its last moments, which do not
@@ -33,13 +36,14 @@ use super::job::{Action, Days, Job, State};
 use super::jobs::Backfills;
 use super::store as jobs;
 use crate::kernel::call::Call;
-use crate::kernel::clock::jittered;
+use crate::kernel::clock::{doubled, jittered};
 use crate::kernel::db::{Access, Mode, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::problem::Problem;
 use crate::kernel::switches::{Switch, Switches};
 use crate::kernel::wakes::Signal;
 use store::Advance;
+use users::findings;
 
 /// A step may take this long, well within its lease.
 const STEP_LIMIT: Duration = Duration::from_secs(12);
@@ -61,6 +65,7 @@ const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a verification has found, added up over users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Findings {
     /// Days of users whose rollup is not the fold of their buckets.
     pub count: u64,
@@ -74,6 +79,10 @@ pub struct Findings {
     pub orphaned: u64,
     /// The first hundred of them.
     pub orphans: Vec<serde_json::Value>,
+    /// Users that could not be compared.
+    pub not_compared: u64,
+    /// The first hundred of them, each with a code that says why.
+    pub not_compared_users: Vec<serde_json::Value>,
 }
 
 impl Findings {
@@ -86,20 +95,23 @@ impl Findings {
         self.orphaned += more.orphaned;
         self.first.extend(more.first.into_iter().take(Self::LISTED - self.first.len().min(Self::LISTED)));
         self.orphans.extend(more.orphans.into_iter().take(Self::LISTED - self.orphans.len().min(Self::LISTED)));
+        self.not_compared += more.not_compared;
+        let room = Self::LISTED - self.not_compared_users.len().min(Self::LISTED);
+        self.not_compared_users.extend(more.not_compared_users.into_iter().take(room));
     }
 }
 
-/// Compares the rollups of users with their buckets: the composition root hands it over from the slice that can.
+/// Compares the rollup of a user with its buckets: the composition root hands it over from the slice that can.
 #[derive(Clone)]
 pub struct Verify(Arc<Compare>);
 
-type Compare = dyn Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync;
+type Compare = dyn Fn(Uuid, Days) -> Comparison + Send + Sync;
 type Comparison = BoxFuture<'static, Result<Findings, Problem>>;
 
 impl Verify {
-    /// From a function of users and days.
-    pub fn new(verify: impl Fn(Vec<Uuid>, Days) -> Comparison + Send + Sync + 'static) -> Self {
-        Self(Arc::new(verify))
+    /// From a function of a user and days, which must end well within the 12 seconds of a step.
+    pub fn new(compare: impl Fn(Uuid, Days) -> Comparison + Send + Sync + 'static) -> Self {
+        Self(Arc::new(compare))
     }
 }
 
@@ -241,10 +253,7 @@ impl Worker {
                 Ok(Step::Goes) => continue,
                 Ok(Step::Ended | Step::Lost) => return,
                 Ok(Step::Waits) => FOLD_PAUSE,
-                Err(_) => {
-                    let pause = FAILURE_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16)));
-                    pause.min(LONGEST_FAILURE_PAUSE)
-                }
+                Err(_) => doubled(FAILURE_PAUSE, failures - 1, LONGEST_FAILURE_PAUSE),
             };
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -323,7 +332,9 @@ impl Worker {
         let (state, failure) = match job.state {
             _ if parked > 0 => (State::Failed, Some("events_parked")),
             State::RollingBack => (State::RolledBack, None),
-            _ if job.poisoned + job.skipped > 0 => (State::Failed, Some("incomplete")),
+            _ if job.poisoned + job.skipped > 0 || findings(job)?.not_compared > 0 => {
+                (State::Failed, Some("incomplete"))
+            }
             _ => (State::Succeeded, None),
         };
         store::finish_job(&mut tx, job.job_id, state, failure).await?;

@@ -12,8 +12,6 @@ use crate::kernel::problem::Problem;
 
 /// Events of one step of a replay, roughly: one a user and week.
 const STEP_EVENTS: i64 = 200;
-/// Users of one step of a verification.
-const STEP_USERS: i64 = 5;
 
 impl Worker {
     /// Asks that the window of the next users be folded again.
@@ -38,28 +36,30 @@ impl Worker {
         self.commit_step(tx, lease, step).await
     }
 
-    /// Compares the next users, which only reads, and then notes what was found.
+    /// Compares the next user. That only reads, and holds no lock on the job; the fence is passed before it, which renews
+    /// the lease and sees a cancellation, and once more to note what was found.
     pub(super) async fn step_verify(&self, call: &Call, lease: &mut Lease) -> Result<Step, Problem> {
-        let mut tx = self.begin(call).await?;
-        let users = next_users(&mut tx, &lease.job, STEP_USERS).await?;
-        tx.rollback().await?;
-        let mut findings: Findings = match &lease.job.drift {
-            Some(drift) => serde_json::from_value(drift.clone()).map_err(Problem::internal)?,
-            None => Findings::default(),
-        };
-        if !users.is_empty() {
-            findings.add((self.verify.0)(users.clone(), lease.job.days).await?);
-        }
+        let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+        let users = next_users(&mut tx, &lease.job, 1).await?;
+        let Some(&user_id) = users.first() else { return self.finish(tx, lease).await };
+        tx.commit_asynchronously().await?;
+        let mut findings = findings(&lease.job)?;
+        findings.add((self.verify.0)(user_id, lease.job.days).await?);
         let Some(tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
-        let Some(last) = users.last() else { return self.finish(tx, lease).await };
         let step = Advance {
-            rows: i64::try_from(users.len()).map_err(Problem::internal)?,
-            cursor: Cursor::after_user(*last),
+            rows: 1,
+            cursor: Cursor::after_user(user_id),
             drift: Some(serde_json::to_value(&findings).map_err(Problem::internal)?),
             ..Advance::default()
         };
         self.commit_step(tx, lease, step).await
     }
+}
+
+/// What a verification has found so far.
+pub(super) fn findings(job: &Job) -> Result<Findings, Problem> {
+    let found = job.drift.clone().map(serde_json::from_value).transpose().map_err(Problem::internal)?;
+    Ok(found.unwrap_or_default())
 }
 
 /// The users after the cursor, and no more than the plan has counted.

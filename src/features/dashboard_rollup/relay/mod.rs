@@ -20,7 +20,7 @@ use position::Position;
 use rest::Rest;
 
 use crate::kernel::call::Call;
-use crate::kernel::clock::{Clock, jittered};
+use crate::kernel::clock::{Clock, doubled, jittered};
 use crate::kernel::db::{Access, Mode, Pool, Tx};
 use crate::kernel::m1::{Line, Outcome, Place};
 use crate::kernel::outbox::{self, Event, Lane, PerLane};
@@ -335,32 +335,4 @@ fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {
     let attempts = u32::try_from(event.attempts).unwrap_or(0);
     let pause = jittered(doubled(EVENT_PAUSE, attempts, LONGEST_EVENT_PAUSE));
     now + TimeDelta::from_std(pause).unwrap_or_default()
-}
-
-/// `first` doubled `times` times, but no more than `longest`.
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let pauses = |times| doubled(FAILURE_PAUSE, times, LONGEST_FAILURE_PAUSE).as_millis();
-        assert_eq!(
-            [0, 1, 2, 8, 9, 31, 32, u32::MAX].map(pauses),
-            [100, 200, 400, 25_600, 30_000, 30_000, 30_000, 30_000]
-        );
-    }
-
-    #[test]
-    fn jitter_keeps_at_least_half_of_a_pause_and_never_lengthens_it() {
-        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
-        for _ in 0..1_000 {
-            let pause = jittered(POLL);
-            assert!(pause >= POLL / 2 && pause <= POLL, "{pause:?}");
-        }
-    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Each user is read in one snapshot, so that what a writer or the relay does meanwhile is seen whole or not at all. A
 //! day that has an event which is not folded yet may differ and is `pending`; any other difference is drift. Days before
-//! the retention horizon have no buckets to compare with and are left out. A user whose own data cannot be compared is
-//! reported, and the others are compared all the same.
+//! the retention horizon have no buckets to compare with and are left out. A user who cannot be compared, because of the
+//! user's own data or in time, is reported, and the others are compared all the same.
 
 mod store;
 
@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use crate::kernel::call::{Call, is_data_fault};
 use crate::kernel::db::{Access, Mode, Pool};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 
-/// Days with drift, and orphans, that a report lists; it counts all.
+/// Days with drift, orphans, and users not compared that a report lists; it counts all.
 pub const LISTED: usize = 100;
 /// Users of one page.
 const PAGE: i64 = 500;
-/// One user may take this long.
+/// A page of users, and one user where nothing is said, may take this long.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// What to verify.
@@ -33,6 +33,8 @@ pub struct Window {
     pub from: Option<NaiveDate>,
     /// The last local day; `None` for no bound.
     pub to: Option<NaiveDate>,
+    /// How long one user may take; `None` for a minute.
+    pub limit: Option<Duration>,
 }
 
 /// What was found.
@@ -52,10 +54,10 @@ pub struct Report {
     pub orphaned: u64,
     /// The first [`LISTED`] of them.
     pub orphans: Vec<Orphan>,
-    /// Users that could not be compared through the fault of their own data.
+    /// Users that could not be compared.
     pub not_compared: u64,
     /// The first [`LISTED`] of them.
-    pub faults: Vec<Fault>,
+    pub not_compared_users: Vec<NotCompared>,
 }
 
 /// A day of a user whose rollup is not the fold of its buckets.
@@ -86,13 +88,13 @@ pub struct Orphan {
     pub device_id: Option<Uuid>,
 }
 
-/// Someone whose own data cannot be compared, such as a user in a time zone that PostgreSQL does not know any more.
+/// Someone who could not be compared, such as a user in a time zone that PostgreSQL does not know any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// Whose.
+pub struct NotCompared {
+    /// Who.
     pub user_id: Uuid,
-    /// What the database says to it.
-    pub sqlstate: String,
+    /// Why: `took_too_long`, or `refused_` and what SQLSTATE the database refused the user's data with.
+    pub code: String,
 }
 
 impl Report {
@@ -103,7 +105,7 @@ impl Report {
 }
 
 /// Compares. Holds a page of user ids and one user's differing days in memory, never more. Errors: the database's, but
-/// for those through a user's own data, which the report lists.
+/// for those of one user, which the report lists.
 pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
     let mut report = Report::default();
     let mut after = Uuid::nil();
@@ -112,10 +114,10 @@ pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
         for user_id in &page {
             match examine(pool, *user_id, window).await {
                 Ok(found) => report.add(found),
-                Err(problem) if problem.database_error().is_some_and(is_data_fault) => {
-                    report.add_fault(*user_id, &problem);
-                }
-                Err(problem) => return Err(problem),
+                Err(problem) => match reason(&problem) {
+                    Some(code) => report.add_not_compared(NotCompared { user_id: *user_id, code }),
+                    None => return Err(problem),
+                },
             }
         }
         match page.last() {
@@ -145,14 +147,22 @@ impl Report {
         self.orphans.extend(found.orphans.into_iter().take(LISTED - self.orphans.len()));
     }
 
-    fn add_fault(&mut self, user_id: Uuid, problem: &Problem) {
+    fn add_not_compared(&mut self, user: NotCompared) {
         self.users += 1;
         self.not_compared += 1;
-        if self.faults.len() < LISTED {
-            let sqlstate = problem.database_error().and_then(|error| error.as_database_error()?.code());
-            self.faults.push(Fault { user_id, sqlstate: sqlstate.unwrap_or_default().into_owned() });
+        if self.not_compared_users.len() < LISTED {
+            self.not_compared_users.push(user);
         }
     }
+}
+
+/// Why a user could not be compared; `None` where that was nothing of the user's.
+fn reason(problem: &Problem) -> Option<String> {
+    if problem.code() == Code::DeadlineExceeded {
+        return Some("took_too_long".to_owned());
+    }
+    let error = problem.database_error().filter(|error| is_data_fault(error))?;
+    Some(format!("refused_{}", error.as_database_error()?.code()?))
 }
 
 fn count<T>(list: &[T]) -> u64 {
@@ -173,7 +183,8 @@ async fn next_users(pool: &Pool, window: &Window, after: Uuid) -> Result<Vec<Uui
 }
 
 async fn examine(pool: &Pool, user_id: Uuid, window: &Window) -> Result<Found, Problem> {
-    let mut tx = pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
+    let call = Call::internal(window.limit.unwrap_or(LIMIT));
+    let mut tx = pool.begin(&call, Access::Worker, Mode::Snapshot).await?;
     let days = store::compare_user_days(&mut tx, user_id, window).await?;
     let orphans = store::find_orphans(&mut tx, user_id).await?;
     tx.rollback().await?;

@@ -1,0 +1,148 @@
+//! How the contract describes the request. It documents only: `request` and `imported` read the body themselves, to report
+//! everything that is wrong at once; a test keeps the two together.
+
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+use uuid::Uuid;
+
+use super::super::job::Action;
+use crate::kernel::bucket::SOURCES;
+
+/// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BackfillOrder)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub struct OrderBody {
+    /// What it does.
+    #[schema(schema_with = action)]
+    action: String,
+    /// Why: 1 to 500 characters.
+    #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
+    reason: String,
+    /// The first UTC day.
+    #[schema(value_type = String, format = Date, example = "2026-10-01")]
+    from: String,
+    /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; other jobs ten years.
+    #[schema(value_type = String, format = Date, example = "2026-10-31")]
+    to: String,
+    /// Only these users, 1 to 1000; left out for all.
+    #[schema(required = false, min_items = 1, max_items = 1000)]
+    user_ids: Vec<Uuid>,
+    /// For imports: what buckets are to say. At most 5000; stream more.
+    #[schema(required = false, min_items = 1, max_items = 5000)]
+    buckets: Vec<ImportedBucket>,
+}
+
+/// What one bucket is to say. Absent counts are 0. There is no `observed_at`: the execution stamps corrections.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is the description of a body, not its reader")]
+pub struct ImportedBucket {
+    /// The owner.
+    user_id: Uuid,
+    /// The device, which must exist.
+    device_id: Uuid,
+    /// A half hour of the window that has ended.
+    #[schema(value_type = String, format = DateTime, example = "2026-10-02T08:30:00Z")]
+    hour_start: String,
+    /// The tool.
+    #[schema(schema_with = source)]
+    source: String,
+    /// The model.
+    #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    model: String,
+    /// Uncached input.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    input_tokens: i64,
+    /// Input served from a prompt cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_read_tokens: i64,
+    /// Input written to a 5-minute cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_5m_tokens: i64,
+    /// Input written to a 1-hour cache.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    cache_write_1h_tokens: i64,
+    /// All output, including reasoning.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    output_tokens: i64,
+    /// The part of the output that was reasoning.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    reasoning_tokens: i64,
+    /// Tokens reported only as a total.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    unclassified_tokens: i64,
+    /// Model requests.
+    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
+    request_count: i64,
+}
+
+fn action() -> Object {
+    one_of(Action::ALL.map(Action::as_str), "What it does.", "import")
+}
+
+fn source() -> Object {
+    one_of(SOURCES, "The tool.", "codex")
+}
+
+fn one_of<const N: usize>(values: [&'static str; N], description: &str, example: &str) -> Object {
+    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values));
+    one_of.description(Some(description)).examples([example]).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema;
+
+    use super::super::imported::FIELDS;
+    use super::super::request::{self, MAX_BUCKETS, MAX_USERS};
+    use super::*;
+    use crate::kernel::bucket::MAX_COUNT;
+
+    fn schema<T: PartialSchema>() -> Value {
+        serde_json::to_value(T::schema()).unwrap()
+    }
+
+    fn properties(schema: &Value) -> Vec<&str> {
+        sorted(schema["properties"].as_object().unwrap().keys().map(String::as_str))
+    }
+
+    fn required(schema: &Value) -> Vec<&str> {
+        sorted(schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()))
+    }
+
+    fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_contract_names_the_fields_of_a_bucket_and_their_limits() {
+        let schema = schema::<ImportedBucket>();
+        // The last is known only to be refused with a reason.
+        let (last, fields) = FIELDS.split_last().unwrap();
+        assert_eq!((*last, properties(&schema)), ("observed_at", sorted(fields.iter().copied())));
+        assert_eq!(required(&schema), ["device_id", "hour_start", "model", "source", "user_id"]);
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["properties"]["source"]["enum"], json!(SOURCES));
+        let fields = schema["properties"].as_object().unwrap();
+        for (name, property) in fields.iter().filter(|(_, property)| property["type"] == "integer") {
+            assert_eq!((&property["minimum"], &property["maximum"]), (&json!(0), &json!(MAX_COUNT)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_contract_names_the_fields_of_an_order_and_their_limits() {
+        let schema = schema::<OrderBody>();
+        assert_eq!(properties(&schema), sorted(request::FIELDS));
+        assert_eq!(required(&schema), ["action", "from", "reason", "to"]);
+        assert_eq!(schema["additionalProperties"], false);
+        let limits = |name: &str| schema["properties"][name].clone();
+        assert_eq!(limits("action")["enum"], json!(Action::ALL.map(Action::as_str)));
+        assert_eq!((&limits("buckets")["minItems"], &limits("buckets")["maxItems"]), (&json!(1), &json!(MAX_BUCKETS)));
+        assert_eq!((&limits("user_ids")["minItems"], &limits("user_ids")["maxItems"]), (&json!(1), &json!(MAX_USERS)));
+    }
+}
