@@ -205,7 +205,8 @@ async fn a_user_who_cannot_be_compared_in_time_is_listed_and_the_database_goes_o
         me.user_id
     ))
     .await;
-    let hasty = Window { limit: Some(Duration::from_secs(2)), ..Window::default() };
+    let user_ids = Some(vec![me.user_id, other.user_id]);
+    let hasty = Window { user_ids, limit: Some(Duration::from_secs(2)), ..Window::default() };
     let not_compared_users = vec![NotCompared { user_id: me.user_id, code: "took_too_long".to_owned() }];
     let found = report(&app, &hasty).await;
     assert_eq!(found, Report { users: 2, user_days: 1, not_compared: 1, not_compared_users, ..Report::default() });

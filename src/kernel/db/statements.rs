@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures_core::future::BoxFuture;
-use futures_core::stream::{BoxStream, Stream};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, Stream};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Executor, PgConnection, Postgres, SqlStr};
 

@@ -157,7 +157,7 @@ async fn read_lines(
     Ok(())
 }
 
-async fn next_chunk(chunks: &mut axum::body::BodyDataStream) -> Result<Option<bytes::Bytes>, Problem> {
+async fn next_chunk(chunks: &mut axum::body::BodyDataStream) -> Result<Option<axum::body::Bytes>, Problem> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         Problem::new(
             Code::Malformed,
