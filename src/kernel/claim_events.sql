@@ -1,6 +1,5 @@
 -- The oldest due events of each lane, and those whose time to be tried again has come.
--- $1 now; $2 live, $3 bulk, $4 whole: how many of each lane at most, of those tried again as many as live, and
--- none where it is 0;
+-- $1 now; $2 live, $3 bulk, $4 whole: how many of each lane at most, and of those tried again as many besides;
 -- $5 live_from, $6 bulk_from, $7 whole_from: no id below these, for what was consumed there may not be vacuumed yet.
 -- Index: outbox_lane_id_idx, outbox_retry_idx.
 (
@@ -29,12 +28,19 @@ union all
 )
 union all
 (
-    select user_id, id, topic, created_at, attempts, lane
-    from usage.outbox
-    where retry_at <= $1
-      and parked_at is null
-      -- Of no lane that rests; said so that only the index by time serves, whatever waits in that lane.
-      and case lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end > 0
-    order by retry_at
-    limit $2
+    select r.user_id, r.id, r.topic, r.created_at, r.attempts, r.lane
+    from (
+        select o.*, row_number() over (partition by o.lane order by o.retry_at) as place
+        from (
+            select user_id, id, topic, created_at, attempts, lane, retry_at
+            from usage.outbox
+            where retry_at <= $1
+              and parked_at is null
+              -- Of no lane that rests; said so that only the index by time serves, whatever waits in that lane.
+              and case lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end > 0
+            order by retry_at
+            limit $2
+        ) o
+    ) r
+    where r.place <= case r.lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end
 )

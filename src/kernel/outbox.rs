@@ -205,8 +205,8 @@ impl PerLane {
     }
 }
 
-/// The oldest events that are due: at most so many of each lane, and none with an id below `from`; those that failed
-/// before are found by their time, unless none of their lane may be taken. The caller holds the lock that makes it the only consumer.
+/// The oldest events that are due: at most so many of each lane, and none with an id below `from`; besides as many that
+/// failed before, which are found by their time. The caller holds the lock that makes it the only consumer.
 pub async fn claim_events(
     tx: &mut Tx,
     now: DateTime<Utc>,

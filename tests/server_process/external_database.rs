@@ -112,7 +112,6 @@ async fn verify_says_whether_rollups_are_what_the_buckets_say_and_ends_with_3_wh
 
     let mut superuser = PgConnection::connect_with(&postgres.connect_options().database("halfhour")).await.unwrap();
     superuser.execute("update rollup.daily set input_tokens = 41").await.unwrap();
-    superuser.close().await.unwrap();
     let user_id = user["user_id"].as_str().unwrap();
     for arguments in [&["verify", "--json"][..], &["verify", "--json", "--user", user_id]] {
         let said = home.run(arguments);
@@ -125,5 +124,14 @@ async fn verify_says_whether_rollups_are_what_the_buckets_say_and_ends_with_3_wh
     assert!(words.stdout.contains("1 with drift") && words.stdout.contains("41 tokens instead of 42"), "{words:?}");
     assert_eq!(home.run(&["verify", "--to", "2020-01-01"]).code, Some(0), "outside of the window all is well");
     assert_eq!(home.run(&["verify", "--from", "2026-01-02", "--to", "2026-01-01"]).code, Some(1));
+
+    superuser.execute("update rollup.user_state set time_zone = 'Mars/Base'").await.unwrap();
+    superuser.close().await.unwrap();
+    let said = home.run(&["verify", "--json"]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((said.code, &report["not_compared"]), (Some(3), &json!(1)));
+    assert_eq!(report["faults"], json!([{ "user_id": user_id, "sqlstate": "22023" }]));
+    let words = home.run(&["verify"]);
+    assert!(words.stdout.contains(&format!("{user_id}: could not be compared, SQLSTATE 22023")), "{words:?}");
     postgres.stop().unwrap();
 }

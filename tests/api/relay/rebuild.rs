@@ -129,6 +129,21 @@ async fn many_rebuilds_do_not_keep_a_post_waiting() {
 }
 
 #[tokio::test]
+async fn rebuilds_that_are_tried_again_come_a_few_at_a_time_too() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    for _ in 0..9 {
+        app.want_zone(&me, "UTC").await;
+    }
+    app.tell("update usage.outbox set attempts = 1, retry_at = '2026-11-20T11:00Z'").await;
+    app.post_usage(&device, &[Usage::input(HOURS[0], 5)]).await;
+    let round = app.relay().run_round().await.unwrap();
+    assert_eq!(round, Round { consumed: 5, more: true, ..Round::default() }, "four rebuilds, and the post");
+    app.drain().await;
+    assert_eq!(app.ask(EVENTS).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_seam_at_the_horizon_is_neither_lost_nor_doubled_by_zones_to_the_west_and_to_the_east() {
     let app = TestApp::start().await;
     let me = app.user("me", "UTC").await;

@@ -79,10 +79,12 @@ pub struct Round {
 }
 
 /// How far a round came, for its line and its metrics.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Trail {
     stage: &'static str,
     poison: Option<Problem>,
+    /// How many events of each lane might be claimed.
+    allowed: PerLane,
     /// What was claimed, parked events included.
     claimed: Vec<Event>,
     folded: Folded,
@@ -181,7 +183,7 @@ impl Relay {
     async fn watched_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
         let call = Call::internal(STATEMENT_LIMIT);
-        let mut trail = Trail { stage: "begin", poison: None, claimed: Vec::new(), folded: Folded::default() };
+        let mut trail = Trail::default();
         let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
             Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
         });
@@ -208,7 +210,7 @@ impl Relay {
         if !trail.claimed.is_empty() {
             self.position().took(&trail.claimed, now);
         }
-        self.rest().came_through(&trail.claimed);
+        self.rest().came_through(trail.allowed);
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
@@ -225,6 +227,7 @@ impl Relay {
     }
 
     async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
+        trail.stage = "begin";
         let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
         match self.fold_batch(&mut tx, trail).await {
             Ok(round) if round.consumed + round.failed > 0 => {
@@ -250,21 +253,21 @@ impl Relay {
         trail.stage = "claim";
         let now = self.clock.now();
         let from = self.position().scan_from(now);
-        let at_most = self.rest().allows(AT_MOST, now);
-        let events = outbox::claim_events(tx, now, at_most, from).await?;
+        trail.allowed = self.rest().allows(AT_MOST, now);
+        let events = outbox::claim_events(tx, now, trail.allowed, from).await?;
         if events.is_empty() {
             return Ok(Round::default());
         }
         let full = |lane: Lane| {
             let claimed = events.iter().filter(|event| event.lane == lane).count();
-            i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= at_most.of(lane))
+            i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= trail.allowed.of(lane))
         };
         let more = Lane::ALL.into_iter().any(full);
         trail.claimed = events;
 
         trail.stage = "fold";
         let poisons = fold_apart(tx, &trail.claimed, &mut trail.folded).await?;
-        heal(tx, at_most, trail).await?;
+        heal(tx, trail).await?;
         trail.stage = "consume";
         outbox::consume_events(tx, &trail.folded.events).await?;
         let mut round = Round { consumed: trail.folded.events.len(), more, ..Round::default() };
@@ -301,8 +304,8 @@ async fn fold_apart(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Resul
 
 /// Folds the parked events of users of whom something was folded, near the days of that. Each user's in one attempt:
 /// what still fails stays parked, however much it is, and holds up nobody. Errors: whatever is no event's fault.
-async fn heal(tx: &mut Tx, at_most: PerLane, trail: &mut Trail) -> Result<(), Problem> {
-    let parked = outbox::claim_parked_events(tx, &trail.folded.events, at_most).await?;
+async fn heal(tx: &mut Tx, trail: &mut Trail) -> Result<(), Problem> {
+    let parked = outbox::claim_parked_events(tx, &trail.folded.events, trail.allowed).await?;
     trail.claimed.extend_from_slice(&parked);
     for of_user in parked.chunk_by(|one, next| one.user_id == next.user_id) {
         // Its fault is known since it was parked.

@@ -1,7 +1,7 @@
 //! When the lanes of large events rest, and how they come back. A round that takes too long is nobody's fault by its
 //! data, so it parks nothing; but what made it so long must not end every round. A large lane that was in one rests for a
-//! while, each time longer, and comes back with half as many events, each time fewer, until it comes through: what takes
-//! too long together may not alone.
+//! while, each time longer, and comes back with half as many events, each time fewer, until a round with it comes through:
+//! what takes too long together may not alone.
 
 use std::time::Duration;
 
@@ -24,9 +24,15 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// How many events of each lane may be taken now.
+    /// How many events of each lane may be taken now: none of a lane that rests, and of those that come together as few as
+    /// of the one that was too long most often.
     pub(super) fn allows(&self, at_most: PerLane, now: DateTime<Utc>) -> PerLane {
-        PerLane { bulk: self.bulk.allows(at_most.bulk, now), whole: self.whole.allows(at_most.whole, now), ..at_most }
+        let awake = [&self.bulk, &self.whole].into_iter().filter(|lane| !lane.rests(now));
+        let times = awake.map(|lane| lane.times).max().unwrap_or(0);
+        let allowed = |lane: &LaneRest, at_most: i64| {
+            if lane.rests(now) { 0 } else { at_most.checked_shr(times).unwrap_or(0).max(1) }
+        };
+        PerLane { bulk: allowed(&self.bulk, at_most.bulk), whole: allowed(&self.whole, at_most.whole), ..at_most }
     }
 
     /// A round with these events took too long.
@@ -39,12 +45,12 @@ impl Rest {
         }
     }
 
-    /// A round with these events came through.
-    pub(super) fn came_through(&mut self, events: &[Event]) {
-        if has(events, Lane::Bulk) {
+    /// A round that was allowed so many came through, with events of those lanes or because none waits there.
+    pub(super) fn came_through(&mut self, allowed: PerLane) {
+        if allowed.bulk > 0 {
             self.bulk = LaneRest::default();
         }
-        if has(events, Lane::Whole) {
+        if allowed.whole > 0 {
             self.whole = LaneRest::default();
         }
     }
@@ -63,10 +69,9 @@ struct LaneRest {
 }
 
 impl LaneRest {
-    fn allows(&self, at_most: i64, now: DateTime<Utc>) -> i64 {
+    fn rests(&self, now: DateTime<Utc>) -> bool {
         // A rest is never longer than the longest: a clock that stepped back ends it.
-        let rests = self.until.is_some_and(|until| now < until && until - now <= span(LONGEST));
-        if rests { 0 } else { at_most.checked_shr(self.times).unwrap_or(0).max(1) }
+        self.until.is_some_and(|until| now < until && until - now <= span(LONGEST))
     }
 
     fn took_too_long(&mut self, first: Duration, now: DateTime<Utc>) {
@@ -103,13 +108,19 @@ mod tests {
         let (mut rest, round) = (Rest::default(), events(&[Lane::Live, Lane::Whole]));
         assert_eq!(rest.allows(AT_MOST, at(0)), AT_MOST);
         let mut now = 0;
-        for (minutes, whole) in [(1, 2), (2, 1), (4, 1), (8, 1), (16, 1), (16, 1)] {
+        for (minutes, bulk, whole) in [(1, 4, 2), (2, 2, 1), (4, 1, 1), (8, 1, 1), (16, 1, 1), (16, 1, 1)] {
             rest.took_too_long(&round, at(now));
-            assert_eq!(rest.allows(AT_MOST, at(now + 60 * minutes - 1)), PerLane { whole: 0, ..AT_MOST });
+            let resting = rest.allows(AT_MOST, at(now + 60 * minutes - 1));
+            assert_eq!(resting, PerLane { whole: 0, ..AT_MOST });
+            rest.came_through(resting);
             now += 60 * minutes;
-            assert_eq!(rest.allows(AT_MOST, at(now)), PerLane { whole, ..AT_MOST });
+            assert_eq!(
+                rest.allows(AT_MOST, at(now)),
+                PerLane { bulk, whole, ..AT_MOST },
+                "what comes with it counts too"
+            );
         }
-        rest.came_through(&round);
+        rest.came_through(rest.allows(AT_MOST, at(now)));
         assert_eq!(rest.allows(AT_MOST, at(now)), AT_MOST);
         rest.took_too_long(&round, at(now));
         assert_eq!(rest.allows(AT_MOST, at(now + 60)).whole, 2);
@@ -121,7 +132,7 @@ mod tests {
         rest.took_too_long(&events(&[Lane::Bulk, Lane::Whole]), at(0));
         let allowed = [29, 30, 59, 60].map(|second| rest.allows(AT_MOST, at(second)));
         assert_eq!(allowed.map(|allowed| (allowed.bulk, allowed.whole)), [(0, 0), (4, 0), (4, 0), (4, 2)]);
-        rest.came_through(&events(&[Lane::Bulk]));
+        rest.came_through(allowed[1]);
         assert_eq!(rest.allows(AT_MOST, at(30)), PerLane { whole: 0, ..AT_MOST }, "what came through is free again");
     }
 
