@@ -17,7 +17,7 @@ use super::problem::Problem;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Raises horizons, position by position; one that is further already stays. The caller commits at once, for all
-/// writers wait for it. Errors: the lock's 55P03, where somebody who has read horizons takes longer than [`PATIENCE`].
+/// writers wait for it. Errors: the lock's 55P03, where somebody who has read horizons takes longer than a tenth of a second.
 pub async fn raise_horizons(tx: &mut Tx, user_ids: &[Uuid], first_hours: &[DateTime<Utc>]) -> Result<(), Problem> {
     tx.giving_way(PATIENCE).await?;
     lock_horizons(tx).await?;
