@@ -146,8 +146,6 @@ fn leading_number(word: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
     /// A directory whose `postgres` claims a version.
     fn fake_installation(parent: &Path, version: &str) -> PathBuf {
         let bin_dir = parent.join(version).join("bin");
@@ -155,8 +153,11 @@ mod tests {
         for program in ["postgres", "initdb"] {
             let path = bin_dir.join(program);
             let script = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Some 1:2)'\n");
-            fs::write(&path, script).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            // By a process of its own: a file that this one has open for writing, and with it whatever another test starts
+            // just then, cannot be run.
+            let write = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+            let status = Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap();
+            assert!(status.success());
         }
         bin_dir
     }
