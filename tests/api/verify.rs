@@ -7,8 +7,8 @@ use halfhour::features::dashboard_rollup::{Drift, LISTED, NotCompared, Orphan, R
 use uuid::Uuid;
 
 use crate::relay::{WAITING, hold, one_user, release};
-use crate::support::TestApp;
 use crate::support::rollups::Usage;
+use crate::support::{TestApp, TestUser};
 
 const HOURS: [&str; 3] = ["2026-11-16T22:30:00Z", "2026-11-16T23:00:00Z", "2026-11-20T10:00:00Z"];
 
@@ -172,16 +172,22 @@ async fn a_report_counts_all_drift_and_lists_the_first_hundred() {
     assert_eq!(found.drift[99].user_id, Uuid::from_u128(0x50), "in the order of users and days");
 }
 
-#[tokio::test]
-async fn a_user_in_a_zone_that_does_not_exist_any_more_is_not_compared_and_holds_up_nobody() {
-    let app = TestApp::start().await;
-    let (me, device) = one_user(&app).await;
+/// Users in two zones, Berlin first, of whom a day each is folded.
+async fn two_users_of_a_day(app: &TestApp) -> [TestUser; 2] {
+    let (me, device) = one_user(app).await;
     let other = app.user("other", "Asia/Kathmandu").await;
     let other_device = app.device(&other, "laptop").await;
     for device in [&device, &other_device] {
         app.post_usage(device, &[Usage::input(HOURS[2], 5)]).await;
     }
     app.drain().await;
+    [me, other]
+}
+
+#[tokio::test]
+async fn a_user_in_a_zone_that_does_not_exist_any_more_is_not_compared_and_holds_up_nobody() {
+    let app = TestApp::start().await;
+    let [me, _] = two_users_of_a_day(&app).await;
     app.tell("update rollup.user_state set time_zone = 'Mars/Base' where time_zone = 'Europe/Berlin'").await;
     let not_compared_users = vec![NotCompared { user_id: me.user_id, code: "refused_22023".to_owned() }];
     let found = of_all(&app).await;
@@ -192,13 +198,7 @@ async fn a_user_in_a_zone_that_does_not_exist_any_more_is_not_compared_and_holds
 #[tokio::test]
 async fn a_user_who_cannot_be_compared_in_time_is_listed_and_the_database_goes_on_for_nobody() {
     let app = TestApp::start().await;
-    let (me, device) = one_user(&app).await;
-    let other = app.user("other", "UTC").await;
-    let other_device = app.device(&other, "laptop").await;
-    for device in [&device, &other_device] {
-        app.post_usage(device, &[Usage::input(HOURS[2], 5)]).await;
-    }
-    app.drain().await;
+    let [me, other] = two_users_of_a_day(&app).await;
     app.tell(&format!(
         "create policy slow on rollup.daily as restrictive to halfhour_worker
          using (user_id <> '{}' or pg_sleep(60)::text is not null)",
