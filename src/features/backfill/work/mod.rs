@@ -93,11 +93,14 @@ impl Findings {
         self.pending += more.pending;
         self.user_days += more.user_days;
         self.orphaned += more.orphaned;
-        self.first.extend(more.first.into_iter().take(Self::LISTED - self.first.len().min(Self::LISTED)));
-        self.orphans.extend(more.orphans.into_iter().take(Self::LISTED - self.orphans.len().min(Self::LISTED)));
         self.not_compared += more.not_compared;
-        let room = Self::LISTED - self.not_compared_users.len().min(Self::LISTED);
-        self.not_compared_users.extend(more.not_compared_users.into_iter().take(room));
+        for (listed, more) in [
+            (&mut self.first, more.first),
+            (&mut self.orphans, more.orphans),
+            (&mut self.not_compared_users, more.not_compared_users),
+        ] {
+            listed.extend(more.into_iter().take(Self::LISTED - listed.len().min(Self::LISTED)));
+        }
     }
 }
 
