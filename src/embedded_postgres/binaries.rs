@@ -146,6 +146,7 @@ fn leading_number(word: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     /// A directory whose `postgres` claims a version.
     fn fake_installation(parent: &Path, version: &str) -> PathBuf {
         let bin_dir = parent.join(version).join("bin");
