@@ -1,6 +1,6 @@
 //! halfhour keeps the token usage that AI coding tools report, without ever double-counting or losing a bucket.
 //!
-//! The map of the house: [`config`] reads the environment once; [`app`] puts everything together; [`kernel`] holds the
+//! The map of the house: [`config`] reads the environment once; [`app`] puts everything together and publishes the
 //! rules that several features share; [`features`] are vertical slices, each a folder one could delete; [`openapi`] is the
 //! contract; [`commands`] is the binary, server and operator's tool in one;
 //! [`embedded_postgres`] is the private database behind the zero-configuration default. `docs/architecture.md` says why.
@@ -8,10 +8,6 @@
 pub mod app;
 pub mod commands;
 pub mod config;
-mod config_values;
 pub mod embedded_postgres;
 pub mod features;
 pub mod kernel;
-mod layers;
-pub mod openapi;
-pub mod telemetry;

@@ -17,7 +17,7 @@ use super::support::load::Window;
 use super::support::posts::Device;
 
 const UPSERT_ONE: &str = include_str!("upsert_one.sql");
-const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/writer/upsert_buckets.sql");
+const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/upsert_buckets.sql");
 
 /// What one transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

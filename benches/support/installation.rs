@@ -13,12 +13,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use halfhour::config::VARIABLES;
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
 use halfhour::features::accounts::Directory;
+use halfhour::kernel::access::{ServerKey, TokenKind};
 use halfhour::kernel::bucket::HalfHour;
-use halfhour::kernel::call::Call;
+use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
-use halfhour::kernel::db::Pool;
+use halfhour::kernel::database::Pool;
 use halfhour::kernel::problem::Problem;
-use halfhour::kernel::token::{Kind, ServerKey};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
@@ -101,8 +101,8 @@ impl Installation {
     pub async fn operator(&self) -> anyhow::Result<String> {
         let pool = Pool::new(self.database.clone(), "bench", 1);
         let directory = Directory::new(pool.clone(), server_key()?);
-        let call = Call::internal(Duration::from_secs(30));
-        let issued = directory.issue_token(&call, "bench 0", Kind::Operator, None).await.map_err(failed)?;
+        let context = RequestContext::internal(Duration::from_secs(30));
+        let issued = directory.issue_token(&context, "bench 0", TokenKind::Operator, None).await.map_err(failed)?;
         pool.close().await;
         Ok(issued.token.reveal().to_owned())
     }
@@ -147,9 +147,9 @@ async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyh
         tasks.spawn(async move {
             let mut devices = Vec::new();
             for number in (lane..DEVICES).step_by(8) {
-                let (call, name) = (Call::internal(Duration::from_secs(30)), format!("bench {number}"));
-                let user = directory.add_user(&call, &name, "UTC").await?;
-                let device = directory.add_device(&call, &name, "bench", "bench").await?;
+                let (context, name) = (RequestContext::internal(Duration::from_secs(30)), format!("bench {number}"));
+                let user = directory.add_user(&context, &name, "UTC").await?;
+                let device = directory.add_device(&context, &name, "bench", "bench").await?;
                 let tokens = [&device.token, &user.viewer_token].map(|token| token.reveal().to_owned());
                 devices.push(Arc::new(Device::new(user.user_id, device.device_id, tokens, epoch)));
             }

@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 use crate::features::accounts::Directory;
 use crate::features::backfill::Backfills;
 use crate::features::operations::Metrics;
-use crate::kernel::call::Call;
+use crate::kernel::access::TokenUses;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Pool;
-use crate::kernel::idempotency;
+use crate::kernel::database::Pool;
+use crate::kernel::database::schema::follow_database_clock;
 use crate::kernel::problem::Problem;
-use crate::kernel::schema::follow_database_clock;
-use crate::kernel::token_uses::TokenUses;
+use crate::kernel::usage::idempotency;
 
 /// How often measurements are gathered into their buckets.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,19 +56,19 @@ impl Housekeeper {
     }
 
     async fn keep(&self) {
-        let call = Call::internal(INTERVAL);
+        let context = RequestContext::internal(INTERVAL);
         complain("the database's clock could not be read", follow_database_clock(&self.pool, &self.clock).await);
-        let purged = idempotency::purge(&self.pool, &call).await.map(|_rows| ());
+        let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
-        complain("expired link codes could not be removed", self.directory.purge_link_codes(&call).await);
-        complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&call).await);
+        complain("expired link codes could not be removed", self.directory.purge_link_codes(&context).await);
+        complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
     }
 
     /// Writes down when tokens were last used; what fails is tried again the next time.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
         let noted = self.uses.take();
-        let result = self.directory.note_token_uses(&Call::internal(Duration::from_secs(1)), &noted).await;
+        let result = self.directory.note_token_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
         if result.is_err() {
             self.uses.give_back(noted);
         }

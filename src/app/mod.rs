@@ -1,6 +1,9 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
 mod housekeeping;
+mod layers;
+mod openapi;
+pub mod telemetry;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,22 +33,17 @@ use crate::features::accounts::{self, Directory};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Metrics, Readiness, Switchboard, Vitals};
-use crate::kernel::address::Addresses;
-use crate::kernel::auth::{Authenticator, require_principal};
+use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard};
+use crate::kernel::access::{Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, require_principal};
 use crate::kernel::clock::Clock;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pool, Pools, by_key, by_range, in_batches};
-use crate::kernel::limits::Limit;
+use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::request_line::{RequestLine, observe};
+use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::request_line::{RequestLine, observe};
-use crate::kernel::strangers::Strangers;
-use crate::kernel::switches::Switches;
-use crate::kernel::token::ServerKey;
-use crate::kernel::wakes::{Signal, Wakes};
-use crate::kernel::writer::Writer;
-use crate::layers::{cors, keep_private, panicked, without_key};
-use crate::openapi;
+use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
+use crate::kernel::usage::writer::Writer;
+use layers::{cors, keep_private, panicked, without_key};
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -110,7 +108,7 @@ handed_out! {
         switches: Switches,
         switchboard: Switchboard,
         backfills: Backfills,
-        vitals: Vitals,
+        process_status: ProcessStatus,
         ingest: ingest_buckets::Settings,
     }
 }
@@ -127,7 +125,7 @@ pub struct App {
     retention: Option<Retention>,
     backfill_worker: Worker,
     signal: Signal,
-    wakes: Wakes,
+    relay_notifier: RelayNotifier,
     settings: Settings,
 }
 
@@ -145,9 +143,9 @@ impl App {
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
-        let strangers = Strangers::new(addresses, anonymous.clone(), unknown);
+        let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let vitals = Vitals {
+        let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
             writer: writer.clone(),
@@ -159,7 +157,7 @@ impl App {
         let limits = &settings.limits;
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
-            authenticator: Authenticator::new(key.clone(), pools.read.clone(), strangers, clock.clone()),
+            authenticator: Authenticator::new(key.clone(), pools.read.clone(), anonymous_callers, clock.clone()),
             writer,
             readiness: Readiness::new(pools.read.clone()),
             directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
@@ -172,7 +170,7 @@ impl App {
                 Signal::default(),
                 settings.backfill_max_days,
             ),
-            vitals,
+            process_status,
             ingest: ingest_buckets::Settings::new(settings.ingest_max_age_days, limits.device_buckets_per_hour),
             pools,
         }));
@@ -181,8 +179,8 @@ impl App {
         let verify = verify_with(&workers);
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
-        let wakes = Wakes::new(database, signal.clone());
-        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, wakes, settings }
+        let relay_notifier = RelayNotifier::new(database, signal.clone());
+        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, relay_notifier, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -196,8 +194,8 @@ impl App {
     }
 
     /// What carries wakes between processes.
-    pub fn wakes(&self) -> &Wakes {
-        &self.wakes
+    pub fn relay_notifier(&self) -> &RelayNotifier {
+        &self.relay_notifier
     }
 
     /// Who carries jobs out, for callers that take steps on demand.
@@ -294,8 +292,8 @@ impl App {
         let workers = CancellationToken::new();
         let (relay, stop) = (self.relay.clone(), workers.clone());
         tasks.spawn(async move { relay.run(stop).await });
-        let (wakes, stop) = (self.wakes.clone(), workers.clone());
-        tasks.spawn(async move { tokio::join!(wakes.announce(stop.clone()), wakes.listen(stop)) });
+        let (relay_notifier, stop) = (self.relay_notifier.clone(), workers.clone());
+        tasks.spawn(async move { tokio::join!(relay_notifier.announce(stop.clone()), relay_notifier.listen(stop)) });
         if let Some(retention) = self.retention.clone() {
             let stop = workers.clone();
             tasks.spawn(async move { retention.run(stop).await });
@@ -330,7 +328,7 @@ impl App {
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
         let _ = tokio::time::timeout(Duration::from_millis(500), async {
-            self.wakes.close().await;
+            self.relay_notifier.close().await;
             self.state.0.pools.close().await;
         })
         .await;

@@ -11,10 +11,10 @@ use super::database::Opened;
 use super::{Output, explain};
 use crate::config::Config;
 use crate::features::accounts::{Device, Directory, ROTATION_OVERLAP_S, TokenListing, User};
-use crate::kernel::call::Call;
-use crate::kernel::db::Pool;
+use crate::kernel::access::TokenKind;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::Pool;
 use crate::kernel::problem::Problem;
-use crate::kernel::token::Kind;
 
 /// How long one command may work on the database.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ pub enum TokenCommand {
         user: String,
         /// What the token may do.
         #[arg(long, value_enum)]
-        kind: TokenKind,
+        kind: KindArgument,
         /// For `--kind device`: the device's name.
         #[arg(long, required_if_eq("kind", "device"))]
         device: Option<String>,
@@ -109,18 +109,18 @@ pub enum TokenCommand {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TokenKind {
+pub enum KindArgument {
     Device,
     Viewer,
     Operator,
 }
 
-impl From<TokenKind> for Kind {
-    fn from(kind: TokenKind) -> Self {
+impl From<KindArgument> for TokenKind {
+    fn from(kind: KindArgument) -> Self {
         match kind {
-            TokenKind::Device => Self::Device,
-            TokenKind::Viewer => Self::Viewer,
-            TokenKind::Operator => Self::Operator,
+            KindArgument::Device => Self::Device,
+            KindArgument::Viewer => Self::Viewer,
+            KindArgument::Operator => Self::Operator,
         }
     }
 }
@@ -128,14 +128,16 @@ impl From<TokenKind> for Kind {
 pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         UserCommand::Add { name, time_zone } => {
-            let work = async |directory: &Directory, call: &Call| directory.add_user(call, &name, &time_zone).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.add_user(context, &name, &time_zone).await
+            };
             let user = with_directory(&config, work).await?;
             let token = user.viewer_token.reveal();
             let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
             output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
         }
         UserCommand::List => {
-            let work = async |directory: &Directory, call: &Call| directory.list_all_users(call).await;
+            let work = async |directory: &Directory, context: &RequestContext| directory.list_all_users(context).await;
             let users: Vec<User> = with_directory(&config, work).await?.into_iter().map(User::from).collect();
             let line = |user: &User| {
                 let User { user_id, name, time_zone, created_at, revoked_at, .. } = user;
@@ -145,14 +147,16 @@ pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyh
             output.write(&serde_json::to_value(&users)?, words)
         }
         UserCommand::Revoke { name } => {
-            let work = async |directory: &Directory, call: &Call| directory.revoke_user(call, &name).await;
+            let work =
+                async |directory: &Directory, context: &RequestContext| directory.revoke_user(context, &name).await;
             let user_id = with_directory(&config, work).await?;
             let words = format!("User {name} ({user_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "user_id": user_id, "revoked": true }), words)
         }
         UserCommand::Zone { name, time_zone } => {
-            let work =
-                async |directory: &Directory, call: &Call| directory.change_zone_of(call, &name, &time_zone).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.change_zone_of(context, &name, &time_zone).await
+            };
             let user_id = with_directory(&config, work).await?;
             let words = format!("The days of {name} will be those of {time_zone}.");
             output.write(&json!({ "user_id": user_id, "time_zone": time_zone }), words)
@@ -163,8 +167,9 @@ pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyh
 pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         DeviceCommand::Add { user, name, platform } => {
-            let work =
-                async |directory: &Directory, call: &Call| directory.add_device(call, &user, &name, &platform).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.add_device(context, &user, &name, &platform).await
+            };
             let device = with_directory(&config, work).await?;
             let token = device.token.reveal();
             let words =
@@ -172,7 +177,9 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
             output.write(&json!({ "device_id": device.device_id, "token": token }), words)
         }
         DeviceCommand::List { user } => {
-            let work = async |directory: &Directory, call: &Call| directory.list_all_devices(call, &user).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.list_all_devices(context, &user).await
+            };
             let devices: Vec<Device> = with_directory(&config, work).await?.into_iter().map(Device::from).collect();
             let line = |device: &Device| {
                 let Device { device_id, name, platform, created_at, revoked_at, .. } = device;
@@ -182,8 +189,9 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
             output.write(&serde_json::to_value(&devices)?, words)
         }
         DeviceCommand::Revoke { user, name } => {
-            let work =
-                async |directory: &Directory, call: &Call| directory.revoke_named_device(call, &user, &name).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.revoke_named_device(context, &user, &name).await
+            };
             let device_id = with_directory(&config, work).await?;
             let words =
                 format!("Device {name} ({device_id}) is revoked; a running server heeds it within ten seconds.");
@@ -195,9 +203,9 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
 pub async fn token(config: Config, command: TokenCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         TokenCommand::Issue { user, kind, device } => {
-            anyhow::ensure!(device.is_none() || kind == TokenKind::Device, "--device goes with --kind device only");
-            let work = async |directory: &Directory, call: &Call| {
-                directory.issue_token(call, &user, kind.into(), device.as_deref()).await
+            anyhow::ensure!(device.is_none() || kind == KindArgument::Device, "--device goes with --kind device only");
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.issue_token(context, &user, kind.into(), device.as_deref()).await
             };
             let issued = with_directory(&config, work).await?;
             let token = issued.token.reveal();
@@ -205,7 +213,8 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
             output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
         }
         TokenCommand::Rotate { token_id } => {
-            let work = async |directory: &Directory, call: &Call| directory.rotate_token(call, token_id).await;
+            let work =
+                async |directory: &Directory, context: &RequestContext| directory.rotate_token(context, token_id).await;
             let issued = with_directory(&config, work).await?;
             let token = issued.token.reveal();
             let minutes = ROTATION_OVERLAP_S / 60;
@@ -216,13 +225,16 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
             output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
         }
         TokenCommand::Revoke { token_id } => {
-            let work = async |directory: &Directory, call: &Call| directory.revoke_token(call, token_id).await;
+            let work =
+                async |directory: &Directory, context: &RequestContext| directory.revoke_token(context, token_id).await;
             let was_active = with_directory(&config, work).await?;
             let words = if was_active { "Revoked." } else { "It was revoked before." };
             output.write(&json!({ "token_id": token_id, "revoked": true, "was_active": was_active }), words)
         }
         TokenCommand::List { user } => {
-            let work = async |directory: &Directory, call: &Call| directory.list_tokens(call, user.as_deref()).await;
+            let work = async |directory: &Directory, context: &RequestContext| {
+                directory.list_tokens(context, user.as_deref()).await
+            };
             let tokens = with_directory(&config, work).await?;
             let words = tokens.iter().map(line).collect::<Vec<_>>().join("\n");
             output.write(&serde_json::to_value(&tokens)?, words)
@@ -247,11 +259,11 @@ fn state(revoked_at: Option<DateTime<Utc>>) -> String {
 /// Opens the database, works, and closes it whatever came of the work.
 async fn with_directory<T>(
     config: &Config,
-    work: impl AsyncFnOnce(&Directory, &Call) -> Result<T, Problem>,
+    work: impl AsyncFnOnce(&Directory, &RequestContext) -> Result<T, Problem>,
 ) -> anyhow::Result<T> {
     let opened = Opened::open(config).await?;
     let pool = Pool::new(opened.options().clone(), "command", 1);
-    let result = work(&Directory::new(pool.clone(), opened.key()), &Call::internal(LIMIT)).await;
+    let result = work(&Directory::new(pool.clone(), opened.key()), &RequestContext::internal(LIMIT)).await;
     pool.close().await;
     opened.close().await?;
     result.map_err(|problem| explain(&problem))

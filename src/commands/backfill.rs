@@ -18,17 +18,17 @@ use super::serve::stop_on_signals;
 use super::verify::verify_with;
 use super::{Output, explain};
 use crate::config::Config;
-use crate::features::backfill::{Backfills, Change, Import, Job, JobReply, Lines, Order, Shown, State, Worker};
+use crate::features::backfill::{Backfills, Import, Job, JobChange, JobReply, Lines, Order, Shown, State, Worker};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
-use crate::kernel::audit::Actor;
-use crate::kernel::call::Call;
+use crate::kernel::access::Actor;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Pool, in_batches};
+use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::{Pool, in_batches};
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
-use crate::kernel::schema::follow_database_clock;
-use crate::kernel::switches::{Switch, Switches};
-use crate::kernel::wakes::Signal;
+use crate::kernel::usage::relay_notifier::Signal;
 
 /// How long one act may work on the database.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -141,10 +141,14 @@ impl Desk {
                 let job = self.plan(arguments).await?;
                 self.write(output, Shown { job, kept: Vec::new() })
             }
-            BackfillCommand::Execute(arguments) => Box::pin(self.carry_out(arguments, Change::Execute, output)).await,
-            BackfillCommand::Rollback(arguments) => Box::pin(self.carry_out(arguments, Change::Rollback, output)).await,
+            BackfillCommand::Execute(arguments) => {
+                Box::pin(self.carry_out(arguments, JobChange::Execute, output)).await
+            }
+            BackfillCommand::Rollback(arguments) => {
+                Box::pin(self.carry_out(arguments, JobChange::Rollback, output)).await
+            }
             BackfillCommand::Cancel { job_id } => {
-                let shown = self.change(job_id, None, Change::Cancel).await?;
+                let shown = self.change(job_id, None, JobChange::Cancel).await?;
                 self.write(output, shown)
             }
             BackfillCommand::Status { job_id: Some(job_id) } => {
@@ -152,7 +156,7 @@ impl Desk {
                 self.write(output, shown)
             }
             BackfillCommand::Status { job_id: None } => {
-                let jobs = self.backfills.list(&Call::internal(LIMIT), None, 100).await;
+                let jobs = self.backfills.list(&RequestContext::internal(LIMIT), None, 100).await;
                 let jobs = jobs.map_err(|problem| explain(&problem))?;
                 let now = self.backfills.clock().now();
                 let words = jobs.iter().map(line).collect::<Vec<_>>().join("\n");
@@ -172,24 +176,24 @@ impl Desk {
         let parameters: Vec<_> = parameters.collect();
         let limits = self.backfills.limits();
         let order = Order::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
-        let call = Call::internal(LIMIT);
+        let context = RequestContext::internal(LIMIT);
         match file {
-            Some(file) if is_import => self.import(&call, &order, &file).await,
+            Some(file) if is_import => self.import(&context, &order, &file).await,
             _ => {
-                let planned = self.backfills.plan(&call, Actor::Command, None, &order, &[]).await;
+                let planned = self.backfills.plan(&context, Actor::Command, None, &order, &[]).await;
                 Ok(planned.map_err(|problem| explain(&problem))?.job)
             }
         }
     }
 
-    async fn import(&self, call: &Call, order: &Order, path: &PathBuf) -> anyhow::Result<Job> {
+    async fn import(&self, context: &RequestContext, order: &Order, path: &PathBuf) -> anyhow::Result<Job> {
         let mut file: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
             Box::new(std::io::stdin())
         } else {
             Box::new(std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)
         };
         let say = |problem: Problem| explain(&problem);
-        let begun = self.backfills.begin_import(call, Actor::Command, None, order).await.map_err(say)?;
+        let begun = self.backfills.begin_import(context, Actor::Command, None, order).await.map_err(say)?;
         let mut import = begun.map_err(|_job| anyhow::anyhow!("a job without a key met another"))?;
         if let Err(error) = read_lines(&mut import, &mut file).await {
             import.fail("abandoned").await;
@@ -199,18 +203,19 @@ impl Desk {
     }
 
     async fn find(&self, job_id: Uuid) -> anyhow::Result<Shown> {
-        self.backfills.find(&Call::internal(LIMIT), job_id).await.map_err(|problem| explain(&problem))
+        self.backfills.find(&RequestContext::internal(LIMIT), job_id).await.map_err(|problem| explain(&problem))
     }
 
-    async fn change(&self, job_id: Uuid, version: Option<i64>, change: Change) -> anyhow::Result<Shown> {
-        let changed = self.backfills.change(&Call::internal(LIMIT), Actor::Command, job_id, version, change).await;
+    async fn change(&self, job_id: Uuid, version: Option<i64>, change: JobChange) -> anyhow::Result<Shown> {
+        let changed =
+            self.backfills.change(&RequestContext::internal(LIMIT), Actor::Command, job_id, version, change).await;
         changed.map_err(|problem| explain(&problem))
     }
 
     /// Hands the job over unless it is at work already, and sees it to its end.
-    async fn carry_out(&self, arguments: JobArguments, change: Change, output: &Output) -> anyhow::Result<()> {
+    async fn carry_out(&self, arguments: JobArguments, change: JobChange, output: &Output) -> anyhow::Result<()> {
         let JobArguments { job_id, version, detach } = arguments;
-        let wanted = if change == Change::Execute { State::Running } else { State::RollingBack };
+        let wanted = if change == JobChange::Execute { State::Running } else { State::RollingBack };
         let mut shown = self.find(job_id).await?;
         // After a crash the same command goes on.
         if shown.job.state != wanted || version.is_some() {
@@ -261,7 +266,7 @@ impl Desk {
         let style = ProgressStyle::with_template("{msg:12} {bar:40} {human_pos}/{human_len} {eta}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         while !stop.is_cancelled() {
-            if let Ok(shown) = self.backfills.find(&Call::internal(LIMIT), job.job_id).await {
+            if let Ok(shown) = self.backfills.find(&RequestContext::internal(LIMIT), job.job_id).await {
                 bar.set_message(shown.job.state.as_str());
                 bar.set_position(shown.job.done.try_into().unwrap_or(0));
             }

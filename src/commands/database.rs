@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::config::{Config, Database};
 use crate::embedded_postgres::{Durability, EmbeddedPostgres};
-use crate::kernel::schema;
-use crate::kernel::token::ServerKey;
+use crate::kernel::access::ServerKey;
+use crate::kernel::database::schema;
 
 /// A database that is fit to work with.
 #[derive(Debug)]

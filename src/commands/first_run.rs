@@ -10,10 +10,10 @@ use anyhow::Context as _;
 use super::database::{Opened, write_private};
 use super::explain;
 use crate::features::accounts::Directory;
-use crate::kernel::call::Call;
-use crate::kernel::db::Pool;
+use crate::kernel::access::TokenKind;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::Pool;
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::token::Kind;
 
 const USER: &str = "me";
 const DEVICE: &str = "this-machine";
@@ -52,25 +52,25 @@ pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) 
 }
 
 async fn make(directory: &Directory, url: &str) -> Result<String, Problem> {
-    let call = Call::internal(Duration::from_secs(30));
+    let context = RequestContext::internal(Duration::from_secs(30));
     // After a crash the user or the device may be there already, with tokens that nobody has seen: issue others.
-    let (user_id, viewer) = match directory.add_user(&call, USER, "UTC").await {
+    let (user_id, viewer) = match directory.add_user(&context, USER, "UTC").await {
         Ok(user) => (user.user_id, user.viewer_token),
         Err(problem) if problem.code() == Code::Conflict => {
-            let viewer = directory.issue_token(&call, USER, Kind::Viewer, None).await?;
+            let viewer = directory.issue_token(&context, USER, TokenKind::Viewer, None).await?;
             (viewer.user_id, viewer.token)
         }
         Err(problem) => return Err(problem),
     };
-    let (device_id, device) = match directory.add_device(&call, USER, DEVICE, std::env::consts::OS).await {
+    let (device_id, device) = match directory.add_device(&context, USER, DEVICE, std::env::consts::OS).await {
         Ok(device) => (Some(device.device_id), device.token),
         Err(problem) if problem.code() == Code::Conflict => {
-            let device = directory.issue_token(&call, USER, Kind::Device, Some(DEVICE)).await?;
+            let device = directory.issue_token(&context, USER, TokenKind::Device, Some(DEVICE)).await?;
             (device.device_id, device.token)
         }
         Err(problem) => return Err(problem),
     };
-    let operator = directory.issue_token(&call, USER, Kind::Operator, None).await?;
+    let operator = directory.issue_token(&context, USER, TokenKind::Operator, None).await?;
     let device_id = device_id.map(|id| id.to_string()).unwrap_or_default();
     Ok(format!(
         "{url}\nHALFHOUR_DEVICE_TOKEN={}\nHALFHOUR_VIEWER_TOKEN={}\nHALFHOUR_OPERATOR_TOKEN={}\n\

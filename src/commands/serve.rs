@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Opened;
 use super::first_run;
+use crate::app::telemetry::Telemetry;
 use crate::app::{App, Settings};
 use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::clock::Clock;
-use crate::kernel::schema::follow_database_clock;
-use crate::telemetry::Telemetry;
+use crate::kernel::database::schema::follow_database_clock;
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&config.log);

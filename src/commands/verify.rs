@@ -12,7 +12,7 @@ use super::{Output, explain};
 use crate::config::Config;
 use crate::features::backfill::{Findings, Verify};
 use crate::features::dashboard_rollup::{self, Report, Window};
-use crate::kernel::db::Pool;
+use crate::kernel::database::Pool;
 use crate::kernel::problem::Problem;
 
 /// A job compares a user no longer than this, well within its step; the command does, for a minute.

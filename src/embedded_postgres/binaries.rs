@@ -1,12 +1,10 @@
 //! Finds the PostgreSQL programs: installed ones first, a download last.
 
-use super::EmbeddedPostgresError;
-use super::download;
 use super::layout::Layout;
-use std::env;
-use std::fs;
+use super::{EmbeddedPostgresError, download};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 /// The oldest major version that the SQL of this server runs on.
 const OLDEST_MAJOR: u32 = 14;

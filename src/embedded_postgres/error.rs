@@ -1,8 +1,7 @@
 //! What can go wrong with the private cluster. Every message says what the person at the keyboard can do.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 /// Why the private PostgreSQL could not be started, joined or stopped.
 #[derive(Debug, thiserror::Error)]

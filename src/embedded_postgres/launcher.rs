@@ -4,11 +4,10 @@ use super::EmbeddedPostgresError;
 use super::binaries::Installation;
 use super::error::files;
 use super::layout::Layout;
-use std::env;
-use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 /// Sent by the kernel when the thread that spawned the process ends. QUIT is PostgreSQL's immediate
 /// shutdown, which loses nothing that was acknowledged.

@@ -39,10 +39,9 @@ use layout::{GuestLock, Layout, LockAttempt, Password, ServerLock};
 use pid_file::PidFile;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, thread};
 use supervisor::Supervisor;
 use tokio::time::timeout;
 

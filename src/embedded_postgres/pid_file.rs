@@ -3,10 +3,9 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// What a server wrote about itself. The format has been the same since PostgreSQL 10.
 #[derive(Clone, Debug, PartialEq, Eq)]

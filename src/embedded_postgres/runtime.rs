@@ -1,8 +1,6 @@
 //! Runs a little asynchronous code from blocking code, wherever that is called from.
 
-use std::io;
-use std::panic;
-use std::thread;
+use std::{io, panic, thread};
 use tokio::runtime::Builder;
 
 /// Runs a future to its end on a thread of its own, because a thread that already drives a runtime may

@@ -6,12 +6,11 @@ use super::error::files;
 use super::launcher::Launcher;
 use super::layout::{Layout, hex};
 use sha2::{Digest, Sha256};
-use std::env;
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::{env, io};
 
 /// The only port; without TCP it is no more than a part of the socket's name.
 pub(super) const PORT: u16 = 5432;

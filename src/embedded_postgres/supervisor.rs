@@ -3,12 +3,11 @@
 //! All of this happens on one thread that lives as long as the cluster. It has to: the kernel ends the
 //! server when the *thread* that spawned it ends.
 
-use super::EmbeddedPostgresError;
 use super::cluster::Cluster;
 use super::error::files;
 use super::layout::remove_tree;
 use super::pid_file::{self, PidFile};
-use super::{Durability, socket_dir};
+use super::{Durability, EmbeddedPostgresError, socket_dir};
 use rustix::process::{Pid, Signal, kill_process};
 use std::convert::Infallible;
 use std::fs::{self, File};

@@ -1,10 +1,10 @@
 //! Connections to the database are lost while nobody uses them, and while somebody does; or they say nothing any more.
 
 use futures_util::future::{join_all, try_join_all};
-use halfhour::kernel::db::{Access, Mode};
+use halfhour::kernel::database::{Access, Mode};
 use serde_json::json;
 
-use crate::support::{Proxy, TestApp, call, line};
+use crate::support::{Proxy, TestApp, context, line};
 
 #[tokio::test]
 async fn connections_that_were_lost_while_nobody_used_them_are_replaced_and_no_reader_sees_it() {
@@ -13,8 +13,8 @@ async fn connections_that_were_lost_while_nobody_used_them_are_replaced_and_no_r
     let pool = &app.pools.read;
     for _ in 0..3 {
         // As many as there may be, and all of them free again.
-        let call = call();
-        let all = (0..pool.max_connections()).map(|_| pool.begin(&call, Access::NOBODY, Mode::ReadWrite));
+        let context = context();
+        let all = (0..pool.max_connections()).map(|_| pool.begin(&context, Access::NOBODY, Mode::ReadWrite));
         for open in try_join_all(all).await.unwrap() {
             open.rollback().await.unwrap();
         }

@@ -1,14 +1,13 @@
 //! Nobody reads or writes another user's rows, even where a handler forgets to ask: the roles, the policies and the
 //! starting role of every connection, looked at from SQL.
 
-use halfhour::kernel::db::{Access, Mode, Tx};
+use halfhour::kernel::database::{Access, Mode, Tx, schema};
 use halfhour::kernel::problem::Problem;
-use halfhour::kernel::schema;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use crate::support::{TestApp, call};
+use crate::support::{TestApp, context};
 
 /// Tables without row-level security, and why.
 const EXEMPT: [(&str, &str); 1] = [("public._sqlx_migrations", "the migrator's own book; no working role may read it")];
@@ -177,7 +176,7 @@ async fn a_transaction_sees_exactly_the_rows_of_the_users_it_names_whatever_the_
             let all: i64 = app.admin.fetch_one(all).await.unwrap().get(0);
             let mut seen = Vec::new();
             for users in [vec![], vec![ann], vec![bob], vec![ann, bob]] {
-                let mut tx = pools.read.begin(&call(), Access::Users(&users), Mode::Snapshot).await.unwrap();
+                let mut tx = pools.read.begin(&context(), Access::Users(&users), Mode::Snapshot).await.unwrap();
                 seen.push(count(&mut tx, table).await);
                 tx.rollback().await.unwrap();
             }
@@ -190,7 +189,7 @@ async fn a_transaction_sees_exactly_the_rows_of_the_users_it_names_whatever_the_
 async fn a_transaction_cannot_write_rows_of_a_user_it_does_not_name() {
     let app = TestApp::start().await;
     let [ann, bob] = two_users(&app).await;
-    let begin = async || app.pools.ingest.begin(&call(), Access::Users(&[ann]), Mode::ReadWrite).await.unwrap();
+    let begin = async || app.pools.ingest.begin(&context(), Access::Users(&[ann]), Mode::ReadWrite).await.unwrap();
 
     let mut tx = begin().await;
     let theft = format!("update usage.bucket set user_id = '{ann}' where user_id = '{bob}'");
@@ -227,10 +226,10 @@ async fn a_transaction_that_is_dropped_leaves_nothing_behind_on_its_connection()
     let app = TestApp::start().await;
     let [ann, _bob] = two_users(&app).await;
     for _ in 0..20 {
-        let mut tx = app.pools.read.begin(&call(), Access::Users(&[ann]), Mode::ReadWrite).await.unwrap();
+        let mut tx = app.pools.read.begin(&context(), Access::Users(&[ann]), Mode::ReadWrite).await.unwrap();
         assert_eq!(count(&mut tx, "usage.bucket").await, 1);
         drop(tx);
-        let mut tx = app.pools.read.begin(&call(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
+        let mut tx = app.pools.read.begin(&context(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
         assert_eq!(count(&mut tx, "usage.bucket").await, 0);
         tx.rollback().await.unwrap();
     }
@@ -244,11 +243,14 @@ async fn authentication_finds_only_active_tokens_of_active_devices_and_users() {
     let works = async |token: &str| app.second_server().await.get(token, "/v1/rollups").await.status == 200;
     assert!(works(&user.viewer).await);
 
-    let tokens = app.directory().list_tokens(&call(), Some("ann")).await.unwrap();
+    let tokens = app.directory().list_tokens(&context(), Some("ann")).await.unwrap();
     let viewer = tokens.iter().find(|token| token.kind == "viewer").unwrap();
-    assert!(app.directory().revoke_token(&call(), viewer.token_id).await.unwrap());
+    assert!(app.directory().revoke_token(&context(), viewer.token_id).await.unwrap());
     assert!(!works(&user.viewer).await);
-    assert!(!app.directory().revoke_token(&call(), viewer.token_id).await.unwrap(), "revoking again changes nothing");
+    assert!(
+        !app.directory().revoke_token(&context(), viewer.token_id).await.unwrap(),
+        "revoking again changes nothing"
+    );
 
     let device = app.device(&user, "laptop").await;
     let posts = async || {
@@ -267,7 +269,7 @@ async fn authentication_finds_only_active_tokens_of_active_devices_and_users() {
 async fn names_are_unique_among_the_active_and_zones_are_checked() {
     let app = TestApp::start().await;
     let add =
-        async |name: &str, zone: &str| -> Result<_, Problem> { app.directory().add_user(&call(), name, zone).await };
+        async |name: &str, zone: &str| -> Result<_, Problem> { app.directory().add_user(&context(), name, zone).await };
     add("ann", "Asia/Kathmandu").await.unwrap();
     assert_eq!(add("ann", "UTC").await.unwrap_err().code().as_str(), "conflict");
     for (name, zone) in
@@ -288,7 +290,7 @@ async fn one_link_code_makes_one_device_however_many_exchange_it() {
                        (sha256('old'), '$user', now() + interval '1 second')";
     app.admin.execute(sqlx::raw_sql(AssertSqlSafe(code.replace("$user", &user.to_string())))).await.unwrap();
     let exchange = async |code: &str, request: u32, at: &str| -> (String, Option<Uuid>) {
-        let mut tx = app.pools.read.begin(&call(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
+        let mut tx = app.pools.read.begin(&context(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
         let (device_id, token_id) = (Uuid::now_v7(), Uuid::now_v7());
         let sql = format!(
             "select outcome, device_id from account.exchange(sha256('{code}'), sha256('{request}'),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use halfhour::kernel::db::{Access, Mode};
+use halfhour::kernel::database::{Access, Mode};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::support::{Reply, TestApp, call, line, wait_for_line};
+use crate::support::{Reply, TestApp, context, line, wait_for_line};
 
 /// What every line has, null or not.
 const FIELDS: [&str; 18] = [
@@ -149,17 +149,17 @@ async fn a_read_that_fails_keeps_its_connection_and_is_known_by_what_it_failed_w
 #[tokio::test]
 async fn a_rollback_hides_no_failure_before_it_and_is_heard_where_it_fails_itself() {
     let app = TestApp::start().await;
-    let call = call();
-    let begin = async || app.pools.worker.begin(&call, Access::Worker, Mode::ReadWrite).await.unwrap();
-    let status = || call.upstream.answers().status;
+    let context = context();
+    let begin = async || app.pools.worker.begin(&context, Access::Worker, Mode::ReadWrite).await.unwrap();
+    let status = || context.upstream.answers().status;
     let divides = || sqlx::raw_sql("select 1 / 0");
 
     let mut tx = begin().await;
     tx.execute(divides()).await.unwrap_err();
-    let waited = call.upstream.answers().latency;
+    let waited = context.upstream.answers().latency;
     tx.rollback().await.unwrap();
     assert_eq!(status(), Some(400));
-    assert!(call.upstream.answers().latency > waited, "it was waited for");
+    assert!(context.upstream.answers().latency > waited, "it was waited for");
 
     let mut tx = begin().await;
     assert_eq!(status(), Some(200), "what is begun again is known by its own answers");
@@ -210,7 +210,7 @@ async fn a_full_pool_is_no_answer_of_the_database() {
     let tx = app.pools.read.clone();
     drop(held);
     // A transaction of the application's own holds the only connection.
-    let open = tx.begin(&call(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
+    let open = tx.begin(&context(), Access::NOBODY, Mode::ReadWrite).await.unwrap();
     let reply = app.get(&user.viewer, "/v1/rollups").await;
     reply.expect_problem(503, "overloaded");
     assert_eq!(reply.header("retry-after"), "1");

@@ -1,8 +1,8 @@
 //! Retention: what it removes is gone, what it freezes stays, and nobody loses what was acknowledged.
 
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Pass};
+use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::Code;
-use halfhour::kernel::switches::Switch;
 use serde_json::json;
 
 use crate::relay::{WAITING, hold, one_user, release, run};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use halfhour::kernel::token::Kind;
+use halfhour::kernel::access::TokenKind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, TestUser, call};
+use crate::support::{TestApp, TestUser, context};
 
 /// Who asks, in the order of the columns. "revoked" and "another's" are of the kind that the route is for; for a route
 /// without an id, another's is as good as one's own.
@@ -105,16 +105,18 @@ impl Cast {
         let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
         let (laptop, bobs_laptop) = (app.device(&ann, "laptop").await.token, app.device(&bob, "laptop").await.token);
         let mut revoked = Vec::new();
-        for (kind, device) in [(Kind::Device, Some("laptop")), (Kind::Viewer, None), (Kind::Operator, None)] {
-            let issued = app.directory().issue_token(&call(), "ann", kind, device).await.unwrap();
-            assert!(app.directory().revoke_token(&call(), issued.token_id).await.unwrap());
+        for (kind, device) in
+            [(TokenKind::Device, Some("laptop")), (TokenKind::Viewer, None), (TokenKind::Operator, None)]
+        {
+            let issued = app.directory().issue_token(&context(), "ann", kind, device).await.unwrap();
+            assert!(app.directory().revoke_token(&context(), issued.token_id).await.unwrap());
             revoked.push(issued.token.reveal().to_owned());
         }
         Self { app, ann, bob, laptop, bobs_laptop, revoked: revoked.try_into().unwrap() }
     }
 
     /// The token that a caller shows at a route that is for `kind`.
-    fn token(&self, caller: usize, kind: Option<Kind>) -> Option<&str> {
+    fn token(&self, caller: usize, kind: Option<TokenKind>) -> Option<&str> {
         let position = kind.map_or(0, |kind| kind as usize);
         let text = match CALLERS[caller] {
             "nobody" => return None,
@@ -131,7 +133,7 @@ impl Cast {
     /// `spare` is a device of Ann's, for paths.
     async fn ask(&self, caller: usize, (route, body, statuses): Row, spare: &str) -> u16 {
         let kind = (2..5).find(|caller| statuses[*caller] != 403).filter(|_| statuses[0] == 401);
-        let kind = kind.map(|caller| [Kind::Device, Kind::Viewer, Kind::Operator][caller - 2]);
+        let kind = kind.map(|caller| [TokenKind::Device, TokenKind::Viewer, TokenKind::Operator][caller - 2]);
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{device_id}", spare).replace("{name}", "ingest").replace("{code}", "invalid");
         let path = path.replace("{job_id}", "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2");

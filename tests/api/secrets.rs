@@ -1,8 +1,8 @@
 //! Logs show no token, no code, no body and no key. Every line of this whole test run is judged as it is written, and
 //! every test that ends fails where one was found; here it is shown that one would be.
 
-use halfhour::kernel::token::Kind;
-use halfhour::telemetry;
+use halfhour::app::telemetry;
+use halfhour::kernel::access::TokenKind;
 use reqwest::Method;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn log_of(line: &str) -> &'static Log {
 
 #[test]
 fn a_secret_that_is_logged_is_caught() {
-    let device = server_key().issue(Kind::Device).unwrap();
+    let device = server_key().issue(TokenKind::Device).unwrap();
     let body = json!({"buckets": [{"hour_start": "2026-11-20T10:30:00Z"}]}).to_string();
     for (planted, what) in [
         (device.reveal(), "a token"),

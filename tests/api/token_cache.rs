@@ -4,11 +4,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use halfhour::kernel::token::Kind;
-use halfhour::kernel::token_cache::REVOCATION_BOUND;
+use halfhour::kernel::access::{REVOCATION_BOUND, TokenKind};
 use serde_json::json;
 
-use crate::support::{TestApp, call, server_key};
+use crate::support::{TestApp, context, server_key};
 
 /// How often tokens were looked up so far; the server must have closed its pool, for only then are all calls counted.
 pub async fn look_ups(app: &TestApp) -> u32 {
@@ -29,7 +28,7 @@ async fn sixteen_first_uses_of_a_token_are_one_look_up_known_or_not_and_forged_o
     let database = app.superuser.get_database().unwrap();
     app.tell(&format!("alter database {database} set track_functions = 'all'")).await;
     // Made under the server's key, but never issued: only the database can tell.
-    let unknown = server_key().issue(Kind::Viewer).unwrap().reveal().to_owned();
+    let unknown = server_key().issue(TokenKind::Viewer).unwrap().reveal().to_owned();
     let mut forged = user.viewer.clone().into_bytes();
     forged[10] = if forged[10] == b'A' { b'B' } else { b'A' };
     let forged = String::from_utf8(forged).unwrap();
@@ -78,9 +77,9 @@ async fn a_revoked_token_that_is_in_constant_use_is_refused_by_every_process_wit
         tokio::join!(post_until_refused(&app, &device.token), post_until_refused(&second_server, &device.token))
     };
     let revoke = async {
-        let tokens = app.directory().list_tokens(&call(), Some("ann")).await.unwrap();
+        let tokens = app.directory().list_tokens(&context(), Some("ann")).await.unwrap();
         let listed = tokens.iter().find(|token| token.device.as_deref() == Some("laptop")).unwrap();
-        assert!(app.directory().revoke_token(&call(), listed.token_id).await.unwrap());
+        assert!(app.directory().revoke_token(&context(), listed.token_id).await.unwrap());
         Instant::now()
     };
     let limit = REVOCATION_BOUND + Duration::from_secs(10);

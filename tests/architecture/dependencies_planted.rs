@@ -124,7 +124,7 @@ fn a_file_of_another_slice_that_is_included_is_caught() {
 
 #[test]
 fn a_feature_named_outside_of_the_composition_root_is_caught() {
-    caught("src/config.rs", "use crate::features::accounts::Limit;", 1);
+    caught("src/config/mod.rs", "use crate::features::accounts::Limit;", 1);
     caught("src/lib.rs", "mod features;\npub use features::accounts::find;", 2);
     caught("src/main.rs", "fn main() { halfhour::features::accounts::run() }", 1);
     caught("src/features/mod.rs", "use crate::app::State;", 1);

@@ -82,7 +82,7 @@ fn a_statement_run_under_another_name_is_caught() {
 
 #[test]
 fn a_statement_of_another_folder_is_caught() {
-    let kernel = "src/kernel/writer.rs";
+    let kernel = "src/kernel/usage/writer/mod.rs";
     let run = "fn take_lease() { sqlx::query_file!(\"src/features/backfill/take_lease.sql\"); }";
     assert_caught(check, &[(kernel, run), (LEASE, "select 1")], kernel, 1);
 }

@@ -36,7 +36,7 @@ const RUNS: [&str; 7] = ["execute", "execute_many", "fetch", "fetch_all", "fetch
 
 /// The files that may name raw SQL. A role and a setting cannot be parameters, and `begin` cannot be prepared; statements
 /// in a transaction are handed on as they come.
-const MAY_BE_RAW: [&str; 2] = ["src/kernel/db/mod.rs", "src/kernel/db/statements.rs"];
+const MAY_BE_RAW: [&str; 2] = ["src/kernel/database/statements.rs", "src/kernel/database/tx.rs"];
 
 /// Where the database is made that all checked statements need: `create database` can be neither prepared nor checked.
 const MAKES_THE_DATABASE: &str = "src/embedded_postgres/mod.rs";
@@ -121,7 +121,7 @@ fn an_unchecked_function_imported_under_any_name_is_caught() {
     caught("use sqlx as driver;");
     caught("use sqlx::*;");
     caught("use sqlx::{self as driver};");
-    caught("use crate::kernel::db::raw_sql;");
+    caught("use crate::kernel::database::raw_sql;");
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn a_statement_inside_a_macro_call_is_caught() {
 #[test]
 fn raw_sql_is_for_two_files_and_only_in_its_own_form() {
     let raw = "fn f() { sqlx::raw_sql(sqlx::AssertSqlSafe(text)) }";
-    assert_passes(check, &[("src/kernel/db/mod.rs", raw), ("src/kernel/db/statements.rs", raw)]);
+    assert_passes(check, &[("src/kernel/database/tx.rs", raw), ("src/kernel/database/statements.rs", raw)]);
     let query = "fn f() { sqlx::query(text) }";
-    assert_caught(check, &[("src/kernel/db/mod.rs", query)], "src/kernel/db/mod.rs", 1);
-    assert_caught(check, &[("src/kernel/auth.rs", raw)], "src/kernel/auth.rs", 1);
+    assert_caught(check, &[("src/kernel/database/tx.rs", query)], "src/kernel/database/tx.rs", 1);
+    assert_caught(check, &[("src/kernel/access/authenticator.rs", raw)], "src/kernel/access/authenticator.rs", 1);
 }
 
 #[test]

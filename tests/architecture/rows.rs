@@ -110,8 +110,10 @@ fn a_row_that_serialises_elsewhere_in_its_slice_is_caught() {
     ] {
         assert_caught(check, &[(STORE, FILLS), (NOUN, text)], NOUN, 2);
     }
-    let kernel =
-        ("src/kernel/outbox.rs", "#[derive(Serialize)] struct Row;\nfn f() { query_file_as!(Row, \"f.sql\") }");
+    let kernel = (
+        "src/kernel/usage/outbox/mod.rs",
+        "#[derive(Serialize)] struct Row;\nfn f() { query_file_as!(Row, \"f.sql\") }",
+    );
     assert_caught(check, &[kernel], kernel.0, 1);
 }
 

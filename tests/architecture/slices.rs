@@ -163,7 +163,7 @@ fn the_driver_outside_of_the_store_is_caught() {
         let path = format!("src/features/backfill/{name}.rs");
         assert_caught(check_names, &[(&path, "//! Why.\nuse sqlx::PgPool;")], &path, 2);
     }
-    assert_caught(check_names, &[(HANDLER, "fn f() { crate::kernel::db::sqlx::raw_sql(x) }")], HANDLER, 1);
+    assert_caught(check_names, &[(HANDLER, "fn f() { crate::kernel::database::sqlx::raw_sql(x) }")], HANDLER, 1);
     assert_caught(check_names, &[(HANDLER, "macro_rules! m { () => { ::sqlx::query!(x) } }")], HANDLER, 1);
 }
 

@@ -4,7 +4,7 @@ use super::rust::{RustFile, Tail};
 use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes};
 
 /// The only reader of the environment.
-const CONFIG: &str = "src/config.rs";
+const CONFIG: &str = "src/config/mod.rs";
 
 /// Who looks for programs in PATH and hands a short list of variables on to PostgreSQL: none of them configures halfhour.
 const STARTS_PROGRAMS: [&str; 2] = ["src/embedded_postgres/binaries.rs", "src/embedded_postgres/launcher.rs"];
@@ -51,7 +51,7 @@ fn check_environment(tree: &SourceTree) -> Vec<Violation> {
             }
         });
         let lines = variables.map(|path| path.line).chain(file.lines_naming("envy"));
-        let instead = "only config.rs reads the environment: add a field to the configuration and pass it in";
+        let instead = "only config/mod.rs reads the environment: add a field to the configuration and pass it in";
         violations.extend(lines.map(|line| Violation::new(&file.path, line, instead)));
     }
     violations

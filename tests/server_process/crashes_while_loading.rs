@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use halfhour::embedded_postgres::EmbeddedPostgres;
 use halfhour::features::accounts::Directory;
-use halfhour::kernel::call::Call;
-use halfhour::kernel::db::Pool;
-use halfhour::kernel::token::ServerKey;
+use halfhour::kernel::access::ServerKey;
+use halfhour::kernel::call::RequestContext;
+use halfhour::kernel::database::Pool;
 use rustix::process::Signal;
 use serde_json::json;
 use sqlx::postgres::PgRow;
@@ -37,10 +37,10 @@ async fn add_devices(home: &Home) -> BTreeMap<String, String> {
     let key = ServerKey::new(&std::fs::read(home.data_dir().join("secret.key")).unwrap()).unwrap();
     let pool = Pool::new(postgres.connect_options(), "test", 1);
     let directory = Directory::new(pool.clone(), key);
-    let call = Call::internal(Duration::from_secs(30));
+    let context = RequestContext::internal(Duration::from_secs(30));
     let mut tokens = BTreeMap::new();
     for name in data::devices() {
-        let device = directory.add_device(&call, "me", &name, "test").await.unwrap();
+        let device = directory.add_device(&context, "me", &name, "test").await.unwrap();
         tokens.insert(name, device.token.reveal().to_owned());
     }
     pool.close().await;

@@ -7,15 +7,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::guesses::Guesses;
+use super::failed_exchanges::FailedExchanges;
 use super::store;
-use crate::kernel::audit::{Act, Actor, record_act};
-use crate::kernel::call::Call;
+use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::token::{Kind, ServerKey, Token};
-use crate::kernel::wakes::Signal;
+use crate::kernel::usage::relay_notifier::Signal;
 
 /// Rows fetched at a time when everything is listed.
 pub(super) const PAGE: i64 = 1000;
@@ -30,7 +30,7 @@ pub struct Directory {
     pub(super) key: Arc<ServerKey>,
     pub(super) clock: Clock,
     pub(super) signal: Signal,
-    pub(super) guesses: Guesses,
+    pub(super) failed_exchanges: FailedExchanges,
     actor: Actor,
 }
 
@@ -119,8 +119,8 @@ impl Directory {
 
     /// For the server: by its `clock`, and with the `signal` that wakes the relay.
     pub fn serving(pool: Pool, key: ServerKey, clock: Clock, signal: Signal) -> Self {
-        let guesses = Guesses::default();
-        Self { pool, key: Arc::new(key), clock, signal, guesses, actor: Actor::Command }
+        let failed_exchanges = FailedExchanges::default();
+        Self { pool, key: Arc::new(key), clock, signal, failed_exchanges, actor: Actor::Command }
     }
 
     /// The same, acting for someone else.
@@ -130,30 +130,35 @@ impl Directory {
     }
 
     /// A new user and its viewer token. Errors: 409 name in use, 422 name or zone not acceptable.
-    pub async fn add_user(&self, call: &Call, name: &str, time_zone: &str) -> Result<NewUser, Problem> {
+    pub async fn add_user(&self, context: &RequestContext, name: &str, time_zone: &str) -> Result<NewUser, Problem> {
         let (user_id, token_id) = (Uuid::now_v7(), Uuid::now_v7());
-        let viewer_token = self.token(Kind::Viewer)?;
-        let mut tx = self.begin_for(call, user_id).await?;
+        let viewer_token = self.token(TokenKind::Viewer)?;
+        let mut tx = self.begin_for(context, user_id).await?;
         store::insert_user(&mut tx, user_id, name, time_zone).await?;
-        store::insert_token(&mut tx, &viewer_token, token_id, Kind::Viewer, user_id, None).await?;
-        self.record(&mut tx, call, "user.add", user_id, &json!({ "token_id": token_id })).await?;
+        store::insert_token(&mut tx, &viewer_token, token_id, TokenKind::Viewer, user_id, None).await?;
+        self.record(&mut tx, context, "user.add", user_id, &json!({ "token_id": token_id })).await?;
         tx.commit().await?;
         Ok(NewUser { user_id, viewer_token })
     }
 
     /// Users after `after`, by id, at most `limit`; revoked ones included.
-    pub async fn list_users(&self, call: &Call, after: Option<Uuid>, limit: i64) -> Result<Vec<UserListing>, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    pub async fn list_users(
+        &self,
+        context: &RequestContext,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<UserListing>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let users = store::list_users(&mut tx, after, limit).await?;
         tx.rollback().await?;
         Ok(users)
     }
 
     /// Every user, revoked ones included.
-    pub async fn list_all_users(&self, call: &Call) -> Result<Vec<UserListing>, Problem> {
+    pub async fn list_all_users(&self, context: &RequestContext) -> Result<Vec<UserListing>, Problem> {
         let mut users = Vec::<UserListing>::new();
         loop {
-            let page = self.list_users(call, users.last().map(|user| user.user_id), PAGE).await?;
+            let page = self.list_users(context, users.last().map(|user| user.user_id), PAGE).await?;
             if page.is_empty() {
                 return Ok(users);
             }
@@ -162,11 +167,11 @@ impl Directory {
     }
 
     /// Revokes a user and all its tokens for good. Errors: 404 no such active user.
-    pub async fn revoke_user(&self, call: &Call, name: &str) -> Result<Uuid, Problem> {
-        let user_id = self.find_user(call, name).await?;
-        let mut tx = self.begin_for(call, user_id).await?;
+    pub async fn revoke_user(&self, context: &RequestContext, name: &str) -> Result<Uuid, Problem> {
+        let user_id = self.find_user(context, name).await?;
+        let mut tx = self.begin_for(context, user_id).await?;
         store::revoke_user(&mut tx, user_id).await?;
-        self.record(&mut tx, call, "user.revoke", user_id, &json!({})).await?;
+        self.record(&mut tx, context, "user.revoke", user_id, &json!({})).await?;
         tx.commit().await?;
         Ok(user_id)
     }
@@ -174,13 +179,13 @@ impl Directory {
     /// Another token for a user, or for one of its devices when `device` names one. Errors: 404 no such user or device.
     pub async fn issue_token(
         &self,
-        call: &Call,
+        context: &RequestContext,
         user: &str,
-        kind: Kind,
+        kind: TokenKind,
         device: Option<&str>,
     ) -> Result<IssuedToken, Problem> {
-        let user_id = self.find_user(call, user).await?;
-        let mut tx = self.begin_for(call, user_id).await?;
+        let user_id = self.find_user(context, user).await?;
+        let mut tx = self.begin_for(context, user_id).await?;
         let device_id = match device {
             Some(name) => Some(store::find_device(&mut tx, user_id, name).await?.ok_or_else(|| {
                 Problem::new(Code::NotFound, format!("User {user:?} has no active device named {name:?}."))
@@ -189,46 +194,50 @@ impl Directory {
         };
         let issued = self.issue_in(&mut tx, kind, user_id, device_id).await?;
         let details = json!({ "kind": kind.as_str(), "user_id": user_id, "device_id": device_id });
-        self.record(&mut tx, call, "token.issue", issued.token_id, &details).await?;
+        self.record(&mut tx, context, "token.issue", issued.token_id, &details).await?;
         tx.commit().await?;
         Ok(issued)
     }
 
     /// A token that takes the place of another one, which lives on for [`ROTATION_OVERLAP_S`]. Errors: 404 no such token,
     /// 409 it is revoked.
-    pub async fn rotate_token(&self, call: &Call, token_id: Uuid) -> Result<IssuedToken, Problem> {
-        let old = self.find_token(call, token_id).await?;
-        let kind = Kind::parse(&old.kind).ok_or_else(|| Problem::internal("a token of no known kind"))?;
+    pub async fn rotate_token(&self, context: &RequestContext, token_id: Uuid) -> Result<IssuedToken, Problem> {
+        let old = self.find_token(context, token_id).await?;
+        let kind = TokenKind::parse(&old.kind).ok_or_else(|| Problem::internal("a token of no known kind"))?;
         if !old.active {
             return Err(Problem::new(Code::Conflict, format!("Token {token_id} is revoked: issue another one.")));
         }
-        let mut tx = self.begin_for(call, old.user_id).await?;
+        let mut tx = self.begin_for(context, old.user_id).await?;
         store::expire_tokens(&mut tx, old.user_id, None, Some(token_id), ROTATION_OVERLAP_S).await?;
         let issued = self.issue_in(&mut tx, kind, old.user_id, old.device_id).await?;
-        self.record(&mut tx, call, "token.rotate", token_id, &json!({ "token_id": issued.token_id })).await?;
+        self.record(&mut tx, context, "token.rotate", token_id, &json!({ "token_id": issued.token_id })).await?;
         tx.commit().await?;
         Ok(issued)
     }
 
     /// Revokes a token for good. False when it was revoked before. Errors: 404 no such token.
-    pub async fn revoke_token(&self, call: &Call, token_id: Uuid) -> Result<bool, Problem> {
-        let token = self.find_token(call, token_id).await?;
+    pub async fn revoke_token(&self, context: &RequestContext, token_id: Uuid) -> Result<bool, Problem> {
+        let token = self.find_token(context, token_id).await?;
         if token.active {
-            let mut tx = self.begin_for(call, token.user_id).await?;
+            let mut tx = self.begin_for(context, token.user_id).await?;
             store::revoke_token(&mut tx, token_id).await?;
-            self.record(&mut tx, call, "token.revoke", token_id, &json!({})).await?;
+            self.record(&mut tx, context, "token.revoke", token_id, &json!({})).await?;
             tx.commit().await?;
         }
         Ok(token.active)
     }
 
     /// All tokens, or those of one user, oldest first; revoked ones included. Errors: 404 no such user.
-    pub async fn list_tokens(&self, call: &Call, user: Option<&str>) -> Result<Vec<TokenListing>, Problem> {
+    pub async fn list_tokens(
+        &self,
+        context: &RequestContext,
+        user: Option<&str>,
+    ) -> Result<Vec<TokenListing>, Problem> {
         let user_id = match user {
-            Some(name) => Some(self.find_user(call, name).await?),
+            Some(name) => Some(self.find_user(context, name).await?),
             None => None,
         };
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let mut tokens = Vec::<TokenListing>::new();
         loop {
             let after = tokens.last().map(|token| token.token_id);
@@ -243,45 +252,49 @@ impl Directory {
     }
 
     /// Writes down when tokens were last used.
-    pub async fn note_token_uses(&self, call: &Call, uses: &[(Uuid, DateTime<Utc>)]) -> Result<(), Problem> {
+    pub async fn note_token_uses(
+        &self,
+        context: &RequestContext,
+        uses: &[(Uuid, DateTime<Utc>)],
+    ) -> Result<(), Problem> {
         if uses.is_empty() {
             return Ok(());
         }
         let (token_ids, used_ats): (Vec<_>, Vec<_>) = uses.iter().copied().unzip();
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         store::note_token_uses(&mut tx, &token_ids, &used_ats).await?;
         tx.commit().await
     }
 
     /// The active user of a name. Errors: 404.
-    pub(super) async fn find_user(&self, call: &Call, name: &str) -> Result<Uuid, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    pub(super) async fn find_user(&self, context: &RequestContext, name: &str) -> Result<Uuid, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let found = store::find_user(&mut tx, name).await?;
         tx.rollback().await?;
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("There is no active user named {name:?}.")))
     }
 
-    async fn find_token(&self, call: &Call, token_id: Uuid) -> Result<store::TokenRow, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    async fn find_token(&self, context: &RequestContext, token_id: Uuid) -> Result<store::TokenRow, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let found = store::find_token(&mut tx, token_id).await?;
         tx.rollback().await?;
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("There is no token {token_id}.")))
     }
 
     /// A transaction for a change that concerns `user_id`, with room for the actor's entry in the audit.
-    pub(super) async fn begin_for(&self, call: &Call, user_id: Uuid) -> Result<Tx, Problem> {
+    pub(super) async fn begin_for(&self, context: &RequestContext, user_id: Uuid) -> Result<Tx, Problem> {
         let users = match self.actor {
             Actor::Principal { user_id: actor, .. } if actor != user_id => vec![user_id, actor],
             _ => vec![user_id],
         };
-        self.pool.begin(call, Access::Users(&users), Mode::ReadWrite).await
+        self.pool.begin(context, Access::Users(&users), Mode::ReadWrite).await
     }
 
     /// A new token in the caller's transaction.
     pub(super) async fn issue_in(
         &self,
         tx: &mut Tx,
-        kind: Kind,
+        kind: TokenKind,
         user_id: Uuid,
         device_id: Option<Uuid>,
     ) -> Result<IssuedToken, Problem> {
@@ -294,16 +307,16 @@ impl Directory {
     pub(super) async fn record(
         &self,
         tx: &mut Tx,
-        call: &Call,
+        context: &RequestContext,
         action: &'static str,
         subject: Uuid,
         details: &Value,
     ) -> Result<(), Problem> {
         let act = Act { action, subject: &subject.to_string(), reason: None, details };
-        record_act(tx, call.request_id, self.actor, act).await
+        record_act(tx, context.request_id, self.actor, act).await
     }
 
-    fn token(&self, kind: Kind) -> Result<Token, Problem> {
+    fn token(&self, kind: TokenKind) -> Result<Token, Problem> {
         self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))
     }
 }

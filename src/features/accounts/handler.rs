@@ -18,15 +18,15 @@ use super::reply::{
     CreatedUser, Device, DevicesPage, Erasure, MadeLinkCode, Profile, RegisteredDevice, RevokedDevice, RotatedDevice,
     User, UsersPage,
 };
-use super::request::{self, Change, Exchange, NewDevice, NewUser};
+use super::request::{self, Exchange, NewDevice, NewUser, ProfileChange};
 use super::store::ProfileRow;
-use crate::kernel::auth::{Operator, Viewer};
+use crate::kernel::access::{Operator, Viewer};
 use crate::kernel::bucket::Source;
-use crate::kernel::call::Call;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::extract::{JsonBytes, NoParameters, Parameters};
-use crate::kernel::openapi::{Refusals, described};
-use crate::kernel::page::Page;
+use crate::kernel::call::RequestContext;
+use crate::kernel::http::body::{JsonBytes, NoParameters, Parameters};
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::page::Page;
+use crate::kernel::http::refusals::{Refusals, described};
 use crate::kernel::problem::{Problem, ProblemBody};
 
 /// The refusals of every route with a body.
@@ -68,7 +68,7 @@ pub(super) async fn get_me(
     _: NoParameters,
     State(directory): State<Directory>,
 ) -> Result<Json<Profile>, Problem> {
-    let profile = directory.profile(viewer.call(), viewer.user_id()).await?;
+    let profile = directory.profile(viewer.context(), viewer.user_id()).await?;
     Ok(Json(profile_reply(viewer.user_id(), profile)))
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn get_me(
 /// names the old one, with `pending`.
 #[utoipa::path(
     patch, path = "/v1/me", operation_id = "patch_me", tag = "accounts",
-    request_body = Change,
+    request_body = ProfileChange,
     responses((status = 200, description = "The profile with the wanted zone.", body = Profile), BodyRefusals, Refusals),
     security(("bearer" = [])),
 )]
@@ -88,9 +88,9 @@ pub(super) async fn patch_me(
     State(directory): State<Directory>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Profile>, Problem> {
-    let change = Change::parse(&body)?;
+    let change = ProfileChange::parse(&body)?;
     let directory = directory.acting(viewer.actor());
-    let profile = directory.change_time_zone(viewer.call(), viewer.user_id(), &change.time_zone).await?;
+    let profile = directory.change_time_zone(viewer.context(), viewer.user_id(), &change.time_zone).await?;
     Ok(Json(profile_reply(viewer.user_id(), profile)))
 }
 
@@ -131,7 +131,7 @@ pub(super) async fn erase_usage(
 ) -> Result<Response, Problem> {
     let asked = request::Erasure::parse(&parameters)?;
     let directory = directory.acting(viewer.actor());
-    let (erased, erased_at) = directory.erase(viewer.call(), viewer.user_id(), &asked).await?;
+    let (erased, erased_at) = directory.erase(viewer.context(), viewer.user_id(), &asked).await?;
     let reply = Erasure {
         dry_run: asked.dry_run,
         erased_at,
@@ -169,7 +169,7 @@ pub(super) async fn register_device(
 ) -> Result<Response, Problem> {
     let NewDevice { name, platform } = NewDevice::parse(&body)?;
     let directory = directory.acting(viewer.actor());
-    let device = directory.register_device(viewer.call(), viewer.user_id(), &name, &platform).await?;
+    let device = directory.register_device(viewer.context(), viewer.user_id(), &name, &platform).await?;
     Ok(unkept(StatusCode::CREATED, RegisteredDevice { device_id: device.device_id, token: device.token }))
 }
 
@@ -196,9 +196,9 @@ pub(super) async fn list_devices(
     State(cursors): State<Cursors>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<DevicesPage>, Problem> {
-    let (call, user_id) = (viewer.call(), viewer.user_id());
+    let (context, user_id) = (viewer.context(), viewer.user_id());
     let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/devices {user_id}"));
-    let devices = directory.list_devices(call, user_id, list.after()?, list.one_more()).await?;
+    let devices = directory.list_devices(context, user_id, list.after()?, list.one_more()).await?;
     let (devices, next_cursor) = list.cut(devices, |device| device.device_id)?;
     Ok(Json(DevicesPage { data: devices.into_iter().map(Device::from).collect(), next_cursor }))
 }
@@ -228,7 +228,7 @@ pub(super) async fn revoke_device(
 ) -> Result<Response, Problem> {
     let device_id = named_device(&device_id)?;
     let directory = directory.acting(viewer.actor());
-    let revoked_at = directory.revoke_device(viewer.call(), viewer.user_id(), device_id).await?;
+    let revoked_at = directory.revoke_device(viewer.context(), viewer.user_id(), device_id).await?;
     Ok(unkept(StatusCode::OK, RevokedDevice { device_id, revoked_at }))
 }
 
@@ -259,7 +259,7 @@ pub(super) async fn rotate_device(
 ) -> Result<Response, Problem> {
     let device_id = named_device(&device_id)?;
     let directory = directory.acting(viewer.actor());
-    let issued = directory.rotate_device(viewer.call(), viewer.user_id(), device_id).await?;
+    let issued = directory.rotate_device(viewer.context(), viewer.user_id(), device_id).await?;
     let reply = RotatedDevice { device_id, token: issued.token, previous_valid_for_s: ROTATION_OVERLAP_S };
     Ok(unkept(StatusCode::CREATED, reply))
 }
@@ -289,7 +289,7 @@ pub(super) async fn make_link_code(
     State(directory): State<Directory>,
 ) -> Result<Response, Problem> {
     let directory = directory.acting(viewer.actor());
-    let (code, expires_at) = directory.make_link_code(viewer.call(), viewer.user_id()).await?;
+    let (code, expires_at) = directory.make_link_code(viewer.context(), viewer.user_id()).await?;
     Ok(unkept(StatusCode::CREATED, MadeLinkCode { code, expires_at }))
 }
 
@@ -311,10 +311,10 @@ pub(super) async fn make_link_code(
 pub(super) async fn exchange_link_code(
     _: NoParameters,
     State(directory): State<Directory>,
-    axum::Extension(call): axum::Extension<Call>,
+    axum::Extension(context): axum::Extension<RequestContext>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let device = directory.exchange_link_code(&call, &Exchange::parse(&body)?).await?;
+    let device = directory.exchange_link_code(&context, &Exchange::parse(&body)?).await?;
     Ok(unkept(StatusCode::CREATED, RegisteredDevice { device_id: device.device_id, token: device.token }))
 }
 
@@ -339,7 +339,7 @@ pub(super) async fn add_user(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let NewUser { name, time_zone } = NewUser::parse(&body)?;
-    let user = directory.acting(operator.actor()).add_user(operator.call(), &name, &time_zone).await?;
+    let user = directory.acting(operator.actor()).add_user(operator.context(), &name, &time_zone).await?;
     Ok(unkept(StatusCode::CREATED, CreatedUser { user_id: user.user_id, viewer_token: user.viewer_token }))
 }
 
@@ -367,7 +367,7 @@ pub(super) async fn list_users(
     Parameters(parameters): Parameters,
 ) -> Result<Json<UsersPage>, Problem> {
     let list = Page::parse(&parameters)?.of(cursors, "GET /v1/users");
-    let users = directory.list_users(operator.call(), list.after()?, list.one_more()).await?;
+    let users = directory.list_users(operator.context(), list.after()?, list.one_more()).await?;
     let (users, next_cursor) = list.cut(users, |user| user.user_id)?;
     Ok(Json(UsersPage { data: users.into_iter().map(User::from).collect(), next_cursor }))
 }

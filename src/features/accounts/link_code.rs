@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::kernel::token::{Kind, ServerKey, Token};
+use crate::kernel::access::{ServerKey, Token, TokenKind};
 
 /// Symbols of a code: 12 of 32 make 60 random bits.
 const LENGTH: usize = 12;
@@ -75,7 +75,7 @@ impl LinkRequest {
 
     /// The token that the exchange of `code` under this id gives, whenever and wherever it is made.
     pub fn token(&self, key: &ServerKey, code: &LinkCode) -> Token {
-        key.derive(Kind::Device, &[b"halfhour link token\0", &code.0, self.0.as_bytes()])
+        key.derive(TokenKind::Device, &[b"halfhour link token\0", &code.0, self.0.as_bytes()])
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let (code, request) = (LinkCode::make().unwrap(), LinkRequest(Uuid::now_v7()));
         let token = request.token(&key(1), &code);
         assert_eq!(request.token(&key(1), &code).reveal(), token.reveal());
-        assert_eq!(key(1).recognize(token.reveal()), Some((Kind::Device, token.hash())));
+        assert_eq!(key(1).recognize(token.reveal()), Some((TokenKind::Device, token.hash())));
         for other in [
             request.token(&key(2), &code),
             request.token(&key(1), &LinkCode::make().unwrap()),

@@ -16,7 +16,7 @@
 mod devices;
 mod directory;
 mod erasing;
-mod guesses;
+mod failed_exchanges;
 mod handler;
 mod link_code;
 mod linking;
@@ -33,8 +33,8 @@ pub use devices::NewDevice;
 pub use directory::{DeviceListing, Directory, IssuedToken, NewUser, ROTATION_OVERLAP_S, TokenListing, UserListing};
 pub(crate) use reply::{Device, User};
 
-use crate::kernel::auth::Authenticator;
-use crate::kernel::cursor::Cursors;
+use crate::kernel::access::Authenticator;
+use crate::kernel::http::cursor::Cursors;
 
 /// The routes of viewers.
 pub(crate) fn viewer_router<S>() -> OpenApiRouter<S>

@@ -5,23 +5,28 @@ use uuid::Uuid;
 
 use super::directory::Directory;
 use super::store::{self, ProfileRow, unknown_zone};
-use crate::kernel::call::Call;
-use crate::kernel::db::{Access, Mode};
-use crate::kernel::outbox::publish_rebuild;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode};
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::outbox::publish_rebuild;
 
 impl Directory {
     /// The user's profile.
-    pub async fn profile(&self, call: &Call, user_id: Uuid) -> Result<ProfileRow, Problem> {
-        let mut tx = self.pool.begin(call, Access::Users(&[user_id]), Mode::Snapshot).await?;
+    pub async fn profile(&self, context: &RequestContext, user_id: Uuid) -> Result<ProfileRow, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
         let profile = store::find_profile(&mut tx, user_id).await?;
         tx.rollback().await?;
         profile.ok_or_else(unknown_user)
     }
 
     /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone that is not known.
-    pub async fn change_time_zone(&self, call: &Call, user_id: Uuid, time_zone: &str) -> Result<ProfileRow, Problem> {
-        let mut tx = self.begin_for(call, user_id).await?;
+    pub async fn change_time_zone(
+        &self,
+        context: &RequestContext,
+        user_id: Uuid,
+        time_zone: &str,
+    ) -> Result<ProfileRow, Problem> {
+        let mut tx = self.begin_for(context, user_id).await?;
         let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(unknown_user)?;
         if profile.time_zone == time_zone {
             tx.rollback().await?;
@@ -31,17 +36,17 @@ impl Directory {
             tx.rollback().await?;
             return Err(unknown_zone());
         }
-        publish_rebuild(&mut tx, user_id, call).await?;
-        self.record(&mut tx, call, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
+        publish_rebuild(&mut tx, user_id, context).await?;
+        self.record(&mut tx, context, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
         tx.commit().await?;
         self.signal.wake();
         Ok(ProfileRow { time_zone: time_zone.to_owned(), ..profile })
     }
 
     /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not known.
-    pub async fn change_zone_of(&self, call: &Call, user: &str, time_zone: &str) -> Result<Uuid, Problem> {
-        let user_id = self.find_user(call, user).await?;
-        self.change_time_zone(call, user_id, time_zone).await?;
+    pub async fn change_zone_of(&self, context: &RequestContext, user: &str, time_zone: &str) -> Result<Uuid, Problem> {
+        let user_id = self.find_user(context, user).await?;
+        self.change_time_zone(context, user_id, time_zone).await?;
         Ok(user_id)
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::directory::{DeviceListing, UserListing};
 use super::link_code::LinkCode;
-use crate::kernel::token::Token;
+use crate::kernel::access::Token;
 
 /// Oneself.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::link_code::{LinkCode, LinkRequest};
 use crate::kernel::bucket::Source;
-use crate::kernel::fields::{Broken, Fields};
+use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::values::{date, line, source, time_zone, uuid};
 use crate::kernel::problem::Problem;
-use crate::kernel::rules::{date, line, source, time_zone, uuid};
 
 /// Another time zone for oneself.
 #[derive(Debug, ToSchema)]
 #[schema(as = ProfileChange)]
-pub struct Change {
+pub struct ProfileChange {
     /// An IANA name, in PostgreSQL's spelling. The rollup follows within seconds.
     #[schema(min_length = 1, max_length = 64, example = "Europe/Berlin")]
     pub time_zone: String,
@@ -60,10 +60,10 @@ pub struct Exchange {
     pub platform: String,
 }
 
-impl Change {
+impl ProfileChange {
     /// Errors: 400 and 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body, &["time_zone"])?;
+        let mut fields = FieldReader::of_body(body, &["time_zone"])?;
         let time_zone = fields.text("time_zone", time_zone);
         fields.finish(time_zone.map(|time_zone| Self { time_zone }))
     }
@@ -72,7 +72,7 @@ impl Change {
 impl NewUser {
     /// Errors: 400 and 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body, &["name", "time_zone"])?;
+        let mut fields = FieldReader::of_body(body, &["name", "time_zone"])?;
         let name = fields.text("name", name);
         let time_zone = fields.optional_text("time_zone", time_zone).unwrap_or_else(|| "UTC".to_owned());
         fields.finish(name.map(|name| Self { name, time_zone }))
@@ -82,7 +82,7 @@ impl NewUser {
 impl NewDevice {
     /// Errors: 400 and 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body, &["name", "platform"])?;
+        let mut fields = FieldReader::of_body(body, &["name", "platform"])?;
         let name = fields.text("name", name);
         let platform = fields.optional_text("platform", platform).unwrap_or_else(|| "unknown".to_owned());
         fields.finish(name.map(|name| Self { name, platform }))
@@ -92,7 +92,7 @@ impl NewDevice {
 impl Exchange {
     /// Errors: 400 and 422; a code that cannot be one is answered like one that is not known.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body, &["code", "request_id", "device_name", "platform"])?;
+        let mut fields = FieldReader::of_body(body, &["code", "request_id", "device_name", "platform"])?;
         let code = fields.text("code", |text| LinkCode::parse(text).ok_or(UNUSABLE_CODE));
         let request_id = fields.text("request_id", |text| {
             LinkRequest::parse(text).ok_or(("not_a_uuid", "Expected a UUID, made at random.".into()))
@@ -135,7 +135,7 @@ impl Erasure {
     /// Errors: 422 with every violation. Deleting everything has to be asked for in so many words.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
         let known = ["device", "source", "from", "to", "everything", "dry_run"];
-        let mut fields = Fields::of_query(parameters, &known, &[]);
+        let mut fields = FieldReader::of_query(parameters, &known, &[]);
         let erasure = Self {
             device: fields.optional_text("device", uuid),
             source: fields.optional_text("source", source),

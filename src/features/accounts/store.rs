@@ -4,12 +4,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::directory::{DeviceListing, TokenListing, UserListing};
-use super::linking::Outcome;
+use super::linking::ExchangeOutcome;
 use super::request::Exchange;
-use crate::kernel::db::{Tx, broken_constraint};
+use crate::kernel::access::{Token, TokenKind};
+use crate::kernel::database::{Tx, broken_constraint};
+use crate::kernel::http::values::UNKNOWN_TIME_ZONE;
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::rules::UNKNOWN_TIME_ZONE;
-use crate::kernel::token::{Kind, Token};
 
 /// A user, as it sees itself.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ pub async fn insert_token(
     tx: &mut Tx,
     token: &Token,
     token_id: Uuid,
-    kind: Kind,
+    kind: TokenKind,
     user_id: Uuid,
     device_id: Option<Uuid>,
 ) -> Result<(), Problem> {
@@ -234,7 +234,7 @@ pub async fn exchange_link_code(
     token: &Token,
     new_ids: (Uuid, Uuid),
     now: DateTime<Utc>,
-) -> Result<Outcome, Problem> {
+) -> Result<ExchangeOutcome, Problem> {
     let (device_id, token_id) = new_ids;
     let (code_hash, request_hash, token_hash) = (exchange.code.hash(), exchange.request_id.hash(), token.hash());
     let row = sqlx::query_file!(
@@ -252,9 +252,9 @@ pub async fn exchange_link_code(
     .await
     .map_err(|error| refusal(error, "/device_name"))?;
     Ok(match (row.outcome.as_str(), row.user_id, row.device_id) {
-        ("exchanged", Some(user_id), Some(device_id)) => Outcome::Exchanged { user_id, device_id },
-        ("replayed", _, Some(device_id)) => Outcome::Replayed { device_id },
-        _ => Outcome::Refused,
+        ("exchanged", Some(user_id), Some(device_id)) => ExchangeOutcome::Exchanged { user_id, device_id },
+        ("replayed", _, Some(device_id)) => ExchangeOutcome::Replayed { device_id },
+        _ => ExchangeOutcome::Refused,
     })
 }
 

@@ -7,16 +7,16 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::jobs::{Backfills, Change, Shown, not_found};
+use super::jobs::{Backfills, JobChange, Shown, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
 use super::request::ExceptionsPage;
-use crate::kernel::auth::Operator;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::extract::{NoParameters, Parameters};
-use crate::kernel::openapi::Refusals;
-use crate::kernel::page::Page;
+use crate::kernel::access::Operator;
+use crate::kernel::http::body::{NoParameters, Parameters};
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::page::Page;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
-use crate::kernel::writer::corrections::BucketKey;
+use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// List jobs
 ///
@@ -45,7 +45,7 @@ pub async fn list_backfills(
     Parameters(parameters): Parameters,
 ) -> Result<Json<JobsReply>, Problem> {
     let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/backfills {}", operator.user_id()));
-    let jobs = backfills.list(operator.call(), list.after()?, list.one_more()).await?;
+    let jobs = backfills.list(operator.context(), list.after()?, list.one_more()).await?;
     let (jobs, next_cursor) = list.cut(jobs, |job| job.job_id)?;
     let now = backfills.clock().now();
     Ok(Json(JobsReply { data: jobs.into_iter().map(|job| JobReply::brief(job, now)).collect(), next_cursor }))
@@ -75,7 +75,7 @@ pub async fn get_backfill(
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let shown = backfills.find(operator.call(), id(&job_id)?).await?;
+    let shown = backfills.find(operator.context(), id(&job_id)?).await?;
     reply(&backfills, shown)
 }
 
@@ -111,7 +111,7 @@ pub async fn list_backfill_rows(
 ) -> Result<Json<RowsReply>, Problem> {
     let (job_id, page) = (id(&job_id)?, Page::parse(&parameters)?);
     let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/rows {}", operator.user_id()));
-    let rows = backfills.rows(operator.call(), job_id, list.after()?.as_ref(), list.one_more()).await?;
+    let rows = backfills.rows(operator.context(), job_id, list.after()?.as_ref(), list.one_more()).await?;
     let (rows, next_cursor) = list.cut(rows, |row| {
         let BucketKey { user_id, hour_start, device_id, source, model } = row.key.clone();
         (user_id, hour_start.start(), device_id, source.as_str(), model.as_str().to_owned())
@@ -150,10 +150,10 @@ pub async fn list_backfill_exceptions(
     Parameters(parameters): Parameters,
 ) -> Result<Json<ExceptionsReply>, Problem> {
     let (job_id, ExceptionsPage { page, kind }) = (id(&job_id)?, ExceptionsPage::parse(&parameters)?);
-    let kinds = kind.map_or("all", super::job::Kind::as_str);
+    let kinds = kind.map_or("all", super::job::ExceptionKind::as_str);
     let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/exceptions {} {kinds}", operator.user_id()));
     let after = list.after()?.unwrap_or(0);
-    let found = backfills.exceptions(operator.call(), job_id, kind, after, list.one_more()).await?;
+    let found = backfills.exceptions(operator.context(), job_id, kind, after, list.one_more()).await?;
     let (found, next_cursor) = list.cut(found, |(number, _)| *number)?;
     let data = found.into_iter().map(|(_, exception)| ExceptionReply::from(exception)).collect();
     Ok(Json(ExceptionsReply { data, next_cursor }))
@@ -193,7 +193,7 @@ pub async fn execute_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Change::Execute).await
+    change(&operator, &backfills, &job_id, &headers, JobChange::Execute).await
 }
 
 /// Cancel a job
@@ -229,7 +229,7 @@ pub async fn cancel_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Change::Cancel).await
+    change(&operator, &backfills, &job_id, &headers, JobChange::Cancel).await
 }
 
 /// Roll an import back
@@ -267,7 +267,7 @@ pub async fn rollback_backfill(
     Path(job_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, Change::Rollback).await
+    change(&operator, &backfills, &job_id, &headers, JobChange::Rollback).await
 }
 
 async fn change(
@@ -275,10 +275,10 @@ async fn change(
     backfills: &Backfills,
     job_id: &str,
     headers: &HeaderMap,
-    change: Change,
+    change: JobChange,
 ) -> Result<Response, Problem> {
     let version = version(headers)?;
-    let shown = backfills.change(operator.call(), operator.actor(), id(job_id)?, Some(version), change).await?;
+    let shown = backfills.change(operator.context(), operator.actor(), id(job_id)?, Some(version), change).await?;
     reply(backfills, shown)
 }
 

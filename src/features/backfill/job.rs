@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::kernel::writer::corrections::BucketKey;
+use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +270,7 @@ impl Cursor {
 
 /// Why a row did not go as planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExceptionKind {
     /// Not acceptable.
     Poisoned,
     /// It had changed since the plan.
@@ -279,7 +279,7 @@ pub enum Kind {
     Kept,
 }
 
-impl Kind {
+impl ExceptionKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Poisoned, Self::Skipped, Self::Kept];
 
@@ -292,7 +292,7 @@ impl Kind {
         }
     }
 
-    /// The inverse of [`Kind::as_str`].
+    /// The inverse of [`ExceptionKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -302,7 +302,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Exception {
     /// Why.
-    pub kind: Kind,
+    pub kind: ExceptionKind,
     /// The line of the stream it was on, from 1.
     pub line: Option<i64>,
     /// The bucket; `None` where a line's key could not be read.
@@ -337,7 +337,7 @@ mod tests {
     fn names_are_read_back_and_others_are_not() {
         assert!(State::ALL.iter().all(|state| State::parse(state.as_str()) == Some(*state)));
         assert!(Action::ALL.iter().all(|action| Action::parse(action.as_str()) == Some(*action)));
-        assert!(Kind::ALL.iter().all(|kind| Kind::parse(kind.as_str()) == Some(*kind)));
-        assert_eq!((State::parse("done"), Action::parse("Import"), Kind::parse("")), (None, None, None));
+        assert!(ExceptionKind::ALL.iter().all(|kind| ExceptionKind::parse(kind.as_str()) == Some(*kind)));
+        assert_eq!((State::parse("done"), Action::parse("Import"), ExceptionKind::parse("")), (None, None, None));
     }
 }

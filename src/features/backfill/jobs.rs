@@ -3,15 +3,16 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::job::{Action, Exception, Job, Kind, State};
-use super::store::{self, After};
-use crate::kernel::audit::{self, Act, Actor};
-use crate::kernel::call::Call;
+use super::job::{Action, Exception, ExceptionKind, Job, State};
+use super::store::{self, RowPosition};
+use crate::kernel::access::Actor;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::wakes::Signal;
-use crate::kernel::writer::corrections::Correction;
+use crate::kernel::usage::relay_notifier::Signal;
+use crate::kernel::usage::writer::corrections::Correction;
 
 /// Stale rows are counted up to this many.
 const COUNTED: i64 = 1_000;
@@ -40,7 +41,7 @@ pub struct Shown {
 
 /// What an operator does to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum JobChange {
     /// Carry the plan out.
     Execute,
     /// Stop, or never begin.
@@ -49,7 +50,7 @@ pub enum Change {
     Rollback,
 }
 
-impl Change {
+impl JobChange {
     const fn action(self) -> &'static str {
         match self {
             Self::Execute => "backfill.execute",
@@ -89,16 +90,16 @@ impl Backfills {
     }
 
     /// One job. Errors: 404.
-    pub async fn find(&self, call: &Call, job_id: Uuid) -> Result<Shown, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    pub async fn find(&self, context: &RequestContext, job_id: Uuid) -> Result<Shown, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let shown = show(&mut tx, job_id).await?;
         tx.rollback().await?;
         Ok(shown)
     }
 
     /// Jobs, newest first, made before another.
-    pub async fn list(&self, call: &Call, before: Option<Uuid>, limit: i64) -> Result<Vec<Job>, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    pub async fn list(&self, context: &RequestContext, before: Option<Uuid>, limit: i64) -> Result<Vec<Job>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let jobs = store::read_jobs(&mut tx, None, before, limit).await?;
         tx.rollback().await?;
         Ok(jobs)
@@ -107,12 +108,12 @@ impl Backfills {
     /// A page of a job's plan. Errors: 404.
     pub async fn rows(
         &self,
-        call: &Call,
+        context: &RequestContext,
         job_id: Uuid,
-        after: Option<&After>,
+        after: Option<&RowPosition>,
         limit: i64,
     ) -> Result<Vec<Correction>, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         read_job(&mut tx, job_id).await?;
         let rows = store::list_plan_rows(&mut tx, job_id, after, limit).await?;
         tx.rollback().await?;
@@ -122,13 +123,13 @@ impl Backfills {
     /// A page of what did not go as planned. Errors: 404.
     pub async fn exceptions(
         &self,
-        call: &Call,
+        context: &RequestContext,
         job_id: Uuid,
-        kind: Option<Kind>,
+        kind: Option<ExceptionKind>,
         after: i64,
         limit: i64,
     ) -> Result<Vec<(i64, Exception)>, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         read_job(&mut tx, job_id).await?;
         let found = store::list_exceptions(&mut tx, job_id, kind, after, limit).await?;
         tx.rollback().await?;
@@ -142,13 +143,13 @@ impl Backfills {
     /// changed, and where newer corrections have to be taken back first.
     pub async fn change(
         &self,
-        call: &Call,
+        context: &RequestContext,
         actor: Actor,
         job_id: Uuid,
         version: Option<i64>,
-        change: Change,
+        change: JobChange,
     ) -> Result<Shown, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         // In a statement of its own: what is read after it is as of after the worker's last step.
         if !store::lock_job(&mut tx, job_id).await? {
             tx.rollback().await?;
@@ -162,14 +163,14 @@ impl Backfills {
         let details = json!({ "state": job.state.as_str(), "version": job.version, "done": job.done });
         let subject = job_id.to_string();
         let act = Act { action: change.action(), subject: &subject, reason: Some(&job.reason), details: &details };
-        audit::record_act(&mut tx, call.request_id, actor, act).await?;
+        audit::record_act(&mut tx, context.request_id, actor, act).await?;
         let shown = show(&mut tx, job_id).await?;
         tx.commit().await?;
         self.wake.wake();
         Ok(shown)
     }
 
-    async fn carry_out(&self, tx: &mut Tx, job: &Job, version: Option<i64>, change: Change) -> Result<(), Problem> {
+    async fn carry_out(&self, tx: &mut Tx, job: &Job, version: Option<i64>, change: JobChange) -> Result<(), Problem> {
         if version.is_some_and(|version| version != job.version) {
             let detail = format!("The job has version {} and is {}.", job.version, job.state.as_str());
             return Err(Problem::new(Code::VersionMismatch, detail));
@@ -178,9 +179,9 @@ impl Backfills {
             return Err(conflict(format!("The job is {}; {}.", job.state.as_str(), change.wants())));
         }
         match change {
-            Change::Execute => self.execute(tx, job).await,
-            Change::Cancel => store::cancel_job(tx, job.job_id).await,
-            Change::Rollback => roll_back(tx, job).await,
+            JobChange::Execute => self.execute(tx, job).await,
+            JobChange::Cancel => store::cancel_job(tx, job.job_id).await,
+            JobChange::Rollback => roll_back(tx, job).await,
         }
     }
 
@@ -239,7 +240,7 @@ async fn show(tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
     let job = read_job(tx, job_id).await?;
     let kept = match job.rollbacks {
         0 => Vec::new(),
-        _ => store::list_exceptions(tx, job_id, Some(Kind::Kept), 0, LISTED).await?,
+        _ => store::list_exceptions(tx, job_id, Some(ExceptionKind::Kept), 0, LISTED).await?,
     };
     Ok(Shown { job, kept: kept.into_iter().map(|(_, exception)| exception).collect() })
 }

@@ -28,16 +28,16 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use job::{Days, Job, Kind, State};
-pub use jobs::{Backfills, Change, Shown};
+pub use job::{Days, ExceptionKind, Job, State};
+pub use jobs::{Backfills, JobChange, Shown};
 pub use plan::Import;
 pub use plan::lines::Lines;
 pub use plan::request::Order;
 pub use reply::JobReply;
 pub use work::{Findings, Verify, Worker};
 
-use crate::kernel::auth::Authenticator;
-use crate::kernel::cursor::Cursors;
+use crate::kernel::access::Authenticator;
+use crate::kernel::http::cursor::Cursors;
 
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
 pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];

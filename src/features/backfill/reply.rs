@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::job::{Action, Exception, Job};
 use super::jobs::Shown;
 use crate::kernel::bucket::TokenCounts;
-use crate::kernel::writer::corrections::{BucketKey, Correction};
+use crate::kernel::usage::writer::{corrections::BucketKey, corrections::Correction};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]

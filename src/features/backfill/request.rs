@@ -1,8 +1,8 @@
 //! What the list of what did not go as planned is asked for.
 
-use super::job::Kind;
-use crate::kernel::fields::Fields;
-use crate::kernel::page::Page;
+use super::job::ExceptionKind;
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::page::Page;
 use crate::kernel::problem::Problem;
 
 /// One page of a job's exceptions.
@@ -11,15 +11,15 @@ pub struct ExceptionsPage {
     /// Which part.
     pub page: Page,
     /// Only these; `None` for all.
-    pub kind: Option<Kind>,
+    pub kind: Option<ExceptionKind>,
 }
 
 impl ExceptionsPage {
     /// Reads the query's parameters. Errors: 422 with every violation.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_query(parameters, &["kind", "limit", "cursor"], &[]);
+        let mut fields = FieldReader::of_query(parameters, &["kind", "limit", "cursor"], &[]);
         let kind = fields.optional_text("kind", |text| {
-            Kind::parse(text).ok_or(("unknown_kind", "Expected one of poisoned, skipped, kept.".into()))
+            ExceptionKind::parse(text).ok_or(("unknown_kind", "Expected one of poisoned, skipped, kept.".into()))
         });
         let page = Page::read(&mut fields);
         fields.finish(Some(Self { page, kind }))
@@ -37,7 +37,7 @@ mod tests {
             ExceptionsPage::parse(&parameters)
         };
         assert_eq!(parse("").unwrap().kind, None);
-        assert_eq!(parse("limit=1000&kind=kept").unwrap().kind, Some(Kind::Kept));
+        assert_eq!(parse("limit=1000&kind=kept").unwrap().kind, Some(ExceptionKind::Kept));
         let refused = parse("limit=0&kind=x&kind=kept&page=3").unwrap_err();
         let found: Vec<_> =
             refused.violations().iter().map(|violation| (violation.pointer.as_str(), violation.code)).collect();

@@ -3,14 +3,14 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::job::{Action, Cursor, Days, Diff, Exception, Job, Kind, State};
+use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
 use crate::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
-use crate::kernel::writer::corrections::{BucketKey, Correction, Version};
+use crate::kernel::usage::writer::{corrections::BucketKey, corrections::Correction, corrections::Version};
 
 /// Where a page of plan rows begins: after the row of this key.
-pub type After = (Uuid, DateTime<Utc>, Uuid, String, String);
+pub type RowPosition = (Uuid, DateTime<Utc>, Uuid, String, String);
 
 /// Jobs, newest first: one, or those made before another.
 pub async fn read_jobs(
@@ -151,7 +151,7 @@ pub async fn newer_corrections(tx: &mut Tx, job_id: Uuid) -> Result<Vec<Uuid>, P
 pub async fn list_plan_rows(
     tx: &mut Tx,
     job_id: Uuid,
-    after: Option<&After>,
+    after: Option<&RowPosition>,
     limit: i64,
 ) -> Result<Vec<Correction>, Problem> {
     // No bucket is as old.
@@ -204,11 +204,11 @@ pub async fn list_plan_rows(
 pub async fn list_exceptions(
     tx: &mut Tx,
     job_id: Uuid,
-    kind: Option<Kind>,
+    kind: Option<ExceptionKind>,
     after: i64,
     limit: i64,
 ) -> Result<Vec<(i64, Exception)>, Problem> {
-    let kind = kind.map(Kind::as_str);
+    let kind = kind.map(ExceptionKind::as_str);
     let rows = sqlx::query_file!("src/features/backfill/list_exceptions.sql", job_id, kind, after, limit)
         .fetch_all(tx)
         .await?;
@@ -220,7 +220,8 @@ pub async fn list_exceptions(
                 }
                 _ => None,
             };
-            let kind = Kind::parse(&row.kind).ok_or_else(|| Problem::internal("an exception has an unknown kind"))?;
+            let kind =
+                ExceptionKind::parse(&row.kind).ok_or_else(|| Problem::internal("an exception has an unknown kind"))?;
             Ok((row.exception_id, Exception { kind, line: row.line, key, code: row.code }))
         })
         .collect()

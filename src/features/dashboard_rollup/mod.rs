@@ -16,7 +16,7 @@
 mod buckets;
 mod heatmap;
 mod media;
-mod question;
+mod range;
 mod relay;
 mod reply;
 mod retention;
@@ -37,10 +37,10 @@ pub use reply::{AS_OF, PENDING, VERSION};
 pub use retention::{Pass, Retention};
 pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
 
-use crate::kernel::auth::Authenticator;
+use crate::kernel::access::Authenticator;
 use crate::kernel::clock::Clock;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::db::Pools;
+use crate::kernel::database::Pools;
+use crate::kernel::http::cursor::Cursors;
 
 /// The slice's routes.
 pub(crate) fn router<S>() -> OpenApiRouter<S>

@@ -1,5 +1,5 @@
 //! The shape of a request's body, read in one pass: an object, its `buckets`, their fields. It knows names and shapes;
-//! which values are acceptable is `rules`' to say. It stands beside the kernel's `Fields` because a post is the hot path:
+//! which values are acceptable is `acceptance`' to say. It stands beside the kernel's `Fields` because a post is the hot path:
 //! its values borrow from the body, what no field takes is skipped without recursion, and a bucket's violations are capped.
 
 use std::borrow::Cow;

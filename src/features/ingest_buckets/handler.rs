@@ -14,20 +14,18 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Settings;
+use super::acceptance::Acceptance;
 use super::contract::PostedBuckets;
 use super::prefer::{Handling, handling};
-use super::request;
-use super::rules::Rules;
-use crate::kernel::auth::Device;
+use super::{Settings, request};
+use crate::kernel::access::{Device, Granted, Limit, Refused};
 use crate::kernel::clock::Clock;
-use crate::kernel::extract::JsonBytes;
-use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, Key};
-use crate::kernel::limits::{Granted, Limit, Refused};
-use crate::kernel::openapi::Refusals;
+use crate::kernel::http::body::JsonBytes;
+use crate::kernel::http::refusals::Refusals;
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::{Code, Problem, ProblemBody};
-use crate::kernel::switches::{Switch, Switches};
-use crate::kernel::writer::{self, Writer};
+use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
+use crate::kernel::usage::writer::{self, Writer};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -218,11 +216,11 @@ pub(super) async fn ingest_buckets(
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    writer.check_room(apparent_buckets(&body))?;
+    writer.check_room(estimated_buckets(&body))?;
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
-    let rules = Rules { now: clock.now(), max_age_days: settings.max_age_days };
-    let batch = match (request::parse(&body, &rules, || clock.stamp())?.accept(handling), &key) {
+    let acceptance = Acceptance { now: clock.now(), max_age_days: settings.max_age_days };
+    let batch = match (request::parse(&body, &acceptance, || clock.stamp())?.accept(handling), &key) {
         (Ok(batch), _) => batch,
         // What was acceptable when it was executed may have become too old since.
         (Err(refused), Some(key)) => {
@@ -275,17 +273,22 @@ fn grant(allowance: Option<&Limit>, device: &Device, buckets: usize) -> Result<O
 }
 
 /// How many buckets a body seems to hold, without parsing it.
-fn apparent_buckets(body: &[u8]) -> usize {
+fn estimated_buckets(body: &[u8]) -> usize {
     memchr::memmem::find_iter(body, br#""hour_start""#).count()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.
-fn key(device: &Device, headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Result<Option<Key>, Problem> {
+fn key(
+    device: &Device,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<Option<IdempotencyKey>, Problem> {
     let values =
         |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',');
     let (media_type, prefer) = (values(CONTENT_TYPE), values(PREFER));
     let request = [body, &media_type, query.unwrap_or_default().as_bytes(), &prefer];
-    Key::read(headers, device, "POST /v1/buckets", &request)
+    IdempotencyKey::read(headers, device, "POST /v1/buckets", &request)
 }
 
 /// The writer's verdicts at the places of the accepted buckets, `rejected` at those that `rejections` names.

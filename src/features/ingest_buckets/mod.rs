@@ -8,12 +8,12 @@
 //! `observed_at` gets the time of its arrival, before it waits for anything; the body is read once, and no input makes
 //! the reading panic, recurse without bound, or answer with many times its size.
 
+mod acceptance;
 mod body;
 mod contract;
 mod handler;
 mod prefer;
 mod request;
-mod rules;
 mod scalar;
 mod violations;
 
@@ -21,11 +21,10 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kernel::auth::Authenticator;
+use crate::kernel::access::{Authenticator, Limit};
 use crate::kernel::clock::Clock;
-use crate::kernel::limits::Limit;
-use crate::kernel::switches::Switches;
-use crate::kernel::writer::Writer;
+use crate::kernel::operations::switches::Switches;
+use crate::kernel::usage::writer::Writer;
 
 /// What the slice is configured with.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::acceptance::{Acceptance, bucket};
 use super::body::{self, Draft, Unreadable};
 use super::prefer::Handling;
-use super::rules::{Rules, bucket};
 use super::violations::Violations;
 use crate::kernel::bucket::{Bucket, MAX_POSTED};
 use crate::kernel::problem::{Code, Problem, Violation};
@@ -33,7 +33,11 @@ pub(super) struct Rejection {
 ///
 /// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. What is JSON but not acceptable is in the
 /// batch: see [`Batch::accept`]. Details never repeat the body, except for the names of fields.
-pub(super) fn parse(body: &[u8], rules: &Rules, mut stamp: impl FnMut() -> DateTime<Utc>) -> Result<Batch, Problem> {
+pub(super) fn parse(
+    body: &[u8],
+    acceptance: &Acceptance,
+    mut stamp: impl FnMut() -> DateTime<Utc>,
+) -> Result<Batch, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
         malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
     })?;
@@ -41,7 +45,7 @@ pub(super) fn parse(body: &[u8], rules: &Rules, mut stamp: impl FnMut() -> DateT
     let mut batch = Batch { entries: Vec::new(), rejections: Vec::new(), outside: Vec::new() };
     let mut take = |draft: Draft<'_>| {
         let index = batch.entries.len();
-        match bucket(draft, rules, &mut stamp) {
+        match bucket(draft, acceptance, &mut stamp) {
             Ok(bucket) => batch.entries.push(Some(bucket)),
             Err(violations) => {
                 batch.entries.push(None);
@@ -70,12 +74,12 @@ impl Batch {
 
 /// For fuzzing: reads any bytes and panics where a promise of this file does not hold.
 pub(super) fn parse_any(body: &[u8]) {
-    let rules = Rules { now: DateTime::UNIX_EPOCH + TimeDelta::days(20_777), max_age_days: Some(400) };
+    let acceptance = Acceptance { now: DateTime::UNIX_EPOCH + TimeDelta::days(20_777), max_age_days: Some(400) };
     let mut arrivals = 0;
     let mut read = || {
-        parse(body, &rules, || {
+        parse(body, &acceptance, || {
             arrivals += 1;
-            rules.now + TimeDelta::microseconds(arrivals)
+            acceptance.now + TimeDelta::microseconds(arrivals)
         })
     };
     let (Ok(strict), Ok(lenient)) = (read(), read()) else { return };
@@ -127,7 +131,7 @@ mod tests {
 
     fn read(body: &[u8]) -> Result<Batch, Problem> {
         let mut arrivals = 0;
-        parse(body, &Rules { now: now(), max_age_days: Some(400) }, || {
+        parse(body, &Acceptance { now: now(), max_age_days: Some(400) }, || {
             arrivals += 1;
             now() + chrono::TimeDelta::microseconds(arrivals)
         })

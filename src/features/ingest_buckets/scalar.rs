@@ -7,8 +7,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use crate::kernel::fields::Broken;
-use crate::kernel::rules::count;
+use crate::kernel::http::field_reader::Broken;
+use crate::kernel::http::values::count;
 
 /// A JSON value, as far as a field cares.
 #[derive(Clone, Debug, PartialEq)]

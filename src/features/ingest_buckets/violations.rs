@@ -1,7 +1,7 @@
 //! What is wrong with one part of a body, with pointers. A part keeps no more than [`MAX_LISTED`] violations and says
 //! so, or a body of nothing but unknown fields would be answered with a hundred times its size.
 
-use crate::kernel::fields::{Broken, MAX_NAME, member};
+use crate::kernel::http::field_reader::{Broken, MAX_NAME, member};
 use crate::kernel::problem::Violation;
 
 /// More than a bucket can have without unknown or repeated fields.

@@ -10,18 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::process_status::{Parked, ProcessStatus, Waiting};
 use super::readiness::Readiness;
 use super::request::Setting;
 use super::switchboard::{Switchboard, Thrown};
-use super::vitals::{Parked, Vitals, Waiting};
-use crate::kernel::auth::Operator;
-use crate::kernel::call::Call;
-use crate::kernel::db::PoolLoad;
-use crate::kernel::extract::{JsonBytes, NoParameters};
-use crate::kernel::openapi::Refusals;
-use crate::kernel::outbox::Backlog;
+use crate::kernel::access::Operator;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::PoolLoad;
+use crate::kernel::http::body::{JsonBytes, NoParameters};
+use crate::kernel::http::refusals::Refusals;
+use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
-use crate::kernel::switches::Switch;
+use crate::kernel::usage::outbox::Backlog;
 
 /// A healthy answer.
 #[derive(Serialize, ToSchema)]
@@ -58,9 +58,9 @@ pub(super) async fn get_live() -> impl IntoResponse {
 )]
 pub(super) async fn get_ready(
     State(readiness): State<Readiness>,
-    Extension(call): Extension<Call>,
+    Extension(context): Extension<RequestContext>,
 ) -> Result<impl IntoResponse, Problem> {
-    readiness.check(&call).await?;
+    readiness.check(&context).await?;
     Ok(ok())
 }
 
@@ -130,7 +130,7 @@ pub(super) async fn list_switches(
     _: NoParameters,
     State(switchboard): State<Switchboard>,
 ) -> Result<Json<SwitchesReply>, Problem> {
-    let thrown = switchboard.read(operator.call()).await?;
+    let thrown = switchboard.read(operator.context()).await?;
     let switches = Switch::ALL.into_iter().map(|switch| SwitchReply::find(switch, &thrown)).collect();
     Ok(Json(SwitchesReply { switches }))
 }
@@ -156,7 +156,7 @@ pub(super) async fn get_switch(
     Path(name): Path<String>,
 ) -> Result<Json<SwitchReply>, Problem> {
     let switch = named(&name)?;
-    Ok(Json(SwitchReply::find(switch, &switchboard.read(operator.call()).await?)))
+    Ok(Json(SwitchReply::find(switch, &switchboard.read(operator.context()).await?)))
 }
 
 /// Throw a kill switch
@@ -187,7 +187,7 @@ pub(super) async fn put_switch(
 ) -> Result<Json<SwitchReply>, Problem> {
     let switch = named(&name)?;
     let Setting { is_on, reason } = Setting::parse(&body)?;
-    let thrown = switchboard.throw(operator.call(), operator.actor(), switch, is_on, reason).await?;
+    let thrown = switchboard.throw(operator.context(), operator.actor(), switch, is_on, reason).await?;
     Ok(Json(SwitchReply::new(switch, Some(thrown))))
 }
 
@@ -317,21 +317,22 @@ impl LaneReply {
 pub(super) async fn get_status(
     operator: Operator,
     _: NoParameters,
-    State(vitals): State<Vitals>,
+    State(process_status): State<ProcessStatus>,
 ) -> Result<Json<StatusReply>, Problem> {
-    let Waiting { backlog, first_parked } = vitals.waiting(operator.call()).await?;
-    let now = vitals.clock.now();
-    let obeyed = Switch::ALL.map(|switch| ObeyedSwitch { name: switch.as_str(), is_on: vitals.switches.is_on(switch) });
+    let Waiting { backlog, first_parked } = process_status.waiting(operator.context()).await?;
+    let now = process_status.clock.now();
+    let obeyed =
+        Switch::ALL.map(|switch| ObeyedSwitch { name: switch.as_str(), is_on: process_status.switches.is_on(switch) });
     Ok(Json(StatusReply {
         release: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: vitals.started.elapsed().as_secs(),
-        clock_offset_us: vitals.clock.offset_us(),
-        retention_days: vitals.retention_days,
+        uptime_seconds: process_status.started.elapsed().as_secs(),
+        clock_offset_us: process_status.clock.offset_us(),
+        retention_days: process_status.retention_days,
         switches: obeyed.into(),
         backlog: backlog.iter().map(|lane| LaneReply::new(lane, now)).collect(),
         parked: first_parked.into_iter().map(ParkedReply::from).collect(),
-        queued_rows: vitals.writer.queued_rows(),
-        pools: vitals.loads().map(PoolReply::from).into(),
+        queued_rows: process_status.writer.queued_rows(),
+        pools: process_status.loads().map(PoolReply::from).into(),
     }))
 }
 
@@ -350,7 +351,10 @@ pub(super) async fn get_status(
 pub(super) async fn get_metrics(
     _operator: Operator,
     _: NoParameters,
-    State(vitals): State<Vitals>,
+    State(process_status): State<ProcessStatus>,
 ) -> impl IntoResponse {
-    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], vitals.exposition())
+    (
+        [(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))],
+        process_status.exposition(),
+    )
 }

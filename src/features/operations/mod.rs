@@ -10,22 +10,22 @@
 
 mod handler;
 mod metrics;
+mod process_status;
 mod readiness;
 mod request;
 mod store;
 mod switchboard;
-mod vitals;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use metrics::{METRICS, Metrics};
+pub use process_status::ProcessStatus;
 pub use readiness::Readiness;
 pub use switchboard::Switchboard;
-pub use vitals::Vitals;
 
-use crate::kernel::auth::Authenticator;
+use crate::kernel::access::Authenticator;
 
 /// The routes for everyone.
 pub(crate) fn health<S>() -> OpenApiRouter<S>
@@ -45,7 +45,7 @@ where
     S: Clone + Send + Sync + 'static,
     Authenticator: FromRef<S>,
     Switchboard: FromRef<S>,
-    Vitals: FromRef<S>,
+    ProcessStatus: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(handler::get_status))

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::store;
-use crate::kernel::call::Call;
-use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::problem::{Code, Problem};
 
 const BOUND: Duration = Duration::from_millis(500);
@@ -34,14 +34,14 @@ impl Readiness {
     }
 
     /// Errors: 503 when the database does not answer within half a second.
-    pub async fn check(&self, call: &Call) -> Result<(), Problem> {
+    pub async fn check(&self, context: &RequestContext) -> Result<(), Problem> {
         let mut last = self.last.lock().await;
         if let Some(answer) = last.as_ref()
             && answer.at.elapsed() < REMEMBERED
         {
             return answer.result.clone();
         }
-        let result = match tokio::time::timeout(BOUND, self.ask(call)).await {
+        let result = match tokio::time::timeout(BOUND, self.ask(context)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(problem)) => Err(unavailable().because(problem.source_chain().unwrap_or_default())),
             Err(_elapsed) => Err(unavailable().because("no answer within 500 ms")),
@@ -50,8 +50,8 @@ impl Readiness {
         result
     }
 
-    async fn ask(&self, call: &Call) -> Result<(), Problem> {
-        let mut tx = self.pool.begin(call, Access::NOBODY, Mode::ReadWrite).await?;
+    async fn ask(&self, context: &RequestContext) -> Result<(), Problem> {
+        let mut tx = self.pool.begin(context, Access::NOBODY, Mode::ReadWrite).await?;
         store::ping(&mut tx).await?;
         tx.rollback().await
     }

@@ -2,9 +2,9 @@
 
 use utoipa::ToSchema;
 
-use crate::kernel::fields::{Fields, Value};
+use crate::kernel::http::field_reader::{FieldReader, Value};
+use crate::kernel::http::values::reason;
 use crate::kernel::problem::Problem;
-use crate::kernel::rules::reason;
 
 /// How to throw a switch.
 #[derive(Debug, PartialEq, Eq, ToSchema)]
@@ -21,7 +21,7 @@ pub struct Setting {
 impl Setting {
     /// Reads a body. Errors: 400 for what is not a JSON object, 422 with every violation.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body, &["is_on", "reason"])?;
+        let mut fields = FieldReader::of_body(body, &["is_on", "reason"])?;
         let is_on = fields.required("is_on", Value::truth);
         let reason = fields.text("reason", reason);
         fields.finish(is_on.zip(reason).map(|(is_on, reason)| Self { is_on, reason }))

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::process_status::Parked;
 use super::switchboard::Thrown;
-use super::vitals::Parked;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
+use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::Problem;
-use crate::kernel::switches::Switch;
 
 /// One round trip.
 pub async fn ping(tx: &mut Tx) -> Result<(), Problem> {

@@ -10,12 +10,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::store;
-use crate::kernel::audit::{Act, Actor, record_act};
-use crate::kernel::call::Call;
+use crate::kernel::access::Actor;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::operations::audit::{Act, record_act};
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
-use crate::kernel::switches::{Switch, Switches};
 
 /// A reading begins at least this often, and is given up before the next is due: what one process throws, the others
 /// obey in less than twice this time.
@@ -75,7 +76,7 @@ impl Switchboard {
     /// One reading. Errors: the database's, or that it took too long; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), Problem> {
         let _turn = self.turn.lock().await;
-        let thrown = self.read(&Call::internal(READING_LIMIT)).await?;
+        let thrown = self.read(&RequestContext::internal(READING_LIMIT)).await?;
         for switch in Switch::ALL {
             let is_on = thrown.iter().find(|thrown| thrown.switch == switch).is_none_or(|thrown| thrown.is_on);
             self.apply(switch, is_on);
@@ -84,8 +85,8 @@ impl Switchboard {
     }
 
     /// What is stored: the switches that were ever thrown. The others are on.
-    pub async fn read(&self, call: &Call) -> Result<Vec<Thrown>, Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::Snapshot).await?;
+    pub async fn read(&self, context: &RequestContext) -> Result<Vec<Thrown>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let thrown = store::list_switches(&mut tx).await?;
         tx.rollback().await?;
         Ok(thrown)
@@ -95,7 +96,7 @@ impl Switchboard {
     /// characters.
     pub async fn throw(
         &self,
-        call: &Call,
+        context: &RequestContext,
         actor: Actor,
         switch: Switch,
         is_on: bool,
@@ -109,9 +110,9 @@ impl Switchboard {
             reason: Some(&reason),
             details: &json!({ "is_on": is_on }),
         };
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         store::set_switch(&mut tx, switch, is_on, &reason, now).await?;
-        record_act(&mut tx, call.request_id, actor, act).await?;
+        record_act(&mut tx, context.request_id, actor, act).await?;
         tx.commit().await?;
         self.apply(switch, is_on);
         Ok(Thrown { switch, is_on, reason, changed_at: now })

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use halfhour::kernel::db::{Access, Mode};
+use halfhour::kernel::database::{Access, Mode};
 use reqwest::Method;
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use super::anonymous;
-use crate::support::{TestApp, TestUser, call};
+use crate::support::{TestApp, TestUser, context};
 
 /// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to all operators.)
 const ROUTES_WITH_IDS: [(&str, &str); 2] =
@@ -116,17 +116,26 @@ const STATEMENTS: [(&str, &[&str]); 23] = [
     ("accounts/find_user.sql", &["bob"]),
     ("accounts/list_tokens.sql", &["$bob", "$zero", "100"]),
     ("accounts/list_users.sql", &["$ann", "100"]),
-    ("../kernel/count_erasable.sql", &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
-    ("../kernel/erase_buckets.sql", &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
-    ("../kernel/erase_pre_images.sql", &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
     (
-        "../kernel/record_erasures.sql",
+        "../kernel/usage/erasure/count_erasable.sql",
+        &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
+    ),
+    (
+        "../kernel/usage/erasure/erase_buckets.sql",
+        &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
+    ),
+    (
+        "../kernel/usage/erasure/erase_pre_images.sql",
+        &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
+    ),
+    (
+        "../kernel/usage/erasure/record_erasures.sql",
         &["$bob", "{$new}", "{$device}", "{2026-11-20}", "codex", "2020-01-01", "2030-01-01"],
     ),
 ];
 
 /// Statements whose one row counts what was found, or gives hours that depend on no row.
-const COUNTING: [&str; 1] = ["../kernel/count_erasable.sql"];
+const COUNTING: [&str; 1] = ["../kernel/usage/erasure/count_erasable.sql"];
 
 /// The statement with its parameters written in.
 fn written_in(text: &str, parameters: &[String]) -> String {
@@ -175,7 +184,7 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
                 named.replace("$zero", &Uuid::nil().to_string()).replace("$hash", &format!("\\x{}", "ab".repeat(32)))
             })
             .collect();
-        let mut tx = app.pools.read.begin(&call(), Access::Users(&[ann.user_id]), Mode::ReadWrite).await.unwrap();
+        let mut tx = app.pools.read.begin(&context(), Access::Users(&[ann.user_id]), Mode::ReadWrite).await.unwrap();
         let sql = written_in(&text, &parameters);
         match tx.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await {
             Ok(rows) if COUNTING.contains(&path) => {

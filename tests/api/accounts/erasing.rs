@@ -1,14 +1,14 @@
 //! `DELETE /v1/me/usage`: what goes, what stays, and that nothing comes back.
 
 use futures_util::future::join_all;
-use halfhour::kernel::db::{Access, Mode};
+use halfhour::kernel::database::{Access, Mode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use super::violations;
 use crate::support::rollups::Usage;
-use crate::support::{Reply, TestApp, TestDevice, TestUser, call};
+use crate::support::{Reply, TestApp, TestDevice, TestUser, context};
 
 fn bucket(hour_start: &str, source: &str, observed_at: &str) -> Value {
     json!({"hour_start": hour_start, "source": source, "model": "gpt", "input_tokens": 7, "observed_at": observed_at})
@@ -283,8 +283,8 @@ async fn an_erasure_that_writers_do_not_let_in_changes_nothing_and_is_no_bug() {
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
     app.post_usage(&device, &[Usage::input("2026-11-19T10:00:00Z", 7)]).await;
-    let mut writer = app.pools.ingest.begin(&call(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
-    let erasing = halfhour::kernel::erasure::hold_off_erasures(&mut writer, &[user.user_id]).await.unwrap();
+    let mut writer = app.pools.ingest.begin(&context(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
+    let erasing = halfhour::kernel::usage::erasure::hold_off_erasures(&mut writer, &[user.user_id]).await.unwrap();
     assert_eq!(erasing, Vec::<Uuid>::new());
     app.erase(&user, "everything=true").await.expect_problem(503, "database_conflict");
     writer.rollback().await.unwrap();

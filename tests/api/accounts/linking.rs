@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use halfhour::features::accounts::Directory;
-use halfhour::kernel::wakes::Signal;
+use halfhour::kernel::usage::relay_notifier::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{anonymous, made, violations};
-use crate::support::{NOW, Reply, TestApp, TestUser, call, instant, server_key};
+use crate::support::{NOW, Reply, TestApp, TestUser, context, instant, server_key};
 
 async fn make_code(app: &TestApp, user: &TestUser) -> String {
     made(&app.act(&user.viewer, "/v1/link-codes").await, "code").to_owned()
@@ -80,7 +80,7 @@ async fn codes_that_are_wrong_used_or_expired_are_refused_alike() {
         make_code(&app, &gone).await,
     ];
     made(&exchange(&app, &spent, Uuid::now_v7(), "phone").await, "token");
-    app.directory().revoke_user(&call(), "bob").await.unwrap();
+    app.directory().revoke_user(&context(), "bob").await.unwrap();
     let mut refusals = Vec::new();
     for code in [&spent, &of_revoked, "0000-0000-0000", "7K3M", "not a code at all", ""] {
         refusals.push(exchange(&app, code, Uuid::now_v7(), "tablet").await);
@@ -148,7 +148,7 @@ async fn codes_are_few_and_go_a_day_after_they_expired() {
     let directory = Directory::serving(app.pools.worker.clone(), server_key(), app.clock.clone(), Signal::default());
     for (at, left) in [("2026-11-21T12:09:59Z", "21"), ("2026-11-21T12:10:00Z", "1"), ("2026-11-21T12:20:00Z", "0")] {
         app.clock.set(instant(at));
-        directory.purge_link_codes(&call()).await.unwrap();
+        directory.purge_link_codes(&context()).await.unwrap();
         assert_eq!(app.ask("select count(*)::text from account.link_code").await, [left], "{at}");
     }
 }

@@ -1,11 +1,11 @@
 //! `/v1/users`, and what commands do: all of it is written down.
 
 use futures_util::future::join_all;
-use halfhour::kernel::token::Kind;
+use halfhour::kernel::access::TokenKind;
 use serde_json::json;
 
 use super::{made, violations};
-use crate::support::{TestApp, call};
+use crate::support::{TestApp, context};
 
 #[tokio::test]
 async fn an_operator_creates_a_user_whose_viewer_token_is_shown_once() {
@@ -42,7 +42,7 @@ async fn of_users_that_race_for_a_name_one_is_made_and_a_revoked_one_gives_it_ba
     }
     let tokens = "select count(*)::text from account.token t join account.user u using (user_id) where u.name = 'ann'";
     assert_eq!(app.ask(tokens).await, ["1"]);
-    app.directory().revoke_user(&call(), "ann").await.unwrap();
+    app.directory().revoke_user(&context(), "ann").await.unwrap();
     let other = app.second_server().await;
     other.get(made(won[0], "viewer_token"), "/v1/me").await.expect_problem(401, "unauthorized");
     made(&add().await, "viewer_token");
@@ -91,19 +91,19 @@ async fn what_commands_do_is_written_down_and_no_secret_with_it() {
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
     let directory = app.directory();
-    let tokens = directory.list_tokens(&call(), Some("ann")).await.unwrap();
+    let tokens = directory.list_tokens(&context(), Some("ann")).await.unwrap();
     let viewer = tokens.iter().find(|token| token.kind == "viewer").unwrap().token_id;
-    let rotated = directory.rotate_token(&call(), viewer).await.unwrap();
+    let rotated = directory.rotate_token(&context(), viewer).await.unwrap();
     app.get(&user.viewer, "/v1/me").await.expect_ok();
     app.get(rotated.token.reveal(), "/v1/me").await.expect_ok();
-    assert!(directory.revoke_token(&call(), viewer).await.unwrap());
-    assert!(!directory.revoke_token(&call(), viewer).await.unwrap());
-    assert_eq!(directory.rotate_token(&call(), viewer).await.unwrap_err().code().as_str(), "conflict");
-    directory.change_zone_of(&call(), "ann", "Europe/Berlin").await.unwrap();
-    assert_eq!(directory.revoke_named_device(&call(), "ann", "laptop").await.unwrap(), device.device_id);
-    assert!(directory.revoke_named_device(&call(), "ann", "laptop").await.is_err(), "it has no name any more");
-    directory.revoke_user(&call(), "ann").await.unwrap();
-    assert!(directory.issue_token(&call(), "ann", Kind::Viewer, None).await.is_err());
+    assert!(directory.revoke_token(&context(), viewer).await.unwrap());
+    assert!(!directory.revoke_token(&context(), viewer).await.unwrap());
+    assert_eq!(directory.rotate_token(&context(), viewer).await.unwrap_err().code().as_str(), "conflict");
+    directory.change_zone_of(&context(), "ann", "Europe/Berlin").await.unwrap();
+    assert_eq!(directory.revoke_named_device(&context(), "ann", "laptop").await.unwrap(), device.device_id);
+    assert!(directory.revoke_named_device(&context(), "ann", "laptop").await.is_err(), "it has no name any more");
+    directory.revoke_user(&context(), "ann").await.unwrap();
+    assert!(directory.issue_token(&context(), "ann", TokenKind::Viewer, None).await.is_err());
 
     let acts = app.acts("command").await;
     let actions: Vec<_> = acts.iter().map(|act| act.split(' ').next().unwrap()).collect();

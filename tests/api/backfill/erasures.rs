@@ -28,7 +28,7 @@ async fn running() -> (TestApp, TestUser, [TestDevice; 2], Value) {
         corrections.extend((0..500).map(|at| bucket(&user, device, HOUR, &format!("m{at:03}"), 9)));
     }
     app.drain().await;
-    app.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+    app.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
     let job = app.planned(&user.operator, &import(&corrections)).await;
     let job = app.tell_job(&user.operator, &job, "execute").await.expect_ok().clone();
     (app, user, devices, job)

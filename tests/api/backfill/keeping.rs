@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{bucket, import};
 use crate::relay::{WAITING, hold};
-use crate::support::{TestApp, TestDevice, TestUser, call};
+use crate::support::{TestApp, TestDevice, TestUser, context};
 
 const HOUR: &str = "2026-11-20T10:30:00Z";
 
@@ -32,7 +32,7 @@ async fn a_rollback_that_begins_just_before_the_purge_keeps_what_it_restores_fro
             app.wait_for(&format!("select 'both' from ({WAITING}) waiting having count(*) = 2")).await;
             sqlx::Executor::execute(&mut blocker, sqlx::raw_sql("rollback")).await.unwrap();
         };
-        tokio::join!(async { app.backfills().purge(&call()).await.unwrap() }, release)
+        tokio::join!(async { app.backfills().purge(&context()).await.unwrap() }, release)
     };
     let (told, _) = tokio::join!(app.tell_job(&user.operator, &done, "rollback"), purging);
     told.expect_ok();
@@ -53,7 +53,7 @@ async fn a_plan_that_nobody_carries_out_within_30_days_expires_with_its_rows() {
             "update backfill.job set created_at = now() - interval '{days} days' where executed_at is null"
         ))
         .await;
-        app.backfills().purge(&call()).await.unwrap();
+        app.backfills().purge(&context()).await.unwrap();
         app.job(&user.operator, &plan).await
     };
     assert_eq!(after(29).await["state"], "planned");
@@ -77,12 +77,12 @@ async fn a_plan_that_nobody_carries_out_within_30_days_expires_with_its_rows() {
 async fn a_late_snapshot_against_an_old_correction_is_still_answered_and_kept_no_longer_than_the_next_purge() {
     let (app, user, device, done) = corrected().await;
     app.tell("update backfill.job set finished_at = now() - interval '31 days'").await;
-    app.backfills().purge(&call()).await.unwrap();
+    app.backfills().purge(&context()).await.unwrap();
     let body = json!({"buckets": [{"hour_start": HOUR, "source": "codex", "model": "gpt", "input_tokens": 6}]});
     assert_eq!(app.post_buckets(&device.token, &body).await.expect_ok()["verdicts"], json!(["corrected"]));
     let hidden = async || app.ask("select count(*)::text from usage.pre_image").await.remove(0);
     assert_eq!(hidden().await, "1");
-    app.backfills().purge(&call()).await.unwrap();
+    app.backfills().purge(&context()).await.unwrap();
     assert_eq!(hidden().await, "0");
     app.tell_job(&user.operator, &done, "rollback").await.expect_problem(409, "conflict");
     assert_eq!(app.ask("select input_tokens::text from usage.bucket").await, ["1"]);

@@ -35,7 +35,7 @@ impl Scene {
         let app = TestApp::start().await;
         let (user, twin) = (app.user("ann", "Asia/Kathmandu").await, app.user("twin", "Asia/Kathmandu").await);
         let (device, twins_device) = (app.device(&user, "laptop").await, app.device(&twin, "laptop").await);
-        app.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+        app.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
         Self { app, user, device, twin, twins_device, numbers: Numbers(seed) }
     }
 

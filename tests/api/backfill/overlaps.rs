@@ -17,7 +17,7 @@ async fn tracked() -> (TestApp, TestUser, TestDevice) {
         app.post_buckets(&device.token, &json!({ "buckets": buckets })).await.expect_ok();
     }
     app.drain().await;
-    app.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+    app.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
     (app, user, device)
 }
 

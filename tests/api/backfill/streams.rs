@@ -93,7 +93,7 @@ async fn a_stream_that_breaks_off_or_has_nothing_fails_its_job_and_leaves_no_row
     // One whose server has died: its lease runs out.
     app.stream(&user.operator, "dead", QUERY, &line).await;
     app.tell("update backfill.job set state = 'planning', lease_token = gen_random_uuid(), lease_until = now() - interval '1 s' where state = 'planned'").await;
-    app.backfills().purge(&crate::support::call()).await.unwrap();
+    app.backfills().purge(&crate::support::context()).await.unwrap();
     let jobs: Vec<Value> = app.get(&user.operator, "/v1/backfills").await.json["data"].as_array().unwrap().clone();
     assert!(jobs.iter().all(|job| job["state"] == "failed"), "{jobs:?}");
     assert_eq!(app.ask("select count(*)::text from backfill.plan_row").await, ["0"]);
@@ -110,7 +110,7 @@ async fn rows_and_pre_images_are_kept_for_30_days_after_the_job() {
     let job = app.planned(&user.operator, &plan).await;
     let done = app.executed(&user.operator, &job).await;
     let left = async || {
-        app.backfills().purge(&crate::support::call()).await.unwrap();
+        app.backfills().purge(&crate::support::context()).await.unwrap();
         let sql = "select (select count(*) from backfill.plan_row) || ' ' || (select count(*) from usage.pre_image)";
         app.ask(sql).await.remove(0)
     };

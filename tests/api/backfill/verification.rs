@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use halfhour::features::backfill::{Findings, Verify, Worker};
+use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::{Code, Problem};
-use halfhour::kernel::switches::Switch;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

@@ -12,7 +12,7 @@ async fn running(models: usize) -> (TestApp, TestUser, TestDevice, Value) {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
-    app.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+    app.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
     let buckets: Vec<Value> = (0..models).map(|at| bucket(&user, &device, HOUR, &format!("m{at:04}"), 1)).collect();
     let job = app.planned(&user.operator, &import(&buckets)).await;
     let job = app.tell_job(&user.operator, &job, "execute").await.expect_ok().clone();
@@ -23,7 +23,7 @@ async fn running(models: usize) -> (TestApp, TestUser, TestDevice, Value) {
 async fn a_job_is_carried_on_where_the_last_worker_left_it_and_two_never_hold_it() {
     let (app, user, _device, job) = running(1_700).await;
     let other = app.second_server().await;
-    other.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+    other.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
     assert!(app.backfill_worker().run_step().await.unwrap());
     assert_eq!(app.job(&user.operator, &job).await["progress"]["done"], 500);
     // Somebody holds it: the other finds no work.
@@ -94,7 +94,7 @@ async fn rows_that_the_database_refuses_or_that_have_moved_are_listed_and_steppe
 #[tokio::test]
 async fn a_thrown_switch_holds_jobs_and_a_parked_event_fails_them() {
     let (app, user, _device, job) = running(10).await;
-    app.switches().set(halfhour::kernel::switches::Switch::Backfill, false);
+    app.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, false);
     assert!(!app.backfill_worker().run_step().await.unwrap());
     app.work().await;
     assert_eq!(app.job(&user.operator, &job).await["state"], "running", "not before it is folded");

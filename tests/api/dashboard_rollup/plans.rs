@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::{DAILY, day};
 use crate::support::plans::{
-    CUSTOM, GENERIC, buffers, descents, fill, filled_user, nodes, outline, scanned, sql, with,
+    self, CUSTOM, GENERIC, buffers, descents, fill, filled_user, nodes, outline, scanned, sql, with,
 };
-use crate::support::{NOW, TestApp, instant, plans};
+use crate::support::{NOW, TestApp, instant};
 
 /// What the application's pool of reads sets.
 const AS_SERVED: &str = "plan_cache_mode = force_generic_plan; set local enable_seqscan = off";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{refusals, results_of, rollups};
 use crate::support::rollups::{Usage, half_hours};
-use crate::support::{TestApp, TestUser, call, instant};
+use crate::support::{TestApp, TestUser, context, instant};
 
 fn labels(reply: &Value) -> Vec<String> {
     let intervals = reply["data"].as_array().unwrap().iter();
@@ -138,7 +138,7 @@ async fn a_zone_whose_name_postgresql_takes_for_an_abbreviation_is_none() {
         assert_eq!(refusals(&app, &me, &path).await, ["?time_zone unknown_time_zone"]);
         let change = app.request(Method::PATCH, "/v1/me").bearer(&me.viewer).json(&json!({"time_zone": zone}));
         change.send().await.expect_problem(422, "invalid");
-        app.directory().add_user(&call(), zone, zone).await.unwrap_err();
+        app.directory().add_user(&context(), zone, zone).await.unwrap_err();
     }
     // What a session in the zone says, which goes by zones only, is what every statement calculates.
     let others = "

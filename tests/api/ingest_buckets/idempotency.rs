@@ -1,14 +1,14 @@
 //! `Idempotency-Key`: a request that is repeated gets its first answer again, in one process and across them.
 
 use futures_util::future::join_all;
-use halfhour::kernel::idempotency::purge;
+use halfhour::kernel::usage::idempotency::purge;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::held::{Hold, batches_waiting, decoy, rows_queued, send};
 use super::{Tracker, bucket, rows, snapshot, verdicts};
-use crate::support::{Reply, TestApp, TestDevice, call, line};
+use crate::support::{Reply, TestApp, TestDevice, context, line};
 
 const KEY: (&str, &str) = ("idempotency-key", "one");
 
@@ -223,9 +223,9 @@ async fn after_a_day_a_key_is_forgotten_and_its_record_removed() {
             newest[0]
         ))
         .await;
-    assert_eq!(purge(&tracker.app.pools.worker, &call()).await.unwrap(), 1);
+    assert_eq!(purge(&tracker.app.pools.worker, &context()).await.unwrap(), 1);
     assert_eq!(tracker.app.ask(&format!("select {hash} from usage.idempotency")).await, newest);
-    assert_eq!(purge(&tracker.app.pools.worker, &call()).await.unwrap(), 0);
+    assert_eq!(purge(&tracker.app.pools.worker, &context()).await.unwrap(), 0);
 }
 
 #[tokio::test]

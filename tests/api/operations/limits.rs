@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use futures_util::stream;
-use halfhour::kernel::token::Kind;
+use futures_util::{StreamExt as _, stream};
+use halfhour::kernel::access::TokenKind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, call, server_key};
+use crate::support::{Reply, TestApp, context, server_key};
 use crate::token_cache::look_ups;
 
 /// A post of so many buckets, each of another model.
@@ -95,7 +94,7 @@ async fn a_device_posts_so_many_buckets_an_hour_and_a_post_that_is_too_large_is_
     app.post_buckets(&device.token, &buckets(2)).await.expect_problem(429, "rate_limited");
     app.post_buckets(&device.token, &buckets(0)).await.expect_ok();
     app.post_buckets(&other.token, &buckets(500)).await.expect_ok();
-    let another = app.directory().issue_token(&call(), "ann", Kind::Device, Some("laptop")).await.unwrap();
+    let another = app.directory().issue_token(&context(), "ann", TokenKind::Device, Some("laptop")).await.unwrap();
     app.post_buckets(another.token.reveal(), &buckets(2)).await.expect_problem(429, "rate_limited");
 }
 
@@ -193,7 +192,7 @@ async fn ten_thousand_random_tokens_cost_no_look_up_and_the_device_beside_them_k
     assert_eq!(unauthorized + limited, 10_000);
 
     // Whoever has the server's key, or many tokens that were revoked, can do no more.
-    let genuine = (0..500).map(|_| server_key().issue(Kind::Device).unwrap().reveal().to_owned()).collect();
+    let genuine = (0..500).map(|_| server_key().issue(TokenKind::Device).unwrap().reveal().to_owned()).collect();
     besiege(&server, genuine, &device.token).await;
     server.pools.read.close().await;
     let look_ups = look_ups(&app).await;
@@ -212,7 +211,7 @@ async fn forged_tokens_keep_nobody_out_and_unknown_ones_only_who_was_never_seen(
 
     // With the server's key, or with tokens that were revoked, it goes as far as two look-ups.
     for _ in 0..2 {
-        let unknown = server_key().issue(Kind::Viewer).unwrap();
+        let unknown = server_key().issue(TokenKind::Viewer).unwrap();
         app.get(unknown.reveal(), "/v1/rollups").await.expect_problem(429, "rate_limited");
     }
     // Not "not valid", for nobody has looked.

@@ -1,7 +1,7 @@
 //! Kill switches: stored once, obeyed by every process, never thrown without a name and a reason in the audit.
 
 use futures_util::future::join_all;
-use halfhour::kernel::switches::Switch;
+use halfhour::kernel::operations::switches::Switch;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor as _;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use halfhour::features::dashboard_rollup::{Window, verify};
-use halfhour::kernel::db::{Access, Mode};
-use halfhour::kernel::outbox::{self, ErasedScope};
+use halfhour::kernel::database::{Access, Mode};
+use halfhour::kernel::usage::outbox::{self, ErasedScope};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::rollups::{Rows, Usage, day_start, fold_rows};
-use crate::support::{NOW, TestApp, TestDevice, TestUser, call, instant};
+use crate::support::{NOW, TestApp, TestDevice, TestUser, context, instant};
 
 const CASES: u32 = 60;
 const USERS: usize = 2;
@@ -124,10 +124,10 @@ impl Model {
         let device_id = self.devices[device].device_id;
         app.tell(&format!("delete from usage.bucket where device_id = '{device_id}'")).await;
         let user_id = self.user.user_id;
-        let mut tx = app.pools.worker.begin(&call(), Access::Worker, Mode::ReadWrite).await.unwrap();
+        let mut tx = app.pools.worker.begin(&context(), Access::Worker, Mode::ReadWrite).await.unwrap();
         let scope =
             ErasedScope { user_id, device_id: Some(device_id), source: None, first_hour: None, last_hour: None };
-        outbox::publish_erased(&mut tx, scope, &call()).await.unwrap();
+        outbox::publish_erased(&mut tx, scope, &context()).await.unwrap();
         tx.commit().await.unwrap();
         self.buckets.retain(|(device, ..), _| *device != device_id);
         self.frozen.retain(|(_, device, ..), _| *device != device_id);

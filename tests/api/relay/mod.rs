@@ -5,15 +5,15 @@ mod laws;
 mod outages;
 mod plans;
 mod rebuild;
+mod relay_notifier;
 mod replay;
-mod wakes;
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use halfhour::features::dashboard_rollup::{FOLD_LOCK, Relay, Round};
-use halfhour::kernel::switches::Switch;
-use halfhour::kernel::wakes::Signal;
+use halfhour::kernel::operations::switches::Switch;
+use halfhour::kernel::usage::relay_notifier::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::JoinHandle;

@@ -2,7 +2,7 @@
 //! more pages where there are more users. As `halfhour_worker`, planned for its values each time as by the pool of workers,
 //! and without the settings by which that forbids scans besides.
 
-use halfhour::kernel::outbox::Lane;
+use halfhour::kernel::usage::outbox::Lane;
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::{Connection as _, PgConnection};
@@ -67,8 +67,8 @@ fn folds(user: Uuid, events: &[(&'static str, i64)]) -> Vec<Work> {
              values ('{user}', 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T00:00Z', 'live', '{user}', now())"
         );
         let lanes = Lane::ALL.map(|lane| lane.as_str().to_owned()).to_vec();
-        work(sql!("kernel/claim_parked_events.sql"), parked, with(named(), lanes));
-        work(sql!("kernel/consume_events.sql"), String::new(), named());
+        work(sql!("kernel/usage/outbox/claim_parked_events.sql"), parked, with(named(), lanes));
+        work(sql!("kernel/usage/outbox/consume_events.sql"), String::new(), named());
         match *topic {
             "rebuild" => {
                 let wanted = format!("update account.user set time_zone = 'Asia/Tokyo' where user_id = '{user}'");
@@ -112,10 +112,10 @@ fn retention(user: Uuid) -> Vec<Work> {
     let page = with(with(with(with(PgArguments::default(), instant(NOW)), 3_i32), Uuid::nil()), 3_i64);
     work(sql!("features/dashboard_rollup/retention/users_past_retention.sql"), page);
     let raised = with(with(PgArguments::default(), vec![user]), vec![instant("2026-11-17T23:00:00Z")]);
-    work(sql!("kernel/raise_horizons.sql"), raised);
+    work(sql!("kernel/usage/horizon/raise_horizons.sql"), raised);
     work(sql!("features/dashboard_rollup/retention/next_frozen_days.sql"), with(of_user(), 31_i32));
     let expired = || with(with(of_user(), "Europe/Berlin".to_owned()), day());
-    work(sql!("kernel/expire_buckets.sql"), expired());
+    work(sql!("kernel/usage/horizon/expire_buckets.sql"), expired());
     work(sql!("features/dashboard_rollup/retention/freeze_days.sql"), expired());
     works
 }

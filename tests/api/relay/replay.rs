@@ -3,19 +3,19 @@
 use chrono::{DateTime, Utc};
 use halfhour::features::dashboard_rollup::Round;
 use halfhour::kernel::bucket::Source;
-use halfhour::kernel::db::{Access, Mode};
-use halfhour::kernel::outbox::{self, ErasedScope};
+use halfhour::kernel::database::{Access, Mode};
+use halfhour::kernel::usage::outbox::{self, ErasedScope};
 
 use super::{EVENTS, INPUT, WAITING, hold, one_user, release};
 use crate::support::rollups::Usage;
-use crate::support::{TestApp, TestUser, call, instant};
+use crate::support::{TestApp, TestUser, context, instant};
 
 const HOURS: [&str; 3] = ["2026-11-10T10:00:00Z", "2026-11-17T10:00:00Z", "2026-11-18T10:00:00Z"];
 
 /// What the kernel announces when an owner has removed buckets.
 async fn announce_erasure(app: &TestApp, scope: ErasedScope) {
-    let mut tx = app.pools.read.begin(&call(), Access::Users(&[scope.user_id]), Mode::ReadWrite).await.unwrap();
-    outbox::publish_erased(&mut tx, scope, &call()).await.unwrap();
+    let mut tx = app.pools.read.begin(&context(), Access::Users(&[scope.user_id]), Mode::ReadWrite).await.unwrap();
+    outbox::publish_erased(&mut tx, scope, &context()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
-use halfhour::kernel::schema;
+use halfhour::kernel::database::schema;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use halfhour::telemetry;
+use halfhour::app::telemetry;
 use serde_json::Value;
 
 static LOG: Log = Log::new();

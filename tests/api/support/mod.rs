@@ -17,12 +17,12 @@ use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Directory;
 use halfhour::features::dashboard_rollup::Retention;
 use halfhour::features::operations::Metrics;
-use halfhour::kernel::call::Call;
+use halfhour::kernel::access::{ServerKey, TokenKind};
+use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
-use halfhour::kernel::db::Pools;
-use halfhour::kernel::switches::Switch;
-use halfhour::kernel::token::{Kind, ServerKey};
-use halfhour::kernel::wakes::{Signal, Wakes};
+use halfhour::kernel::database::Pools;
+use halfhour::kernel::operations::switches::Switch;
+use halfhour::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -146,8 +146,8 @@ impl TestApp {
 
     /// A new user.
     pub async fn user(&self, name: &str, time_zone: &str) -> TestUser {
-        let user = self.directory.add_user(&call(), name, time_zone).await.unwrap();
-        let operator = self.directory.issue_token(&call(), name, Kind::Operator, None).await.unwrap();
+        let user = self.directory.add_user(&context(), name, time_zone).await.unwrap();
+        let operator = self.directory.issue_token(&context(), name, TokenKind::Operator, None).await.unwrap();
         TestUser {
             name: name.to_owned(),
             user_id: user.user_id,
@@ -158,7 +158,7 @@ impl TestApp {
 
     /// A new device of a user.
     pub async fn device(&self, user: &TestUser, name: &str) -> TestDevice {
-        let device = self.directory.add_device(&call(), &user.name, name, "test").await.unwrap();
+        let device = self.directory.add_device(&context(), &user.name, name, "test").await.unwrap();
         TestDevice { device_id: device.device_id, token: device.token.reveal().to_owned() }
     }
 
@@ -180,8 +180,8 @@ impl TestApp {
     }
 
     /// What carries the application's wakes to other processes, and theirs here.
-    pub fn wakes(&self) -> &Wakes {
-        self.app.wakes()
+    pub fn relay_notifier(&self) -> &RelayNotifier {
+        self.app.relay_notifier()
     }
 
     /// What wakes the application's relay.
@@ -195,12 +195,12 @@ impl TestApp {
     }
 
     /// The application's own writer.
-    pub fn writer(&self) -> &halfhour::kernel::writer::Writer {
+    pub fn writer(&self) -> &halfhour::kernel::usage::writer::Writer {
         self.app.writer()
     }
 
     /// The switches as this server knows them.
-    pub fn switches(&self) -> &halfhour::kernel::switches::Switches {
+    pub fn switches(&self) -> &halfhour::kernel::operations::switches::Switches {
         self.app.switches()
     }
 
@@ -216,7 +216,7 @@ impl TestApp {
 
     /// Carries jobs on as far as they go without the relay.
     pub async fn work(&self) {
-        self.switches().set(halfhour::kernel::switches::Switch::Backfill, true);
+        self.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
         self.app.backfill_worker().run_until_idle().await.unwrap();
     }
 
@@ -234,7 +234,7 @@ impl TestApp {
 
     /// The jobs, as commands use them.
     pub fn backfills(&self) -> halfhour::features::backfill::Backfills {
-        let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::wakes::Signal::default());
+        let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::usage::relay_notifier::Signal::default());
         halfhour::features::backfill::Backfills::new(pool, self.clock.clone(), wake, 90)
     }
 
@@ -348,8 +348,8 @@ pub fn server_key() -> ServerKey {
 }
 
 /// A call without a request.
-pub fn call() -> Call {
-    Call::internal(Duration::from_secs(30))
+pub fn context() -> RequestContext {
+    RequestContext::internal(Duration::from_secs(30))
 }
 
 /// An instant from its text.

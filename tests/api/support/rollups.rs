@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
-use halfhour::kernel::db::{Access, Mode};
-use halfhour::kernel::outbox::{self, Lane};
+use halfhour::kernel::database::{Access, Mode};
+use halfhour::kernel::usage::outbox::{self, Lane};
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use super::{TestApp, TestDevice, TestUser, call, instant};
+use super::{TestApp, TestDevice, TestUser, context, instant};
 
 /// The counters that a tracker sends, in column order, and then the two that the server adds.
 pub const COUNTERS: [&str; 10] = [
@@ -173,18 +173,18 @@ impl TestApp {
 
     /// The user wants another zone: as `PATCH /v1/me` stores it.
     pub async fn want_zone(&self, user: &TestUser, time_zone: &str) {
-        let mut tx = self.pools.read.begin(&call(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
+        let mut tx = self.pools.read.begin(&context(), Access::Users(&[user.user_id]), Mode::ReadWrite).await.unwrap();
         let sql = format!("update account.user set time_zone = '{time_zone}' where user_id = '{}'", user.user_id);
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut tx).await.unwrap();
-        outbox::publish_rebuild(&mut tx, user.user_id, &call()).await.unwrap();
+        outbox::publish_rebuild(&mut tx, user.user_id, &context()).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     /// The half hours of a user are to be folded again, those of the last one included. Returns the number of events.
     pub async fn replay(&self, user: &TestUser, first: &str, last: &str) -> i64 {
-        let mut tx = self.pools.worker.begin(&call(), Access::Worker, Mode::ReadWrite).await.unwrap();
+        let mut tx = self.pools.worker.begin(&context(), Access::Worker, Mode::ReadWrite).await.unwrap();
         let (users, hours) = ([user.user_id], [first, last].map(instant));
-        let events = outbox::publish_replay(&mut tx, &users, hours[0], hours[1], Lane::Bulk, &call()).await.unwrap();
+        let events = outbox::publish_replay(&mut tx, &users, hours[0], hours[1], Lane::Bulk, &context()).await.unwrap();
         tx.commit().await.unwrap();
         events
     }

@@ -16,12 +16,12 @@ use super::contract::{ImportedBucket, OrderBody};
 use super::lines::Lines;
 use super::request::Order;
 use super::{Fingerprint, Import, PlanKey, Planned, replayed};
-use crate::kernel::auth::Operator;
-use crate::kernel::extract::{JSON, JsonBytes, NDJSON, Parameters, media_type};
-use crate::kernel::fields::Fields;
-use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
-use crate::kernel::openapi::Refusals;
+use crate::kernel::access::Operator;
+use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, media_type};
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
+use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 
 /// A stream on which nothing comes for so long has broken off.
 const CHUNK_PAUSE: Duration = Duration::from_secs(30);
@@ -95,12 +95,12 @@ pub async fn create_backfill(
         let detail = "Send `application/json`, or a stream of buckets as `application/x-ndjson`.";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    Fields::of_query(&parameters, &[], &[]).finish(Some(()))?;
+    FieldReader::of_query(&parameters, &[], &[]).finish(Some(()))?;
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
     fingerprint.update(&body);
     let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };
     let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
-    let planned = backfills.plan(operator.call(), operator.actor(), Some(&key), &order, &buckets).await?;
+    let planned = backfills.plan(operator.context(), operator.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
 }
 
@@ -118,7 +118,7 @@ async fn stream(
     body: Body,
 ) -> Result<Planned, Problem> {
     let mut chunks = body.into_data_stream();
-    let begun = backfills.begin_import(operator.call(), operator.actor(), Some(key), order).await?;
+    let begun = backfills.begin_import(operator.context(), operator.actor(), Some(key), order).await?;
     let mut import = match begun {
         Ok(import) => import,
         Err(job) => {

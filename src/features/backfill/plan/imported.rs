@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::super::job::Days;
 use crate::kernel::bucket::{HalfHour, TokenCounts};
-use crate::kernel::fields::{Broken, Fields, Value};
-use crate::kernel::rules::{REASONING_EXCEEDS_OUTPUT, count, half_hour, model, source, uuid};
-use crate::kernel::writer::corrections::BucketKey;
+use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
+use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, count, half_hour, model, source, uuid};
+use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// A bucket as an operator wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Imported {
 
 /// The rules that depend on the job and the time.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct ImportRules {
     /// The job's window.
     pub days: Days,
     /// The job's users, sorted; `None` for all.
@@ -48,7 +48,7 @@ pub const FIELDS: [&str; 14] = [
 ];
 
 /// Reads a bucket from the [`FIELDS`] of an object; what is wrong is noted there.
-pub fn read(fields: &mut Fields, rules: &Rules) -> Option<Imported> {
+pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     let stamped = ("unknown_field", "A correction is stamped by its execution.".into());
     fields.optional("observed_at", |_| Err::<(), _>(stamped));
     let user_id = fields.text("user_id", |text| user_id(text, rules));
@@ -63,7 +63,7 @@ pub fn read(fields: &mut Fields, rules: &Rules) -> Option<Imported> {
 }
 
 /// The key of a bucket whose counts may be anything: to name a line that is broken elsewhere.
-pub fn key(fields: &Fields) -> Option<BucketKey> {
+pub fn key(fields: &FieldReader) -> Option<BucketKey> {
     let text = |name| fields.get(name)?.text().ok();
     Some(BucketKey {
         user_id: uuid(text("user_id")?).ok()?,
@@ -74,7 +74,7 @@ pub fn key(fields: &Fields) -> Option<BucketKey> {
     })
 }
 
-fn counts(fields: &mut Fields) -> TokenCounts {
+fn counts(fields: &mut FieldReader) -> TokenCounts {
     let integer = |value: &Value| count(value.number()?);
     let mut count = |name| fields.optional(name, integer).unwrap_or(0);
     let counts = TokenCounts {
@@ -95,7 +95,7 @@ fn counts(fields: &mut Fields) -> TokenCounts {
     counts
 }
 
-fn user_id(text: &str, rules: &Rules) -> Result<Uuid, Broken> {
+fn user_id(text: &str, rules: &ImportRules) -> Result<Uuid, Broken> {
     let user_id = uuid(text)?;
     match &rules.user_ids {
         Some(users) if users.binary_search(&user_id).is_err() => {
@@ -105,7 +105,7 @@ fn user_id(text: &str, rules: &Rules) -> Result<Uuid, Broken> {
     }
 }
 
-fn hour_start(text: &str, rules: &Rules) -> Result<HalfHour, Broken> {
+fn hour_start(text: &str, rules: &ImportRules) -> Result<HalfHour, Broken> {
     let half_hour = half_hour(text)?;
     let start = half_hour.start();
     if !rules.days.contain(start) {
@@ -125,9 +125,9 @@ mod tests {
 
     const USER: &str = "01980000-0000-7000-8000-000000000001";
 
-    fn rules() -> Rules {
+    fn rules() -> ImportRules {
         let date = |text: &str| text.parse().unwrap();
-        Rules {
+        ImportRules {
             days: Days { first: date("2026-11-01"), last: date("2026-11-20") },
             user_ids: Some(vec![USER.parse().unwrap()]),
             now: "2026-11-20T12:00:00Z".parse().unwrap(),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn found(bucket: &str) -> Vec<(String, &'static str)> {
-        let mut fields = Fields::of_body(bucket.as_bytes(), &FIELDS).unwrap();
+        let mut fields = FieldReader::of_body(bucket.as_bytes(), &FIELDS).unwrap();
         let read = read(&mut fields, &rules());
         let violations = fields.check(read).err().unwrap_or_default();
         violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect()
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_line_is_named_by_its_key_whatever_else_is_wrong_with_it() {
         let key_of = |line: &serde_json::Value| {
-            key(&Fields::of_body(line.to_string().as_bytes(), &FIELDS).unwrap()).map(|key| key.user_id.to_string())
+            key(&FieldReader::of_body(line.to_string().as_bytes(), &FIELDS).unwrap()).map(|key| key.user_id.to_string())
         };
         let mut line = json!({"user_id": USER, "device_id": USER, "hour_start": "2026-10-20T11:30:00Z",
             "source": "codex", "model": "gpt", "input_tokens": "many", "colour": "red"});

@@ -5,7 +5,7 @@ pub const LONGEST: usize = 16 * 1024;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum ImportLine<'a> {
     /// Its bytes, without the end.
     Text(&'a [u8]),
     /// It had more than [`LONGEST`], and is forgotten.
@@ -23,7 +23,7 @@ pub struct Lines {
 
 impl Lines {
     /// Takes a chunk, and gives every line that ends in it to `take`, with its number from 1.
-    pub fn feed(&mut self, mut chunk: &[u8], mut take: impl FnMut(i64, Line<'_>)) {
+    pub fn feed(&mut self, mut chunk: &[u8], mut take: impl FnMut(i64, ImportLine<'_>)) {
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             self.append(&chunk[..end]);
             self.end_line(&mut take);
@@ -33,7 +33,7 @@ impl Lines {
     }
 
     /// The last line may have no end.
-    pub fn finish(&mut self, mut take: impl FnMut(i64, Line<'_>)) {
+    pub fn finish(&mut self, mut take: impl FnMut(i64, ImportLine<'_>)) {
         if !self.begun.is_empty() || self.too_long {
             self.end_line(&mut take);
         }
@@ -48,12 +48,12 @@ impl Lines {
         }
     }
 
-    fn end_line(&mut self, take: &mut impl FnMut(i64, Line<'_>)) {
+    fn end_line(&mut self, take: &mut impl FnMut(i64, ImportLine<'_>)) {
         self.number += 1;
         if std::mem::take(&mut self.too_long) {
-            take(self.number, Line::TooLong);
+            take(self.number, ImportLine::TooLong);
         } else if !self.begun.trim_ascii().is_empty() {
-            take(self.number, Line::Text(self.begun.trim_ascii()));
+            take(self.number, ImportLine::Text(self.begun.trim_ascii()));
         }
         self.begun.clear();
     }
@@ -65,8 +65,8 @@ mod tests {
 
     fn read(chunks: &[&[u8]]) -> Vec<(i64, Option<Vec<u8>>)> {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
-        let mut take = |number, line: Line<'_>| {
-            found.push((number, if let Line::Text(text) = line { Some(text.to_vec()) } else { None }));
+        let mut take = |number, line: ImportLine<'_>| {
+            found.push((number, if let ImportLine::Text(text) = line { Some(text.to_vec()) } else { None }));
         };
         for chunk in chunks {
             lines.feed(chunk, &mut take);

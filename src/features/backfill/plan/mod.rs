@@ -21,18 +21,19 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::job::{Action, Exception, Job, Kind};
+use super::job::{Action, Exception, ExceptionKind, Job};
 use super::jobs::{Backfills, read_job};
 use super::store as jobs;
-use crate::kernel::audit::{self, Act, Actor};
-use crate::kernel::call::{Call, Trace};
-use crate::kernel::db::{Access, Mode, Tx};
-use crate::kernel::fields::Fields;
-use crate::kernel::idempotency::{key_in_progress, key_reused};
+use crate::kernel::access::Actor;
+use crate::kernel::call::{RequestContext, Trace};
+use crate::kernel::database::{Access, Mode, Tx};
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem, Violation};
-use imported::{Imported, Rules};
-use lines::Line;
-use request::{Limits, Order};
+use crate::kernel::usage::idempotency::{key_in_progress, key_reused};
+use imported::{ImportRules, Imported};
+use lines::ImportLine;
+use request::{Order, PlanLimits};
 
 /// A stream may have this many lines.
 pub const MAX_LINES: i64 = 2_000_000;
@@ -65,24 +66,24 @@ pub struct Planned {
 
 impl Backfills {
     /// What an order has to be like now.
-    pub fn limits(&self) -> Limits {
-        Limits { now: self.clock.now(), max_days: self.max_days }
+    pub fn limits(&self) -> PlanLimits {
+        PlanLimits { now: self.clock.now(), max_days: self.max_days }
     }
 
     /// Plans an order whose buckets are all there. Errors: 422 with every violation, and for a key that stands for
     /// another request; 409 while a stream with the key is being read.
     pub async fn plan(
         &self,
-        call: &Call,
+        context: &RequestContext,
         actor: Actor,
         key: Option<&PlanKey>,
         order: &Order,
         buckets: &[Imported],
     ) -> Result<Planned, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         let users = "/user_ids";
-        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key).await? {
+        if !insert(&mut tx, context, actor, (job_id, lease_token), (order, users), key).await? {
             let job = keyed_job(&mut tx, key).await?;
             tx.rollback().await?;
             return replayed(job, key.and_then(|key| key.fingerprint.as_ref()));
@@ -106,15 +107,15 @@ impl Backfills {
     /// made: the caller compares the whole request and then says `replayed`.
     pub async fn begin_import(
         &self,
-        call: &Call,
+        context: &RequestContext,
         actor: Actor,
         key: Option<PlanKey>,
         order: &Order,
     ) -> Result<Result<Import<'_>, Job>, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         let users = "?user_ids";
-        if !insert(&mut tx, call, actor, (job_id, lease_token), (order, users), key.as_ref()).await? {
+        if !insert(&mut tx, context, actor, (job_id, lease_token), (order, users), key.as_ref()).await? {
             let job = keyed_job(&mut tx, key.as_ref()).await?;
             tx.rollback().await?;
             return if job.fingerprint.is_some() { Ok(Err(job)) } else { Err(unread(&job)) };
@@ -122,7 +123,7 @@ impl Backfills {
         tx.commit().await?;
         Ok(Ok(Import {
             backfills: self,
-            call: call.clone(),
+            context: context.clone(),
             job_id,
             lease_token,
             rules: order.rules(self.clock.now()),
@@ -161,7 +162,7 @@ pub struct Fingerprint(Sha256);
 impl Fingerprint {
     /// Of a request with these parts besides its body.
     pub fn new(parts: &[&[u8]]) -> Self {
-        Self(Sha256::new_with_prefix(crate::kernel::idempotency::digest(parts)))
+        Self(Sha256::new_with_prefix(crate::kernel::usage::idempotency::digest(parts)))
     }
 
     /// More of the body.
@@ -178,7 +179,7 @@ impl Fingerprint {
 /// False where a job was made under the key before. Errors: 422 for users that do not exist, said of `users_pointer`.
 async fn insert(
     tx: &mut Tx,
-    call: &Call,
+    context: &RequestContext,
     actor: Actor,
     (job_id, lease_token): (Uuid, Uuid),
     (order, users_pointer): (&Order, &'static str),
@@ -197,7 +198,7 @@ async fn insert(
     let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
     let subject = job_id.to_string();
     let act = Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
-    audit::record_act(tx, call.request_id, actor, act).await?;
+    audit::record_act(tx, context.request_id, actor, act).await?;
     Ok(true)
 }
 
@@ -243,26 +244,26 @@ fn violation(index: usize, code: &str) -> Violation {
 #[derive(Debug)]
 pub struct Import<'a> {
     backfills: &'a Backfills,
-    call: Call,
+    context: RequestContext,
     job_id: Uuid,
     lease_token: Uuid,
-    rules: Rules,
+    rules: ImportRules,
     lines: i64,
     /// When a batch was staged last.
     staged_at: DateTime<Utc>,
     /// What waits to be staged, by key: sorted and distinct, as the statement wants it.
-    rows: BTreeMap<crate::kernel::writer::corrections::BucketKey, (i64, Imported)>,
+    rows: BTreeMap<crate::kernel::usage::writer::corrections::BucketKey, (i64, Imported)>,
     exceptions: Vec<Exception>,
 }
 
 impl Import<'_> {
     /// Takes a line. What is wrong with it is listed.
-    pub fn take(&mut self, number: i64, line: Line<'_>) {
+    pub fn take(&mut self, number: i64, line: ImportLine<'_>) {
         self.lines += 1;
-        let Line::Text(text) = line else {
+        let ImportLine::Text(text) = line else {
             return self.refuse(number, None, "line_too_long");
         };
-        let Ok(mut fields) = Fields::of_body(text, &imported::FIELDS) else {
+        let Ok(mut fields) = FieldReader::of_body(text, &imported::FIELDS) else {
             return self.refuse(number, None, "malformed");
         };
         let read = imported::read(&mut fields, &self.rules);
@@ -280,8 +281,8 @@ impl Import<'_> {
         }
     }
 
-    fn refuse(&mut self, line: i64, key: Option<crate::kernel::writer::corrections::BucketKey>, code: &str) {
-        self.exceptions.push(Exception { kind: Kind::Poisoned, line: Some(line), key, code: code.to_owned() });
+    fn refuse(&mut self, line: i64, key: Option<crate::kernel::usage::writer::corrections::BucketKey>, code: &str) {
+        self.exceptions.push(Exception { kind: ExceptionKind::Poisoned, line: Some(line), key, code: code.to_owned() });
     }
 
     /// Whether it is time to stage what was taken.
@@ -298,9 +299,9 @@ impl Import<'_> {
             let detail = format!("A stream has at most {MAX_LINES} lines; make several jobs.");
             return Err(Problem::new(Code::BatchTooLarge, detail));
         }
-        let call = self.step(BATCH_LIMIT);
+        let context = self.step(BATCH_LIMIT);
         let (lines, rows): (Vec<i64>, Vec<Imported>) = std::mem::take(&mut self.rows).into_values().unzip();
-        let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.backfills.pool.begin(&context, Access::Worker, Mode::ReadWrite).await?;
         for (position, code) in store::stage_rows(&mut tx, self.job_id, &rows).await? {
             self.refuse(lines[position], Some(rows[position].key.clone()), &code);
         }
@@ -313,7 +314,7 @@ impl Import<'_> {
         jobs::insert_exceptions(&mut tx, self.job_id, &exceptions).await?;
         tx.commit().await?;
         self.staged_at = self.backfills.clock.now();
-        self.call.upstream.take_over(&call.upstream);
+        self.context.upstream.take_over(&context.upstream);
         Ok(())
     }
 
@@ -324,23 +325,23 @@ impl Import<'_> {
             return Err(Problem::invalid(vec![Violation::new("", "wrong_length", "The stream has no line.")]));
         }
         self.stage().await?;
-        let call = self.step(SUMMARY_LIMIT);
-        let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+        let context = self.step(SUMMARY_LIMIT);
+        let mut tx = self.backfills.pool.begin(&context, Access::Worker, Mode::ReadWrite).await?;
         if !store::complete_plan(&mut tx, self.job_id, self.lease_token, fingerprint).await? {
             tx.rollback().await?;
             return Err(taken_away());
         }
         let job = read_job(&mut tx, self.job_id).await?;
         tx.commit().await?;
-        self.call.upstream.take_over(&call.upstream);
+        self.context.upstream.take_over(&context.upstream);
         Ok(job)
     }
 
     /// The stream broke off: the job fails now, and not only when its lease has run out.
     pub async fn fail(&self, failure: &str) {
         let give_up = async {
-            let call = self.step(BATCH_LIMIT);
-            let mut tx = self.backfills.pool.begin(&call, Access::Worker, Mode::ReadWrite).await?;
+            let context = self.step(BATCH_LIMIT);
+            let mut tx = self.backfills.pool.begin(&context, Access::Worker, Mode::ReadWrite).await?;
             store::fail_plan(&mut tx, self.job_id, self.lease_token, failure).await?;
             tx.commit().await
         };
@@ -350,8 +351,8 @@ impl Import<'_> {
     }
 
     /// A transaction of a stream has its own deadline, and the stream's request id.
-    fn step(&self, limit: Duration) -> Call {
-        Call::new(self.call.request_id, Trace::mint(), limit)
+    fn step(&self, limit: Duration) -> RequestContext {
+        RequestContext::new(self.context.request_id, Trace::mint(), limit)
     }
 }
 

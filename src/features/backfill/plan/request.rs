@@ -4,11 +4,11 @@ use chrono::{DateTime, Days as DayCount, Utc};
 use uuid::Uuid;
 
 use super::super::job::{Action, Days};
-use super::imported::{self, Imported, Rules};
+use super::imported::{self, ImportRules, Imported};
 use crate::kernel::bucket::HalfHour;
-use crate::kernel::fields::{Broken, Fields, Value};
+use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
+use crate::kernel::http::values::{BEFORE_2020, date, reason, uuid};
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::rules::{BEFORE_2020, date, reason, uuid};
 
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;
@@ -35,7 +35,7 @@ pub struct Order {
 
 /// When an order is acceptable.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PlanLimits {
     /// The present.
     pub now: DateTime<Utc>,
     /// The longest window of an import, in days.
@@ -44,32 +44,32 @@ pub struct Limits {
 
 impl Order {
     /// The rules for the buckets of this job.
-    pub fn rules(&self, now: DateTime<Utc>) -> Rules {
-        Rules { days: self.days, user_ids: self.user_ids.clone(), now }
+    pub fn rules(&self, now: DateTime<Utc>) -> ImportRules {
+        ImportRules { days: self.days, user_ids: self.user_ids.clone(), now }
     }
 
     /// Reads a body: the order, and the buckets of an import with their places in it. Errors: 400 for what is not a
     /// JSON object, 413 for more than `MAX_BUCKETS`, 422 with every violation.
-    pub fn parse_body(body: &[u8], limits: Limits) -> Result<(Self, Vec<Imported>), Problem> {
-        let mut fields = Fields::of_body(body, &FIELDS)?;
+    pub fn parse_body(body: &[u8], limits: PlanLimits) -> Result<(Self, Vec<Imported>), Problem> {
+        let mut fields = FieldReader::of_body(body, &FIELDS)?;
         let order = order(&mut fields, limits);
         let buckets = buckets(&mut fields, order.as_ref(), limits.now)?;
         fields.finish(order.map(|order| (order, buckets)))
     }
 
     /// Reads the parameters beside a stream, which is always an import. Errors: 422 with every violation.
-    pub fn parse_query(parameters: &[(String, String)], limits: Limits) -> Result<Self, Problem> {
+    pub fn parse_query(parameters: &[(String, String)], limits: PlanLimits) -> Result<Self, Problem> {
         Self::parse_named(parameters, limits, true)
     }
 
     /// Reads the same parameters for any action. Errors: 422 with every violation.
-    pub fn parse_parameters(parameters: &[(String, String)], limits: Limits) -> Result<Self, Problem> {
+    pub fn parse_parameters(parameters: &[(String, String)], limits: PlanLimits) -> Result<Self, Problem> {
         Self::parse_named(parameters, limits, false)
     }
 
-    fn parse_named(parameters: &[(String, String)], limits: Limits, streams: bool) -> Result<Self, Problem> {
+    fn parse_named(parameters: &[(String, String)], limits: PlanLimits, streams: bool) -> Result<Self, Problem> {
         let known = ["action", "reason", "from", "to", "user_ids"];
-        let mut fields = Fields::of_query(parameters, &known, &["user_ids"]);
+        let mut fields = FieldReader::of_query(parameters, &known, &["user_ids"]);
         let order = order(&mut fields, limits);
         if streams && order.as_ref().is_some_and(|order| order.action != Action::Import) {
             fields.refuse("action", ("not_an_import", "Only an import has lines.".into()));
@@ -78,7 +78,7 @@ impl Order {
     }
 }
 
-fn order(fields: &mut Fields, limits: Limits) -> Option<Order> {
+fn order(fields: &mut FieldReader, limits: PlanLimits) -> Option<Order> {
     let action = fields.text("action", |text| {
         Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify.".into()))
     });
@@ -97,7 +97,7 @@ fn order(fields: &mut Fields, limits: Limits) -> Option<Order> {
 }
 
 /// The rule that a window breaks, and by which of its ends.
-fn broken_by(days: Days, action: Option<Action>, limits: Limits) -> Option<(&'static str, Broken)> {
+fn broken_by(days: Days, action: Option<Action>, limits: PlanLimits) -> Option<(&'static str, Broken)> {
     let longest = if action == Some(Action::Import) { limits.max_days.into() } else { MAX_DAYS };
     let tomorrow = limits.now.date_naive().checked_add_days(DayCount::new(1));
     if days.first > days.last {
@@ -127,7 +127,7 @@ fn user_ids(value: &Value) -> Result<Vec<Uuid>, Broken> {
 }
 
 /// The buckets of an import. Errors: 413 for more than `MAX_BUCKETS`.
-fn buckets(fields: &mut Fields, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {
+fn buckets(fields: &mut FieldReader, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {
     let is_import = fields.get("action").is_some_and(|action| action.text() == Ok("import"));
     let list = if is_import {
         fields.required("buckets", |value| match value.list()? {
@@ -154,11 +154,11 @@ fn buckets(fields: &mut Fields, order: Option<&Order>, now: DateTime<Utc>) -> Re
     Ok(buckets)
 }
 
-fn bucket(pointer: String, value: Value, rules: &Rules) -> Result<Imported, Vec<Violation>> {
+fn bucket(pointer: String, value: Value, rules: &ImportRules) -> Result<Imported, Vec<Violation>> {
     let Value::Object(members) = value else {
         return Err(vec![Violation::new(pointer, "wrong_type", "Expected an object.")]);
     };
-    let mut fields = Fields::of_object(pointer, members, &imported::FIELDS);
+    let mut fields = FieldReader::of_object(pointer, members, &imported::FIELDS);
     let bucket = imported::read(&mut fields, rules);
     fields.check(bucket)
 }
@@ -171,8 +171,8 @@ mod tests {
 
     const USER: &str = "01980000-0000-7000-8000-000000000001";
 
-    fn limits() -> Limits {
-        Limits { now: "2026-11-20T12:00:00Z".parse().unwrap(), max_days: 90 }
+    fn limits() -> PlanLimits {
+        PlanLimits { now: "2026-11-20T12:00:00Z".parse().unwrap(), max_days: 90 }
     }
 
     fn violations(body: &serde_json::Value) -> Vec<(String, &'static str)> {

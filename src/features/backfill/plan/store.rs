@@ -6,7 +6,7 @@ use super::PlanKey;
 use super::imported::Imported;
 use super::request::Order;
 use crate::kernel::bucket::TokenCounts;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// Stores a job that is being planned. False where there is one under the same key.

@@ -3,24 +3,24 @@
 mod store;
 
 use super::jobs::Backfills;
-use crate::kernel::call::Call;
-use crate::kernel::db::{Access, Mode};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode};
 use crate::kernel::problem::Problem;
-use crate::kernel::writer::corrections::purge_pre_images;
+use crate::kernel::usage::writer::corrections::purge_pre_images;
 
 /// Rows removed in one transaction.
 const BATCH: i64 = 10_000;
 
 impl Backfills {
     /// Removes what is kept no longer, in short transactions. The jobs themselves stay. Errors: the database's.
-    pub async fn purge(&self, call: &Call) -> Result<(), Problem> {
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+    pub async fn purge(&self, context: &RequestContext) -> Result<(), Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         store::fail_abandoned(&mut tx).await?;
         store::mark_purged(&mut tx).await?;
         let job_ids = store::purged_jobs(&mut tx).await?;
         tx.commit().await?;
         loop {
-            let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+            let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
             let purged = store::purge_rows(&mut tx, &job_ids, BATCH).await?
                 + store::purge_exceptions(&mut tx, &job_ids, BATCH).await?
                 + purge_pre_images(&mut tx, &job_ids, BATCH).await?;

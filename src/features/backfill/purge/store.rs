@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// Fails plans that nobody goes on with.

@@ -35,13 +35,12 @@ use uuid::Uuid;
 use super::job::{Action, Days, Job, State};
 use super::jobs::Backfills;
 use super::store as jobs;
-use crate::kernel::call::Call;
+use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{doubled, jittered};
-use crate::kernel::db::{Access, Mode, Tx};
-use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::database::{Access, Mode, Tx};
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
-use crate::kernel::switches::{Switch, Switches};
-use crate::kernel::wakes::Signal;
+use crate::kernel::usage::relay_notifier::Signal;
 use store::Advance;
 use users::findings;
 
@@ -188,7 +187,7 @@ impl Worker {
     /// 404.
     pub async fn run_job(&self, job_id: Uuid, stop: &CancellationToken) -> Result<Job, Problem> {
         loop {
-            let job = self.backfills.find(&Call::internal(STEP_LIMIT), job_id).await?.job;
+            let job = self.backfills.find(&RequestContext::internal(STEP_LIMIT), job_id).await?.job;
             if !job.state.is_at_work() || stop.is_cancelled() {
                 return Ok(job);
             }
@@ -231,7 +230,7 @@ impl Worker {
             return Ok(None);
         }
         let token = Uuid::now_v7();
-        let mut tx = self.begin(&Call::internal(STEP_LIMIT)).await?;
+        let mut tx = self.begin(&RequestContext::internal(STEP_LIMIT)).await?;
         let job = match store::take_lease(&mut tx, token, job_id).await? {
             Some(job_id) => jobs::read_jobs(&mut tx, Some(job_id), None, 1).await?.into_iter().next(),
             None => None,
@@ -241,7 +240,7 @@ impl Worker {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Problem> {
-        let mut tx = self.begin(&Call::internal(STEP_LIMIT)).await?;
+        let mut tx = self.begin(&RequestContext::internal(STEP_LIMIT)).await?;
         store::release_lease(&mut tx, lease.job.job_id, lease.token).await?;
         tx.commit().await
     }
@@ -271,38 +270,38 @@ impl Worker {
     /// One step, with its line. Errors: whatever is no row's fault; then nothing has changed.
     async fn step(&self, lease: &mut Lease) -> Result<Step, Problem> {
         let started = Instant::now();
-        let call = Call::internal(STEP_LIMIT);
+        let context = RequestContext::internal(STEP_LIMIT);
         let stage = lease.job.state.as_str();
         let mut result = match lease.job.action {
-            Action::Import => self.step_rows(&call, lease).await,
-            Action::Replay => self.step_replay(&call, lease).await,
-            Action::Verify => self.step_verify(&call, lease).await,
+            Action::Import => self.step_rows(&context, lease).await,
+            Action::Replay => self.step_replay(&context, lease).await,
+            Action::Verify => self.step_verify(&context, lease).await,
         };
         if result.is_err() {
             // It may have been committed all the same: the job says.
-            match self.backfills.find(&Call::internal(STEP_LIMIT), lease.job.job_id).await {
+            match self.backfills.find(&RequestContext::internal(STEP_LIMIT), lease.job.job_id).await {
                 Ok(shown) => lease.job = shown.job,
                 Err(problem) => result = Err(problem),
             }
         }
         self.relay.wake();
         let outcome = match &result {
-            Ok(Step::Goes | Step::Ended) => Outcome::Done(200),
+            Ok(Step::Goes | Step::Ended) => CallOutcome::Done(200),
             Ok(Step::Waits | Step::Lost) => return result,
-            Err(problem) => Outcome::Failed(problem),
+            Err(problem) => CallOutcome::Failed(problem),
         };
         let place = Place { function: "backfill_step", stage, method: None, route: None, principal: None };
-        Line::new(&call, place, &outcome, started.elapsed()).write();
+        RequestLogLine::new(&context, place, &outcome, started.elapsed()).write();
         result
     }
 
-    async fn begin(&self, call: &Call) -> Result<Tx, Problem> {
-        self.backfills.pool.begin(call, Access::Worker, Mode::ReadWrite).await
+    async fn begin(&self, context: &RequestContext) -> Result<Tx, Problem> {
+        self.backfills.pool.begin(context, Access::Worker, Mode::ReadWrite).await
     }
 
     /// A step's transaction; `None` where this worker may not go on.
-    async fn begin_step(&self, call: &Call, lease: &Lease) -> Result<Option<Tx>, Problem> {
-        let mut tx = self.begin(call).await?;
+    async fn begin_step(&self, context: &RequestContext, lease: &Lease) -> Result<Option<Tx>, Problem> {
+        let mut tx = self.begin(context).await?;
         if store::fence(&mut tx, &lease.job, lease.token).await? {
             return Ok(Some(tx));
         }

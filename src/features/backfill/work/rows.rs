@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::job::{Cursor, Exception, Job, Kind, State};
-use super::super::store::{After, insert_exceptions, list_plan_rows};
+use super::super::job::{Cursor, Exception, ExceptionKind, Job, State};
+use super::super::store::{RowPosition, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
 use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
-use crate::kernel::call::{Call, is_data_fault, is_lock_timeout};
-use crate::kernel::db::Tx;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Tx, is_data_fault, is_lock_timeout};
 use crate::kernel::problem::Problem;
-use crate::kernel::writer::corrections::{BucketKey, Corrected, Correcting, Correction, correct_in, restore_in};
+use crate::kernel::usage::writer::{
+    corrections::BucketKey, corrections::Corrected, corrections::Correcting, corrections::Correction,
+    corrections::correct_in, corrections::restore_in,
+};
 
 /// A step that holds what a tracker's post waits for, and waits for what that post holds, gives way after so long.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -24,9 +27,9 @@ enum Rows {
 
 impl Worker {
     /// One step of an import or of its rollback.
-    pub(super) async fn step_rows(&self, call: &Call, lease: &mut Lease) -> Result<Step, Problem> {
+    pub(super) async fn step_rows(&self, context: &RequestContext, lease: &mut Lease) -> Result<Step, Problem> {
         let started = Instant::now();
-        let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         if store::count_waiting_events(&mut tx, MAX_WAITING_EVENTS + 1).await? > MAX_WAITING_EVENTS {
             // The lease goes on.
             tx.commit().await?;
@@ -38,7 +41,7 @@ impl Worker {
         let rows = list_plan_rows(&mut tx, lease.job.job_id, after(&lease.job.cursor).as_ref(), limit).await?;
         let Some(last) = rows.last() else { return self.finish(tx, lease).await };
         let cursor = Cursor::after(&last.key);
-        let exceptions = match self.take_rows(&mut tx, call, &lease.job, &rows).await {
+        let exceptions = match self.take_rows(&mut tx, context, &lease.job, &rows).await {
             Ok(Rows::Taken(exceptions)) => exceptions,
             Ok(Rows::Again) => return tx.rollback().await.map(|()| Step::Waits),
             Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
@@ -50,7 +53,7 @@ impl Worker {
                 let _ = tx.rollback().await;
                 return match rows.as_slice() {
                     _ if !poison => Err(problem),
-                    [row] => self.step_over_poison(call, lease, row, &problem).await,
+                    [row] => self.step_over_poison(context, lease, row, &problem).await,
                     many => {
                         lease.rows = many.len() / 2;
                         Ok(Step::Goes)
@@ -65,10 +68,16 @@ impl Worker {
         Ok(step)
     }
 
-    async fn take_rows(&self, tx: &mut Tx, call: &Call, job: &Job, rows: &[Correction]) -> Result<Rows, Problem> {
+    async fn take_rows(
+        &self,
+        tx: &mut Tx,
+        context: &RequestContext,
+        job: &Job,
+        rows: &[Correction],
+    ) -> Result<Rows, Problem> {
         let executed_at = job.executed_at.ok_or_else(|| Problem::internal("a job is at work and never executed"))?;
         let clock = &self.backfills.clock;
-        let correcting = Correcting { backfill_id: job.job_id, executed_at, trace: &call.trace, clock };
+        let correcting = Correcting { backfill_id: job.job_id, executed_at, trace: &context.trace, clock };
         if job.state == State::RollingBack {
             let keys: Vec<BucketKey> = rows.iter().map(|row| row.key.clone()).collect();
             return roll_back(tx, correcting, job, &keys).await.map(Rows::Taken);
@@ -80,7 +89,7 @@ impl Worker {
                 Corrected::Moved => "moved",
                 Corrected::Refused(verdict) => verdict.as_str(),
             };
-            Some(exception(Kind::Skipped, &row.key, code))
+            Some(exception(ExceptionKind::Skipped, &row.key, code))
         };
         Ok(Rows::Taken(rows.iter().zip(outcomes).filter_map(skipped).collect()))
     }
@@ -88,15 +97,15 @@ impl Worker {
     /// A row that the database refuses by itself is listed, and stepped over.
     async fn step_over_poison(
         &self,
-        call: &Call,
+        context: &RequestContext,
         lease: &mut Lease,
         row: &Correction,
         problem: &Problem,
     ) -> Result<Step, Problem> {
-        let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         let sqlstate = problem.database_error().and_then(|error| error.as_database_error()?.code());
         let code = format!("refused_{}", sqlstate.as_deref().unwrap_or("unknown"));
-        let kind = if lease.job.state == State::RollingBack { Kind::Kept } else { Kind::Poisoned };
+        let kind = if lease.job.state == State::RollingBack { ExceptionKind::Kept } else { ExceptionKind::Poisoned };
         let exceptions = [exception(kind, &row.key, &code)];
         insert_exceptions(&mut tx, lease.job.job_id, &exceptions).await?;
         lease.rows = FIRST_ROWS;
@@ -121,7 +130,7 @@ async fn roll_back(
     }
     let untouched = store::untouched_rows(tx, job.job_id, keys).await?;
     let kept = (0..keys.len()).filter(|at| !restored[*at] && !untouched.contains(at));
-    Ok(kept.map(|at| exception(Kind::Kept, &keys[at], "changed_since")).collect())
+    Ok(kept.map(|at| exception(ExceptionKind::Kept, &keys[at], "changed_since")).collect())
 }
 
 /// How many rows to take after a step of so many that took so long.
@@ -136,16 +145,22 @@ fn rows_after(rows: usize, took: Duration) -> usize {
     next.clamp(1, MOST_ROWS)
 }
 
-fn exception(kind: Kind, key: &BucketKey, code: &str) -> Exception {
+fn exception(kind: ExceptionKind, key: &BucketKey, code: &str) -> Exception {
     Exception { kind, line: None, key: Some(key.clone()), code: code.to_owned() }
 }
 
 fn advance(rows: i64, cursor: Cursor, exceptions: &[Exception]) -> Advance {
     let count = |kind| exceptions.iter().map(|exception| i64::from(exception.kind == kind)).sum();
-    Advance { rows, cursor, poisoned: count(Kind::Poisoned), skipped: count(Kind::Skipped), drift: None }
+    Advance {
+        rows,
+        cursor,
+        poisoned: count(ExceptionKind::Poisoned),
+        skipped: count(ExceptionKind::Skipped),
+        drift: None,
+    }
 }
 
-fn after(cursor: &Cursor) -> Option<After> {
+fn after(cursor: &Cursor) -> Option<RowPosition> {
     let (source, model) = (cursor.source.clone()?, cursor.model.clone()?);
     Some((cursor.user_id?, cursor.hour_start?, cursor.device_id?, source, model))
 }

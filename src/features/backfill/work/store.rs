@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::job::{Cursor, Job, State};
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
-use crate::kernel::writer::corrections::BucketKey;
+use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// Leases a job that has work to do: the one named, or any.
 pub async fn take_lease(tx: &mut Tx, lease_token: Uuid, job_id: Option<Uuid>) -> Result<Option<Uuid>, Problem> {

@@ -5,18 +5,18 @@ use uuid::Uuid;
 use super::super::job::{Cursor, Job};
 use super::store::{self, Advance};
 use super::{Findings, Lease, MAX_WAITING_EVENTS, STEP_LIMIT, Step, Worker};
-use crate::kernel::call::Call;
-use crate::kernel::db::Tx;
-use crate::kernel::outbox::{self, Lane};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::outbox::{self, Lane};
 
 /// Events of one step of a replay, roughly: one a user and week.
 const STEP_EVENTS: i64 = 200;
 
 impl Worker {
     /// Asks that the window of the next users be folded again.
-    pub(super) async fn step_replay(&self, call: &Call, lease: &mut Lease) -> Result<Step, Problem> {
-        let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+    pub(super) async fn step_replay(&self, context: &RequestContext, lease: &mut Lease) -> Result<Step, Problem> {
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         if store::count_waiting_events(&mut tx, MAX_WAITING_EVENTS + 1).await? > MAX_WAITING_EVENTS {
             // The lease goes on.
             tx.commit().await?;
@@ -26,7 +26,7 @@ impl Worker {
         let users = next_users(&mut tx, &lease.job, (STEP_EVENTS / weeks).max(1)).await?;
         let Some(last) = users.last() else { return self.finish(tx, lease).await };
         let days = lease.job.days;
-        let cause = Call::new(lease.job.job_id, call.trace.clone(), STEP_LIMIT);
+        let cause = RequestContext::new(lease.job.job_id, context.trace.clone(), STEP_LIMIT);
         outbox::publish_replay(&mut tx, &users, days.first_hour(), days.last_hour(), Lane::Bulk, &cause).await?;
         let step = Advance {
             rows: i64::try_from(users.len()).map_err(Problem::internal)?,
@@ -38,14 +38,14 @@ impl Worker {
 
     /// Compares the next user. That only reads, and holds no lock on the job; the fence is passed before it, which renews
     /// the lease and sees a cancellation, and once more to note what was found.
-    pub(super) async fn step_verify(&self, call: &Call, lease: &mut Lease) -> Result<Step, Problem> {
-        let Some(mut tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+    pub(super) async fn step_verify(&self, context: &RequestContext, lease: &mut Lease) -> Result<Step, Problem> {
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         let users = next_users(&mut tx, &lease.job, 1).await?;
         let Some(&user_id) = users.first() else { return self.finish(tx, lease).await };
         tx.commit_asynchronously().await?;
         let mut findings = findings(&lease.job)?;
         findings.add((self.verify.0)(user_id, lease.job.days).await?);
-        let Some(tx) = self.begin_step(call, lease).await? else { return Ok(Step::Lost) };
+        let Some(tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         let step = Advance {
             rows: 1,
             cursor: Cursor::after_user(user_id),

@@ -12,21 +12,20 @@ use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::{Key, Request};
+use super::request::{BucketsRequest, RowKey};
 use super::store::{self, BucketRow};
 use super::table::{BucketItem, encode};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{self, DayRange, Position, Scope};
-use crate::features::dashboard_rollup::reply::{self, About};
+use crate::features::dashboard_rollup::range::{self, DayRange, PagePosition, Scope};
+use crate::features::dashboard_rollup::reply::{self, ReplyMeta};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
-use crate::kernel::auth::Viewer;
-use crate::kernel::call::Call;
+use crate::kernel::access::Viewer;
+use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::Clock;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pools, Tx};
-use crate::kernel::extract::Parameters;
-use crate::kernel::m1::{Line, Outcome, Place};
-use crate::kernel::openapi::Refusals;
+use crate::kernel::database::{Pools, Tx};
+use crate::kernel::http::body::Parameters;
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 
 /// A page of JSON holds this many buckets where nothing else is said.
@@ -102,26 +101,27 @@ pub async fn get_buckets(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Ndjson, Media::Csv])?;
-    let request = Request::parse(&parameters)?;
+    let request = BucketsRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let question = format!("buckets {user_id} {}", question::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open(&question, cursor)).transpose()?;
+    let range = format!("buckets {user_id} {}", range::canonical(&parameters));
+    let position = request.cursor.as_deref().map(|cursor| cursors.open(&range, cursor)).transpose()?;
     let is_stream = media != Media::Json && request.limit.is_none();
     let limit = if is_stream { CHUNK } else { request.limit.unwrap_or(DEFAULT_LIMIT) };
     let reader = Reader { pool: pools.read, clock, user_id };
     let mut pages = Pages { reader, request, position, limit };
 
-    let Page { state, days, buckets, goes_on } = pages.next(viewer.call()).await?;
-    let end = buckets.last().filter(|_| goes_on).map(|last| Position::new(days, state.time_zone(), last.key.clone()));
+    let Page { state, days, buckets, goes_on } = pages.next(viewer.context()).await?;
+    let end =
+        buckets.last().filter(|_| goes_on).map(|last| PagePosition::new(days, state.time_zone(), last.key.clone()));
     if is_stream {
-        let rest = Rest { call: viewer.call().clone(), started: Instant::now(), media };
+        let rest = Rest { context: viewer.context().clone(), started: Instant::now(), media };
         let first = encode(media, buckets, true)?;
         pages.position = end;
-        return About { state: &state, tag: None, next: None }.ok(media, rest.stream(first, pages));
+        return ReplyMeta { state: &state, tag: None, next: None }.ok(media, rest.stream(first, pages));
     }
-    let next_cursor = end.map(|end| cursors.seal(&question, &end)).transpose()?;
-    let next = next_cursor.as_ref().map(|next| format!("/v1/buckets?{}", question::next_query(&parameters, next)));
-    let about = About { state: &state, tag: None, next };
+    let next_cursor = end.map(|end| cursors.seal(&range, &end)).transpose()?;
+    let next = next_cursor.as_ref().map(|next| format!("/v1/buckets?{}", range::next_query(&parameters, next)));
+    let about = ReplyMeta { state: &state, tag: None, next };
     if media != Media::Json {
         return about.ok(media, encode(media, buckets, true)?);
     }
@@ -140,9 +140,9 @@ pub async fn get_buckets(
 /// Reads one page after the other.
 struct Pages {
     reader: Reader,
-    request: Request,
+    request: BucketsRequest,
     /// Where the next page begins.
-    position: Option<Position<Key>>,
+    position: Option<PagePosition<RowKey>>,
     limit: u16,
 }
 
@@ -156,9 +156,9 @@ struct Page {
 }
 
 impl Pages {
-    async fn next(&self, call: &Call) -> Result<Page, Problem> {
+    async fn next(&self, context: &RequestContext) -> Result<Page, Problem> {
         let read = async |tx: &mut Tx, state: RollupState| self.read(tx, state).await;
-        self.reader.in_snapshot(call, self.request.time_zone.as_deref(), read).await
+        self.reader.in_snapshot(context, self.request.time_zone.as_deref(), read).await
     }
 
     async fn read(&self, tx: &mut Tx, state: RollupState) -> Result<Page, Problem> {
@@ -169,7 +169,7 @@ impl Pages {
         let instead = "Ask for later days, or for their sums at GET /v1/rollups.";
         state.refuse_removed(tx, user_id, first_instant, instead).await?;
         let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-        let after = position.as_ref().map_or_else(Key::before_all, |position| position.after.clone());
+        let after = position.as_ref().map_or_else(RowKey::before_all, |position| position.after.clone());
         // One more than fits tells whether there is more.
         let mut buckets = store::bucket_page(tx, &scope, &after, i64::from(self.limit) + 1).await?;
         let goes_on = buckets.len() > usize::from(self.limit);
@@ -181,7 +181,7 @@ impl Pages {
 /// The pages of a stream behind its first one.
 struct Rest {
     /// The request that began it, whose deadline does not bind the stream.
-    call: Call,
+    context: RequestContext,
     started: Instant,
     media: Media,
 }
@@ -190,7 +190,7 @@ impl Rest {
     /// The first page, and then page by page as the caller takes them. Between two pages it holds no connection.
     fn stream(self, first: Vec<u8>, pages: Pages) -> Body {
         let parts = stream::try_unfold((Some(first), pages), move |(first, mut pages)| {
-            let call = Call::new(self.call.request_id, self.call.trace.clone(), CHUNK_LIMIT);
+            let context = RequestContext::new(self.context.request_id, self.context.trace.clone(), CHUNK_LIMIT);
             let (started, media) = (self.started, self.media);
             async move {
                 if let Some(first) = first {
@@ -199,9 +199,9 @@ impl Rest {
                 if pages.position.is_none() {
                     return Ok(None);
                 }
-                match next_part(&call, started, media, &mut pages).await {
+                match next_part(&context, started, media, &mut pages).await {
                     Ok(part) => Ok(Some((part, (None, pages)))),
-                    Err(problem) => Err(cut_off(&call, started, &problem)),
+                    Err(problem) => Err(cut_off(&context, started, &problem)),
                 }
             }
         });
@@ -209,18 +209,24 @@ impl Rest {
     }
 }
 
-async fn next_part(call: &Call, started: Instant, media: Media, pages: &mut Pages) -> Result<Vec<u8>, Problem> {
+async fn next_part(
+    context: &RequestContext,
+    started: Instant,
+    media: Media,
+    pages: &mut Pages,
+) -> Result<Vec<u8>, Problem> {
     if started.elapsed() > STREAM_LIMIT {
         return Err(Problem::new(Code::DeadlineExceeded, "The stream was not taken in time."));
     }
-    let Page { state, days, buckets, goes_on } = pages.next(call).await?;
-    let end = buckets.last().filter(|_| goes_on).map(|last| Position::new(days, state.time_zone(), last.key.clone()));
+    let Page { state, days, buckets, goes_on } = pages.next(context).await?;
+    let end =
+        buckets.last().filter(|_| goes_on).map(|last| PagePosition::new(days, state.time_zone(), last.key.clone()));
     pages.position = end;
     encode(media, buckets, false)
 }
 
 /// Writes the line of a stream that began well and ends in the middle; its caller sees the connection break.
-fn cut_off(call: &Call, started: Instant, problem: &Problem) -> io::Error {
+fn cut_off(context: &RequestContext, started: Instant, problem: &Problem) -> io::Error {
     let place = Place {
         function: "get_buckets",
         stage: "stream",
@@ -228,6 +234,6 @@ fn cut_off(call: &Call, started: Instant, problem: &Problem) -> io::Error {
         route: Some("/v1/buckets"),
         principal: None,
     };
-    Line::new(call, place, &Outcome::Failed(problem), started.elapsed()).write();
+    RequestLogLine::new(context, place, &CallOutcome::Failed(problem), started.elapsed()).write();
     io::Error::other(problem.code().as_str())
 }

@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, Position};
+use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, PagePosition};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::fields::Fields;
-use crate::kernel::page::MAX_LIMIT;
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::page::MAX_LIMIT;
+use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
-use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 8] = ["from", "to", "time_zone", "source", "model", "device", "limit", "cursor"];
 
@@ -22,7 +22,7 @@ const DAYS: Cap = Cap {
 
 /// What a bucket is known by within its user; buckets come in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
+pub struct RowKey {
     /// The start of the half hour.
     pub hour_start: DateTime<Utc>,
     /// The device.
@@ -33,7 +33,7 @@ pub struct Key {
     pub model: String,
 }
 
-impl Key {
+impl RowKey {
     /// Before every bucket: there are none before 2020.
     pub const fn before_all() -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Key {
 
 /// What is asked for, before it is known which day is today.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
+pub struct BucketsRequest {
     days: AskedDays,
     /// The zone whose days are meant, if it was named.
     pub time_zone: Option<String>,
@@ -59,10 +59,10 @@ pub struct Request {
     pub cursor: Option<String>,
 }
 
-impl Request {
+impl BucketsRequest {
     /// Reads the query's parameters. Errors: 422 with every violation.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_query(parameters, &KNOWN, &FILTERS);
+        let mut fields = FieldReader::of_query(parameters, &KNOWN, &FILTERS);
         let request = Self {
             days: AskedDays::read(&mut fields),
             time_zone: fields.optional_text("time_zone", time_zone),
@@ -76,7 +76,7 @@ impl Request {
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is reversed or too
     /// long, 400 for a position of another zone.
-    pub fn resolve(&self, state: &RollupState, position: Option<&Position<Key>>) -> Result<DayRange, Problem> {
+    pub fn resolve(&self, state: &RollupState, position: Option<&PagePosition<RowKey>>) -> Result<DayRange, Problem> {
         let days = self.days.of_page(state, position)?;
         days.violation(&DAYS).map_or(Ok(days), |violation| Err(Problem::invalid(vec![violation])))
     }
@@ -88,7 +88,7 @@ mod tests {
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {
         let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let problem = Request::parse(&parameters).err();
+        let problem = BucketsRequest::parse(&parameters).err();
         let violations = problem.as_ref().map(Problem::violations).unwrap_or_default();
         violations.iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }

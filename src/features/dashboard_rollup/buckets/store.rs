@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::request::Key;
-use crate::features::dashboard_rollup::question::Scope;
-use crate::kernel::db::Tx;
+use super::request::RowKey;
+use crate::features::dashboard_rollup::range::Scope;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// One bucket as it stands.
 #[derive(Clone, Debug)]
 pub struct BucketRow {
     /// What it is known by within its user.
-    pub key: Key,
+    pub key: RowKey,
     /// Counters in column order, the total after the classes of tokens.
     pub counts: [i64; 9],
     /// When the snapshot was taken.
@@ -25,7 +25,12 @@ pub struct BucketRow {
 }
 
 /// The buckets behind a key, at most `limit` of them.
-pub async fn bucket_page(tx: &mut Tx, scope: &Scope<'_>, after: &Key, limit: i64) -> Result<Vec<BucketRow>, Problem> {
+pub async fn bucket_page(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    after: &RowKey,
+    limit: i64,
+) -> Result<Vec<BucketRow>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/buckets/bucket_page.sql",
         scope.user_id,
@@ -44,7 +49,7 @@ pub async fn bucket_page(tx: &mut Tx, scope: &Scope<'_>, after: &Key, limit: i64
     .fetch_all(tx)
     .await?;
     let bucket = rows.into_iter().map(|row| BucketRow {
-        key: Key { hour_start: row.hour_start, device_id: row.device_id, source: row.source, model: row.model },
+        key: RowKey { hour_start: row.hour_start, device_id: row.device_id, source: row.source, model: row.model },
         counts: [
             row.input_tokens,
             row.cache_read_tokens,

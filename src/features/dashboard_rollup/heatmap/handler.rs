@@ -7,17 +7,17 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::Request;
+use super::request::HeatmapRequest;
 use super::store;
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::Scope;
-use crate::features::dashboard_rollup::reply::{self, About, Tag};
+use crate::features::dashboard_rollup::range::Scope;
+use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
-use crate::kernel::auth::Viewer;
+use crate::kernel::access::Viewer;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Pools, Tx};
-use crate::kernel::extract::Parameters;
-use crate::kernel::openapi::Refusals;
+use crate::kernel::database::{Pools, Tx};
+use crate::kernel::http::body::Parameters;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
 
 /// Every day of some weeks.
@@ -91,13 +91,13 @@ pub async fn get_heatmap(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     reply::media(&headers, &[Media::Json])?;
-    let request = Request::parse(&parameters)?;
+    let request = HeatmapRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
     let reader = Reader { pool: pools.read, clock, user_id };
     let respond = async |tx: &mut Tx, state: RollupState| {
         let days = request.days(state.today());
         let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"heatmap")?;
-        let about = About { state: &state, tag: Some(tag), next: None };
+        let about = ReplyMeta { state: &state, tag: Some(tag), next: None };
         if let Some(response) = about.not_modified(&headers)? {
             return Ok(response);
         }
@@ -114,7 +114,7 @@ pub async fn get_heatmap(
             data: rows.into_iter().map(HeatmapDay::from).collect(),
         })
     };
-    reader.in_snapshot(viewer.call(), None, respond).await
+    reader.in_snapshot(viewer.context(), None, respond).await
 }
 
 impl From<store::DaySums> for HeatmapDay {

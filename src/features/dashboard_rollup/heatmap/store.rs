@@ -2,9 +2,9 @@
 
 use chrono::NaiveDate;
 
-use crate::features::dashboard_rollup::question::Scope;
+use crate::features::dashboard_rollup::range::Scope;
 use crate::features::dashboard_rollup::store::Sum;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// What one day adds up to.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::kernel::call::Call;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool};
-use crate::kernel::outbox::{Backlog, measure_backlog};
+use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::outbox::{Backlog, measure_backlog};
 
 /// Between measurements: counting a backlog of a million takes a tenth of a second.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) async fn watch(pool: &Pool, clock: &Clock, stop: &CancellationToken) 
 }
 
 async fn measure(pool: &Pool) -> Result<Vec<Backlog>, Problem> {
-    let mut tx = pool.begin(&Call::internal(INTERVAL), Access::Worker, Mode::Snapshot).await?;
+    let mut tx = pool.begin(&RequestContext::internal(INTERVAL), Access::Worker, Mode::Snapshot).await?;
     let lanes = measure_backlog(&mut tx).await?;
     tx.rollback().await?;
     Ok(lanes)

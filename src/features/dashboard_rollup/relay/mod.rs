@@ -6,8 +6,8 @@
 //! makes the relay wait longer each time.
 
 mod backlog;
-mod position;
-mod rest;
+mod lane_backoff;
+mod scan_floor;
 mod store;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,17 +16,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use position::Position;
-use rest::Rest;
+use lane_backoff::LaneBackoff;
+use scan_floor::ScanFloor;
 
-use crate::kernel::call::Call;
+use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, doubled, jittered};
-use crate::kernel::db::{Access, Mode, Pool, Tx};
-use crate::kernel::m1::{Line, Outcome, Place};
-use crate::kernel::outbox::{self, Event, Lane, PerLane};
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::switches::{Switch, Switches};
-use crate::kernel::wakes::Signal;
+use crate::kernel::usage::outbox::{self, Event, Lane, PerLane};
+use crate::kernel::usage::relay_notifier::Signal;
 
 /// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
@@ -59,8 +58,8 @@ pub struct Relay {
     signal: Signal,
     clock: Clock,
     switches: Switches,
-    position: Mutex<Position>,
-    rest: Mutex<Rest>,
+    scan_floor: Mutex<ScanFloor>,
+    lane_backoff: Mutex<LaneBackoff>,
 }
 
 /// What one round did.
@@ -115,7 +114,7 @@ struct Fault {
 impl Relay {
     /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
     pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
-        Self { pool, signal, clock, switches, position: Mutex::default(), rest: Mutex::default() }
+        Self { pool, signal, clock, switches, scan_floor: Mutex::default(), lane_backoff: Mutex::default() }
     }
 
     /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
@@ -182,25 +181,27 @@ impl Relay {
 
     async fn watched_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
-        let call = Call::internal(STATEMENT_LIMIT);
+        let context = RequestContext::internal(STATEMENT_LIMIT);
         let mut trail = Trail::default();
-        let result = tokio::time::timeout(ROUND_LIMIT, self.round(&call, &mut trail)).await.unwrap_or_else(|overdue| {
-            Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.").because(overdue))
-        });
+        let result =
+            tokio::time::timeout(ROUND_LIMIT, self.round(&context, &mut trail)).await.unwrap_or_else(|overdue| {
+                Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.")
+                    .because(overdue))
+            });
         match &result {
             Ok(_) => self.took(&trail),
             Err(problem) if problem.code() == Code::DeadlineExceeded => {
-                self.rest().took_too_long(&trail.claimed, self.clock.now());
+                self.lane_backoff().took_too_long(&trail.claimed, self.clock.now());
             }
             Err(_) => {}
         }
         let outcome = match (&result, &trail.poison) {
-            (Err(problem), _) | (Ok(_), Some(problem)) => Outcome::Failed(problem),
-            (Ok(round), None) if round.consumed > 0 => Outcome::Done(200),
+            (Err(problem), _) | (Ok(_), Some(problem)) => CallOutcome::Failed(problem),
+            (Ok(round), None) if round.consumed > 0 => CallOutcome::Done(200),
             _ => return result,
         };
         let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
-        Line::new(&call, place, &outcome, started.elapsed()).write();
+        RequestLogLine::new(&context, place, &outcome, started.elapsed()).write();
         result
     }
 
@@ -208,9 +209,9 @@ impl Relay {
     fn took(&self, trail: &Trail) {
         let now = self.clock.now();
         if !trail.claimed.is_empty() {
-            self.position().took(&trail.claimed, now);
+            self.scan_floor().took(&trail.claimed, now);
         }
-        self.rest().came_through(trail.allowed);
+        self.lane_backoff().came_through(trail.allowed);
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
@@ -218,17 +219,17 @@ impl Relay {
         }
     }
 
-    fn position(&self) -> MutexGuard<'_, Position> {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    fn scan_floor(&self) -> MutexGuard<'_, ScanFloor> {
+        self.scan_floor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rest(&self) -> MutexGuard<'_, Rest> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lane_backoff(&self) -> MutexGuard<'_, LaneBackoff> {
+        self.lane_backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn round(&self, call: &Call, trail: &mut Trail) -> Result<Round, Problem> {
+    async fn round(&self, context: &RequestContext, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "begin";
-        let mut tx = self.pool.begin(call, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         match self.fold_batch(&mut tx, trail).await {
             Ok(round) if round.consumed + round.failed > 0 => {
                 trail.stage = "commit";
@@ -252,8 +253,8 @@ impl Relay {
         }
         trail.stage = "claim";
         let now = self.clock.now();
-        let from = self.position().scan_from(now);
-        trail.allowed = self.rest().allows(AT_MOST, now);
+        let from = self.scan_floor().scan_from(now);
+        trail.allowed = self.lane_backoff().allows(AT_MOST, now);
         let events = outbox::claim_events(tx, now, trail.allowed, from).await?;
         if events.is_empty() {
             return Ok(Round::default());

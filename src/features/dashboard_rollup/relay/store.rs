@@ -1,9 +1,8 @@
 //! The SQL of the relay: the lock, and the fold.
 
-use crate::kernel::call::is_data_fault;
-use crate::kernel::db::Tx;
-use crate::kernel::outbox::{Event, Topic, keys};
+use crate::kernel::database::{Tx, is_data_fault};
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::outbox::{Event, Topic, keys};
 
 /// Takes the fold lock until the transaction ends; false when another holds it.
 pub async fn try_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<bool, Problem> {

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::media::Media;
-use super::question::DayRange;
+use super::range::DayRange;
 use super::state::RollupState;
 use crate::kernel::problem::{Code, Problem};
 
@@ -72,7 +72,7 @@ impl Tag {
 
 /// What to say about a reply besides its body.
 #[derive(Clone, Debug)]
-pub struct About<'a> {
+pub struct ReplyMeta<'a> {
     /// The state that was read.
     pub state: &'a RollupState,
     /// Its validator, where it has one.
@@ -81,7 +81,7 @@ pub struct About<'a> {
     pub next: Option<String>,
 }
 
-impl About<'_> {
+impl ReplyMeta<'_> {
     /// 304, where the caller has this reply and nothing waits to change it. Its `Date` is the instant as of which the
     /// caller's copy is still true.
     pub fn not_modified(&self, headers: &HeaderMap) -> Result<Option<Response>, Problem> {

@@ -17,14 +17,14 @@ use uuid::Uuid;
 use store::{Candidate, Step};
 
 use super::relay::take_fold_lock;
-use crate::kernel::audit::{Act, Actor, record_act};
-use crate::kernel::call::{Call, is_lock_timeout};
+use crate::kernel::access::Actor;
+use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, jittered};
-use crate::kernel::db::{Access, Mode, Pool, Tx};
-use crate::kernel::horizon::{expire_buckets, raise_horizons};
-use crate::kernel::m1::{Line, Outcome, Place};
+use crate::kernel::database::{Access, Mode, Pool, Tx, is_lock_timeout};
+use crate::kernel::operations::audit::{Act, record_act};
+use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
-use crate::kernel::switches::{Switch, Switches};
+use crate::kernel::usage::horizon::{expire_buckets, raise_horizons};
 
 /// Between passes: a day ends somewhere every half hour.
 const INTERVAL: Duration = Duration::from_mins(30);
@@ -92,22 +92,22 @@ impl Retention {
     /// One pass over all users; it ends early when it is switched off. Errors: what ended it; what it did until then
     /// is done, and the next pass does the rest.
     pub async fn run_pass(&self) -> Result<Pass, Problem> {
-        let (started, call, mut pass) = (Instant::now(), Call::internal(LIMIT), Pass::default());
-        let result = self.pass(&call, &mut pass).await;
+        let (started, context, mut pass) = (Instant::now(), RequestContext::internal(LIMIT), Pass::default());
+        let result = self.pass(&context, &mut pass).await;
         let outcome = match &result {
-            Err(problem) => Outcome::Failed(problem),
-            Ok(()) if pass.users > 0 => Outcome::Done(200),
+            Err(problem) => CallOutcome::Failed(problem),
+            Ok(()) if pass.users > 0 => CallOutcome::Done(200),
             Ok(()) => return Ok(pass),
         };
         let place = Place { function: "retention_pass", stage: "pass", method: None, route: None, principal: None };
-        Line::new(&call, place, &outcome, started.elapsed()).write();
+        RequestLogLine::new(&context, place, &outcome, started.elapsed()).write();
         result.map(|()| pass)
     }
 
-    async fn pass(&self, call: &Call, pass: &mut Pass) -> Result<(), Problem> {
+    async fn pass(&self, context: &RequestContext, pass: &mut Pass) -> Result<(), Problem> {
         let mut after = Uuid::nil();
         while self.may_run() {
-            let page = self.raise(call, after).await?;
+            let page = self.raise(context, after).await?;
             let Some(last) = page.last() else { break };
             after = last.user_id;
             let (due, passed_over): (Vec<_>, Vec<_>) = page.iter().partition(|user| user.first_hour.is_some());
@@ -116,7 +116,7 @@ impl Retention {
                 tracing::warn!(?user_ids, "the time zone of users is not known any more; all their buckets are kept");
             }
             for user in due.into_iter().take_while(|_| self.may_run()) {
-                self.expire(call, user.user_id, pass).await?;
+                self.expire(context, user.user_id, pass).await?;
             }
         }
         Ok(())
@@ -128,20 +128,20 @@ impl Retention {
 
     /// Raises the horizons of the next users of whom something is past its retention, and returns them; with them those
     /// of whom nobody can say so, because their time zone is not known any more.
-    async fn raise(&self, call: &Call, after: Uuid) -> Result<Vec<Candidate>, Problem> {
+    async fn raise(&self, context: &RequestContext, after: Uuid) -> Result<Vec<Candidate>, Problem> {
         for _ in 1..TRIES {
-            match self.try_to_raise(call, after).await {
+            match self.try_to_raise(context, after).await {
                 Err(problem) if problem.database_error().is_some_and(is_lock_timeout) => {
                     tokio::time::sleep(jittered(PAUSE)).await;
                 }
                 result => return result,
             }
         }
-        self.try_to_raise(call, after).await
+        self.try_to_raise(context, after).await
     }
 
-    async fn try_to_raise(&self, call: &Call, after: Uuid) -> Result<Vec<Candidate>, Problem> {
-        let mut tx = self.begin(call).await?;
+    async fn try_to_raise(&self, context: &RequestContext, after: Uuid) -> Result<Vec<Candidate>, Problem> {
+        let mut tx = self.begin(context).await?;
         let page = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
         let due = page.iter().filter_map(|user| Some((user.user_id, user.first_hour?)));
         let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.unzip();
@@ -158,10 +158,10 @@ impl Retention {
     }
 
     /// Removes what a user has before the horizon, a month at a time, and says so in the audit.
-    async fn expire(&self, call: &Call, user_id: Uuid, pass: &mut Pass) -> Result<(), Problem> {
+    async fn expire(&self, context: &RequestContext, user_id: Uuid, pass: &mut Pass) -> Result<(), Problem> {
         let mut removed = 0;
         loop {
-            let mut tx = self.begin(call).await?;
+            let mut tx = self.begin(context).await?;
             take_fold_lock(&mut tx).await?;
             let Some(Step { time_zone, day }) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await? else {
                 tx.rollback().await?;
@@ -177,7 +177,7 @@ impl Retention {
             let details = json!({ "retention_days": self.days, "before": day, "buckets": gone });
             let subject = user_id.to_string();
             let act = Act { action: "retention.expire", subject: &subject, reason: None, details: &details };
-            record_act(&mut tx, call.request_id, Actor::Server, act).await?;
+            record_act(&mut tx, context.request_id, Actor::Server, act).await?;
             tx.commit().await?;
             removed += gone;
         }
@@ -187,8 +187,8 @@ impl Retention {
     }
 
     /// A transaction of a pass, with a deadline of its own.
-    async fn begin(&self, call: &Call) -> Result<Tx, Problem> {
-        let call = Call { deadline: Instant::now() + LIMIT, ..call.clone() };
-        self.pool.begin(&call, Access::Worker, Mode::ReadWrite).await
+    async fn begin(&self, context: &RequestContext) -> Result<Tx, Problem> {
+        let context = RequestContext { deadline: Instant::now() + LIMIT, ..context.clone() };
+        self.pool.begin(&context, Access::Worker, Mode::ReadWrite).await
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// A user to look after.

@@ -8,19 +8,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::request::{After, GroupBy, Request, Width};
-use super::store::{self, GroupSums, Page, Span};
+use super::request::{GroupBy, ResultKey, RollupsRequest, Width};
+use super::store::{self, GroupSums, ResultsPage, Span};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{self, Position, Scope};
-use crate::features::dashboard_rollup::reply::{self, About, Tag};
+use crate::features::dashboard_rollup::range::{self, PagePosition, Scope};
+use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::auth::Viewer;
+use crate::kernel::access::Viewer;
 use crate::kernel::clock::Clock;
-use crate::kernel::cursor::Cursors;
-use crate::kernel::db::{Pools, Tx};
-use crate::kernel::extract::Parameters;
-use crate::kernel::openapi::Refusals;
+use crate::kernel::database::{Pools, Tx};
+use crate::kernel::http::body::Parameters;
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
 
 /// No range has more intervals than this: 31 days have fewer half hours.
@@ -139,24 +139,24 @@ pub async fn get_rollups(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Csv])?;
-    let request = Request::parse(&parameters)?;
+    let request = RollupsRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let question = format!("rollups {user_id} {}", question::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open(&question, cursor)).transpose()?;
+    let range = format!("rollups {user_id} {}", range::canonical(&parameters));
+    let position = request.cursor.as_deref().map(|cursor| cursors.open(&range, cursor)).transpose()?;
 
-    let asked = Asked { user_id, question, request, position, parameters, headers, media };
+    let asked = Asked { user_id, range, request, position, parameters, headers, media };
     let reader = Reader { pool: pools.read, clock, user_id };
     let respond = async |tx: &mut Tx, state: RollupState| respond(tx, &state, &asked, &cursors).await;
-    reader.in_snapshot(viewer.call(), asked.request.time_zone.as_deref(), respond).await
+    reader.in_snapshot(viewer.context(), asked.request.time_zone.as_deref(), respond).await
 }
 
 /// What one request asks for.
 struct Asked {
     user_id: Uuid,
     /// What its cursors belong to.
-    question: String,
-    request: Request,
-    position: Option<Position<After>>,
+    range: String,
+    request: RollupsRequest,
+    position: Option<PagePosition<ResultKey>>,
     parameters: Vec<(String, String)>,
     headers: HeaderMap,
     media: Media,
@@ -165,7 +165,7 @@ struct Asked {
 async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Cursors) -> Result<Response, Problem> {
     let Asked { user_id, request, parameters, headers, media, .. } = asked;
     let days = request.resolve(state, asked.position.as_ref())?;
-    let mut about = About { state, tag: None, next: None };
+    let mut about = ReplyMeta { state, tag: None, next: None };
     // What is folded changes with the version only, so that it need not be read to be known.
     if !request.is_from_buckets(state) {
         about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &())?);
@@ -176,10 +176,10 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
     let scope = Scope { user_id: *user_id, days, filters: &request.filters, time_zone: state.time_zone() };
     let answer = read(tx, request, state, &scope, asked.position.as_ref().map(|position| &position.after)).await?;
     let next_cursor = match answer.rows.last().filter(|_| answer.goes_on) {
-        Some(last) => Some(cursors.seal(&asked.question, &Position::new(days, state.time_zone(), last.key.clone()))?),
+        Some(last) => Some(cursors.seal(&asked.range, &PagePosition::new(days, state.time_zone(), last.key.clone()))?),
         None => None,
     };
-    about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", question::next_query(parameters, next)));
+    about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", range::next_query(parameters, next)));
     let data = intervals(answer.rows, &answer.spans, request.width, request.group_by)?;
     // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
     if request.is_from_buckets(state) {
@@ -218,10 +218,10 @@ struct Answer {
 
 async fn read(
     tx: &mut Tx,
-    request: &Request,
+    request: &RollupsRequest,
     state: &RollupState,
     scope: &Scope<'_>,
-    after: Option<&After>,
+    after: Option<&ResultKey>,
 ) -> Result<Answer, Problem> {
     let from_buckets = request.is_from_buckets(state);
     let spans = match request.width {
@@ -236,9 +236,9 @@ async fn read(
     let limit = i64::try_from(request.limit).map_err(Problem::internal)? + 1;
     let (width, group_by) = (request.width, request.group_by);
     let page = if request.fills {
-        Page { width, group_by, after: None, limit: MAX_INTERVALS }
+        ResultsPage { width, group_by, after: None, limit: MAX_INTERVALS }
     } else {
-        Page { width, group_by, after, limit }
+        ResultsPage { width, group_by, after, limit }
     };
     let mut rows = if from_buckets {
         store::bucket_results(tx, scope, &page).await?
@@ -267,7 +267,7 @@ async fn read(
 fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
     let mut rows = rows.into_iter().peekable();
     let zero = |at| GroupSums {
-        key: After { at, source: String::new(), model: String::new(), device: Uuid::nil() },
+        key: ResultKey { at, source: String::new(), model: String::new(), device: Uuid::nil() },
         sums: Counters::default(),
     };
     spans.iter().map(|span| rows.next_if(|row| row.key.at == span.at).unwrap_or_else(|| zero(span.at))).collect()

@@ -4,12 +4,12 @@ use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, Filters, Position};
+use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, Filters, PagePosition};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::fields::{Broken, Fields};
-use crate::kernel::page::MAX_LIMIT;
+use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::page::MAX_LIMIT;
+use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
-use crate::kernel::rules::{number, time_zone};
 
 const KNOWN: [&str; 11] =
     ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", "limit", "cursor"];
@@ -79,7 +79,7 @@ impl GroupBy {
         named.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
     }
 
-    fn read(fields: &mut Fields) -> Self {
+    fn read(fields: &mut FieldReader) -> Self {
         let mut group_by = Self::default();
         fields.list("group_by", |name| group_by.add(name));
         group_by
@@ -101,7 +101,7 @@ impl GroupBy {
 
 /// A result by its place in the order: interval and group. A column that is no group is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct After {
+pub struct ResultKey {
     /// The interval: its first local day, or for half hours its start in UTC.
     pub at: NaiveDateTime,
     /// The tool.
@@ -114,7 +114,7 @@ pub struct After {
 
 /// What is asked for, before it is known which day is today.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct RollupsRequest {
     days: AskedDays,
     /// How long an interval is.
     pub width: Width,
@@ -132,10 +132,10 @@ pub struct Request {
     pub cursor: Option<String>,
 }
 
-impl Request {
+impl RollupsRequest {
     /// Reads the query's parameters. Errors: 422 with every violation.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_query(parameters, &KNOWN, &LISTS);
+        let mut fields = FieldReader::of_query(parameters, &KNOWN, &LISTS);
         let request = Self {
             days: AskedDays::read(&mut fields),
             width: fields.optional_text("width", width).unwrap_or_default(),
@@ -156,7 +156,11 @@ impl Request {
 
     /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is too long for
     /// what has to be read, 400 for a position of another zone.
-    pub fn resolve(&self, state: &RollupState, position: Option<&Position<After>>) -> Result<DayRange, Problem> {
+    pub fn resolve(
+        &self,
+        state: &RollupState,
+        position: Option<&PagePosition<ResultKey>>,
+    ) -> Result<DayRange, Problem> {
         let days = self.days.of_page(state, position)?;
         let other_zone = state.is_other_zone().then(|| days.violation(&OTHER_ZONE)).flatten();
         match days.violation(self.width.cap()).or(other_zone) {
@@ -189,9 +193,9 @@ fn fill(text: &str) -> Result<bool, Broken> {
 mod tests {
     use super::*;
 
-    fn parse(query: &str) -> Result<Request, Problem> {
+    fn parse(query: &str) -> Result<RollupsRequest, Problem> {
         let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Request::parse(&parameters)
+        RollupsRequest::parse(&parameters)
     }
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {

@@ -2,23 +2,23 @@
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-use super::request::{After, GroupBy, Width};
-use crate::features::dashboard_rollup::question::Scope;
+use super::request::{GroupBy, ResultKey, Width};
+use crate::features::dashboard_rollup::range::Scope;
 use crate::features::dashboard_rollup::store::{Sum, counters};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::bucket::HALF_HOUR_S;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// What a page is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
+pub struct ResultsPage<'a> {
     /// How long an interval is.
     pub width: Width,
     /// The groups within an interval.
     pub group_by: GroupBy,
     /// The last result of the page before.
-    pub after: Option<&'a After>,
+    pub after: Option<&'a ResultKey>,
     /// At most so many results.
     pub limit: i64,
 }
@@ -27,7 +27,7 @@ pub struct Page<'a> {
 #[derive(Clone, Debug)]
 pub struct GroupSums {
     /// Which interval, and which group; a column that is no group is empty.
-    pub key: After,
+    pub key: ResultKey,
     /// Its sums.
     pub sums: Counters,
 }
@@ -49,7 +49,7 @@ macro_rules! group_sums {
     ($rows:expr) => {
         $rows.into_iter().map(|row| {
             let sums = counters!(row);
-            let key = After { at: row.at, source: row.source, model: row.model, device: row.device_id };
+            let key = ResultKey { at: row.at, source: row.source, model: row.model, device: row.device_id };
             GroupSums { key, sums }
         })
     };
@@ -89,7 +89,7 @@ pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, P
 }
 
 /// A page of the rollup's sums by interval and group, ascending.
-pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> Result<Vec<GroupSums>, Problem> {
+pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_>) -> Result<Vec<GroupSums>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/daily_results.sql",
         scope.user_id,
@@ -114,7 +114,7 @@ pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> R
 }
 
 /// A page of the buckets' sums by interval and group, ascending.
-pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &Page<'_>) -> Result<Vec<GroupSums>, Problem> {
+pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_>) -> Result<Vec<GroupSums>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/bucket_results.sql",
         scope.user_id,

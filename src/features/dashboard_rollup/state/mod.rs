@@ -6,11 +6,11 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::kernel::bucket::HALF_HOUR_S;
-use crate::kernel::call::Call;
+use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Access, Mode, Pool, Tx};
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::http::values::UNKNOWN_TIME_ZONE;
 use crate::kernel::problem::{Problem, Violation};
-use crate::kernel::rules::UNKNOWN_TIME_ZONE;
 
 /// What is known of a user's rollup at the moment of a read.
 #[derive(Clone, Debug)]
@@ -129,11 +129,11 @@ impl Reader {
     /// was asked for by name. Errors: 422 for a zone that there is none; what `read` fails with; the database's.
     pub async fn in_snapshot<T>(
         &self,
-        call: &Call,
+        context: &RequestContext,
         time_zone: Option<&str>,
         read: impl AsyncFnOnce(&mut Tx, RollupState) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let mut tx = self.pool.begin(call, Access::Users(&[self.user_id]), Mode::Snapshot).await?;
+        let mut tx = self.pool.begin(context, Access::Users(&[self.user_id]), Mode::Snapshot).await?;
         let outcome = match RollupState::read(&mut tx, self.user_id, &self.clock, time_zone).await {
             Ok(state) => read(&mut tx, state).await,
             Err(problem) => Err(problem),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::RollupState;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// Reads the state of a user's rollup, for a question that may name another zone.

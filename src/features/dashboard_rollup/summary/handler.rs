@@ -7,19 +7,19 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::Request;
+use super::request::SummaryRequest;
 use super::store::{self, RangeSums, Streaks};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::question::{DayRange, Scope};
-use crate::features::dashboard_rollup::reply::{self, About, Tag};
+use crate::features::dashboard_rollup::range::{DayRange, Scope};
+use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
 use crate::features::dashboard_rollup::state::{Reader, RollupState};
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::auth::Viewer;
+use crate::kernel::access::Viewer;
 use crate::kernel::bucket::SOURCES;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Pools, Tx};
-use crate::kernel::extract::Parameters;
-use crate::kernel::openapi::Refusals;
+use crate::kernel::database::{Pools, Tx};
+use crate::kernel::http::body::Parameters;
+use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody, Violation};
 
 /// A summary lists at most this many models.
@@ -127,13 +127,13 @@ pub async fn get_summary(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     reply::media(&headers, &[Media::Json])?;
-    let request = Request::parse(&parameters)?;
+    let request = SummaryRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
     let reader = Reader { pool: pools.read, clock, user_id };
     let respond = async |tx: &mut Tx, state: RollupState| {
         let (days, before) = request.resolve(&state)?;
         let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"summary")?;
-        let about = About { state: &state, tag: Some(tag), next: None };
+        let about = ReplyMeta { state: &state, tag: Some(tag), next: None };
         if let Some(response) = about.not_modified(&headers)? {
             return Ok(response);
         }
@@ -143,7 +143,7 @@ pub async fn get_summary(
         let streaks = store::streaks(tx, &scope, before, state.today()).await?;
         about.json(&summary(&state, days, before, rows, streaks)?)
     };
-    reader.in_snapshot(viewer.call(), None, respond).await
+    reader.in_snapshot(viewer.context(), None, respond).await
 }
 
 /// Puts a summary together. Errors: 422 where there are more models than it may list.

@@ -1,8 +1,8 @@
 //! The query of `GET /v1/rollups/summary`: which days, which buckets.
 
-use crate::features::dashboard_rollup::question::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters};
+use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters};
 use crate::features::dashboard_rollup::state::RollupState;
-use crate::kernel::fields::Fields;
+use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::problem::Problem;
 
 const KNOWN: [&str; 5] = ["from", "to", "source", "model", "device"];
@@ -12,16 +12,16 @@ const DAYS: Cap =
 
 /// What is asked for, before it is known which day is today.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
+pub struct SummaryRequest {
     days: AskedDays,
     /// The buckets that count.
     pub filters: Filters,
 }
 
-impl Request {
+impl SummaryRequest {
     /// Reads the query's parameters. Errors: 422 with every violation.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_query(parameters, &KNOWN, &FILTERS);
+        let mut fields = FieldReader::of_query(parameters, &KNOWN, &FILTERS);
         let request = Self { days: AskedDays::read(&mut fields), filters: Filters::read(&mut fields) };
         fields.add(request.days.violation(&DAYS));
         fields.finish(Some(request))
@@ -45,7 +45,7 @@ mod tests {
     fn what_belongs_to_another_route_is_refused_by_name() {
         let pairs = |query: &str| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>();
         let codes = |query: &str| {
-            let problem = Request::parse(&pairs(query)).unwrap_err();
+            let problem = SummaryRequest::parse(&pairs(query)).unwrap_err();
             problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect::<Vec<_>>()
         };
         for name in ["width", "group_by", "limit", "cursor", "time_zone", "fill", "weeks"] {

@@ -2,10 +2,10 @@
 
 use chrono::NaiveDate;
 
-use crate::features::dashboard_rollup::question::{DayRange, Scope};
+use crate::features::dashboard_rollup::range::{DayRange, Scope};
 use crate::features::dashboard_rollup::store::{Sum, counters};
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// The sums of one of the two ranges: of a source, of a model, or of everything.

@@ -13,8 +13,8 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::kernel::call::{Call, is_data_fault};
-use crate::kernel::db::{Access, Mode, Pool};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode, Pool, is_data_fault};
 use crate::kernel::problem::{Code, Problem};
 
 /// Days with drift, orphans, and users not compared that a report lists; it counts all.
@@ -176,15 +176,15 @@ async fn next_users(pool: &Pool, window: &Window, after: Uuid) -> Result<Vec<Uui
         named.dedup();
         return Ok(named);
     }
-    let mut tx = pool.begin(&Call::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
+    let mut tx = pool.begin(&RequestContext::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
     let page = store::users_with_usage(&mut tx, after, PAGE).await?;
     tx.rollback().await?;
     Ok(page)
 }
 
 async fn examine(pool: &Pool, user_id: Uuid, window: &Window) -> Result<Found, Problem> {
-    let call = Call::internal(window.limit.unwrap_or(LIMIT));
-    let mut tx = pool.begin(&call, Access::Worker, Mode::Snapshot).await?;
+    let context = RequestContext::internal(window.limit.unwrap_or(LIMIT));
+    let mut tx = pool.begin(&context, Access::Worker, Mode::Snapshot).await?;
     let days = store::compare_user_days(&mut tx, user_id, window).await?;
     let orphans = store::find_orphans(&mut tx, user_id).await?;
     tx.rollback().await?;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Drift, Orphan, Window};
-use crate::kernel::db::Tx;
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// The next `limit` users after `after` who have buckets or rollup rows, whether they exist or not.

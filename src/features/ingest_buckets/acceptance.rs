@@ -1,0 +1,258 @@
+//! When a bucket is acceptable: every rule of the contract, each with its code.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::body::{Draft, Field, Fields};
+use super::scalar::Scalar;
+use super::violations::Violations;
+use crate::kernel::bucket::{Bucket, HalfHour, Stamp, TokenCounts};
+use crate::kernel::http::field_reader::Broken;
+use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
+
+/// Trackers' clocks may be this far ahead.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// The rules that depend on when and where the server runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acceptance {
+    /// The present.
+    pub(super) now: DateTime<Utc>,
+    /// Older half hours are refused; `None` for no limit.
+    pub(super) max_age_days: Option<u32>,
+}
+
+impl Acceptance {
+    /// The latest instant that a tracker may name.
+    fn latest(&self) -> DateTime<Utc> {
+        self.now.checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+/// The bucket that a draft is, or all that is wrong with it. `stamp` gives the time of arrival.
+pub(super) fn bucket(
+    draft: Draft<'_>,
+    acceptance: &Acceptance,
+    stamp: &mut impl FnMut() -> DateTime<Utc>,
+) -> Result<Bucket, Violations> {
+    let Draft { fields, mut violations } = draft;
+    let Some(fields) = fields else {
+        return Err(violations);
+    };
+    let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| hour_start(text, acceptance));
+    let source = required_text(&fields, Field::Source, &mut violations, source);
+    let model = required_text(&fields, Field::Model, &mut violations, model);
+    let observed_at =
+        optional(&fields, Field::ObservedAt, &mut violations, |value| observed_at(value.text()?, acceptance));
+    let counts = counts(&fields, &mut violations);
+    match (hour_start, source, model) {
+        (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
+            let stamp = observed_at.map_or_else(
+                || Stamp { observed_at: stamp(), stamped: false },
+                |observed_at| Stamp { observed_at, stamped: true },
+            );
+            Ok(Bucket { hour_start, source, model, counts, stamp })
+        }
+        _ => Err(violations),
+    }
+}
+
+/// `None` where the field is absent or not acceptable; the second is noted.
+fn optional<'de, T>(
+    fields: &Fields<'de>,
+    field: Field,
+    violations: &mut Violations,
+    read: impl FnOnce(&Scalar<'de>) -> Result<T, Broken>,
+) -> Option<T> {
+    read(fields.get(field)?).map_err(|broken| violations.add(field.name(), broken)).ok()
+}
+
+/// `None` where the field is absent or not acceptable; both are noted.
+fn required_text<T>(
+    fields: &Fields<'_>,
+    field: Field,
+    violations: &mut Violations,
+    read: impl FnOnce(&str) -> Result<T, Broken>,
+) -> Option<T> {
+    if fields.get(field).is_none() {
+        violations.add(field.name(), ("missing", "This field is required.".into()));
+    }
+    optional(fields, field, violations, |value| read(value.text()?))
+}
+
+fn hour_start(text: &str, acceptance: &Acceptance) -> Result<HalfHour, Broken> {
+    let half_hour = half_hour(text)?;
+    let start = half_hour.start();
+    if let Some(days) = acceptance.max_age_days
+        && acceptance.now.checked_sub_signed(TimeDelta::days(days.into())).is_some_and(|oldest| start < oldest)
+    {
+        let detail = format!("Older than the {days} days that trackers may post; ask an operator for a backfill.");
+        return Err(("too_old", detail.into()));
+    }
+    // It starts on a half hour, so this is the same as: after the half hour that contains that instant.
+    if start > acceptance.latest() {
+        return Err(("in_future", "This half hour has not begun, by the server's clock.".into()));
+    }
+    Ok(half_hour)
+}
+
+/// Finer fractions than microseconds, which is what PostgreSQL keeps, are cut off.
+fn observed_at(text: &str, acceptance: &Acceptance) -> Result<DateTime<Utc>, Broken> {
+    let observed_at = instant(text)?;
+    if observed_at > acceptance.latest() {
+        let detail = "More than 5 minutes ahead of the server's clock. Set this machine's clock, or omit the field.";
+        return Err(("observed_at_in_future", detail.into()));
+    }
+    Ok(DateTime::from_timestamp_micros(observed_at.timestamp_micros()).unwrap_or(observed_at))
+}
+
+fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
+    let mut count = |field| optional(fields, field, violations, Scalar::count).unwrap_or(0);
+    let counts = TokenCounts {
+        input_tokens: count(Field::InputTokens),
+        cache_read_tokens: count(Field::CacheReadTokens),
+        cache_write_5m_tokens: count(Field::CacheWrite5mTokens),
+        cache_write_1h_tokens: count(Field::CacheWrite1hTokens),
+        output_tokens: count(Field::OutputTokens),
+        reasoning_tokens: count(Field::ReasoningTokens),
+        unclassified_tokens: count(Field::UnclassifiedTokens),
+        request_count: count(Field::RequestCount),
+    };
+    // An output that could not be read is not compared with.
+    let output_is_known = fields.get(Field::OutputTokens).is_none_or(|output| output.count().is_ok());
+    if output_is_known && counts.reasoning_tokens > counts.output_tokens {
+        violations.add(Field::ReasoningTokens.name(), REASONING_EXCEEDS_OUTPUT);
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::body;
+    use super::*;
+
+    const NOW: &str = "2026-11-20T12:00:00Z";
+
+    fn instant(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    /// What becomes of a sound bucket with some fields replaced, or removed by null.
+    fn read(changes: &Value) -> Result<Bucket, Vec<(String, &'static str)>> {
+        read_at(NOW, Some(400), changes)
+    }
+
+    fn read_at(now: &str, max_age_days: Option<u32>, changes: &Value) -> Result<Bucket, Vec<(String, &'static str)>> {
+        let mut fields = json!({"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "gpt-5.2-codex"});
+        for (name, value) in changes.as_object().unwrap() {
+            fields[name] = value.clone();
+        }
+        fields.as_object_mut().unwrap().retain(|_, value| *value != "REMOVED");
+        let acceptance = Acceptance { now: instant(now), max_age_days };
+        let text = json!({"buckets": [fields]}).to_string();
+        let (mut outside, mut result) = (Violations::outside(), None);
+        let mut take = |draft: Draft<'_>| result = Some(bucket(draft, &acceptance, &mut || instant(now)));
+        body::read(&text, &mut outside, &mut take).unwrap();
+        result.unwrap().map_err(|violations| {
+            let list = violations.into_list().into_iter();
+            list.map(|violation| (violation.pointer.replace("/buckets/0", ""), violation.code)).collect()
+        })
+    }
+
+    fn assert_refused(changes: &Value, pointer: &str, code: &'static str) {
+        assert_eq!(read(changes), Err(vec![(pointer.to_owned(), code)]), "{changes}");
+    }
+
+    #[test]
+    fn absent_counts_are_zero_and_an_absent_stamp_is_the_arrival() {
+        let bucket = read(&json!({})).unwrap();
+        assert_eq!(bucket.counts, TokenCounts::default());
+        assert_eq!(bucket.stamp, Stamp { observed_at: instant(NOW), stamped: false });
+        assert_eq!((bucket.source.as_str(), bucket.model.as_str()), ("codex", "gpt-5.2-codex"));
+    }
+
+    #[test]
+    fn a_stamp_is_converted_to_utc_and_cut_to_microseconds() {
+        let bucket = read(&json!({"observed_at": "2026-11-20T13:04:59.123456999+01:00"})).unwrap();
+        assert_eq!(bucket.stamp, Stamp { observed_at: instant("2026-11-20T12:04:59.123456Z"), stamped: true });
+        let old = read(&json!({"observed_at": "0000-01-01T00:00:00.0000009+23:59"})).unwrap();
+        assert_eq!(old.stamp.observed_at.timestamp_subsec_nanos(), 0, "also before 1970");
+    }
+
+    #[test]
+    fn required_fields_are_asked_for_and_null_is_no_way_around_any_field() {
+        for field in ["hour_start", "source", "model"] {
+            assert_refused(&json!({field: "REMOVED"}), &format!("/{field}"), "missing");
+        }
+        for field in Field::ALL.map(Field::name) {
+            assert_refused(&json!({field: null}), &format!("/{field}"), "wrong_type");
+            assert_refused(&json!({field: [1]}), &format!("/{field}"), "wrong_type");
+            assert_refused(&json!({field: true}), &format!("/{field}"), "wrong_type");
+        }
+    }
+
+    #[test]
+    fn hour_start_is_an_aligned_half_hour_of_the_time_that_is_taken() {
+        for good in ["2025-10-16T12:00:00Z", "2026-11-20T12:00:00Z"] {
+            assert!(read(&json!({"hour_start": good})).is_ok(), "{good}");
+        }
+        for (bad, code) in [
+            ("2026-11-20T10:31:00Z", "not_a_half_hour"),
+            ("2026-11-20 half past ten", "not_an_instant"),
+            ("2019-12-31T23:30:00Z", "before_2020"),
+            ("2025-10-16T11:30:00Z", "too_old"),
+            ("2026-11-20T12:30:00Z", "in_future"),
+            ("9999-12-31T23:30:00Z", "in_future"),
+        ] {
+            assert_refused(&json!({"hour_start": bad}), "/hour_start", code);
+        }
+    }
+
+    #[test]
+    fn the_limit_of_age_may_be_absent_or_beyond_all_time() {
+        let old = json!({"hour_start": "2020-01-01T00:00:00Z"});
+        for max_age_days in [None, Some(u32::MAX), Some(2516)] {
+            assert!(read_at(NOW, max_age_days, &old).is_ok(), "{max_age_days:?}");
+        }
+        for max_age_days in [0, 1, 2515] {
+            assert!(read_at(NOW, Some(max_age_days), &old).is_err(), "{max_age_days}");
+        }
+    }
+
+    #[test]
+    fn a_clock_may_be_five_minutes_ahead_and_no_more() {
+        let next = json!({"hour_start": "2026-11-20T12:30:00Z"});
+        assert!(read_at("2026-11-20T12:24:59.999999Z", None, &next).is_err());
+        assert!(read_at("2026-11-20T12:25:00Z", None, &next).is_ok());
+        assert!(read(&json!({"observed_at": "2026-11-20T12:05:00Z"})).is_ok());
+        assert_refused(&json!({"observed_at": "2026-11-20T12:05:00.000001Z"}), "/observed_at", "observed_at_in_future");
+    }
+
+    #[test]
+    fn sources_and_models_are_checked_by_the_vocabulary() {
+        for bad in ["", "Codex", "codex ", "windsurf"] {
+            assert_refused(&json!({"source": bad}), "/source", "unknown_source");
+        }
+        for bad in ["", "gpt 5", "é", "a\u{0}b", &"m".repeat(129)] {
+            assert_refused(&json!({"model": bad}), "/model", "malformed_model");
+        }
+    }
+
+    #[test]
+    fn reasoning_is_a_part_of_output() {
+        assert!(read(&json!({"reasoning_tokens": 5, "output_tokens": 5})).is_ok());
+        assert_refused(&json!({"reasoning_tokens": 1}), "/reasoning_tokens", "reasoning_exceeds_output");
+        assert_refused(&json!({"reasoning_tokens": 1, "output_tokens": -1}), "/output_tokens", "out_of_range");
+        assert_refused(&json!({"reasoning_tokens": 1.5}), "/reasoning_tokens", "not_an_integer");
+    }
+
+    #[test]
+    fn everything_wrong_with_a_bucket_is_found_at_once() {
+        let found =
+            read(&json!({"hour_start": 7, "source": "x", "model": "REMOVED", "input_tokens": -1, "user_id": 1}));
+        let mut codes: Vec<_> = found.unwrap_err().into_iter().map(|(_, code)| code).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, ["missing", "out_of_range", "unknown_field", "unknown_source", "wrong_type"]);
+    }
+}

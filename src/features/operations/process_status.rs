@@ -1,0 +1,106 @@
+//! How this process and the outbox are doing: for people in `GET /v1/status`, for machines in `GET /metrics`.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::metrics::Metrics;
+use super::store;
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::{Access, Mode, Pool, PoolLoad, Pools};
+use crate::kernel::operations::switches::{Switch, Switches};
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::outbox::{Backlog, measure_backlog};
+use crate::kernel::usage::writer::Writer;
+
+/// As many parked events are shown.
+const SHOWN: i64 = 100;
+
+/// An event that was set aside because its fold failed too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Whose usage is not folded.
+    pub user_id: Uuid,
+    /// The event.
+    pub id: i64,
+    /// What happened.
+    pub topic: String,
+    /// The UTC day that changed.
+    pub utc_day: NaiveDate,
+    /// How often it failed.
+    pub attempts: i32,
+    /// Since when it is set aside.
+    pub parked_at: DateTime<Utc>,
+    /// The last failure: never row data.
+    pub last_error: Option<String>,
+}
+
+/// What waits in the database.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// By lane.
+    pub backlog: Vec<Backlog>,
+    /// The first of those that are parked, at most a hundred.
+    pub first_parked: Vec<Parked>,
+}
+
+/// What can be asked of a process. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ProcessStatus {
+    /// Since when it runs.
+    pub started: Instant,
+    /// Its pools.
+    pub pools: Pools,
+    /// Its writer.
+    pub writer: Writer,
+    /// Its clock.
+    pub clock: Clock,
+    /// The switches as it knows them.
+    pub switches: Switches,
+    /// Whole local days of buckets that are kept; `None` keeps all.
+    pub retention_days: Option<u32>,
+    /// What was counted so far.
+    pub metrics: Metrics,
+}
+
+impl ProcessStatus {
+    /// What waits in the database, in one snapshot. Errors: the database's.
+    pub async fn waiting(&self, context: &RequestContext) -> Result<Waiting, Problem> {
+        let mut tx = self.pools.worker.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let backlog = measure_backlog(&mut tx).await?;
+        let first_parked = store::parked_events(&mut tx, SHOWN).await?;
+        tx.rollback().await?;
+        Ok(Waiting { backlog, first_parked })
+    }
+
+    /// How busy the pools are.
+    pub fn loads(&self) -> [PoolLoad; 3] {
+        let Pools { ingest, read, worker } = &self.pools;
+        [ingest, read, worker].map(Pool::load)
+    }
+
+    /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
+    pub fn exposition(&self) -> String {
+        metrics::gauge!("halfhour_uptime_seconds").set(self.started.elapsed().as_secs_f64());
+        let offset = Duration::from_micros(self.clock.offset_us().unsigned_abs()).as_secs_f64();
+        metrics::gauge!("halfhour_clock_offset_seconds").set(if self.clock.offset_us() < 0 { -offset } else { offset });
+        metrics::gauge!("halfhour_writer_queue_rows").set(whole(self.writer.queued_rows()));
+        for switch in Switch::ALL {
+            let is_on = f64::from(u8::from(self.switches.is_on(switch)));
+            metrics::gauge!("halfhour_switch_on", "switch" => switch.as_str()).set(is_on);
+        }
+        for load in self.loads() {
+            for (state, connections) in [("open", load.open), ("in_use", load.in_use), ("max", load.max)] {
+                let gauge = metrics::gauge!("halfhour_pool_connections", "pool" => load.name, "state" => state);
+                gauge.set(f64::from(connections));
+            }
+        }
+        self.metrics.render()
+    }
+}
+
+fn whole(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}

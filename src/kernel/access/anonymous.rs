@@ -1,0 +1,77 @@
+//! Callers without a valid token, limited by their address. Whoever has one is not limited for what others do behind the
+//! same address: only failures count, and only tokens that were genuine once can make an address wait for look-ups.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use moka::sync::Cache;
+
+use super::address::Addresses;
+use super::limit::Limit;
+use crate::kernel::problem::{Code, Problem};
+
+/// An address whose failures are used up gets no look-ups for this long.
+const SHUT: Duration = Duration::from_secs(1);
+/// As many such addresses are remembered, about 100 bytes each.
+const SHUT_ADDRESSES: u64 = 10_000;
+
+/// Counts failed authentications. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct AnonymousCallers {
+    addresses: Addresses,
+    limit: Option<Limit>,
+    unknown: Option<Limit>,
+    shut: Cache<IpAddr, ()>,
+}
+
+impl AnonymousCallers {
+    /// `limit` is for all failures and shared with the routes for everyone, `unknown` for those that cost a look-up;
+    /// `None` for no limit.
+    pub fn new(addresses: Addresses, limit: Option<Limit>, unknown: Option<Limit>) -> Self {
+        let shut = Cache::builder().max_capacity(SHUT_ADDRESSES).time_to_live(SHUT).build();
+        Self { addresses, limit, unknown, shut }
+    }
+
+    /// Whether a token that nobody here has seen valid may be looked up for this caller. Errors: 429.
+    pub fn admit(&self, caller: Option<IpAddr>) -> Result<(), Problem> {
+        if caller.is_some_and(|caller| self.shut.contains_key(&caller)) {
+            let detail = "Too many unknown tokens came from this address; it has to wait.";
+            return Err(Problem::new(Code::RateLimited, detail));
+        }
+        Ok(())
+    }
+
+    /// Notes that a token with a genuine tail was looked up in vain: it was revoked, or the server's key is known to
+    /// somebody. Forged tokens cost no look-up and do not come here.
+    pub fn note_unknown(&self, caller: Option<IpAddr>) {
+        if let Some((limit, caller)) = self.unknown.as_ref().zip(caller)
+            && limit.take(caller, NonZeroU32::MIN).is_err()
+        {
+            self.shut.insert(caller, ());
+        }
+    }
+
+    /// The address of whoever makes a request.
+    pub fn caller(&self, request: &Request) -> Option<IpAddr> {
+        self.addresses.caller(request.extensions(), request.headers())
+    }
+
+    /// What a caller is answered whose authentication failed for want of a valid token: 401, and 429 once that has
+    /// happened too often.
+    pub fn refuse(&self, caller: Option<IpAddr>, problem: Problem) -> Response {
+        let Some((limit, caller)) = self.limit.as_ref().zip(caller) else {
+            return problem.into_response();
+        };
+        match limit.take(caller, NonZeroU32::MIN) {
+            Ok(granted) => {
+                let mut response = problem.into_response();
+                granted.describe(response.headers_mut());
+                response
+            }
+            Err(refused) => refused.into_response(),
+        }
+    }
+}

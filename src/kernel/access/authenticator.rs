@@ -1,0 +1,146 @@
+//! Who is calling. A middleware turns the bearer token into a [`Principal`]; handlers ask for the kind they need in
+//! their signature ([`Device`], [`Viewer`], [`Operator`]) and so cannot forget to. Only this file makes principals.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::anonymous::AnonymousCallers;
+use super::cache::TokenCache;
+use super::principal::Principal;
+use super::token::{ServerKey, TokenHash, TokenKind};
+use super::uses::TokenUses;
+use crate::kernel::call::{Observed, PrincipalName, RequestContext};
+use crate::kernel::clock::Clock;
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::problem::{Code, Problem};
+
+/// Recognizes tokens.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    key: Arc<ServerKey>,
+    pool: Pool,
+    cache: TokenCache,
+    anonymous_callers: AnonymousCallers,
+    uses: TokenUses,
+}
+
+impl Authenticator {
+    /// Looks tokens up through `pool`; `anonymous_callers` counts those that are not valid, `clock` says when the others were
+    /// used.
+    pub fn new(key: ServerKey, pool: Pool, anonymous_callers: AnonymousCallers, clock: Clock) -> Self {
+        Self { key: Arc::new(key), pool, cache: TokenCache::new(), anonymous_callers, uses: TokenUses::new(clock) }
+    }
+
+    /// When tokens were used since the last writing down.
+    pub const fn uses(&self) -> &TokenUses {
+        &self.uses
+    }
+
+    /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
+    /// from an address that sent too many that were not; 503 and 504 when the database fails.
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        caller: Option<IpAddr>,
+        context: &RequestContext,
+    ) -> Result<Principal, Problem> {
+        let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
+        let look_up = async || {
+            if !self.cache.was_valid(&hash) {
+                self.anonymous_callers.admit(caller)?;
+            }
+            let found = look_up(&self.pool, &hash, context).await?;
+            // A token in use is looked up again every few seconds: that is often enough to say when it was used.
+            match &found {
+                Some(principal) => self.uses.note(principal.token_id()),
+                None => self.anonymous_callers.note_unknown(caller),
+            }
+            Ok(found)
+        };
+        let found = self.cache.get(hash.clone(), look_up).await?;
+        let principal = found.ok_or_else(unknown_token)?;
+        if principal.kind() != kind {
+            return Err(unknown_token());
+        }
+        Ok(principal)
+    }
+}
+
+fn unknown_token() -> Problem {
+    Problem::new(Code::Unauthorized, "This token is not valid, or has been revoked.")
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let missing = || Problem::new(Code::Unauthorized, "This route needs `Authorization: Bearer <token>`.");
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(missing)?;
+    if values.next().is_some() {
+        return Err(Problem::new(Code::Unauthorized, "Send one Authorization header, not several."));
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+}
+
+async fn look_up(pool: &Pool, hash: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
+    let mut tx = pool.begin(context, Access::NOBODY, Mode::ReadWrite).await?;
+    let principal = authenticate(&mut tx, hash).await?;
+    tx.rollback().await?;
+    Ok(principal)
+}
+
+async fn authenticate(tx: &mut Tx, hash: &TokenHash) -> Result<Option<Principal>, Problem> {
+    let row = sqlx::query_file!("src/kernel/access/authenticate.sql", hash.as_bytes()).fetch_optional(tx).await?;
+    Ok(row.and_then(|row| {
+        let kind = TokenKind::parse(&row.kind)?;
+        Some(Principal::new(kind, row.token_id, row.user_id, row.device_id))
+    }))
+}
+
+/// The middleware in front of every route that is not for everyone: no principal, no entry.
+pub async fn require_principal(
+    State(authenticator): State<Authenticator>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
+        return Problem::internal("the request line did not run before authentication").into_response();
+    };
+    let caller = authenticator.anonymous_callers.caller(&request);
+    match authenticator.authenticate(request.headers(), caller, &context).await {
+        Ok(principal) => {
+            if let Some(observed) = request.extensions().get::<Observed>() {
+                observed.set_principal(PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() });
+            }
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) if problem.code() == Code::Unauthorized => authenticator.anonymous_callers.refuse(caller, problem),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_token_that_was_found_is_an_acquaintance() {
+        let principal = Principal::new(TokenKind::Viewer, Uuid::now_v7(), Uuid::now_v7(), None);
+        let cache = TokenCache::new();
+        let key = ServerKey::new(&[1; 32]).unwrap();
+        for found in [None, Some(principal)] {
+            let hash = key.issue(TokenKind::Viewer).unwrap().hash();
+            assert!(!cache.was_valid(&hash));
+            assert_eq!(cache.get(hash.clone(), async || Ok(found.clone())).await.unwrap(), found);
+            assert_eq!(cache.was_valid(&hash), found.is_some());
+        }
+    }
+}

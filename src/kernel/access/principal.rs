@@ -1,0 +1,171 @@
+//! Who is calling, as types: a handler that names one in its signature cannot forget to check.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::token::TokenKind;
+use crate::kernel::call::RequestContext;
+use crate::kernel::problem::{Code, Problem};
+
+/// An authenticated caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    kind: TokenKind,
+    token_id: Uuid,
+    user_id: Uuid,
+    device_id: Option<Uuid>,
+}
+
+impl Principal {
+    /// The owner of a token that was found. `device_id` is there for a device's token only.
+    pub(super) const fn new(kind: TokenKind, token_id: Uuid, user_id: Uuid, device_id: Option<Uuid>) -> Self {
+        Self { kind, token_id, user_id, device_id }
+    }
+
+    /// Which of the three it is.
+    pub const fn kind(&self) -> TokenKind {
+        self.kind
+    }
+
+    /// The token it came with: how logs and limits name a caller.
+    pub const fn token_id(&self) -> Uuid {
+        self.token_id
+    }
+}
+
+/// A tracker's device: writes its own buckets.
+#[derive(Clone, Debug)]
+pub struct Device {
+    user_id: Uuid,
+    device_id: Uuid,
+    context: RequestContext,
+}
+
+/// A reader of one user's data.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    user_id: Uuid,
+    token_id: Uuid,
+    context: RequestContext,
+}
+
+/// Someone who runs operations.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    user_id: Uuid,
+    token_id: Uuid,
+    context: RequestContext,
+}
+
+impl Device {
+    /// The owner of the buckets it writes.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// The device itself.
+    pub const fn device_id(&self) -> Uuid {
+        self.device_id
+    }
+
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
+impl Viewer {
+    /// Whose data it reads.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: TokenKind::Viewer, user_id: self.user_id, token_id: self.token_id }
+    }
+
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
+impl Operator {
+    /// The person who operates: not for access.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: TokenKind::Operator, user_id: self.user_id, token_id: self.token_id }
+    }
+
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
+/// Who acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The holder of a token.
+    Principal {
+        /// What the token may do.
+        kind: TokenKind,
+        /// Whose it is.
+        user_id: Uuid,
+        /// The token.
+        token_id: Uuid,
+    },
+    /// Someone on the machine, with the binary.
+    Command,
+    /// The server's own workers.
+    Server,
+}
+
+/// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
+fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestContext), Problem> {
+    let principal = parts.extensions.get::<Principal>().cloned();
+    let context = parts.extensions.get::<RequestContext>().cloned();
+    let found = principal.zip(context);
+    let (principal, context) =
+        found.ok_or_else(|| Problem::internal("a handler asks for a principal on a route without one"))?;
+    if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted, principal.kind)) }
+}
+
+fn wrong_kind(wanted: TokenKind, found: TokenKind) -> Problem {
+    let (wanted, found) = (wanted.as_str(), found.as_str());
+    Problem::new(Code::WrongPrincipal, format!("This route is for a {wanted} token; yours is a {found} token."))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Device {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (principal, context) = principal_of(parts, TokenKind::Device)?;
+        let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device, principal.kind))?;
+        Ok(Self { user_id: principal.user_id, device_id, context })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (principal, context) = principal_of(parts, TokenKind::Viewer)?;
+        Ok(Self { user_id: principal.user_id, token_id: principal.token_id, context })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (principal, context) = principal_of(parts, TokenKind::Operator)?;
+        Ok(Self { user_id: principal.user_id, token_id: principal.token_id, context })
+    }
+}

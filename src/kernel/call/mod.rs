@@ -1,0 +1,16 @@
+//! What one request or worker step carries with it, and the one log line that says how it ended.
+//!
+//! A [`RequestContext`] is made where a request or a step begins and is passed down to everything that is done for it.
+//! The database's answers are noted in its [`Upstream`]. At the end a [`RequestLogLine`] is made of both.
+
+mod observed;
+mod request_context;
+mod request_log_line;
+mod trace;
+mod upstream;
+
+pub use observed::Observed;
+pub use request_context::RequestContext;
+pub use request_log_line::{Attribution, CallOutcome, Place, PrincipalName, RequestLogLine, SLOW, attribute};
+pub use trace::Trace;
+pub use upstream::{Answers, Evidence, Upstream};

@@ -1,0 +1,178 @@
+//! The M1 line: one JSON object per request and per worker step, enough to say who failed. `null` means unknown.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::request_context::RequestContext;
+use super::upstream::{Answers, Evidence};
+use crate::kernel::problem::{Fault, Problem};
+
+/// A success that took longer than this was slow.
+pub const SLOW: Duration = Duration::from_secs(1);
+
+/// Who is to blame for one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Attribution {
+    /// Nothing to blame.
+    None,
+    /// The database failed.
+    Upstream,
+    /// The request was refused, or halfhour failed, while the database was well.
+    Application,
+    /// Slow, and the database was not why.
+    ApplicationLatency,
+    /// Slow, because the database was.
+    UpstreamLatency,
+    /// The database was not heard: no evidence either way.
+    Unknown,
+}
+
+/// Who is calling, as the line names it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PrincipalName {
+    /// device, viewer or operator.
+    pub kind: &'static str,
+    /// The token's id.
+    pub id: Uuid,
+}
+
+/// One line. Its fields are documented in `docs/operations.md`.
+#[derive(Debug, Serialize)]
+pub struct RequestLogLine<'a> {
+    pub(crate) request_id: Uuid,
+    pub(crate) trace_id: &'a str,
+    pub(crate) function: &'a str,
+    pub(crate) stage: &'a str,
+    pub(crate) method: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
+    pub(crate) principal: Option<PrincipalName>,
+    pub(crate) status: u16,
+    pub(crate) latency_ms: f64,
+    pub(crate) error_code: Option<&'static str>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) upstream_status: Option<u16>,
+    pub(crate) upstream_latency_ms: Option<f64>,
+    pub(crate) upstream_evidence: Option<&'static str>,
+    pub(crate) attribution: Attribution,
+    pub(crate) retries: u32,
+    pub(crate) idempotency: Option<&'static str>,
+    pub(crate) error: Option<String>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum CallOutcome<'a> {
+    /// It did what was asked, with this status.
+    Done(u16),
+    /// It was refused or failed.
+    Failed(&'a Problem),
+    /// The client went away before the answer: 499, by custom.
+    Abandoned,
+}
+
+/// Where and by whom a call was made.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The operation, or the worker's step.
+    pub function: &'a str,
+    /// `request`, or the worker's stage.
+    pub stage: &'a str,
+    /// The HTTP method.
+    pub method: Option<&'a str>,
+    /// The route's pattern.
+    pub route: Option<&'a str>,
+    /// The caller.
+    pub principal: Option<PrincipalName>,
+}
+
+impl<'a> RequestLogLine<'a> {
+    /// The line for a call that took `latency`.
+    pub fn new(context: &'a RequestContext, place: Place<'a>, outcome: &CallOutcome<'_>, latency: Duration) -> Self {
+        let answers = context.upstream.answers();
+        let (status, problem) = match outcome {
+            CallOutcome::Done(status) => (*status, None),
+            CallOutcome::Failed(problem) => (problem.code().status().as_u16(), Some(*problem)),
+            CallOutcome::Abandoned => (499, None),
+        };
+        let abandoned = matches!(outcome, CallOutcome::Abandoned);
+        Self {
+            request_id: context.request_id,
+            trace_id: context.trace.trace_id(),
+            function: place.function,
+            stage: place.stage,
+            method: place.method,
+            route: place.route,
+            principal: place.principal,
+            status,
+            latency_ms: milliseconds(latency),
+            error_code: problem.map(|problem| problem.code().as_str()).or(abandoned.then_some("client_disconnected")),
+            fault: problem.map(|problem| problem.code().fault()).or(abandoned.then_some(Fault::Client)),
+            upstream_status: answers.status,
+            upstream_latency_ms: answers.latency.map(milliseconds),
+            upstream_evidence: answers.evidence.map(Evidence::as_str),
+            attribution: attribute(status, latency, &answers),
+            retries: answers.retries,
+            idempotency: answers.idempotency,
+            error: problem.and_then(Problem::source_chain),
+        }
+    }
+
+    /// Writes the line. It never blocks: the subscriber queues it and counts what it drops.
+    pub fn write(&self) {
+        match serde_json::to_string(self) {
+            Ok(line) if self.status >= 500 => tracing::error!(target: "halfhour::m1", line),
+            Ok(line) => tracing::info!(target: "halfhour::m1", line),
+            Err(error) => tracing::error!(%error, "an M1 line could not be written"),
+        }
+    }
+}
+
+/// Who is to blame, by status and time alone and never by a message's text.
+pub fn attribute(status: u16, latency: Duration, answers: &Answers) -> Attribution {
+    let slow_upstream = |time: Duration| time * 2 >= latency;
+    match (status, answers.status) {
+        (_, None) => Attribution::Unknown,
+        (500.., Some(500..)) => Attribution::Upstream,
+        (400.., Some(..500)) => Attribution::Application,
+        (..400, Some(_)) if latency >= SLOW && answers.latency.is_some_and(slow_upstream) => {
+            Attribution::UpstreamLatency
+        }
+        (..400, Some(_)) if latency >= SLOW => Attribution::ApplicationLatency,
+        _ => Attribution::None,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blame_follows_the_table_and_missing_evidence_is_unknown() {
+        let slow = SLOW;
+        let quick = Duration::from_millis(3);
+        let heard = |status, latency| Answers { status: Some(status), latency: Some(latency), ..Answers::default() };
+        let cases = [
+            (200, quick, Answers::default(), Attribution::Unknown),
+            (503, quick, Answers::default(), Attribution::Unknown),
+            (503, quick, heard(503, quick), Attribution::Upstream),
+            (504, slow, heard(504, slow), Attribution::Upstream),
+            (500, quick, heard(200, quick), Attribution::Application),
+            (500, quick, heard(400, quick), Attribution::Application),
+            (422, quick, heard(200, quick), Attribution::Application),
+            (404, quick, heard(503, quick), Attribution::None),
+            (200, slow, heard(200, quick), Attribution::ApplicationLatency),
+            (200, slow, heard(200, slow), Attribution::UpstreamLatency),
+            (200, quick, heard(200, quick), Attribution::None),
+        ];
+        for (status, latency, answers, expected) in cases {
+            assert_eq!(attribute(status, latency, &answers), expected, "{status} {latency:?} {answers:?}");
+        }
+    }
+}

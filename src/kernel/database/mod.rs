@@ -1,0 +1,15 @@
+//! The only way to the database.
+//!
+//! A connection starts in the role `halfhour_none`, which may do nothing. A [`Tx`] opens on it in one round trip with a
+//! role, the users whose rows it may touch, and a statement timeout. Every statement is timed, and how it ended is kept
+//! for the log line. A transaction that is dropped unfinished closes its connection.
+
+mod failure;
+mod pool;
+pub mod schema;
+mod statements;
+mod tx;
+
+pub use failure::{broken_constraint, is_data_fault, is_lock_timeout, is_transient, upstream_status};
+pub use pool::{ACQUIRE_TIMEOUT, Pool, PoolLoad, Pools, by_key, by_range, in_batches};
+pub use tx::{Access, Mode, Tx};

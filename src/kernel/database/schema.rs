@@ -1,0 +1,92 @@
+//! Makes a database fit to serve from: migrated, and with working roles that row-level security binds.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+
+use super::{Access, Mode, Pool};
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::Clock;
+use crate::kernel::problem::Problem;
+
+/// Why a database is not fit to serve from.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It cannot be reached, or refused something that start-up needs.
+    #[error("the database could not be prepared")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed, or the schema is not one that this release knows.
+    #[error("the schema could not be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A working role could see every user's rows.
+    #[error("the roles {0} bypass row-level security; take SUPERUSER and BYPASSRLS away from them")]
+    RolesBypassSecurity(String),
+}
+
+/// Applies the migrations that are missing and returns how many there were. Safe to run from several processes at once.
+///
+/// The connection has a lock timeout of its own: a migration that runs outside a transaction cannot set one.
+pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
+    use sqlx::migrate::Migrate as _;
+    let options = options
+        .clone()
+        .application_name("halfhour migrate")
+        .options([("lock_timeout", "5s"), ("client_min_messages", "warning")]);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let migrator = sqlx::migrate!("./migrations");
+    // The migrator's own lock, which counts: its book is made before it takes the lock itself, and two who make the
+    // book at once collide. It ends with the connection.
+    connection.lock().await?;
+    let before = applied_migrations(&mut connection).await?;
+    migrator.run(&mut connection).await?;
+    let after = applied_migrations(&mut connection).await?;
+    connection.close().await?;
+    Ok(after.saturating_sub(before))
+}
+
+async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, SchemaError> {
+    use sqlx::migrate::Migrate as _;
+    connection.ensure_migrations_table("_sqlx_migrations").await?;
+    Ok(connection.list_applied_migrations("_sqlx_migrations").await?.len())
+}
+
+/// Refuses a database whose working roles bypass row-level security, and warns of settings that can lose
+/// acknowledged buckets.
+pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let unsafe_roles = unsafe_roles(&mut connection).await?;
+    let non_durable_settings = non_durable_settings(&mut connection).await?;
+    connection.close().await?;
+    if !unsafe_roles.is_empty() {
+        return Err(SchemaError::RolesBypassSecurity(unsafe_roles.join(", ")));
+    }
+    for setting in non_durable_settings {
+        tracing::warn!(setting, "this PostgreSQL setting is off: a crash can lose acknowledged buckets");
+    }
+    Ok(())
+}
+
+async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
+    Ok(sqlx::query_file_scalar!("src/kernel/database/unsafe_roles.sql").fetch_all(connection).await?)
+}
+
+async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
+    Ok(sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await?)
+}
+
+/// Sets `clock` by the database's clock, to within half the round trip.
+pub async fn follow_database_clock(pool: &Pool, clock: &Clock) -> Result<(), Problem> {
+    let context = RequestContext::internal(Duration::from_secs(2));
+    let mut tx = pool.begin(&context, Access::NOBODY, Mode::ReadWrite).await?;
+    let (before, started) = (Clock::machine_now(), Instant::now());
+    let database = database_time(&mut tx).await?;
+    let after = before + started.elapsed();
+    tx.rollback().await?;
+    clock.follow_database(before, database, after);
+    Ok(())
+}
+
+async fn database_time(tx: &mut super::Tx) -> Result<chrono::DateTime<chrono::Utc>, Problem> {
+    Ok(sqlx::query_file_scalar!("src/kernel/database/database_time.sql").fetch_one(tx).await?)
+}

@@ -1,0 +1,209 @@
+//! Transactions: each opens in one round trip with a role, the users it may touch, and a statement timeout.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Postgres};
+use uuid::Uuid;
+
+use crate::kernel::call::Upstream;
+use crate::kernel::problem::Problem;
+
+/// The part of the database a transaction may touch.
+#[derive(Clone, Debug)]
+pub enum Access<'a> {
+    /// `halfhour_api`, and only these users' rows. Ids come from principals, never from rows.
+    Users(&'a [Uuid]),
+    /// `halfhour_worker`: the relay and operators' reads, over all users.
+    Worker,
+}
+
+impl Access<'_> {
+    /// `halfhour_api` and nobody's rows: enough to authenticate.
+    pub const NOBODY: Self = Access::Users(&[]);
+}
+
+/// How a transaction sees the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Read committed, for changes.
+    ReadWrite,
+    /// One snapshot for the whole transaction: `repeatable read, read only`.
+    Snapshot,
+}
+
+/// For statements that look rows up by keys they were given, a few at a time. There is one good plan for that, whatever the
+/// tables hold. It is made once, for making it costs as much as a post, and more with every key (measured).
+pub(super) const BY_KEY: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// Counts a connection as busy while it lives.
+#[derive(Debug)]
+pub(super) struct InUse(Arc<AtomicU32>);
+
+impl InUse {
+    /// Counts one more in `counter` until it is dropped.
+    pub(super) fn count(counter: &Arc<AtomicU32>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
+fn opening(access: &Access<'_>, mode: Mode, remaining: Duration) -> String {
+    let mut sql = match mode {
+        Mode::ReadWrite => "begin isolation level read committed".to_owned(),
+        Mode::Snapshot => "begin isolation level repeatable read read only".to_owned(),
+    };
+    match access {
+        Access::Users(users) => {
+            sql.push_str("; set local role halfhour_api; set local app.user_ids = '");
+            for (position, user) in users.iter().enumerate() {
+                let separator = if position == 0 { "" } else { "," };
+                // Writing to a String cannot fail.
+                let _ = write!(sql, "{separator}{user}");
+            }
+            sql.push('\'');
+        }
+        Access::Worker => sql.push_str("; set local role halfhour_worker"),
+    }
+    // A little before the caller's own deadline, so that the database's word comes first and the connection stays
+    // usable. A zero would mean "no limit".
+    let timeout_ms = (remaining / 20 * 19).as_millis().clamp(1, 3_600_000);
+    let _ = write!(sql, "; set local statement_timeout = {timeout_ms}");
+    sql
+}
+
+/// A zero would mean "no limit".
+fn lock_timeout(patience: Duration) -> String {
+    format!("set local lock_timeout = {}", patience.as_millis().max(1))
+}
+
+/// An open transaction. Statements run on `&mut tx` like on any sqlx executor.
+///
+/// Dropped without [`Tx::commit`] or [`Tx::rollback`], it closes its connection: PostgreSQL then rolls back, and a
+/// statement that overran its caller cannot hold the pool.
+#[derive(Debug)]
+pub struct Tx {
+    /// `None` once finished.
+    pub(super) connection: Option<PoolConnection<Postgres>>,
+    pub(super) upstream: Upstream,
+    _in_use: InUse,
+}
+
+impl Tx {
+    /// On a connection that is counted as busy while the transaction lives. It has to be opened.
+    pub(super) const fn on(connection: PoolConnection<Postgres>, upstream: Upstream, in_use: InUse) -> Self {
+        Self { connection: Some(connection), upstream, _in_use: in_use }
+    }
+
+    /// Begins, with a role, users and a statement timeout, in one round trip.
+    pub(super) async fn open(&mut self, access: &Access<'_>, mode: Mode, remaining: Duration) -> Result<(), Problem> {
+        self.run(opening(access, mode, remaining)).await
+    }
+
+    /// Makes the changes durable.
+    pub async fn commit(mut self) -> Result<(), Problem> {
+        self.run("commit".to_owned()).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Makes the changes visible at once, and durable with the next commit that waits for the disk, or by itself within a
+    /// second: for work that is done again from where it was, should the database die before. Whatever is durable, so is
+    /// all that it builds on: the log has one order.
+    pub async fn commit_asynchronously(mut self) -> Result<(), Problem> {
+        self.run("set local synchronous_commit = off; commit".to_owned()).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Gives the changes up and keeps the connection. After a failure the call stays known by that, unless this fails too.
+    pub async fn rollback(mut self) -> Result<(), Problem> {
+        self.undo("rollback").await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// A point to return to with [`Tx::rollback_to_savepoint`].
+    pub async fn savepoint(&mut self) -> Result<(), Problem> {
+        self.run("savepoint step".to_owned()).await
+    }
+
+    /// Undoes everything since the savepoint and forgets it.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<(), Problem> {
+        Ok(self.undo("rollback to savepoint step; release savepoint step").await?)
+    }
+
+    /// Keeps everything since the savepoint and forgets it.
+    pub async fn release_savepoint(&mut self) -> Result<(), Problem> {
+        self.run("release savepoint step".to_owned()).await
+    }
+
+    /// From here on a lock that another transaction holds is waited for so long at most.
+    pub async fn giving_way(&mut self, patience: Duration) -> Result<(), Problem> {
+        self.run(lock_timeout(patience)).await
+    }
+
+    /// The same, and rows are looked up by keys: for large batches beside small ones.
+    pub async fn by_key_and_giving_way(&mut self, patience: Duration) -> Result<(), Problem> {
+        let mut sql = lock_timeout(patience);
+        for (name, value) in BY_KEY {
+            // Writing to a String cannot fail.
+            let _ = write!(sql, "; set local {name} = {value}");
+        }
+        self.run(sql).await
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Problem> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.close_on_drop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_opens_with_its_role_its_users_and_a_timeout_in_one_statement() {
+        let (a, b) = (Uuid::nil(), Uuid::max());
+        let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, Duration::from_millis(1500));
+        assert_eq!(
+            sql,
+            format!(
+                "begin isolation level repeatable read read only; set local role halfhour_api; \
+                 set local app.user_ids = '{a},{b}'; set local statement_timeout = 1425"
+            )
+        );
+    }
+
+    #[test]
+    fn nobody_is_named_by_an_empty_setting_and_a_spent_deadline_never_means_no_timeout() {
+        let sql = opening(&Access::NOBODY, Mode::ReadWrite, Duration::ZERO);
+        assert!(sql.contains("app.user_ids = ''"), "{sql}");
+        assert!(sql.ends_with("statement_timeout = 1"), "{sql}");
+    }
+}

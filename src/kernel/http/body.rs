@@ -1,0 +1,93 @@
+//! Request bodies and queries as the slices want them; anything else is refused as a problem.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::field_reader::FieldReader;
+use crate::kernel::problem::{Code, Problem};
+
+/// No body may be larger than this, decompressed, in bytes.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
+/// The media type of a stream of lines, each a JSON value.
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// The bytes of a JSON body: media type and size are checked, the content is not.
+///
+/// Errors: 415 for another media type, 413 over [`BODY_LIMIT`], 400 when the body breaks off or does not decompress.
+#[derive(Debug)]
+pub struct JsonBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        if media_type(request.headers()) != JSON {
+            return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
+        }
+        match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
+            Ok(body) => Ok(Self(body.to_bytes())),
+            Err(error) => Err(refuse_body(error)),
+        }
+    }
+}
+
+/// The media type of a body, in lower case and without parameters; empty where none is named.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn refuse_body(error: Box<dyn std::error::Error + Send + Sync>) -> Problem {
+    let first: &(dyn std::error::Error + 'static) = error.as_ref();
+    if std::iter::successors(Some(first), |&error| error.source()).any(<dyn std::error::Error>::is::<LengthLimitError>)
+    {
+        return Problem::new(Code::BatchTooLarge, format!("The body is larger than {BODY_LIMIT} bytes, decompressed."));
+    }
+    Problem::new(Code::Malformed, "The body broke off, or is not what its Content-Encoding says.").because(error)
+}
+
+/// The query's parameters, decoded, in order; repeated names stay repeated.
+#[derive(Debug)]
+pub struct Parameters(pub Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+    }
+}
+
+/// For routes that take no query parameters. Errors: 422 with every parameter that there is.
+#[derive(Debug)]
+pub struct NoParameters;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Parameters(parameters) = Parameters::from_request_parts(parts, state).await?;
+        FieldReader::of_query(&parameters, &[], &[]).finish(Some(Self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_told_without_its_parameters_however_it_is_spelled() {
+        let told = |text: &str| media_type(&HeaderMap::from_iter([(CONTENT_TYPE, text.parse().unwrap())]));
+        assert_eq!(told("Application/X-NDJSON ; charset=UTF-8"), NDJSON);
+        assert_eq!(told("application/x-ndjson-not"), "application/x-ndjson-not");
+        assert_eq!((told(""), media_type(&HeaderMap::new())), (String::new(), String::new()));
+    }
+}

@@ -1,0 +1,10 @@
+//! What requests are made of, and how they are answered: bodies, queries, pages, cursors, refusals, and the outermost
+//! layer.
+
+pub mod body;
+pub mod cursor;
+pub mod field_reader;
+pub mod page;
+pub mod refusals;
+pub mod request_line;
+pub mod values;

@@ -1,0 +1,172 @@
+//! The outermost layer: gives every request an id, a trace and a deadline; renders every problem; writes the one line
+//! that says how it ended, also when the client has gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
+
+use super::body::{NDJSON, media_type};
+use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
+use crate::kernel::problem::{Code, Problem};
+
+/// The header that carries a request's id, in and out.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What the outermost layer needs to know.
+#[derive(Clone, Debug)]
+pub struct RequestLine {
+    /// How long a request may take.
+    pub deadline: Duration,
+    /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
+    pub streaming_routes: &'static [&'static str],
+    /// Where `/problems/{code}` can be reached.
+    pub public_url: Arc<str>,
+    /// The operation's name of every route, by method and pattern.
+    pub operations: Arc<HashMap<(Method, String), String>>,
+}
+
+/// A stream of lines may take this long on a route that takes one.
+const STREAM_DEADLINE: Duration = Duration::from_hours(1);
+
+impl RequestLine {
+    fn deadline_of(&self, request: &Request) -> Duration {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let streams = route.is_some_and(|route| self.streaming_routes.contains(&route))
+            && media_type(request.headers()) == NDJSON;
+        if streams { STREAM_DEADLINE } else { self.deadline }
+    }
+}
+
+/// The middleware.
+pub async fn observe(State(settings): State<RequestLine>, mut request: Request, next: Next) -> Response {
+    let deadline = settings.deadline_of(&request);
+    // Also of a stream the first transaction is to begin soon.
+    let context = call_of(request.headers(), settings.deadline);
+    let mut record = Record {
+        started: Instant::now(),
+        context: context.clone(),
+        observed: Observed::default(),
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
+        operations: settings.operations.clone(),
+        written: false,
+    };
+    request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(record.observed.clone());
+
+    let response = match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => overdue(deadline).into_response(),
+    };
+    let problem = problem_of(&response);
+    let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
+    record.write(&outcome);
+    let mut response = match problem {
+        Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
+        None => response,
+    };
+    response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
+    response
+}
+
+fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
+    let trace = text(TRACEPARENT).and_then(Trace::parse).unwrap_or_else(Trace::mint);
+    RequestContext::new(request_id, trace, deadline)
+}
+
+fn overdue(deadline: Duration) -> Problem {
+    let limit_ms = deadline.as_millis();
+    Problem::new(Code::DeadlineExceeded, format!("The request was not finished within {limit_ms} ms and was stopped."))
+}
+
+/// The problem that a response carries, or the one that stands for a bare error status of some layer.
+fn problem_of(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    let carried = response.extensions().get::<Problem>().cloned();
+    carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
+}
+
+/// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
+fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &str) -> Response {
+    let status = problem.code().status();
+    let body = serde_json::to_vec(&problem.body(request_id, public_url)).unwrap_or_default();
+    let (mut parts, _) = response.into_parts();
+    parts.status = status;
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_ENCODING);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halfhour\""));
+    }
+    if let Some(seconds) = problem.retry_after_s() {
+        parts.headers.entry(RETRY_AFTER).or_insert_with(|| header(&seconds.to_string()));
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Writes the line exactly once. Dropped unwritten, the client hung up before there was an answer.
+struct Record {
+    started: Instant,
+    context: RequestContext,
+    observed: Observed,
+    method: Method,
+    route: Option<String>,
+    operations: Arc<HashMap<(Method, String), String>>,
+    written: bool,
+}
+
+impl Record {
+    fn write(&mut self, outcome: &CallOutcome<'_>) {
+        self.written = true;
+        let function = self.route.clone().and_then(|route| self.operations.get(&(self.method.clone(), route)));
+        let place = Place {
+            function: function.map_or("unmatched", String::as_str),
+            stage: "request",
+            method: Some(self.method.as_str()),
+            route: self.route.as_deref(),
+            principal: self.observed.principal(),
+        };
+        let latency = self.started.elapsed();
+        let line = RequestLogLine::new(&self.context, place, outcome, latency);
+        let route = match (&self.route, function) {
+            (Some(route), Some(_)) => format!("{} {route}", self.method),
+            _ => "unmatched".to_owned(),
+        };
+        let seconds = metrics::histogram!("halfhour_request_seconds", "route" => route, "status" => class(line.status));
+        seconds.record(latency.as_secs_f64());
+        line.write();
+    }
+}
+
+/// Few enough for a label.
+const fn class(status: u16) -> &'static str {
+    match status {
+        ..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(&CallOutcome::Abandoned);
+        }
+    }
+}

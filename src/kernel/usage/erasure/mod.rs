@@ -1,0 +1,164 @@
+//! An owner's deletion of usage. It removes buckets and what corrections of them hide, and leaves an erasure behind:
+//! snapshots of its scope that were taken before it are refused for good, so that a retry cannot bring anything back.
+//!
+//! A post whose statement began before the erasure commits would neither see it nor be seen by it. So whoever writes
+//! buckets first holds erasures of their users off, without waiting ([`hold_off_erasures`]), and an erasure waits for
+//! those who write and keeps others out ([`erase`]): only the posts of the very user are told to come back, and nobody
+//! else waits.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::outbox::{ErasedScope, publish_erased};
+use crate::kernel::bucket::Source;
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::{Tx, is_lock_timeout};
+use crate::kernel::problem::{Code, Problem};
+
+/// How many erasures a user may have that none of the others covers: the writer looks at all of them.
+pub const MAX_ERASURES: i64 = 100;
+
+/// What went, or would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// How many buckets.
+    pub buckets: i64,
+    /// The first half hour of them.
+    pub first_hour: Option<DateTime<Utc>>,
+    /// The last half hour of them.
+    pub last_hour: Option<DateTime<Utc>>,
+}
+
+/// What went of one device.
+#[derive(Debug)]
+struct ErasedDevice {
+    device_id: Uuid,
+    buckets: i64,
+    first_hour: DateTime<Utc>,
+    last_hour: DateTime<Utc>,
+    newest: DateTime<Utc>,
+}
+
+/// Holds off erasures of these users until the transaction ends: for everyone who is about to write their buckets, in a
+/// statement before the one that writes. Returns the users who are being erased at this moment, whose buckets must not
+/// be written in this transaction.
+pub async fn hold_off_erasures(tx: &mut Tx, user_ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/usage/erasure/hold_off_erasures.sql", user_ids).fetch_all(tx).await
+}
+
+/// What a post of such a user is told: 503 with `Retry-After`.
+pub fn under_way() -> Problem {
+    Problem::new(Code::DatabaseConflict, "The owner of these buckets is deleting usage at this moment.")
+}
+
+/// What [`erase`] would remove now. Access: the user itself.
+pub async fn count_erasable(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, sqlx::Error> {
+    let counted = sqlx::query_file_as!(
+        Erased,
+        "src/kernel/usage/erasure/count_erasable.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    );
+    counted.fetch_one(tx).await
+}
+
+/// Removes the scope's buckets and pre-images, records the erasure and announces it, in the caller's transaction. Returns
+/// what went, and the instant up to which snapshots are refused from now on; what a device stored with a later stamp,
+/// because its clock is fast, is refused as well. Irreversible once committed. Access: the user itself.
+///
+/// Errors: 409 for too many erasures, 503 where writers do not come to an end.
+pub async fn erase(
+    tx: &mut Tx,
+    scope: &ErasedScope,
+    clock: &Clock,
+    cause: &RequestContext,
+) -> Result<(Erased, DateTime<Utc>), Problem> {
+    lock_out_writers(tx, scope.user_id).await.map_err(busy)?;
+    // From here on every later post has a later stamp, and every earlier one is seen.
+    let erased_at = clock.stamp();
+    let devices = erase_buckets(tx, scope).await?;
+    erase_pre_images(tx, scope).await?;
+    let fast = devices.iter().filter(|device| device.newest > erased_at);
+    let mut erasures = vec![(Uuid::now_v7(), scope.device_id, erased_at)];
+    erasures.extend(fast.map(|device| (Uuid::now_v7(), Some(device.device_id), device.newest)));
+    if record_erasures(tx, scope, &erasures).await? > MAX_ERASURES {
+        let detail = "There are too many separate deletions: delete a wider scope, which covers them.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    publish_erased(tx, *scope, cause).await?;
+    Ok((sum(&devices), erased_at))
+}
+
+fn sum(devices: &[ErasedDevice]) -> Erased {
+    Erased {
+        buckets: devices.iter().map(|device| device.buckets).sum(),
+        first_hour: devices.iter().map(|device| device.first_hour).min(),
+        last_hour: devices.iter().map(|device| device.last_hour).max(),
+    }
+}
+
+fn busy(error: sqlx::Error) -> Problem {
+    if is_lock_timeout(&error) {
+        let detail = "This usage is being written without a pause; nothing was deleted.";
+        return Problem::new(Code::DatabaseConflict, detail).because(error);
+    }
+    error.into()
+}
+
+async fn lock_out_writers(tx: &mut Tx, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/kernel/usage/erasure/lock_out_writers.sql", user_id).execute(tx).await?;
+    Ok(())
+}
+
+async fn erase_buckets(tx: &mut Tx, scope: &ErasedScope) -> Result<Vec<ErasedDevice>, sqlx::Error> {
+    let erased = sqlx::query_file_as!(
+        ErasedDevice,
+        "src/kernel/usage/erasure/erase_buckets.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    );
+    erased.fetch_all(tx).await
+}
+
+async fn erase_pre_images(tx: &mut Tx, scope: &ErasedScope) -> Result<(), sqlx::Error> {
+    sqlx::query_file!(
+        "src/kernel/usage/erasure/erase_pre_images.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many erasures the user has then.
+async fn record_erasures(
+    tx: &mut Tx,
+    scope: &ErasedScope,
+    erasures: &[(Uuid, Option<Uuid>, DateTime<Utc>)],
+) -> Result<i64, sqlx::Error> {
+    let erasure_ids: Vec<Uuid> = erasures.iter().map(|erasure| erasure.0).collect();
+    let device_ids: Vec<Option<Uuid>> = erasures.iter().map(|erasure| erasure.1).collect();
+    let erased_ats: Vec<DateTime<Utc>> = erasures.iter().map(|erasure| erasure.2).collect();
+    let recorded = sqlx::query_file_scalar!(
+        "src/kernel/usage/erasure/record_erasures.sql",
+        scope.user_id,
+        &erasure_ids,
+        &device_ids as &[Option<Uuid>],
+        &erased_ats,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+    );
+    recorded.fetch_one(tx).await
+}

@@ -1,0 +1,8 @@
+//! Usage, as it is written: buckets, the events that announce their changes, erasures, horizons, and stored answers.
+
+pub mod erasure;
+pub mod horizon;
+pub mod idempotency;
+pub mod outbox;
+pub mod relay_notifier;
+pub mod writer;

@@ -1,0 +1,301 @@
+//! Events: written with the facts they announce (by the writer's statement, or by a `publish` function in the caller's
+//! transaction), consumed in the transaction that takes their effect. A consumer names the ids it took and deletes
+//! exactly those: reading by "id greater than the last seen" would lose events that commit late.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::kernel::bucket::Source;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::Tx;
+use crate::kernel::problem::Problem;
+
+/// After this many failures through its own data an event is parked.
+pub const MAX_ATTEMPTS: i32 = 10;
+
+/// Which queue an event stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Trackers' posts.
+    Live,
+    /// Backfills.
+    Bulk,
+    /// What touches a whole user: large, and therefore only a few at a time.
+    Whole,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Live, Self::Bulk, Self::Whole];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Bulk => "bulk",
+            Self::Whole => "whole",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let known = Self::ALL.into_iter().find(|lane| lane.as_str() == text);
+        known.ok_or_else(|| Problem::internal(format!("an event stands in the unknown lane {text:?}")))
+    }
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Buckets of one UTC day changed.
+    BucketChanged,
+    /// The user wants another time zone.
+    Rebuild,
+    /// Days are to be folded again.
+    Replay,
+    /// The owner removed buckets.
+    Erased,
+}
+
+impl Topic {
+    const ALL: [Self; 4] = [Self::BucketChanged, Self::Rebuild, Self::Replay, Self::Erased];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BucketChanged => "bucket_changed",
+            Self::Rebuild => "rebuild",
+            Self::Replay => "replay",
+            Self::Erased => "erased",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let known = Self::ALL.into_iter().find(|topic| topic.as_str() == text);
+        known.ok_or_else(|| Problem::internal(format!("an event has the unknown topic {text:?}")))
+    }
+}
+
+/// A claimed event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whose buckets changed.
+    pub user_id: Uuid,
+    /// The event.
+    pub id: i64,
+    /// What it says.
+    pub topic: Topic,
+    /// When the change began.
+    pub created_at: DateTime<Utc>,
+    /// How many folds failed through its own data.
+    pub attempts: i32,
+    /// The queue it stands in.
+    pub lane: Lane,
+}
+
+/// Announces, in the transaction that stored it, that `account.user.time_zone` changed: the relay then rebuilds the
+/// user's whole rollup in the zone that stands there, and records it. Until then reads use the recorded zone and say
+/// `pending`. Access: the user itself, or the worker.
+pub async fn publish_rebuild(tx: &mut Tx, user_id: Uuid, cause: &RequestContext) -> Result<(), Problem> {
+    sqlx::query_file!(
+        "src/kernel/usage/outbox/publish_rebuild.sql",
+        user_id,
+        cause.request_id,
+        cause.trace.traceparent()
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Asks that every local day with a half hour from `first_hour` to `last_hour` (both inclusive) be folded again, for
+/// each of the users: days with buckets, and days with rollup rows, so that rows without buckets go. Days before the
+/// retention horizon stay as they are. Returns the number of events: one a user and week. Access: the worker.
+pub async fn publish_replay(
+    tx: &mut Tx,
+    user_ids: &[Uuid],
+    first_hour: DateTime<Utc>,
+    last_hour: DateTime<Utc>,
+    lane: Lane,
+    cause: &RequestContext,
+) -> Result<i64, Problem> {
+    let (lane, traceparent) = (lane.as_str(), cause.trace.traceparent());
+    let query = sqlx::query_file_scalar!(
+        "src/kernel/usage/outbox/publish_replay.sql",
+        user_ids,
+        first_hour,
+        last_hour,
+        lane,
+        cause.request_id,
+        traceparent
+    );
+    Ok(query.fetch_one(tx).await?)
+}
+
+/// What an owner removed.
+#[derive(Clone, Copy, Debug)]
+pub struct ErasedScope {
+    /// The owner.
+    pub user_id: Uuid,
+    /// Only this device's.
+    pub device_id: Option<Uuid>,
+    /// Only this tool's.
+    pub source: Option<Source>,
+    /// From this half hour on; `None` for no bound.
+    pub first_hour: Option<DateTime<Utc>>,
+    /// Up to and with this half hour; `None` for no bound.
+    pub last_hour: Option<DateTime<Utc>>,
+}
+
+/// Announces, in the transaction that removed them, that buckets are gone: the relay folds their days again, and
+/// removes the scope from days that lie before the retention horizon and are covered whole, whose buckets nobody has
+/// any more. Access: the user itself, or the worker.
+pub async fn publish_erased(tx: &mut Tx, scope: ErasedScope, cause: &RequestContext) -> Result<(), Problem> {
+    sqlx::query_file!(
+        "src/kernel/usage/outbox/publish_erased.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+        cause.request_id,
+        cause.trace.traceparent(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The claimed columns of a row as an [`Event`].
+macro_rules! event {
+    ($row:ident) => {
+        Ok(Event {
+            user_id: $row.user_id,
+            id: $row.id,
+            topic: Topic::parse(&$row.topic)?,
+            created_at: $row.created_at,
+            attempts: $row.attempts,
+            lane: Lane::parse(&$row.lane)?,
+        })
+    };
+}
+
+/// How many events of each lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerLane {
+    /// [`Lane::Live`].
+    pub live: i64,
+    /// [`Lane::Bulk`].
+    pub bulk: i64,
+    /// [`Lane::Whole`].
+    pub whole: i64,
+}
+
+impl PerLane {
+    /// That of one lane.
+    pub const fn of(&self, lane: Lane) -> i64 {
+        match lane {
+            Lane::Live => self.live,
+            Lane::Bulk => self.bulk,
+            Lane::Whole => self.whole,
+        }
+    }
+
+    /// That of one lane, to be changed.
+    pub const fn of_mut(&mut self, lane: Lane) -> &mut i64 {
+        match lane {
+            Lane::Live => &mut self.live,
+            Lane::Bulk => &mut self.bulk,
+            Lane::Whole => &mut self.whole,
+        }
+    }
+}
+
+/// The oldest events that are due: at most so many of each lane, and none with an id below `from`; besides as many that
+/// failed before, which are found by their time. The caller holds the lock that makes it the only consumer.
+pub async fn claim_events(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    at_most: PerLane,
+    from: PerLane,
+) -> Result<Vec<Event>, Problem> {
+    let query = sqlx::query_file!(
+        "src/kernel/usage/outbox/claim_events.sql",
+        now,
+        at_most.live,
+        at_most.bulk,
+        at_most.whole,
+        from.live,
+        from.bulk,
+        from.whole
+    );
+    query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
+}
+
+/// The parked events of the users of `events` that may touch the same days, user by user, in lanes of which anything may be
+/// taken: where those took effect, these may too.
+pub async fn claim_parked_events(tx: &mut Tx, events: &[Event], at_most: PerLane) -> Result<Vec<Event>, Problem> {
+    let (user_ids, ids) = keys(events);
+    let lanes: Vec<_> = Lane::ALL.into_iter().filter(|lane| at_most.of(*lane) > 0).map(Lane::as_str).collect();
+    let query =
+        sqlx::query_file!("src/kernel/usage/outbox/claim_parked_events.sql", &user_ids, &ids, &lanes as &[&str]);
+    query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
+}
+
+/// Removes events whose effect this transaction has taken.
+pub async fn consume_events(tx: &mut Tx, events: &[Event]) -> Result<(), Problem> {
+    let (user_ids, ids) = keys(events);
+    sqlx::query_file!("src/kernel/usage/outbox/consume_events.sql", &user_ids, &ids).execute(tx).await?;
+    Ok(())
+}
+
+/// What waits in one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// The lane.
+    pub lane: Lane,
+    /// Events that are not folded yet, without the parked ones.
+    pub waiting: i64,
+    /// When the oldest of them was made.
+    pub oldest_at: Option<DateTime<Utc>>,
+    /// Events that were set aside after too many failures.
+    pub parked: i64,
+}
+
+/// What waits, for each lane. It counts rows: for every few seconds, not for every round. Access: the worker.
+pub async fn measure_backlog(tx: &mut Tx) -> Result<Vec<Backlog>, Problem> {
+    let rows = sqlx::query_file!("src/kernel/usage/outbox/measure_backlog.sql").fetch_all(tx).await?;
+    rows.into_iter()
+        .map(|row| {
+            let lane = Lane::parse(&row.lane)?;
+            Ok(Backlog { lane, waiting: row.waiting, oldest_at: row.oldest_at, parked: row.parked })
+        })
+        .collect()
+}
+
+/// Notes that an event failed through its own data: it waits until `retry_at`, and is parked after [`MAX_ATTEMPTS`].
+/// `error` is the SQLSTATE and constraint, never row data.
+pub async fn fail_event(
+    tx: &mut Tx,
+    event: &Event,
+    error: &str,
+    now: DateTime<Utc>,
+    retry_at: DateTime<Utc>,
+) -> Result<(), Problem> {
+    sqlx::query_file!(
+        "src/kernel/usage/outbox/fail_event.sql",
+        event.user_id,
+        event.id,
+        error,
+        now,
+        retry_at,
+        MAX_ATTEMPTS
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The key of each event, as two columns.
+pub fn keys(events: &[Event]) -> (Vec<Uuid>, Vec<i64>) {
+    events.iter().map(|event| (event.user_id, event.id)).unzip()
+}

@@ -1,0 +1,141 @@
+//! Wakes: whoever commits events wakes the relay of its own process at once, and those of other processes by `NOTIFY`.
+//!
+//! A wake is a hint and may be lost; the relay looks by itself every second besides. It is sent after the commit, on a
+//! connection of its own and at most ten times a second: inside the writer's transaction it would make commits wait for
+//! each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::jittered;
+use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::problem::Problem;
+
+/// What relays listen to.
+const CHANNEL: &str = "halfhour_outbox";
+/// The pause after an announcement; what is committed meanwhile shares the next one.
+const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(100);
+/// An announcement may take this long.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait with the next attempt when the database cannot be reached.
+const FAILURE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Wakes the relay. A wake that comes while it works is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Signal(Arc<Wakeful>);
+
+#[derive(Debug, Default)]
+struct Wakeful {
+    /// For the relay of this process.
+    here: Notify,
+    /// For those of other processes.
+    elsewhere: Notify,
+}
+
+impl Signal {
+    /// There may be new events, committed by this process.
+    pub fn wake(&self) {
+        self.0.here.notify_one();
+        self.0.elsewhere.notify_one();
+    }
+
+    /// Waits for the next wake.
+    pub async fn woken(&self) {
+        self.0.here.notified().await;
+    }
+}
+
+/// Carries wakes between processes.
+#[derive(Clone, Debug)]
+pub struct RelayNotifier {
+    pool: Pool,
+    signal: Signal,
+    /// Tells this process's announcements from others'.
+    process: Uuid,
+}
+
+impl RelayNotifier {
+    /// Its own two connections to `database`: one speaks, one listens.
+    pub fn new(database: &PgConnectOptions, signal: Signal) -> Self {
+        Self { pool: Pool::new(database.clone(), "wakes", 2), signal, process: Uuid::now_v7() }
+    }
+
+    /// Announces this process's wakes to the others, until `stop`.
+    pub async fn announce(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.signal.0.elsewhere.notified() => {}
+            }
+            let pause = match self.notify_relays().await {
+                Ok(()) => BETWEEN_ANNOUNCEMENTS,
+                Err(problem) => {
+                    tracing::debug!(error = problem.source_chain(), "other relays could not be woken; they poll");
+                    jittered(FAILURE_PAUSE)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn notify_relays(&self) -> Result<(), Problem> {
+        let context = RequestContext::internal(LIMIT);
+        let mut tx = self.pool.begin(&context, Access::NOBODY, Mode::ReadWrite).await?;
+        sqlx::query_file!("src/kernel/usage/notify_relays.sql", CHANNEL, self.process.to_string())
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Takes other processes' announcements to the relay of this one, until `stop`. A connection that is lost is opened
+    /// again.
+    pub async fn listen(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let Err(error) = self.hear(&stop).await else { continue };
+            tracing::warn!(%error, "announcements cannot be heard; the relay polls");
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(jittered(FAILURE_PAUSE)) => {}
+            }
+        }
+    }
+
+    /// Until `stop`, or the connection is lost.
+    async fn hear(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(self.pool.connections()).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        // What was announced before, nobody here has heard.
+        self.signal.0.here.notify_one();
+        let own = self.process.to_string();
+        loop {
+            let announcement = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                announcement = listener.try_recv() => announcement?,
+            };
+            match announcement {
+                Some(announcement) if announcement.payload() == own => {}
+                Some(_) => self.signal.0.here.notify_one(),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,246 @@
+//! A batch: many devices' posts in one transaction, and who is answered what when it fails.
+//!
+//! A batch that fails through someone's data is split until only the culprit fails. A passing failure is tried again.
+//! Any other failure is everybody's answer: nothing was written, or (after an ambiguous commit) sending the same again
+//! is safe.
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::entry::{Cause, Entry};
+use super::post::{Post, Written};
+use super::versions::{Verdict, WriteOptions, write_in};
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::{Clock, jittered};
+use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::erasure;
+use crate::kernel::usage::idempotency::{self, Claim, IdempotencyKey, Record};
+use crate::kernel::usage::outbox::Lane;
+use crate::kernel::usage::relay_notifier::Signal;
+
+/// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
+const BATCH_ROWS: usize = 1_000;
+/// A batch has its own time, not its shortest member's.
+const BATCH_LIMIT: Duration = Duration::from_secs(5);
+/// How often a passing failure is tried again.
+const RETRIES: u32 = 2;
+
+/// One writer task's means.
+#[derive(Clone, Debug)]
+pub(super) struct Batcher {
+    pub(super) pool: Pool,
+    pub(super) clock: Clock,
+    pub(super) signal: Signal,
+}
+
+type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Post>>>;
+type Answer = Result<Written, Problem>;
+
+impl Batcher {
+    /// Writes batches until `stop`, and then what is left in the queue.
+    pub(super) async fn run(self, queue: Queue, stop: CancellationToken) {
+        while let Some(posts) = next_batch(&queue, &stop).await {
+            // A bug must cost one batch, not the writer.
+            if AssertUnwindSafe(self.write(posts)).catch_unwind().await.is_err() {
+                tracing::error!("a writer task panicked; its batch is answered as an internal error");
+            }
+        }
+    }
+
+    async fn write(&self, posts: Vec<Post>) {
+        // Nobody waits for these, so they never start. A key's execution is waited for by whoever repeats it.
+        let (posts, _abandoned): (Vec<_>, Vec<_>) =
+            posts.into_iter().partition(|post| post.key.is_some() || !post.reply.is_closed());
+        let mut groups = vec![posts];
+        while let Some(mut group) = groups.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            let context = RequestContext::internal(BATCH_LIMIT);
+            let result = self.attempts(&context, &group).await;
+            for post in &group {
+                post.context.upstream.take_over(&context.upstream);
+            }
+            match result {
+                Ok(answers) => {
+                    let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
+                    metrics::histogram!("halfhour_writer_batch_rows")
+                        .record(u32::try_from(rows).map_or(0.0, f64::from));
+                    self.signal.wake();
+                    group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
+                }
+                Err(problem) if group.len() > 1 && problem.database_error().is_some_and(is_data_fault) => {
+                    let second = group.split_off(group.len() / 2);
+                    groups.extend([second, group]);
+                }
+                Err(problem) => group.into_iter().for_each(|post| reply(post, Err(problem.clone()))),
+            }
+        }
+    }
+
+    /// Errors: what the last attempt failed with.
+    async fn attempts(&self, context: &RequestContext, posts: &[Post]) -> Result<Vec<Answer>, Problem> {
+        let mut attempt = 0;
+        loop {
+            let problem = match self.attempt(context, posts, attempt).await {
+                Ok(answers) => return Ok(answers),
+                Err(problem) => problem,
+            };
+            let passing = problem.database_error().is_some_and(is_transient);
+            let pause = jittered(Duration::from_millis(20 << (2 * attempt)));
+            if !passing || attempt == RETRIES || context.remaining() <= pause {
+                return Err(problem);
+            }
+            tokio::time::sleep(pause).await;
+            context.upstream.retried();
+            attempt += 1;
+        }
+    }
+
+    /// One transaction. One answer a post, in order.
+    async fn attempt(&self, context: &RequestContext, posts: &[Post], attempt: u32) -> Result<Vec<Answer>, Problem> {
+        let causes = causes(posts);
+        let users: Vec<Uuid> = causes.iter().map(|cause| cause.user_id).collect();
+        let mut tx = self.pool.begin(context, Access::Users(&users), Mode::ReadWrite).await?;
+        match self.execute(&mut tx, posts, &causes, &users, attempt).await {
+            Ok(answers) => tx.commit().await.map(|()| answers),
+            Err(problem) => {
+                // At once, so that the next attempt finds its keys unlocked; a lost connection has lost them already.
+                let _ = tx.rollback().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn execute(
+        &self,
+        tx: &mut Tx,
+        posts: &[Post],
+        causes: &[Cause],
+        users: &[Uuid],
+        attempt: u32,
+    ) -> Result<Vec<Answer>, Problem> {
+        let mut answers = claimed(tx, posts, attempt).await?;
+        // Posts of users who are being erased leave the batch, so that nobody else waits.
+        let erasing = erasure::hold_off_erasures(tx, users).await?;
+        for (post, answer) in posts.iter().zip(&mut answers) {
+            if erasing.contains(&post.user_id) {
+                answer.get_or_insert_with(|| Err(erasure::under_way()));
+            }
+        }
+
+        let mut entries = Vec::new();
+        let mut places: Vec<(usize, Range<usize>)> = Vec::new();
+        for (position, post) in posts.iter().enumerate().filter(|(position, _)| answers[*position].is_none()) {
+            let (user_id, device_id, first) = (post.user_id, post.device_id, entries.len());
+            entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
+            places.push((position, first..entries.len()));
+        }
+        let door =
+            WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
+        let verdicts = write_in(tx, &entries, door).await?;
+        for (position, place) in places {
+            let (post, verdicts) = (&posts[position], verdicts[place].to_vec());
+            record(tx, post, &verdicts).await?;
+            let rejections = post.key.as_ref().and_then(IdempotencyKey::rejections).map(str::to_owned);
+            let request_id = post.context.request_id;
+            answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+/// The next posts, as many as fit a batch; `None` when the queue is closed and empty.
+async fn next_batch(queue: &Queue, stop: &CancellationToken) -> Option<Vec<Post>> {
+    let mut queue = queue.lock().await;
+    let first = tokio::select! {
+        post = queue.recv() => post?,
+        () = stop.cancelled() => {
+            queue.close();
+            queue.recv().await?
+        }
+    };
+    let mut rows = first.buckets.len();
+    let mut posts = vec![first];
+    while rows < BATCH_ROWS
+        && let Ok(post) = queue.try_recv()
+    {
+        rows += post.buckets.len();
+        posts.push(post);
+    }
+    Some(posts)
+}
+
+/// The users of a batch, each once, with the request that their events are put down to.
+fn causes(posts: &[Post]) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = posts
+        .iter()
+        .map(|post| Cause {
+            user_id: post.user_id,
+            request_id: post.context.request_id,
+            traceparent: post.context.trace.traceparent(),
+        })
+        .collect();
+    causes.sort_by_key(|cause| cause.user_id);
+    causes.dedup_by_key(|cause| cause.user_id);
+    causes
+}
+
+/// The answers that keys give without an execution; `None` for the posts to execute.
+async fn claimed(tx: &mut Tx, posts: &[Post], attempt: u32) -> Result<Vec<Option<Answer>>, Problem> {
+    let mut answers: Vec<Option<Answer>> = posts.iter().map(|_| None).collect();
+    let keyed: Vec<(usize, Uuid, &IdempotencyKey)> = posts
+        .iter()
+        .enumerate()
+        .filter_map(|(position, post)| Some((position, post.user_id, post.key.as_ref()?)))
+        .collect();
+    if keyed.is_empty() {
+        return Ok(answers);
+    }
+    let users: Vec<Uuid> = keyed.iter().map(|(_, user_id, _)| *user_id).collect();
+    let keys: Vec<&IdempotencyKey> = keyed.iter().map(|(.., key)| *key).collect();
+    let claims = idempotency::claim_keys(tx, &users, &keys).await?;
+    for ((position, _, key), claim) in keyed.into_iter().zip(claims) {
+        // After an ambiguous commit the record is this very request's.
+        answers[position] = without_execution(key, claim, attempt == 0);
+    }
+    Ok(answers)
+}
+
+/// The answer that a key gives by itself; `None` where the request is to be executed.
+pub(super) fn without_execution(key: &IdempotencyKey, claim: Claim, replayed: bool) -> Option<Answer> {
+    match claim {
+        Claim::Mine => None,
+        Claim::Running => Some(Err(idempotency::key_in_progress())),
+        Claim::Recorded(record) if !key.matches(&record) => Some(Err(idempotency::key_reused())),
+        Claim::Recorded(record) => Some(replay(record, replayed)),
+    }
+}
+
+/// Errors: 500 for a verdict that a newer release recorded.
+fn replay(record: Record, replayed: bool) -> Answer {
+    let verdicts: Option<_> = record.verdicts.into_iter().map(Verdict::recorded).collect();
+    let verdicts =
+        verdicts.ok_or_else(|| Problem::internal("a record holds a verdict that this release does not know"))?;
+    Ok(Written { request_id: record.request_id, verdicts, rejections: record.rejections, replayed })
+}
+
+async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
+    let Some(key) = &post.key else { return Ok(()) };
+    let bytes: Vec<u8> = verdicts.iter().map(|verdict| verdict.byte()).collect();
+    idempotency::record_key(tx, key, post.user_id, post.device_id, post.context.request_id, &bytes).await?;
+    Ok(())
+}
+
+fn reply(post: Post, answer: Answer) {
+    // A client that left in the meantime is committed all the same.
+    let _ = post.reply.send(answer);
+}

@@ -1,0 +1,289 @@
+//! The operator's door: corrections of buckets, and the way back. It ends in the statement that trackers' posts end in,
+//! works in the caller's transaction, and keeps what it replaces.
+//!
+//! A correction is stamped later than what it replaces and marks the bucket with its job. A stamped snapshot that is
+//! newer still wins; what loses only against the correction is merged into its pre-image.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::entry::{Cause, Entry, Key, Keys};
+use super::versions::{Verdict, WriteOptions, write_in};
+use crate::kernel::bucket::{Bucket, HalfHour, Model, Source, Stamp, TokenCounts};
+use crate::kernel::call::Trace;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::Tx;
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::erasure;
+use crate::kernel::usage::outbox::Lane;
+
+/// The five dimensions of a bucket, ordered as its primary key is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKey {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The half hour.
+    pub hour_start: HalfHour,
+    /// The device.
+    pub device_id: Uuid,
+    /// The tool.
+    pub source: Source,
+    /// The model.
+    pub model: Model,
+}
+
+/// What a bucket says, and as of when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its counts.
+    pub counts: TokenCounts,
+    /// Its stamp.
+    pub observed_at: DateTime<Utc>,
+}
+
+/// What one bucket is to say.
+#[derive(Clone, Debug)]
+pub struct Correction {
+    /// The bucket.
+    pub key: BucketKey,
+    /// The counts it is to have.
+    pub counts: TokenCounts,
+    /// The version that it replaces: another one is left alone. `None` where there is to be no bucket yet.
+    pub seen: Option<Version>,
+}
+
+/// Whose corrections these are.
+#[derive(Clone, Copy, Debug)]
+pub struct Correcting<'a> {
+    /// The job: it marks the buckets and their events.
+    pub backfill_id: Uuid,
+    /// Start of the execution: the stamp of corrections, unless what they replace is newer.
+    pub executed_at: DateTime<Utc>,
+    /// Of the step.
+    pub trace: &'a Trace,
+    /// For the time of the change.
+    pub clock: &'a Clock,
+}
+
+/// What became of a correction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corrected {
+    /// It stands.
+    Written,
+    /// Another version stands than the one that was seen; it was left alone.
+    Moved,
+    /// Not taken, whatever stands: the owner has erased this usage since the execution began, or retention has.
+    Refused(Verdict),
+}
+
+/// What stands under a lock.
+struct Standing {
+    version: Version,
+    backfill_id: Option<Uuid>,
+}
+
+/// Writes corrections, their pre-images and their events. One outcome a correction, in order.
+///
+/// What is to be replaced is locked and compared first. What was absent is inserted without a look: a bucket that came
+/// meanwhile stands in its way, and is left alone. `None` while an owner erases usage: the caller undoes its transaction
+/// and tries again.
+pub async fn correct_in(
+    tx: &mut Tx,
+    job: Correcting<'_>,
+    corrections: &[Correction],
+) -> Result<Option<Vec<Corrected>>, Problem> {
+    let mut owners: Vec<Uuid> = corrections.iter().map(|correction| correction.key.user_id).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    // Not beside an erasure of the same usage, which would neither be seen nor see this.
+    if !erasure::hold_off_erasures(tx, &owners).await?.is_empty() {
+        return Ok(None);
+    }
+    let (replacing, inserting): (Vec<usize>, Vec<usize>) =
+        (0..corrections.len()).partition(|at| corrections[*at].seen.is_some());
+    let key = |at: &usize| key_of(&corrections[*at].key);
+    let standing = lock_buckets(tx, replacing.iter().map(key)).await?;
+    let due = |(place, at): (usize, usize)| {
+        let version = standing.get(&place).map(|standing| standing.version);
+        (version == corrections[at].seen).then_some(at)
+    };
+    let replacing: Vec<usize> = replacing.into_iter().enumerate().filter_map(due).collect();
+    save_pre_images(tx, replacing.iter().map(key), job.backfill_id).await?;
+
+    let mut outcomes = vec![Corrected::Moved; corrections.len()];
+    for (positions, only_inserts) in [(replacing, false), (inserting, true)] {
+        let verdicts = write_corrections(tx, &job, corrections, &positions, only_inserts).await?;
+        for (at, verdict) in positions.into_iter().zip(verdicts) {
+            outcomes[at] = match verdict {
+                Verdict::Inserted if only_inserts => Corrected::Written,
+                Verdict::Updated | Verdict::Unchanged if !only_inserts => Corrected::Written,
+                Verdict::Erased | Verdict::BeforeRetentionHorizon => Corrected::Refused(verdict),
+                _ if only_inserts => Corrected::Moved,
+                other => {
+                    return Err(Problem::internal(format!("a locked bucket took a correction as {}", other.as_str())));
+                }
+            };
+        }
+    }
+    Ok(Some(outcomes))
+}
+
+/// Writes those at the positions.
+async fn write_corrections(
+    tx: &mut Tx,
+    job: &Correcting<'_>,
+    corrections: &[Correction],
+    positions: &[usize],
+    only_inserts: bool,
+) -> Result<Vec<Verdict>, Problem> {
+    let buckets: Vec<Bucket> = positions.iter().map(|at| stamped(&corrections[*at], job.executed_at)).collect();
+    let entry = |(at, bucket): (&usize, _)| {
+        let BucketKey { user_id, device_id, .. } = corrections[*at].key;
+        Entry { user_id, device_id, bucket }
+    };
+    let entries: Vec<Entry<'_>> = positions.iter().zip(&buckets).map(entry).collect();
+    let causes = causes(&entries, job);
+    let backfill_id = Some(job.backfill_id);
+    write_in(
+        tx,
+        &entries,
+        WriteOptions { causes: &causes, lane: Lane::Bulk, backfill_id, only_inserts, clock: job.clock },
+    )
+    .await
+}
+
+/// Takes the job's corrections of these buckets back. True, in order, where one stood; where another version stands by
+/// now it is left alone.
+pub async fn restore_in(tx: &mut Tx, job: Correcting<'_>, keys: &[BucketKey]) -> Result<Vec<bool>, Problem> {
+    let standing = lock_buckets(tx, keys.iter().map(key_of)).await?;
+    let ours = |at: &usize| standing.get(at).is_some_and(|standing| standing.backfill_id == Some(job.backfill_id));
+    let marked: Vec<usize> = (0..keys.len()).filter(ours).collect();
+    restore_buckets(tx, marked.iter().map(|at| key_of(&keys[*at])), job).await?;
+    let mut restored = vec![false; keys.len()];
+    for at in marked {
+        restored[at] = true;
+    }
+    Ok(restored)
+}
+
+/// Removes up to `limit` pre-images of jobs that can no longer be rolled back. Returns how many there were.
+pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) -> Result<u64, Problem> {
+    let purged =
+        sqlx::query_file!("src/kernel/usage/writer/purge_pre_images.sql", backfill_ids, limit).execute(tx).await?;
+    Ok(purged.rows_affected())
+}
+
+fn key_of(key: &BucketKey) -> Key<'_> {
+    Key {
+        user_id: key.user_id,
+        hour_start: key.hour_start.start(),
+        device_id: key.device_id,
+        source: key.source.as_str(),
+        model: key.model.as_str(),
+    }
+}
+
+/// Later than the version it replaces, however far ahead that one's clock was.
+fn stamped(Correction { key, counts, seen }: &Correction, executed_at: DateTime<Utc>) -> Bucket {
+    let after = seen.map(|version| version.observed_at + TimeDelta::microseconds(1));
+    Bucket {
+        hour_start: key.hour_start,
+        source: key.source,
+        model: key.model.clone(),
+        counts: *counts,
+        stamp: Stamp { observed_at: after.map_or(executed_at, |after| after.max(executed_at)), stamped: true },
+    }
+}
+
+fn causes(entries: &[Entry<'_>], job: &Correcting<'_>) -> Vec<Cause> {
+    let mut users: Vec<Uuid> = entries.iter().map(|entry| entry.user_id).collect();
+    users.sort_unstable();
+    users.dedup();
+    let cause = |user_id| Cause { user_id, request_id: job.backfill_id, traceparent: job.trace.traceparent() };
+    users.into_iter().map(cause).collect()
+}
+
+/// Locks the buckets that are there. What stands, by the position of its key.
+async fn lock_buckets<'a>(
+    tx: &mut Tx,
+    keys: impl Iterator<Item = Key<'a>>,
+) -> Result<BTreeMap<usize, Standing>, Problem> {
+    let keys = Keys::of(keys);
+    if keys.user_ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = sqlx::query_file!(
+        "src/kernel/usage/writer/lock_buckets.sql",
+        &keys.user_ids,
+        &keys.hour_starts,
+        &keys.device_ids,
+        &keys.sources as &[&str],
+        &keys.models as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let counts = TokenCounts {
+                input_tokens: row.input_tokens,
+                cache_read_tokens: row.cache_read_tokens,
+                cache_write_5m_tokens: row.cache_write_5m_tokens,
+                cache_write_1h_tokens: row.cache_write_1h_tokens,
+                output_tokens: row.output_tokens,
+                reasoning_tokens: row.reasoning_tokens,
+                unclassified_tokens: row.unclassified_tokens,
+                request_count: row.request_count,
+            };
+            let position = usize::try_from(row.position - 1).map_err(Problem::internal)?;
+            let version = Version { counts, observed_at: row.observed_at };
+            Ok((position, Standing { version, backfill_id: row.backfill_id }))
+        })
+        .collect()
+}
+
+async fn save_pre_images<'a>(
+    tx: &mut Tx,
+    keys: impl Iterator<Item = Key<'a>>,
+    backfill_id: Uuid,
+) -> Result<(), Problem> {
+    let keys = Keys::of(keys);
+    if keys.user_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query_file!(
+        "src/kernel/usage/writer/save_pre_images.sql",
+        &keys.user_ids,
+        &keys.hour_starts,
+        &keys.device_ids,
+        &keys.sources as &[&str],
+        &keys.models as &[&str],
+        backfill_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn restore_buckets<'a>(
+    tx: &mut Tx,
+    keys: impl Iterator<Item = Key<'a>>,
+    job: Correcting<'_>,
+) -> Result<(), Problem> {
+    let keys = Keys::of(keys);
+    sqlx::query_file!(
+        "src/kernel/usage/writer/restore_buckets.sql",
+        &keys.user_ids,
+        &keys.hour_starts,
+        &keys.device_ids,
+        &keys.sources as &[&str],
+        &keys.models as &[&str],
+        job.backfill_id,
+        job.clock.stamp(),
+        job.trace.traceparent(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The only code that writes `usage.bucket`. Trackers' posts come through the queue: a few writer tasks commit many of
+//! them in one transaction, and the acknowledgement follows the commit. Which version of a bucket wins is decided in
+//! `versions`, in one statement; what a batch is and how it fails, in `batch`.
+//!
+//! An operator's corrections come through the second door, `corrections`, in transactions of the backfill slice, and end
+//! in the same statement. What they hide is in `pre_images`.
+//!
+//! There is no timer: while one batch commits, the next one forms. The queue is bounded by rows; what does not fit is
+//! refused at once.
+
+mod batch;
+pub mod corrections;
+mod entry;
+mod post;
+mod pre_images;
+mod queue;
+mod versions;
+
+pub use post::Written;
+pub use queue::Writer;
+pub use versions::Verdict;

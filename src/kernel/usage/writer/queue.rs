@@ -1,0 +1,188 @@
+//! The trackers' door: a bounded queue of posts, and the tasks that write it down in batches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::batch::{Batcher, without_execution};
+use super::post::{Post, Written};
+use crate::kernel::access::Device;
+use crate::kernel::bucket::Bucket;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::idempotency::{self, IdempotencyKey, KeyScope};
+use crate::kernel::usage::relay_notifier::Signal;
+
+/// Rows that may wait; at the measured rate less than a second's work.
+const QUEUE_ROWS: usize = 32_000;
+
+/// The tracker's door. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: mpsc::UnboundedSender<Post>,
+    room: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
+    pool: Pool,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Keys of requests that are being executed in this process, with those who wait for the same answer.
+#[derive(Debug, Default)]
+struct InFlight(Mutex<HashMap<KeyScope, Execution>>);
+
+#[derive(Debug)]
+struct Execution {
+    key: IdempotencyKey,
+    waiting: Vec<oneshot::Sender<Result<Written, Problem>>>,
+}
+
+impl Writer {
+    /// Starts the writer tasks on the current runtime, one for each connection that `pool` may open: while one waits for
+    /// its commit another fills and sends the next batch.
+    pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
+        let (queue, posts) = mpsc::unbounded_channel();
+        let posts = Arc::new(tokio::sync::Mutex::new(posts));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for _ in 0..pool.max_connections() {
+            let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
+            tasks.spawn(batcher.run(posts.clone(), stop.clone()));
+        }
+        tasks.close();
+        let room = Arc::new(Semaphore::new(QUEUE_ROWS));
+        Self { queue, room, in_flight: Arc::default(), pool: pool.clone(), stop, tasks }
+    }
+
+    /// Rows that wait or are being written; a post without buckets counts as one.
+    pub fn queued_rows(&self) -> usize {
+        QUEUE_ROWS - self.room.available_permits()
+    }
+
+    /// Whether so many rows would fit just now: asked before a body is parsed, so that a refusal stays cheap under a
+    /// flood. Errors: 503 `overloaded`.
+    pub fn check_room(&self, rows: usize) -> Result<(), Problem> {
+        if self.room.available_permits() < rows { Err(overloaded()) } else { Ok(()) }
+    }
+
+    /// Takes nothing more, writes what waits and ends the tasks.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+
+    /// Writes a device's snapshots; when it returns `Ok` they are durable. `rejections` is kept with the answer for
+    /// replays. A caller that goes away before its turn is skipped, unless it brought a key.
+    ///
+    /// Errors: 503 `overloaded` at once when the queue is full; 409 and 422 for a key; the database's 503 and 504.
+    pub async fn write(
+        &self,
+        device: &Device,
+        buckets: Vec<Bucket>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Problem> {
+        let context = device.context();
+        if buckets.is_empty() && key.is_none() {
+            return Ok(Written {
+                request_id: context.request_id,
+                verdicts: Vec::new(),
+                rejections: None,
+                replayed: false,
+            });
+        }
+        match key {
+            None => self.enqueue(device, buckets, None)?.await.map_err(|_| unanswered())?,
+            Some(key) => self.write_once(device, buckets, key).await,
+        }
+    }
+
+    /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
+    /// another process executes it, 422 where the key stands for another request, 500 for an answer of a newer release;
+    /// the database's 503 and 504.
+    pub async fn answered(&self, device: &Device, key: &IdempotencyKey) -> Result<Option<Written>, Problem> {
+        let users = [device.user_id()];
+        let mut tx = self.pool.begin(device.context(), Access::Users(&users), Mode::ReadWrite).await?;
+        let claim = idempotency::claim_keys(&mut tx, &users, &[key]).await?.pop();
+        tx.rollback().await?;
+        let answer = claim.and_then(|claim| without_execution(key, claim, true)).transpose()?;
+        if answer.is_some() {
+            device.context().upstream.keyed("replayed");
+        }
+        Ok(answer)
+    }
+
+    /// Joins the execution of the same key in this process, or begins one that outlives its caller.
+    async fn write_once(&self, device: &Device, buckets: Vec<Bucket>, key: IdempotencyKey) -> Result<Written, Problem> {
+        let (mine, answer) = oneshot::channel();
+        {
+            let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match executions.get_mut(key.scope()) {
+                Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
+                Some(execution) => execution.waiting.push(mine),
+                None => {
+                    let execution = self.enqueue(device, buckets, Some(key.clone()))?;
+                    executions.insert(*key.scope(), Execution { key: key.clone(), waiting: vec![mine] });
+                    let in_flight = self.in_flight.clone();
+                    self.tasks.spawn(async move {
+                        let result = execution.await.unwrap_or_else(|_| Err(unanswered()));
+                        in_flight.finish(key.scope(), &result);
+                    });
+                }
+            }
+        }
+        let answer = answer.await.map_err(|_| unanswered())?;
+        if let Ok(written) = &answer {
+            device.context().upstream.keyed(if written.replayed { "replayed" } else { "executed" });
+        }
+        answer
+    }
+
+    fn enqueue(
+        &self,
+        device: &Device,
+        buckets: Vec<Bucket>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
+        let rows = u32::try_from(buckets.len().max(1)).map_err(Problem::internal)?;
+        let room = self.room.clone().try_acquire_many_owned(rows).map_err(|_| overloaded())?;
+        let (reply, answer) = oneshot::channel();
+        let post = Post {
+            user_id: device.user_id(),
+            device_id: device.device_id(),
+            context: device.context().clone(),
+            buckets,
+            key,
+            reply,
+            _room: room,
+        };
+        self.queue
+            .send(post)
+            .map_err(|_| Problem::new(Code::Overloaded, "The server is stopping; nothing was written."))?;
+        Ok(answer)
+    }
+}
+
+impl InFlight {
+    /// Hands the answer to everybody who waits; the first of them caused it, for the others it is a replay.
+    fn finish(&self, scope: &KeyScope, result: &Result<Written, Problem>) {
+        let execution = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
+        let waiting = execution.map(|execution| execution.waiting).unwrap_or_default();
+        for (position, waiting) in waiting.into_iter().enumerate() {
+            let result =
+                result.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
+            // Who went away needs no answer.
+            let _ = waiting.send(result);
+        }
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(Code::Overloaded, "The writer's queue is full; nothing was written.")
+}
+
+fn unanswered() -> Problem {
+    Problem::internal("a writer task dropped a post without an answer")
+}
