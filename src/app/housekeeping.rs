@@ -1,4 +1,5 @@
-//! What a server does now and then, whoever calls: sets its clock, removes what has expired, writes down uses of tokens.
+//! What a server does from time to time, whoever calls: it sets its clock, removes what has
+//! expired, and writes down when tokens were used.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The contract, from the code: `/openapi.json`, the interactive `/docs` with assets from the binary, and a page for
-//! every problem code.
+//! The contract, made from the code: `/openapi.json`, the interactive `/docs` with assets from the
+//! binary, and a page for every problem code.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

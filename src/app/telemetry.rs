@@ -1,6 +1,7 @@
-//! Logs: one JSON object a line. Writing never blocks a request; lines that the queue cannot take are counted.
+//! Logs: one JSON object a line. Writing never blocks a request. Lines that the queue cannot take
+//! are counted.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::BufWriter;
 
 use serde_json::{Map, Value};
@@ -12,6 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
 
+use crate::kernel::call::REQUEST_LOG;
 use crate::kernel::clock::Clock;
 
 /// Lines that may wait to be written; more are dropped and counted.
@@ -52,7 +54,8 @@ pub fn subscriber(
     tracing_subscriber::registry().with(lines.with_filter(EnvFilter::new(filter)))
 }
 
-/// One JSON object an event. M1 lines are objects already and are passed on whole, nulls included.
+/// One JSON object an event: every field that the event declares, in order, and null where it has no value. `a.b` is the
+/// member `b` of the object `a`.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -62,48 +65,90 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let timestamp = Clock::machine_now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let head = format!(r#"{{"timestamp":"{timestamp}","level":"{}""#, metadata.level());
-        if metadata.target() == "halfhour::m1"
-            && let Some(Value::String(line)) = fields.0.get("line")
-        {
-            return writeln!(writer, "{head},{}", line.trim_start_matches('{'));
+        let mut values = Values(vec![Value::Null; metadata.fields().len()]);
+        event.record(&mut values);
+        let mut line = Line::begin();
+        line.member("timestamp", &Clock::machine_now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into())?;
+        line.member("level", &metadata.level().as_str().into())?;
+        let mut fields = metadata.fields().iter().zip(values.0).peekable();
+        while let Some((field, value)) = fields.next() {
+            let Some((object, member)) = field.name().split_once('.') else {
+                line.member(field.name(), &value)?;
+                continue;
+            };
+            let mut members = Map::from_iter([(member.to_owned(), value)]);
+            let further = |name: &'static str| name.split_once('.').filter(|(of, _)| *of == object);
+            while let Some((field, value)) = fields.next_if(|(field, _)| further(field.name()).is_some()) {
+                members.extend(further(field.name()).map(|(_, member)| (member.to_owned(), value)));
+            }
+            let is_unknown = members.values().all(Value::is_null);
+            line.member(object, &if is_unknown { Value::Null } else { Value::Object(members) })?;
         }
-        fields.0.insert("target".to_owned(), metadata.target().into());
-        let rest = serde_json::to_string(&fields.0).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{head},{}", rest.trim_start_matches('{'))
+        if metadata.target() != REQUEST_LOG {
+            line.member("target", &metadata.target().into())?;
+        }
+        writeln!(writer, "{}", line.end())
     }
 }
 
-#[derive(Default)]
-struct Fields(Map<String, Value>);
+/// An object on its way to one line of text.
+struct Line(String);
 
-impl Visit for Fields {
+impl Line {
+    fn begin() -> Self {
+        Self("{".to_owned())
+    }
+
+    fn member(&mut self, name: &str, value: &Value) -> fmt::Result {
+        let separator = if self.0.len() == 1 { "" } else { "," };
+        // A value prints itself as JSON; so does a name.
+        write!(self.0, "{separator}{}:{value}", Value::from(name))
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// The values of an event, each at its field's place.
+struct Values(Vec<Value>);
+
+impl Values {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        if let Some(place) = self.0.get_mut(field.index()) {
+            *place = value.into();
+        }
+    }
+}
+
+impl Visit for Values {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+        self.set(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.set(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.set(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.set(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.set(field, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let chain = std::iter::successors(Some(value), |&error| error.source());
-        let text = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        self.0.insert(field.name().to_owned(), text.into());
+        self.set(field, chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
     }
 }

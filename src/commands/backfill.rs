@@ -1,5 +1,7 @@
-//! `backfill`: change history without a server, or beside one. An execution works in this process, with a relay of its
-//! own; where a server's worker is faster, this one watches it.
+//! `backfill` changes history, without a server or beside one.
+//!
+//! An execution works in this process, with a relay of its own. Where the worker of a server takes
+//! the job first, the command watches it.
 
 use std::fmt;
 use std::io::IsTerminal as _;

@@ -1,5 +1,6 @@
-//! The first start on a private database makes a user `me` with one token of each kind, so that a newcomer can post and
-//! read at once. It can be repeated after a crash at any point.
+//! The first start on a private database. It makes a user `me` with one token of each kind, so that
+//! a newcomer can post and read at once. A crash at any point leaves nothing that the next start
+//! does not complete.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};

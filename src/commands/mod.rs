@@ -1,8 +1,10 @@
-//! The binary is the server and the operator's tool. Every command finds the database as the server does; a command's
-//! result goes to standard output, as words or with `--json` as one JSON value, and what went wrong to standard error.
+//! The binary is the server and the operator's tool.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 `verify` found drift or orphans, or a job
-//! did not end well.
+//! Every command finds the database as the server does. Its result goes to standard output, in
+//! words or with `--json` as one JSON value. What went wrong goes to standard error.
+//!
+//! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift or
+//! orphans, or a job did not end well.
 
 mod accounts;
 mod backfill;

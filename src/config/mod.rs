@@ -1,5 +1,7 @@
-//! The only reader of the environment. Everything is read once and validated as a whole: every fault is listed with its
-//! variable, and what halfhour does not know is refused rather than ignored.
+//! The only reader of the environment.
+//!
+//! Everything is read once and validated as a whole. Every fault is listed with its variable. A
+//! variable that halfhour does not know is refused, not ignored.
 
 mod values;
 

@@ -1,4 +1,5 @@
-//! What the values of variables mean: conversions that collect what is wrong instead of stopping at the first fault.
+//! What the values of variables mean. The conversions collect everything that is wrong instead of
+//! stopping at the first fault.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -1,4 +1,5 @@
-//! The first connection: it proves that the server and the password are right, and makes the database.
+//! The first connection. It proves that the server and the password are right, and makes the
+//! database.
 
 use super::error::EmbeddedPostgresError;
 use super::layout::{Layout, Password};

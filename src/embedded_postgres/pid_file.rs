@@ -1,5 +1,5 @@
-//! Reads `postmaster.pid`, through which a server says who it is and whether it is ready, and finds the
-//! processes that belong to a cluster.
+//! Reads `postmaster.pid`, in which a server says who it is and whether it is ready, and finds the
+//! processes of a cluster.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! The directory of the server's socket: private, and short, because the kernel allows a socket's path
-//! little more than a hundred bytes while a data directory may lie as deep as it likes.
+//! The directory of the server's socket: private and short. The kernel allows the path of a socket
+//! little more than a hundred bytes, while a data directory may lie as deep as it likes.
 
 use super::error::EmbeddedPostgresError;
 use super::error::files;

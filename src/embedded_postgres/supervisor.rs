@@ -1,7 +1,7 @@
 //! Keeps the server running: starts it, starts it again when it dies, and ends it in good order.
 //!
-//! All of this happens on one thread that lives as long as the cluster. It has to: the kernel ends the
-//! server when the *thread* that spawned it ends.
+//! All of this happens on one thread that lives as long as the cluster. It has to, because the
+//! kernel ends the server when the *thread* that spawned it ends.
 
 use super::cluster::Cluster;
 use super::error::EmbeddedPostgresError;

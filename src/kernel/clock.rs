@@ -1,4 +1,5 @@
-//! Time, passed in: the database's clock as this process knows it, and arrival stamps that never repeat.
+//! Time, passed in. A [`Clock`] follows the database's clock, and the arrival stamps it gives never
+//! repeat.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

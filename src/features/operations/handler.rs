@@ -1,4 +1,4 @@
-//! From requests to answers.
+//! The routes of operations: from requests to answers.
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
@@ -273,11 +273,11 @@ pub(super) struct PoolReply {
     /// `ingest`, `read` or `worker`.
     #[schema(example = "ingest")]
     name: &'static str,
-    /// It may open as many connections.
+    /// How many connections it may open.
     max: u32,
-    /// It has opened as many.
+    /// How many are open.
     open: u32,
-    /// As many have a transaction.
+    /// How many of them are in a transaction.
     in_use: u32,
 }
 

@@ -1,5 +1,7 @@
-//! What this process counts and measures. The recorder is the process's own, so that every layer may count without
-//! being handed anything; labels are few and never a caller's words.
+//! What this process counts and measures.
+//!
+//! The recorder belongs to the process, so every layer may count without being handed anything.
+//! Labels are few, and never a caller's words.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_appender::non_blocking::ErrorCounter;

@@ -1,12 +1,17 @@
-//! What operators and their machinery ask of a server: is it alive, can it serve, what may it do.
+//! What operators and their machinery ask of a server: whether it is alive, whether it can serve,
+//! and what it may do.
 //!
-//! Promises: liveness never touches anything, so that a slow database cannot get a healthy process killed; readiness
-//! asks the database within a bound and remembers the answer for a moment, so that probes cost nothing; a kill switch
-//! that is thrown in one process is obeyed by all within two seconds, and who threw it, and why, is written down in the
-//! same transaction.
+//! Promises:
 //!
-//! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/status`, `/metrics`,
-//! `/v1/switches`, `GET` and `PUT /v1/switches/{name}` (operator). Worker: [`Switchboard`].
+//! - Liveness touches nothing, so a slow database cannot get a healthy process killed.
+//! - Readiness asks the database within half a second and remembers the answer for a moment, so
+//!   probes cost nothing.
+//! - A kill switch that is thrown in one process is obeyed by all within two seconds. Who threw
+//!   it, and why, is written down in the same transaction.
+//!
+//! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/status`,
+//! `/metrics`, `/v1/switches`, `GET` and `PUT /v1/switches/{name}` (operator). Worker:
+//! [`Switchboard`].
 
 mod handler;
 mod metrics;

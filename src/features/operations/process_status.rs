@@ -1,4 +1,5 @@
-//! How this process and the outbox are doing: for people in `GET /v1/status`, for machines in `GET /metrics`.
+//! How this process and the outbox are doing, for people (`GET /v1/status`) and for machines (`GET
+//! /metrics`).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whether the database answers: asked at most once a second, within half a second.
+//! Whether the database answers. It is asked at most once a second, and has half a second for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The kill switches: stored once, and known to every process within two seconds.
+//! The kill switches. They are stored once, and every process knows of a change within two seconds.
 
 use std::sync::Arc;
 use std::time::Duration;

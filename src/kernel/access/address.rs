@@ -1,9 +1,12 @@
-//! Where a request comes from: the address that strangers are limited by.
+//! The address that a request comes from. Callers without a valid token are limited by it.
 //!
-//! It is the socket's, unless that is a proxy which the configuration names: then it is the right-most address of
-//! `X-Forwarded-For` that is not such a proxy. Each proxy appends whom it was called by, so what stands to the left of
-//! that address is the caller's own word and is never looked at. `Forwarded` is not read: a proxy that does not know it
-//! passes on what a caller made up.
+//! The address is the socket's, unless the socket belongs to a proxy that the configuration names.
+//! Behind such a proxy it is the right-most address of `X-Forwarded-For` that is not a named proxy
+//! itself. Each proxy appends the address that called it, so everything to the left of that one is
+//! only the caller's own word and is not read.
+//!
+//! `Forwarded` is not read either, because a proxy that does not know the header passes on whatever
+//! a caller made up.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

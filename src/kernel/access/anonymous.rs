@@ -1,5 +1,9 @@
-//! Callers without a valid token, limited by their address. Whoever has one is not limited for what others do behind the
-//! same address: only failures count, and only tokens that were genuine once can make an address wait for look-ups.
+//! Callers without a valid token, limited by their address.
+//!
+//! Only failed authentications count. A caller with a valid token is therefore not limited for what
+//! others do behind the same address. Look-ups in the database are refused to an address only after
+//! it has sent too many tokens that this server signed and that are no longer valid. Forged tokens
+//! cost no look-up and do not count for that.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

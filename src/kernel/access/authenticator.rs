@@ -1,5 +1,8 @@
-//! Who is calling. A middleware turns the bearer token into a [`Principal`]; handlers ask for the kind they need in
-//! their signature ([`Device`], [`Viewer`], [`Operator`]) and so cannot forget to. Only this file makes principals.
+//! Turns the bearer token of a request into a [`Principal`], or refuses the request.
+//!
+//! The middleware [`require_principal`] stands in front of every route that is not for everyone.
+//! The principal it finds rides in the request's extensions, where the extractors of `principal`
+//! take it from.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
-//! Tokens looked up a moment ago. A revocation takes effect within [`REVOCATION_BOUND`]; callers that come with the same
-//! token at once share one look-up; unknown tokens are remembered too.
+//! Tokens that were looked up a moment ago.
+//!
+//! A revocation takes effect within [`REVOCATION_BOUND`]. Callers that arrive together with the
+//! same token share one look-up. That a token is unknown is remembered as well.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,9 +1,12 @@
-//! How often one caller may call: token buckets, in this process. A request is let through while its caller's bucket
-//! holds something; buckets fill evenly, up to the whole quota.
+//! How often one caller may call, counted in this process.
 //!
-//! A limit keeps no list of its callers but [`SLOTS`] buckets, and a caller's bucket is found by a hash with a secret
-//! seed. However many callers come, memory stays within a few megabytes; nobody can choose whose bucket to empty, and
-//! two strangers share one with a probability of one in 262,144.
+//! Every caller has a bucket of tokens that fills evenly up to the whole quota. A request is let
+//! through while the bucket holds something.
+//!
+//! A limit does not list its callers. It has [`SLOTS`] buckets, and a hash with a secret seed says
+//! which one is a caller's. Memory therefore stays within a few megabytes however many callers
+//! come, and nobody can choose whose bucket to empty. Two callers share a bucket with a probability
+//! of one in 262,144.
 
 use std::future::ready;
 use std::hash::{BuildHasher as _, Hash, RandomState};

@@ -1,4 +1,5 @@
-//! Who is calling, as types: a handler that names one in its signature cannot forget to check.
+//! Who is calling, as types. A handler names the one it needs in its signature ([`Device`],
+//! [`Viewer`], [`Operator`]) and so cannot forget to ask. Only this room makes a [`Principal`].
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

@@ -1,5 +1,7 @@
-//! Opaque bearer tokens: 256 random bits and a 64-bit HMAC tail under the server's key, so that a forged token is
-//! refused without asking the database. Only the SHA-256 of a token is ever stored.
+//! Opaque bearer tokens: 256 random bits, and a tail of 64 bits that signs them.
+//!
+//! The tail is an HMAC under the server's key, so a forged token is refused without asking the
+//! database. Only the SHA-256 of a token is stored.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! When tokens were used: remembered here, and written down now and then by a worker, so that no request writes.
+//! When each token was last used. Requests only note it in memory, and a worker writes it down now
+//! and then.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

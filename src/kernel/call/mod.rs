@@ -11,6 +11,8 @@ mod upstream;
 
 pub use observed::Observed;
 pub use request_context::RequestContext;
-pub use request_log_line::{Attribution, CallOutcome, Place, PrincipalName, RequestLogLine, SLOW, attribute};
+pub use request_log_line::{
+    Attribution, CallOutcome, Place, PrincipalName, REQUEST_LOG, RequestLogLine, SLOW, attribute,
+};
 pub use trace::Trace;
 pub use upstream::{Answers, Evidence, Upstream};

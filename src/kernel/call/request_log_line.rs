@@ -1,20 +1,22 @@
-//! The M1 line: one JSON object per request and per worker step, enough to say who failed. `null` means unknown.
+//! The M1 line: one JSON object for each request and each worker step, enough to say who failed.
+//! `null` means unknown.
 
 use std::time::Duration;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::request_context::RequestContext;
 use super::upstream::{Answers, Evidence};
 use crate::kernel::problem::{Fault, Problem};
 
+/// The target of these lines' events. The subscriber writes such an event as one object of these fields alone.
+pub const REQUEST_LOG: &str = "halfhour::m1";
+
 /// A success that took longer than this was slow.
 pub const SLOW: Duration = Duration::from_secs(1);
 
 /// Who is to blame for one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribution {
     /// Nothing to blame.
     None,
@@ -30,8 +32,22 @@ pub enum Attribution {
     Unknown,
 }
 
+impl Attribution {
+    /// As the line spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Upstream => "UPSTREAM",
+            Self::Application => "APPLICATION",
+            Self::ApplicationLatency => "APPLICATION_LATENCY",
+            Self::UpstreamLatency => "UPSTREAM_LATENCY",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
 /// Who is calling, as the line names it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct PrincipalName {
     /// device, viewer or operator.
     pub kind: &'static str,
@@ -40,7 +56,7 @@ pub struct PrincipalName {
 }
 
 /// One line. Its fields are documented in `docs/operations.md`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct RequestLogLine<'a> {
     pub(crate) request_id: Uuid,
     pub(crate) trace_id: &'a str,
@@ -122,11 +138,34 @@ impl<'a> RequestLogLine<'a> {
 
     /// Writes the line. It never blocks: the subscriber queues it and counts what it drops.
     pub fn write(&self) {
-        match serde_json::to_string(self) {
-            Ok(line) if self.status >= 500 => tracing::error!(target: "halfhour::m1", line),
-            Ok(line) => tracing::info!(target: "halfhour::m1", line),
-            Err(error) => tracing::error!(%error, "an M1 line could not be written"),
+        // The level is a part of an event's static description, hence two events with the same fields.
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: REQUEST_LOG,
+                    request_id = %self.request_id,
+                    trace_id = self.trace_id,
+                    function = self.function,
+                    stage = self.stage,
+                    method = self.method,
+                    route = self.route,
+                    principal.kind = self.principal.as_ref().map(|principal| principal.kind),
+                    principal.id = self.principal.as_ref().map(|principal| tracing::field::display(principal.id)),
+                    status = self.status,
+                    latency_ms = self.latency_ms,
+                    error_code = self.error_code,
+                    fault = self.fault.map(Fault::as_str),
+                    upstream_status = self.upstream_status,
+                    upstream_latency_ms = self.upstream_latency_ms,
+                    upstream_evidence = self.upstream_evidence,
+                    attribution = self.attribution.as_str(),
+                    retries = self.retries,
+                    idempotency = self.idempotency,
+                    error = self.error.as_deref(),
+                )
+            };
         }
+        if self.status >= 500 { event!(error) } else { event!(info) }
     }
 }
 

@@ -158,10 +158,10 @@ impl Pool {
 pub struct PoolLoad {
     /// What the pool is for.
     pub name: &'static str,
-    /// It may open as many.
+    /// How many connections it may open.
     pub max: u32,
-    /// It has opened as many.
+    /// How many are open.
     pub open: u32,
-    /// As many have a transaction.
+    /// How many of them are in a transaction.
     pub in_use: u32,
 }

@@ -1,4 +1,4 @@
-//! Statements in a transaction: each is timed, and how it ended is kept for the request line.
+//! Statements in a transaction. Each one is timed, and how it ended is kept for the log line.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,5 @@
-//! Request bodies and queries as the slices want them; anything else is refused as a problem.
+//! Request bodies and queries in the form that the slices want. Whatever has another form is
+//! refused as a problem.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};

@@ -1,5 +1,7 @@
-//! Where a list goes on: the last key of a page, opaque and signed. A cursor belongs to one question (route, caller,
-//! parameters); under another one it is refused, as is one that was changed.
+//! Where a list goes on: the last key of a page, opaque and signed.
+//!
+//! A cursor belongs to one route, one caller and one set of parameters. It is refused anywhere
+//! else, and after any change of its text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

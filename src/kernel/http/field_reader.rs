@@ -1,6 +1,7 @@
-//! Named values as callers send them: the fields of a JSON object, or the parameters of a query. Each comes at most
-//! once, unknown ones are refused by name, and everything that is wrong is found. A value is never repeated in an
-//! answer: it may be a secret.
+//! Reads named values: the fields of a JSON object, or the parameters of a query.
+//!
+//! A name may come once. A name that is not known is refused. Every violation is found, not only
+//! the first one. An answer never repeats a value, because the value may be a secret.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Pages of lists: how many entries, where to go on, and whether there are more.
+//! Pages of lists: how many entries one has, where the next one begins, and whether there is one.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
-//! What single values must be like, wherever they are sent: reasons, days, instants, half hours, numbers, counts, zones,
-//! ids, tools, models.
+//! What single values must be like, wherever they are sent: reasons, days, instants, half hours,
+//! numbers, counts, zones, ids, tools, models.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! Who did what, and why: written down in the transaction that does it, so that neither exists without the other.
+//! Who did what, and why. An entry is written in the transaction that does it, so neither exists
+//! without the other.
 
 use serde_json::Value;
 use uuid::Uuid;

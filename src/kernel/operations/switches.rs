@@ -1,5 +1,7 @@
-//! What operators have switched off, as this process knows it. `operations` reads the switches and sets them here;
-//! what they govern asks before each step.
+//! What operators have switched off, as this process knows it.
+//!
+//! The slice `operations` reads the switches from the database and sets them here. Whoever is
+//! governed by a switch asks it before each step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

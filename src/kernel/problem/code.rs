@@ -16,6 +16,17 @@ pub enum Fault {
     Dependency,
 }
 
+impl Fault {
+    /// As replies and log lines spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Dependency => "dependency",
+        }
+    }
+}
+
 /// Whether the same request may succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,7 @@
-//! Every error as RFC 9457 problem+json. A [`Problem`] rides in the response's extensions; the request line renders it
-//! once, with the request's id, and writes its whole source chain to the log and never to the caller.
+//! Every error, as problem+json of RFC 9457.
+//!
+//! A [`Problem`] rides in the extensions of a response. The outermost layer renders it once, with
+//! the request's id. The chain of its causes goes to the log and never to the caller.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -1,8 +1,10 @@
-//! Wakes: whoever commits events wakes the relay of its own process at once, and those of other processes by `NOTIFY`.
+//! Tells relays that there may be new events.
 //!
-//! A wake is a hint and may be lost; the relay looks by itself every second besides. It is sent after the commit, on a
-//! connection of its own and at most ten times a second: inside the writer's transaction it would make commits wait for
-//! each other.
+//! Whoever commits events wakes the relay of its own process at once, and those of other processes
+//! by `NOTIFY`. A wake is a hint that may be lost, so every relay also looks by itself each second.
+//!
+//! `NOTIFY` is sent after the commit, on a connection of its own, and at most ten times a second.
+//! Inside the writer's transaction it would make commits wait for each other.
 
 use std::sync::Arc;
 use std::time::Duration;

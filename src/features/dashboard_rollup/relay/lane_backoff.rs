@@ -1,7 +1,9 @@
-//! When the lanes of large events rest, and how they come back. A round that takes too long is nobody's fault by its
-//! data, so it parks nothing; but what made it so long must not end every round. A large lane that was in one rests for a
-//! while, each time longer, and comes back with half as many events, each time fewer, until a round with it comes through:
-//! what takes too long together may not alone.
+//! Which lanes of large events are left out of the next rounds, after a round took too long.
+//!
+//! The length of a round is not the fault of any event's data, so such a round parks nothing. Yet
+//! its events must not make every later round fail too. A large lane that was in the round is left
+//! out for a while, longer each time. It comes back with half as many events, fewer each time,
+//! until a round with it succeeds. Events that take too long together may be quick one by one.
 
 use std::time::Duration;
 
@@ -10,8 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::kernel::clock::doubled;
 use crate::kernel::usage::outbox::{Event, Lane, PerLane};
 
-/// The first rests; they double up to the longest. A round that is cut off holds the fold lock for half a minute. The
-/// lanes come back apart, so that one which is too long even alone does not keep the other from coming through.
+/// How long a lane is left out the first time. The pause doubles each time, up to the longest. The two begin differently
+/// so that the lanes come back in different rounds: one that is too long even alone does not hold up the other. A round
+/// that is cut off has held the fold lock for half a minute.
 const FIRST_OF_BULK: Duration = Duration::from_secs(30);
 const FIRST_OF_WHOLE: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_mins(16);
@@ -24,8 +27,8 @@ pub(super) struct LaneBackoff {
 }
 
 impl LaneBackoff {
-    /// How many events of each lane may be taken now: none of a lane that rests, and of those that come together as few as
-    /// of the one that was too long most often.
+    /// How many events of each lane may be taken now. A lane that rests gives none. The others share the smallest number:
+    /// that of the lane which was too long most often.
     pub(super) fn allows(&self, at_most: PerLane, now: DateTime<Utc>) -> PerLane {
         let awake = [&self.bulk, &self.whole].into_iter().filter(|lane| !lane.rests(now));
         let times = awake.map(|lane| lane.times).max().unwrap_or(0);

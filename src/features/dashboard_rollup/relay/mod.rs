@@ -1,9 +1,12 @@
-//! The relay: takes events from the outbox and folds the user-days they touch, in one transaction a round.
+//! The relay takes events from the outbox and folds the user-days that they touch, in one
+//! transaction a round.
 //!
-//! Consumption and effect commit together, so each event takes effect exactly once; the fold is idempotent besides.
-//! One relay folds at a time in the whole database: the lock belongs to the transaction, so a relay that dies gives it
-//! up. An event fails only through its own data; whatever else goes wrong ends the round, counts against no event and
-//! makes the relay wait longer each time.
+//! Consumption and effect commit together, so each event takes effect exactly once. The fold is
+//! idempotent besides. One relay folds at a time in the whole database. The lock belongs to the
+//! transaction, so a relay that dies gives it up.
+//!
+//! An event fails only through its own data. Whatever else goes wrong ends the round, counts
+//! against no event, and makes the relay wait longer each time.
 
 mod backlog;
 mod lane_backoff;

@@ -1,6 +1,9 @@
-//! Where in each lane the relay looks next. What was consumed is deleted but not yet vacuumed, and a scan from the very
-//! beginning would read all of it again. So the relay begins at an id that it took [`TRAIL`] ago: a transaction that
-//! drew a smaller id has had that long to commit. One that took longer is found by the full scan each minute.
+//! From which id the relay scans each lane.
+//!
+//! Consumed events are deleted but not vacuumed yet, and a scan from the very beginning would read
+//! all of them again. So the relay begins at the id that it had reached [`TRAIL`] ago. A
+//! transaction that drew a smaller id has had that long to commit. An event of a transaction that
+//! took longer is found by the full scan, once a minute.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

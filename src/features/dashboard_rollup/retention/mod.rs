@@ -1,9 +1,13 @@
-//! Retention: buckets of local days that are past it go, and their rollup is frozen. This cannot be taken back.
+//! Retention removes the buckets of local days that are past it, and freezes their rollup. It
+//! cannot be taken back.
 //!
-//! Two steps. First the horizons of many users are raised, in a transaction of their own: from then on no writer takes
-//! an older bucket, and none is on its way. Then, user by user, under the fold lock: the days before the horizon lose
-//! their buckets and become frozen, in one transaction with the audit's entry, unless an event of theirs is not folded yet.
-//! A process that dies in between leaves a horizon without a removal, which the next pass makes good.
+//! First the horizons of many users are raised, in a transaction of their own. After its commit no
+//! writer takes an older bucket, and none is on its way. Then each user has a transaction under the
+//! fold lock: the days before the horizon lose their buckets and become frozen, and the audit gets
+//! its entry. A user with an event of such a day that is not folded yet waits for the next pass.
+//!
+//! A process that dies in between leaves a horizon without a removal. The next pass makes up for
+//! it.
 
 mod store;
 

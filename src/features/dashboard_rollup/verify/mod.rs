@@ -1,9 +1,11 @@
-//! Verification: every rollup row of a window beside the fold of its buckets. It changes nothing.
+//! Verification compares every rollup row of a window with the fold of its buckets. It changes
+//! nothing.
 //!
-//! Each user is read in one snapshot, so that what a writer or the relay does meanwhile is seen whole or not at all. A
-//! day that has an event which is not folded yet may differ and is `pending`; any other difference is drift. Days before
-//! the retention horizon have no buckets to compare with and are left out. A user who cannot be compared, because of the
-//! user's own data or in time, is reported, and the others are compared all the same.
+//! Each user is read in one snapshot, which shows the work of a writer or the relay whole or not at
+//! all. A day with an event that is not folded yet may differ and counts as `pending`. Any other
+//! difference is drift. Days before the retention horizon have no buckets to compare with and are
+//! left out. A user who cannot be compared, through the user's own data or in time, is reported,
+//! and the others are compared all the same.
 
 mod store;
 

@@ -1,10 +1,13 @@
-//! An owner's deletion of usage. It removes buckets and what corrections of them hide, and leaves an erasure behind:
-//! snapshots of its scope that were taken before it are refused for good, so that a retry cannot bring anything back.
+//! An owner's deletion of usage. It cannot be taken back.
 //!
-//! A post whose statement began before the erasure commits would neither see it nor be seen by it. So whoever writes
-//! buckets first holds erasures of their users off, without waiting ([`hold_off_erasures`]), and an erasure waits for
-//! those who write and keeps others out ([`erase`]): only the posts of the very user are told to come back, and nobody
-//! else waits.
+//! An erasure removes buckets, and the versions of them that corrections hide. It leaves a record
+//! behind by which snapshots of its scope that were taken before it are refused for good, so that
+//! no retry brings anything back.
+//!
+//! A post whose statement began before the erasure commits would neither see the erasure nor be
+//! seen by it. Whoever writes buckets therefore first holds off erasures of their users, without
+//! waiting ([`hold_off_erasures`]). An erasure waits for those who write, and keeps others out
+//! ([`erase`]). Only posts of that very user are told to come back, and nobody else waits.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

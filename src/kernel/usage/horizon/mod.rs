@@ -1,9 +1,11 @@
-//! The retention horizon of a user: the half hour before which no bucket is taken any more, and none is kept.
+//! The retention horizon of a user: the half hour before which no bucket is taken any more, and
+//! none is kept.
 //!
-//! It is raised first and committed, and only then are buckets removed, each step as small as it may be. Raising waits,
-//! under a table lock, for every transaction that wrote buckets without having seen the new horizon: the writer's
-//! statement reads the table, and with that holds a lock on it until its transaction ends. So whoever removes buckets
-//! afterwards sees every bucket before the horizon that there will ever be.
+//! A horizon is raised and committed first, and buckets are removed afterwards. Raising takes a
+//! table lock and so waits for every transaction that wrote buckets under the old horizon: the
+//! writer's statement reads the table, which holds a lock on it until the writer's transaction
+//! ends. Whoever removes buckets afterwards therefore sees every bucket before the horizon that
+//! there will ever be.
 
 use std::time::Duration;
 
@@ -13,11 +15,13 @@ use uuid::Uuid;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
-/// How long a raise waits for those who have read horizons: whoever wants to read them meanwhile waits behind it.
+/// How long a raise waits for the transactions that have read horizons. Meanwhile those that want to read them wait
+/// behind the raise.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Raises horizons, position by position; one that is further already stays. The caller commits at once, for all
-/// writers wait for it. Errors: the lock's 55P03, where somebody who has read horizons takes longer than a tenth of a second.
+/// Raises the horizon of `user_ids[n]` to `first_hours[n]`, unless it is further already. The caller commits at once,
+/// because all writers wait for it. Errors: 55P03, where a transaction that has read horizons goes on for longer than a
+/// tenth of a second.
 pub async fn raise_horizons(tx: &mut Tx, user_ids: &[Uuid], first_hours: &[DateTime<Utc>]) -> Result<(), Problem> {
     tx.giving_way(PATIENCE).await?;
     lock_horizons(tx).await?;

@@ -1,6 +1,9 @@
-//! Events: written with the facts they announce (by the writer's statement, or by a `publish` function in the caller's
-//! transaction), consumed in the transaction that takes their effect. A consumer names the ids it took and deletes
-//! exactly those: reading by "id greater than the last seen" would lose events that commit late.
+//! Events, from the change that they announce to the fold that consumes them.
+//!
+//! An event is written in the transaction that changes the buckets, by the writer's statement or by
+//! a `publish` function. It is deleted in the transaction that takes its effect. A consumer deletes
+//! exactly the ids that it claimed, because reading by "id greater than the last seen" would lose
+//! events that commit late.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -231,8 +234,8 @@ pub async fn claim_events(
     query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
 }
 
-/// The parked events of the users of `events` that may touch the same days, user by user, in lanes of which anything may be
-/// taken: where those took effect, these may too.
+/// Parked events of the users of `events` that may touch the same days, ordered by user. `events` took effect, so these
+/// may have become foldable too. A lane of which `at_most` allows nothing is left out.
 pub async fn claim_parked_events(tx: &mut Tx, events: &[Event], at_most: PerLane) -> Result<Vec<Event>, Problem> {
     let (user_ids, ids) = keys(events);
     let lanes: Vec<_> = Lane::ALL.into_iter().filter(|lane| at_most.of(*lane) > 0).map(Lane::as_str).collect();
