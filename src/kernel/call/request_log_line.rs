@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::TraceId;
 use uuid::Uuid;
 
 use super::request_context::RequestContext;
@@ -59,7 +60,7 @@ pub struct PrincipalName {
 #[derive(Debug)]
 pub struct RequestLogLine<'a> {
     pub(crate) request_id: Uuid,
-    pub(crate) trace_id: &'a str,
+    pub(crate) trace_id: TraceId,
     pub(crate) function: &'a str,
     pub(crate) stage: &'a str,
     pub(crate) method: Option<&'a str>,
@@ -144,7 +145,7 @@ impl<'a> RequestLogLine<'a> {
                 tracing::$level!(
                     target: REQUEST_LOG,
                     request_id = %self.request_id,
-                    trace_id = self.trace_id,
+                    trace_id = %self.trace_id,
                     function = self.function,
                     stage = self.stage,
                     method = self.method,

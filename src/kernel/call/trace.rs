@@ -1,24 +1,28 @@
 //! W3C trace context: in which trace a request or a worker step happens.
 
+use opentelemetry::{SpanId, TraceFlags, TraceId};
 use uuid::Uuid;
 
-/// W3C trace context: who called, in which trace. Baggage is never taken over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who called, in which trace. Baggage is never taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
-    trace_id: String,
-    parent_id: String,
-    flags: String,
+    trace_id: TraceId,
+    parent_id: SpanId,
+    flags: TraceFlags,
 }
 
 impl Trace {
     /// A new trace, not sampled.
     pub fn mint() -> Self {
-        let trace_id = Uuid::now_v7().simple().to_string();
-        let parent_id = Uuid::now_v7().simple().to_string()[16..].to_owned();
-        Self { trace_id, parent_id, flags: "00".to_owned() }
+        let [.., a, b, c, d, e, f, g, h] = Uuid::now_v7().into_bytes();
+        Self {
+            trace_id: TraceId::from_bytes(Uuid::now_v7().into_bytes()),
+            parent_id: SpanId::from_bytes([a, b, c, d, e, f, g, h]),
+            flags: TraceFlags::NOT_SAMPLED,
+        }
     }
 
-    /// Reads a `traceparent` header; `None` where it is not one.
+    /// Reads a `traceparent` header; `None` where it is not one. Flags are passed on as they came.
     pub fn parse(header: &str) -> Option<Self> {
         let parts: Vec<&str> = header.split('-').collect();
         let [version, trace_id, parent_id, flags, ..] = parts.as_slice() else {
@@ -27,30 +31,29 @@ impl Trace {
         let is_hex = |text: &str, length: usize| {
             text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         };
-        let is_zero = |text: &str| text.bytes().all(|b| b == b'0');
         let well_formed = is_hex(version, 2)
             && *version != "ff"
             && (*version != "00" || parts.len() == 4)
             && is_hex(trace_id, 32)
             && is_hex(parent_id, 16)
-            && is_hex(flags, 2)
-            && !is_zero(trace_id)
-            && !is_zero(parent_id);
-        well_formed.then(|| Self {
-            trace_id: (*trace_id).to_owned(),
-            parent_id: (*parent_id).to_owned(),
-            flags: (*flags).to_owned(),
-        })
+            && is_hex(flags, 2);
+        if !well_formed {
+            return None;
+        }
+        let trace_id = TraceId::from_hex(trace_id).ok().filter(|id| *id != TraceId::INVALID)?;
+        let parent_id = SpanId::from_hex(parent_id).ok().filter(|id| *id != SpanId::INVALID)?;
+        let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+        Some(Self { trace_id, parent_id, flags })
     }
 
-    /// The trace's id, 32 hexadecimal digits.
-    pub fn trace_id(&self) -> &str {
-        &self.trace_id
+    /// The trace's id. It prints as 32 hexadecimal digits.
+    pub const fn trace_id(&self) -> TraceId {
+        self.trace_id
     }
 
     /// The header to pass on.
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{}", self.trace_id, self.parent_id, self.flags)
+        format!("00-{}-{}-{:02x}", self.trace_id, self.parent_id, self.flags)
     }
 }
 

@@ -26,7 +26,7 @@ impl Worker {
         let users = next_users(&mut tx, &lease.job, (STEP_EVENTS / weeks).max(1)).await?;
         let Some(last) = users.last() else { return self.finish(tx, lease).await };
         let days = lease.job.days;
-        let cause = RequestContext::new(lease.job.job_id, context.trace.clone(), STEP_LIMIT);
+        let cause = RequestContext::new(lease.job.job_id, context.trace, STEP_LIMIT);
         outbox::publish_replay(&mut tx, &users, days.first_hour(), days.last_hour(), Lane::Bulk, &cause).await?;
         let step = Advance {
             rows: i64::try_from(users.len()).map_err(Problem::internal)?,
