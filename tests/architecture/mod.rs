@@ -10,6 +10,8 @@ mod tree;
 mod dependencies;
 mod dependencies_planted;
 mod documents;
+mod floors;
+mod floors_planted;
 mod migrations;
 mod ownership;
 mod ownership_planted;
