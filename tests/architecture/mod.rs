@@ -7,6 +7,8 @@ mod sql;
 mod sql_references;
 mod tree;
 
+mod circles;
+mod circles_planted;
 mod dependencies;
 mod dependencies_planted;
 mod documents;
