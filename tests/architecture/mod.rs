@@ -15,6 +15,7 @@ mod documents;
 mod floors;
 mod floors_planted;
 mod migrations;
+mod names;
 mod ownership;
 mod ownership_planted;
 mod package;
