@@ -4,6 +4,7 @@ mod rust;
 mod rust_reader;
 mod rust_tokens;
 mod sql;
+mod sql_lists;
 mod sql_references;
 mod tree;
 
@@ -14,6 +15,8 @@ mod dependencies_planted;
 mod documents;
 mod floors;
 mod floors_planted;
+mod lists;
+mod lists_planted;
 mod migrations;
 mod names;
 mod ownership;
