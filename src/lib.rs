@@ -8,6 +8,7 @@
 pub mod app;
 pub mod commands;
 pub mod config;
-pub mod embedded_postgres;
 pub mod features;
 pub mod kernel;
+
+pub use halfhour_embedded_postgres as embedded_postgres;

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::database::Opened;
-use super::{Output, explain};
+use super::output::{Output, explain};
 use crate::config::Config;
 use crate::features::accounts::{Device, Directory, ROTATION_OVERLAP_S, TokenListing, User};
 use crate::kernel::access::TokenKind;

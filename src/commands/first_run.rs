@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::database::{Opened, write_private};
-use super::explain;
+use super::output::explain;
 use crate::features::accounts::Directory;
 use crate::kernel::access::TokenKind;
 use crate::kernel::call::RequestContext;

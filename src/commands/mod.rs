@@ -8,20 +8,19 @@ mod accounts;
 mod backfill;
 mod database;
 mod first_run;
+mod output;
 mod serve;
 mod verify;
 
-use std::fmt;
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 pub(crate) use verify::verify_with;
 
+use output::{Output, complain};
+
 use crate::config::{Config, Faults};
-use crate::kernel::problem::{Problem, Violation};
 
 /// Keeps the token usage that AI coding tools report, exactly.
 #[derive(Debug, Parser)]
@@ -92,48 +91,4 @@ async fn migrate(config: Config, output: &Output) -> anyhow::Result<()> {
     let applied = opened.applied_migrations();
     opened.close().await?;
     output.write(&serde_json::json!({ "applied": applied }), format_args!("{applied} migration(s) applied."))
-}
-
-/// Where results go.
-#[derive(Debug)]
-struct Output {
-    json: bool,
-}
-
-impl Output {
-    fn write(&self, json: &serde_json::Value, words: impl fmt::Display) -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        let written = if self.json { writeln!(stdout, "{json}") } else { writeln!(stdout, "{words}") };
-        written.context("the result could not be written to standard output")
-    }
-}
-
-/// Says what went wrong, with its causes.
-fn complain(error: &anyhow::Error) {
-    let mut stderr = std::io::stderr().lock();
-    // When standard error is gone there is nobody left to tell.
-    let _ = write!(stderr, "halfhour: {error}");
-    for cause in error.chain().skip(1) {
-        let _ = write!(stderr, ": {cause}");
-    }
-    let _ = writeln!(stderr);
-}
-
-/// A problem in words, for people at a terminal: with its cause, which an operator may see.
-fn explain(problem: &Problem) -> anyhow::Error {
-    let body = problem.body(uuid::Uuid::nil(), "");
-    let words: Vec<_> = body.errors.iter().map(in_words).collect();
-    let words = if words.is_empty() { body.detail } else { words.join(" ") };
-    match problem.source_chain() {
-        Some(cause) => anyhow::anyhow!("{words} ({cause})"),
-        None => anyhow::anyhow!("{words}"),
-    }
-}
-
-/// With the name of what it is about, where it has one.
-fn in_words(violation: &Violation) -> String {
-    match violation.pointer.trim_start_matches(['?', '/']) {
-        "" => violation.detail.clone(),
-        name => format!("{name}: {}", violation.detail),
-    }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Opened;
 use super::first_run;
+use super::output::explain;
 use crate::app::telemetry::Telemetry;
 use crate::app::{App, Settings};
 use crate::config::Config;
@@ -59,7 +60,7 @@ async fn run(
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());
     // No stamp may be taken before the clock is known.
-    follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| super::explain(&problem))?;
+    follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
     let credentials = if opened.is_embedded() {
         Some(first_run::credentials(opened, &config.data_dir, address).await?)
     } else {

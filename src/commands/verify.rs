@@ -8,7 +8,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::database::Opened;
-use super::{Output, explain};
+use super::output::{Output, explain};
 use crate::config::Config;
 use crate::features::backfill::{Findings, Verify};
 use crate::features::dashboard_rollup::{self, Report, Window};

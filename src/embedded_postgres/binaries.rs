@@ -1,7 +1,8 @@
 //! Finds the PostgreSQL programs: installed ones first, a download last.
 
+use super::download;
+use super::error::EmbeddedPostgresError;
 use super::layout::Layout;
-use super::{EmbeddedPostgresError, download};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};

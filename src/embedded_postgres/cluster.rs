@@ -1,11 +1,12 @@
 //! The cluster on disk: how it is made, and with which settings its server runs.
 
 use super::binaries::Installation;
+use super::error::EmbeddedPostgresError;
 use super::error::files;
 use super::launcher::Launcher;
 use super::layout::{Layout, Password, remove_tree, sync_directory, write_private};
+use super::settings::{Durability, MAX_CONNECTIONS, SUPERUSER};
 use super::socket_dir::PORT;
-use super::{Durability, EmbeddedPostgresError, MAX_CONNECTIONS, SUPERUSER};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

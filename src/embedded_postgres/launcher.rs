@@ -1,7 +1,7 @@
 //! Runs PostgreSQL's programs as the right user, and makes them end when this process does.
 
-use super::EmbeddedPostgresError;
 use super::binaries::Installation;
+use super::error::EmbeddedPostgresError;
 use super::error::files;
 use super::layout::Layout;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};

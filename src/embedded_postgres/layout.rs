@@ -1,6 +1,6 @@
 //! The data directory: what lies where, who holds it, and the password of the cluster's only user.
 
-use super::EmbeddedPostgresError;
+use super::error::EmbeddedPostgresError;
 use super::error::files;
 use std::fmt::{self, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

@@ -1,7 +1,7 @@
 //! The directory of the server's socket: private, and short, because the kernel allows a socket's path
 //! little more than a hundred bytes while a data directory may lie as deep as it likes.
 
-use super::EmbeddedPostgresError;
+use super::error::EmbeddedPostgresError;
 use super::error::files;
 use super::launcher::Launcher;
 use super::layout::{Layout, hex};

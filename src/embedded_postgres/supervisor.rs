@@ -4,10 +4,12 @@
 //! server when the *thread* that spawned it ends.
 
 use super::cluster::Cluster;
+use super::error::EmbeddedPostgresError;
 use super::error::files;
 use super::layout::remove_tree;
 use super::pid_file::{self, PidFile};
-use super::{Durability, EmbeddedPostgresError, socket_dir};
+use super::settings::Durability;
+use super::socket_dir;
 use rustix::process::{Pid, Signal, kill_process};
 use std::convert::Infallible;
 use std::fs::{self, File};

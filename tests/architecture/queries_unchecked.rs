@@ -39,7 +39,7 @@ const RUNS: [&str; 7] = ["execute", "execute_many", "fetch", "fetch_all", "fetch
 const MAY_BE_RAW: [&str; 2] = ["src/kernel/database/statements.rs", "src/kernel/database/tx.rs"];
 
 /// Where the database is made that all checked statements need: `create database` can be neither prepared nor checked.
-const MAKES_THE_DATABASE: &str = "src/embedded_postgres/mod.rs";
+const MAKES_THE_DATABASE: &str = "src/embedded_postgres/connection.rs";
 const RAW: [&str; 4] = ["raw_sql", "AssertSqlSafe", "SqlSafeStr", "SqlStr"];
 
 const INSTEAD: &str = "unchecked SQL: put the statement into a .sql file and run it with `query_file!`";

@@ -107,8 +107,8 @@ pub(super) fn module_of(path: &str) -> Vec<String> {
     let inner = inner.rsplit_once('.').map_or(inner, |(stem, _)| stem);
     let mut module = vec!["crate".to_owned()];
     module.extend(inner.split('/').map(str::to_owned));
-    let root = matches!(inner, "lib" | "main");
-    if root || module.last().is_some_and(|last| last == "mod") {
+    // A crate within the house (`src/embedded_postgres/lib.rs`) is read like a module of it.
+    if module.last().is_some_and(|last| matches!(last.as_str(), "lib" | "main" | "mod")) {
         module.pop();
     }
     module

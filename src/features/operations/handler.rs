@@ -10,10 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::process_status::{Parked, ProcessStatus, Waiting};
+use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
 use super::request::Setting;
-use super::switchboard::{Switchboard, Thrown};
+use super::store::{ParkedEvent, ThrownSwitch};
+use super::switchboard::Switchboard;
 use crate::kernel::access::Operator;
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::PoolLoad;
@@ -92,7 +93,7 @@ pub(super) struct SwitchReply {
 }
 
 impl SwitchReply {
-    fn new(switch: Switch, thrown: Option<Thrown>) -> Self {
+    fn new(switch: Switch, thrown: Option<ThrownSwitch>) -> Self {
         Self {
             name: switch.as_str(),
             is_on: thrown.as_ref().is_none_or(|thrown| thrown.is_on),
@@ -101,7 +102,7 @@ impl SwitchReply {
         }
     }
 
-    fn find(switch: Switch, thrown: &[Thrown]) -> Self {
+    fn find(switch: Switch, thrown: &[ThrownSwitch]) -> Self {
         Self::new(switch, thrown.iter().find(|thrown| thrown.switch == switch).cloned())
     }
 }
@@ -286,9 +287,9 @@ impl From<PoolLoad> for PoolReply {
     }
 }
 
-impl From<Parked> for ParkedReply {
-    fn from(parked: Parked) -> Self {
-        let Parked { user_id, id, topic, utc_day, attempts, parked_at, last_error } = parked;
+impl From<ParkedEvent> for ParkedReply {
+    fn from(parked: ParkedEvent) -> Self {
+        let ParkedEvent { user_id, id, topic, utc_day, attempts, parked_at, last_error } = parked;
         Self { user_id, id, topic, utc_day, attempts, parked_at, last_error }
     }
 }

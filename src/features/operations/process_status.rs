@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, NaiveDate, Utc};
-use uuid::Uuid;
-
 use super::metrics::Metrics;
-use super::store;
+use super::store::{self, ParkedEvent};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, PoolLoad, Pools};
@@ -18,32 +15,13 @@ use crate::kernel::usage::writer::Writer;
 /// As many parked events are shown.
 const SHOWN: i64 = 100;
 
-/// An event that was set aside because its fold failed too often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// Whose usage is not folded.
-    pub user_id: Uuid,
-    /// The event.
-    pub id: i64,
-    /// What happened.
-    pub topic: String,
-    /// The UTC day that changed.
-    pub utc_day: NaiveDate,
-    /// How often it failed.
-    pub attempts: i32,
-    /// Since when it is set aside.
-    pub parked_at: DateTime<Utc>,
-    /// The last failure: never row data.
-    pub last_error: Option<String>,
-}
-
 /// What waits in the database.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     /// By lane.
     pub backlog: Vec<Backlog>,
     /// The first of those that are parked, at most a hundred.
-    pub first_parked: Vec<Parked>,
+    pub first_parked: Vec<ParkedEvent>,
 }
 
 /// What can be asked of a process. Clones share it.

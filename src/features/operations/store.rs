@@ -1,12 +1,43 @@
 //! The SQL of operations.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
 
-use super::process_status::Parked;
-use super::switchboard::Thrown;
 use crate::kernel::database::Tx;
 use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::Problem;
+
+/// A switch that an operator has thrown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThrownSwitch {
+    /// Which one.
+    pub switch: Switch,
+    /// What it was set to.
+    pub is_on: bool,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// An event that was set aside because its fold failed too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// Whose usage is not folded.
+    pub user_id: Uuid,
+    /// The event.
+    pub id: i64,
+    /// What happened.
+    pub topic: String,
+    /// The UTC day that changed.
+    pub utc_day: NaiveDate,
+    /// How often it failed.
+    pub attempts: i32,
+    /// Since when it is set aside.
+    pub parked_at: DateTime<Utc>,
+    /// The last failure: never row data.
+    pub last_error: Option<String>,
+}
 
 /// One round trip.
 pub async fn ping(tx: &mut Tx) -> Result<(), Problem> {
@@ -15,11 +46,11 @@ pub async fn ping(tx: &mut Tx) -> Result<(), Problem> {
 }
 
 /// The switches that were ever thrown; names that only a newer release knows are left out.
-pub async fn list_switches(tx: &mut Tx) -> Result<Vec<Thrown>, Problem> {
+pub async fn list_switches(tx: &mut Tx) -> Result<Vec<ThrownSwitch>, Problem> {
     let rows = sqlx::query_file!("src/features/operations/list_switches.sql").fetch_all(tx).await?;
     let thrown = rows.into_iter().filter_map(|row| {
         let switch = Switch::parse(&row.name)?;
-        Some(Thrown { switch, is_on: row.is_on, reason: row.reason, changed_at: row.changed_at })
+        Some(ThrownSwitch { switch, is_on: row.is_on, reason: row.reason, changed_at: row.changed_at })
     });
     Ok(thrown.collect())
 }
@@ -39,9 +70,9 @@ pub async fn set_switch(
 }
 
 /// The first parked events.
-pub async fn parked_events(tx: &mut Tx, limit: i64) -> Result<Vec<Parked>, Problem> {
+pub async fn parked_events(tx: &mut Tx, limit: i64) -> Result<Vec<ParkedEvent>, Problem> {
     let rows = sqlx::query_file!("src/features/operations/parked_events.sql", limit).fetch_all(tx).await?;
-    let parked = rows.into_iter().map(|row| Parked {
+    let parked = rows.into_iter().map(|row| ParkedEvent {
         user_id: row.user_id,
         id: row.id,
         topic: row.topic,

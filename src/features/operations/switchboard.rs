@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::store;
+use super::store::{self, ThrownSwitch};
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
@@ -22,19 +21,6 @@ use crate::kernel::problem::Problem;
 /// obey in less than twice this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 const READING_LIMIT: Duration = Duration::from_millis(900);
-
-/// A switch that an operator has thrown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Thrown {
-    /// Which one.
-    pub switch: Switch,
-    /// What it was set to.
-    pub is_on: bool,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub changed_at: DateTime<Utc>,
-}
 
 /// Reads and throws the switches. Clones share them.
 #[derive(Clone, Debug)]
@@ -85,7 +71,7 @@ impl Switchboard {
     }
 
     /// What is stored: the switches that were ever thrown. The others are on.
-    pub async fn read(&self, context: &RequestContext) -> Result<Vec<Thrown>, Problem> {
+    pub async fn read(&self, context: &RequestContext) -> Result<Vec<ThrownSwitch>, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let thrown = store::list_switches(&mut tx).await?;
         tx.rollback().await?;
@@ -101,7 +87,7 @@ impl Switchboard {
         switch: Switch,
         is_on: bool,
         reason: String,
-    ) -> Result<Thrown, Problem> {
+    ) -> Result<ThrownSwitch, Problem> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let act = Act {
@@ -115,7 +101,7 @@ impl Switchboard {
         record_act(&mut tx, context.request_id, actor, act).await?;
         tx.commit().await?;
         self.apply(switch, is_on);
-        Ok(Thrown { switch, is_on, reason, changed_at: now })
+        Ok(ThrownSwitch { switch, is_on, reason, changed_at: now })
     }
 
     fn apply(&self, switch: Switch, is_on: bool) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::doubled;
+use crate::kernel::clock::doubled;
 use crate::kernel::usage::outbox::{Event, Lane, PerLane};
 
 /// The first rests; they double up to the longest. A round that is cut off holds the fold lock for half a minute. The

@@ -1,56 +1,19 @@
-//! The private PostgreSQL behind the zero-configuration default: found or downloaded, created on first
-//! use, kept running, and ended with the process that wanted it.
-//!
-//! Everything here blocks, on plain threads, and belongs to no async runtime: asynchronous callers use
-//! `spawn_blocking`, and tests with many runtimes share one cluster. What it promises:
-//!
-//! - One process runs the cluster of a data directory; a second is refused by name (`layout`).
-//! - A crash at any moment leaves nothing that the next start does not put right: half a cluster is
-//!   never taken for a whole one (`cluster`), and no server outlives its process unnoticed
-//!   (`launcher`, `supervisor`).
-//! - A server that dies is started again at the same socket, so connection pools recover by themselves.
-//! - It is reached through a socket that is closed to other users, and by password.
-//!
-//! ```text
-//! <data_dir>/server.lock          held by the process that runs the cluster; its id
-//! <data_dir>/guests.lock          shared by the commands that joined it
-//! <data_dir>/postgres/            the cluster (PGDATA)
-//! <data_dir>/postgres.password    of its only user
-//! <data_dir>/postgres.log         what the server says
-//! <data_dir>/postgresql-<version>/  downloaded programs, where none are installed
-//! ```
+//! The private PostgreSQL as its owner sees it: started or joined, and ended.
 
-mod binaries;
-mod cluster;
-mod download;
-mod error;
-mod launcher;
-mod layout;
-mod pid_file;
-mod runtime;
-mod socket_dir;
-mod supervisor;
-
-pub use error::EmbeddedPostgresError;
-
-use cluster::Cluster;
-use launcher::Launcher;
-use layout::{GuestLock, Layout, LockAttempt, Password, ServerLock};
-use pid_file::PidFile;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use super::binaries;
+use super::cluster::{self, Cluster};
+use super::connection::{connect_options, ensure_database, is_passing};
+use super::error::EmbeddedPostgresError;
+use super::launcher::Launcher;
+use super::layout::{GuestLock, Layout, LockAttempt, ServerLock};
+use super::pid_file::PidFile;
+use super::settings::Durability;
+use super::socket_dir;
+use super::supervisor::Supervisor;
+use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
-use supervisor::Supervisor;
-use tokio::time::timeout;
-
-/// How many connections the cluster admits.
-pub const MAX_CONNECTIONS: u32 = 60;
-
-/// The cluster's only user, and the name of the database in it.
-const SUPERUSER: &str = "halfhour";
-const DATABASE: &str = "halfhour";
 
 /// How long a command waits for a cluster that another process is just starting.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
@@ -58,25 +21,6 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a command that started the cluster waits for those who joined it, before it ends it under them.
 const GUEST_PATIENCE: Duration = Duration::from_mins(1);
-
-/// How long the first connection to a server that says it is ready may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// SQLSTATEs of the first connection: the database is missing; the server is starting or ending; another
-/// process has just made the database.
-const UNDEFINED_DATABASE: &str = "3D000";
-const COMING_OR_GOING: [&str; 2] = ["57P01", "57P03"];
-const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
-
-/// What a crash may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing: what was committed is on disk.
-    Durable,
-    /// For tests only: `fsync`, `synchronous_commit` and `full_page_writes` are off. A crash of the
-    /// machine may cost the whole cluster, one of the server the commits of its last second.
-    Disposable,
-}
 
 /// A private PostgreSQL that runs at least as long as this value lives.
 pub struct EmbeddedPostgres {
@@ -232,55 +176,4 @@ fn wait_for_guests(layout: &Layout) -> Option<GuestLock> {
             }
         }
     }
-}
-
-fn connect_options(socket_dir: &Path, port: u16, password: &Password) -> PgConnectOptions {
-    PgConnectOptions::new_without_pgpass()
-        .socket(socket_dir)
-        .port(port)
-        .username(SUPERUSER)
-        .password(password.reveal())
-        .database(DATABASE)
-        .ssl_mode(PgSslMode::Disable)
-}
-
-/// Connects once, which proves that the server and the password are right, and creates the database if
-/// it is missing.
-fn ensure_database(options: &PgConnectOptions, layout: &Layout) -> Result<(), EmbeddedPostgresError> {
-    let attempt = || async {
-        timeout(CONNECT_TIMEOUT, connect_or_create(options))
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-    };
-    runtime::block_on(attempt)
-        .map_err(EmbeddedPostgresError::Thread)?
-        .map_err(|source| EmbeddedPostgresError::Connect { source, log: layout.log() })
-}
-
-async fn connect_or_create(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
-    match options.connect().await {
-        Ok(connection) => return connection.close().await,
-        Err(error) if has_code(&error, &[UNDEFINED_DATABASE]) => {}
-        Err(error) => return Err(error),
-    }
-    let mut connection = PgConnection::connect_with(&options.clone().database("postgres")).await?;
-    match connection.execute("create database halfhour").await {
-        Err(error) if !has_code(&error, &MADE_MEANWHILE) => Err(error),
-        _ => connection.close().await,
-    }
-}
-
-fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| codes.contains(&code.as_ref()))
-}
-
-/// Whether the server went away between its report and the connection, as in a restart.
-fn is_passing(error: &EmbeddedPostgresError) -> bool {
-    let EmbeddedPostgresError::Connect { source, .. } = error else {
-        return false;
-    };
-    matches!(source, sqlx::Error::Io(_)) || has_code(source, &COMING_OR_GOING)
 }

@@ -1,0 +1,54 @@
+//! What commands say: results to standard output, what went wrong to standard error.
+
+use std::fmt;
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use crate::kernel::problem::{Problem, Violation};
+
+/// Where results go.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// As JSON, not in words.
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Writes a result to standard output. Errors: standard output is closed.
+    pub(super) fn write(&self, json: &serde_json::Value, words: impl fmt::Display) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = if self.json { writeln!(stdout, "{json}") } else { writeln!(stdout, "{words}") };
+        written.context("the result could not be written to standard output")
+    }
+}
+
+/// Says what went wrong, with its causes.
+pub(super) fn complain(error: &anyhow::Error) {
+    let mut stderr = std::io::stderr().lock();
+    // When standard error is gone there is nobody left to tell.
+    let _ = write!(stderr, "halfhour: {error}");
+    for cause in error.chain().skip(1) {
+        let _ = write!(stderr, ": {cause}");
+    }
+    let _ = writeln!(stderr);
+}
+
+/// A problem in words, for people at a terminal: with its cause, which an operator may see.
+pub(super) fn explain(problem: &Problem) -> anyhow::Error {
+    let body = problem.body(uuid::Uuid::nil(), "");
+    let words: Vec<_> = body.errors.iter().map(in_words).collect();
+    let words = if words.is_empty() { body.detail } else { words.join(" ") };
+    match problem.source_chain() {
+        Some(cause) => anyhow::anyhow!("{words} ({cause})"),
+        None => anyhow::anyhow!("{words}"),
+    }
+}
+
+/// With the name of what it is about, where it has one.
+fn in_words(violation: &Violation) -> String {
+    match violation.pointer.trim_start_matches(['?', '/']) {
+        "" => violation.detail.clone(),
+        name => format!("{name}: {}", violation.detail),
+    }
+}
