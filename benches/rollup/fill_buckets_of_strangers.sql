@@ -7,10 +7,12 @@ insert into usage.bucket (
     observed_at, stamped, changed_at
 )
 select
-    s.user_id, h.hour_start, s.user_id, k.source, k.model,
+    s.user_id, h.hour_start, s.device_id, k.source, k.model,
     1200, 90000, 0, 300, 800, 200, 0, 12,
     h.hour_start + interval '29 minutes', true, h.hour_start + interval '30 minutes'
-from (select gen_random_uuid() as user_id from generate_series(1, $1::bigint)) s
+from (
+    select gen_random_uuid() as user_id, gen_random_uuid() as device_id from generate_series(1, $1::bigint)
+) s
 cross join lateral (
     select n, date_trunc('day', now()) - n * interval '90 minutes' as hour_start
     from generate_series(1, 30 * 16) as g (n)

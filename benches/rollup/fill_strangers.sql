@@ -11,7 +11,7 @@ insert into rollup.daily (
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
     output_tokens, reasoning_tokens, unclassified_tokens, request_count, bucket_count
 )
-select s.user_id, current_date - n, s.device_id, k.source, k.model, 1200, 90000, 0, 300, 800, 200, 0, 12, 16
+select s.user_id, current_date - n as day, s.device_id, k.source, k.model, 1200, 90000, 0, 300, 800, 200, 0, 12, 16
 from stranger s
 cross join generate_series(0, 29) as g (n)
 cross join (values ('claude-code', 'claude-opus-4-5'), ('codex', 'gpt-5.2-codex')) as k (source, model)

@@ -120,6 +120,18 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
+    /// The counters as columns, in the order of the fields.
+    pub const NAMES: [&'static str; 8] = [
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "unclassified_tokens",
+        "request_count",
+    ];
+
     /// All tokens: the disjoint classes. Reasoning is inside output.
     pub const fn total(&self) -> i64 {
         self.input_tokens
@@ -129,6 +141,15 @@ impl TokenCounts {
             + self.output_tokens
             + self.unclassified_tokens
     }
+}
+
+/// What tells one bucket from all others.
+#[derive(Clone, Copy, Debug)]
+pub struct BucketKey;
+
+impl BucketKey {
+    /// The key's columns, in the order of the primary key.
+    pub const COLUMNS: [&'static str; 5] = ["user_id", "hour_start", "device_id", "source", "model"];
 }
 
 /// When a snapshot was taken.

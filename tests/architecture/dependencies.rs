@@ -1,6 +1,6 @@
 //! Who may name whom: the kernel names no feature, features do not name each other, only the composition root names all.
 
-use super::rust::{NamedPath, RustFile, Tail, module_of};
+use super::rust::{NamedPath, RustFile};
 use super::tree::{SourceTree, Violation, slice_of};
 
 /// The files that put the house together: the server, and the operator's commands.
@@ -40,9 +40,8 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
             }
         }
         for inclusion in &file.inclusions {
-            let segments = module_of(&inclusion.target);
             let inside = inclusion.target.starts_with("src/");
-            let path = NamedPath { segments, tail: Tail::Plain, line: inclusion.line };
+            let path = inclusion.as_path();
             if let Some(instead) = objection(&zone, &path).filter(|_| inside) {
                 violations.push(Violation::new(&file.path, inclusion.line, instead));
             }

@@ -3,10 +3,9 @@
 use super::sql::{Token, tokens};
 use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, has_extension};
 
-/// The house aims at 400 lines a file and 70 a function. These limits are harder than that aim is: past them a
-/// second idea is certainly hiding, and just below them a reviewer decides, not a test.
-const FILE_LINES: usize = 450;
-const FUNCTION_LINES: usize = 90;
+/// What is longer than this hides a second idea, which wants a name and a place of its own.
+const FILE_LINES: usize = 400;
+const FUNCTION_LINES: usize = 70;
 
 fn check_openings(tree: &SourceTree) -> Vec<Violation> {
     tree.under("")

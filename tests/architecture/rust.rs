@@ -19,11 +19,15 @@ pub(super) enum Tail {
 }
 
 /// A path as the code means it: `super::x` is resolved, grouped imports are taken apart.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NamedPath {
     pub(super) segments: Vec<String>,
     pub(super) tail: Tail,
+    /// What follows `as`.
+    pub(super) alias: Option<String>,
     pub(super) line: usize,
+    /// Whether it stands in a module that only tests are built with.
+    pub(super) in_tests: bool,
 }
 
 impl NamedPath {
@@ -42,6 +46,14 @@ pub(super) struct Inclusion {
     pub(super) target: String,
     pub(super) function: Option<String>,
     pub(super) line: usize,
+}
+
+impl Inclusion {
+    /// What is named by pulling the file in: the module it holds or, for anything but Rust, would hold.
+    pub(super) fn as_path(&self) -> NamedPath {
+        let segments = module_of(&self.target);
+        NamedPath { segments, tail: Tail::Plain, alias: None, line: self.line, in_tests: false }
+    }
 }
 
 /// A function with a body.

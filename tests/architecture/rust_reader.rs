@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::rust::{Flat, Function, Inclusion, NamedPath, RustFile, Tail, module_of};
-use super::rust_tokens::{collect_strings, is_double_colon, is_sign, line_of, name_of, normalized, string_value};
+use super::rust_tokens::{alias_at, collect_strings, is_cfg_test, is_double_colon, is_sign, line_of, name_of, normalized, string_value};
 use super::tree::{SourceTree, folder_of};
 
 /// Where in the file the reader stands.
@@ -11,22 +11,25 @@ use super::tree::{SourceTree, folder_of};
 struct Scope {
     module: Vec<String>,
     function: Option<String>,
+    in_tests: bool,
 }
 
 pub(super) struct Reader<'tree> {
     file: RustFile,
     tree: &'tree SourceTree,
+    /// Whether an attribute says that the item which follows is for tests only.
+    next_is_test: bool,
 }
 
 impl<'tree> Reader<'tree> {
     /// The tree tells which relative paths are child modules.
     pub(super) fn new(path: &str, tree: &'tree SourceTree) -> Self {
         let file = RustFile { path: path.to_owned(), ..RustFile::default() };
-        Self { file, tree }
+        Self { file, tree, next_is_test: false }
     }
 
     pub(super) fn read(mut self, stream: TokenStream) -> RustFile {
-        let scope = Scope { module: module_of(&self.file.path), function: None };
+        let scope = Scope { module: module_of(&self.file.path), function: None, in_tests: false };
         self.read_stream(stream, &scope);
         self.file
     }
@@ -83,7 +86,9 @@ impl<'tree> Reader<'tree> {
         if is_sign(tokens.first(), '#') {
             let inner = usize::from(is_sign(tokens.get(1), '!'));
             if let Some(TokenTree::Group(group)) = tokens.get(1 + inner) {
+                let is_test = self.next_is_test || is_cfg_test(group);
                 self.read_attribute(group, scope);
+                self.next_is_test = is_test;
                 return 2 + inner;
             }
         }
@@ -134,9 +139,12 @@ impl<'tree> Reader<'tree> {
     fn read_name(&mut self, tokens: &[TokenTree], scope: &Scope) -> usize {
         let name = name_of(tokens.first()).unwrap_or_default();
         let second = name_of(tokens.get(1));
+        // `#[cfg(test)] pub mod`: the visibility stands between what is said and whom it is said of.
+        let for_tests = self.next_is_test;
+        self.next_is_test &= name == "pub";
         match (name.as_str(), &second, tokens.get(2)) {
             ("mod", Some(child), Some(TokenTree::Group(body))) => {
-                let mut inner = scope.clone();
+                let mut inner = Scope { in_tests: scope.in_tests || for_tests, ..scope.clone() };
                 inner.module.push(child.clone());
                 self.push(name, &tokens[0]);
                 self.push(child.as_str(), &tokens[1]);
@@ -234,7 +242,8 @@ impl<'tree> Reader<'tree> {
                 _ => break,
             }
         }
-        if name_of(tokens.get(at)).as_deref() == Some("as") {
+        let alias = alias_at(&tokens[at..]);
+        if alias.is_some() {
             tail = Tail::Alias;
         }
         if let (Some(name), Some(TokenTree::Group(group))) = (segments.last(), tokens.get(at + 1))
@@ -243,7 +252,7 @@ impl<'tree> Reader<'tree> {
             self.read_file_macro(name, group, line, scope);
         }
         if segments.len() > 1 || tail != Tail::Plain {
-            self.name_path(segments, tail, line, scope);
+            self.name_path(segments, tail, alias, line, scope);
         }
         at
     }
@@ -255,22 +264,21 @@ impl<'tree> Reader<'tree> {
             let Some(first) = entry.first() else { continue };
             let mut segments = prefix.to_vec();
             let mut tail = Tail::Plain;
-            for token in entry {
+            let mut alias = None;
+            for (at, token) in entry.iter().enumerate() {
+                alias = alias_at(&entry[at..]);
+                if alias.is_some() {
+                    tail = Tail::Alias;
+                    break;
+                }
                 match token {
                     TokenTree::Group(inner) => self.name_imports(&segments, inner, scope),
                     sign if is_sign(Some(sign), '*') => tail = Tail::Glob,
-                    _ => match name_of(Some(token)).as_deref() {
-                        Some("as") => {
-                            tail = Tail::Alias;
-                            break;
-                        }
-                        Some("self") | None => {}
-                        Some(name) => segments.push(name.to_owned()),
-                    },
+                    _ => segments.extend(name_of(Some(token)).filter(|name| name != "self")),
                 }
             }
             if !matches!(entry.last(), Some(TokenTree::Group(_))) {
-                self.name_path(segments, tail, line_of(first), scope);
+                self.name_path(segments, tail, alias, line_of(first), scope);
             }
         }
     }
@@ -286,9 +294,9 @@ impl<'tree> Reader<'tree> {
         }
     }
 
-    fn name_path(&mut self, written: Vec<String>, tail: Tail, line: usize, scope: &Scope) {
+    fn name_path(&mut self, written: Vec<String>, tail: Tail, alias: Option<String>, line: usize, scope: &Scope) {
         let segments = self.resolved(written, &scope.module);
-        self.file.paths.push(NamedPath { segments, tail, line });
+        self.file.paths.push(NamedPath { segments, tail, alias, line, in_tests: scope.in_tests });
     }
 
     /// What a written path means in a module. A path into another crate stays as it is.

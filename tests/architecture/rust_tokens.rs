@@ -1,6 +1,6 @@
 //! Small questions about single tokens.
 
-use proc_macro2::{Spacing, TokenStream, TokenTree};
+use proc_macro2::{Group, Spacing, TokenStream, TokenTree};
 
 pub(super) fn line_of(token: &TokenTree) -> usize {
     token.span().start().line
@@ -23,6 +23,22 @@ pub(super) fn name_of(token: Option<&TokenTree>) -> Option<String> {
             Some(text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned))
         }
         _ => None,
+    }
+}
+
+/// The other name, where `as other_name` stands here.
+pub(super) fn alias_at(tokens: &[TokenTree]) -> Option<String> {
+    (name_of(tokens.first()).as_deref() == Some("as")).then(|| name_of(tokens.get(1)).unwrap_or_default())
+}
+
+/// Whether an attribute is `#[cfg(test)]`.
+pub(super) fn is_cfg_test(attribute: &Group) -> bool {
+    let tokens: Vec<TokenTree> = attribute.stream().into_iter().collect();
+    match tokens.as_slice() {
+        [name, TokenTree::Group(condition)] => {
+            name_of(Some(name)).as_deref() == Some("cfg") && condition.stream().to_string() == "test"
+        }
+        _ => false,
     }
 }
 

@@ -24,8 +24,8 @@ expected as materialized (
         sum(b.output_tokens)::bigint as output_tokens,
         sum(b.reasoning_tokens)::bigint as reasoning_tokens,
         sum(b.unclassified_tokens)::bigint as unclassified_tokens,
-        sum(b.request_count)::bigint as request_count,
         sum(b.total_tokens)::bigint as total_tokens,
+        sum(b.request_count)::bigint as request_count,
         count(*) as bucket_count
     from state z
     join usage.bucket b on b.user_id = $1
