@@ -11,41 +11,44 @@ use serde_json::error::Category;
 
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
-use crate::kernel::bucket::MAX_POSTED;
+use crate::kernel::bucket::{MAX_POSTED, TokenCounts};
 
-/// The fields of a bucket.
+/// A field of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     HourStart,
     Source,
     Model,
     ObservedAt,
-    InputTokens,
-    CacheReadTokens,
-    CacheWrite5mTokens,
-    CacheWrite1hTokens,
-    OutputTokens,
-    ReasoningTokens,
-    UnclassifiedTokens,
-    RequestCount,
+    /// The counter at this place of the table.
+    Counter(usize),
 }
 
 impl Field {
-    /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 12] = [
-        Self::HourStart,
-        Self::Source,
-        Self::Model,
-        Self::ObservedAt,
-        Self::InputTokens,
-        Self::CacheReadTokens,
-        Self::CacheWrite5mTokens,
-        Self::CacheWrite1hTokens,
-        Self::OutputTokens,
-        Self::ReasoningTokens,
-        Self::UnclassifiedTokens,
-        Self::RequestCount,
-    ];
+    /// The fields that are no counters, in the order of their declaration.
+    const OTHERS: [Self; 4] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt];
+
+    /// All of them, each at its place.
+    pub(super) const ALL: [Self; Self::OTHERS.len() + TokenCounts::NAMES.len()] = {
+        let mut all = [Self::HourStart; Self::OTHERS.len() + TokenCounts::NAMES.len()];
+        all.split_at_mut(Self::OTHERS.len()).0.copy_from_slice(&Self::OTHERS);
+        let mut counter = 0;
+        while counter < TokenCounts::NAMES.len() {
+            all[Self::Counter(counter).place()] = Self::Counter(counter);
+            counter += 1;
+        }
+        all
+    };
+
+    const fn place(self) -> usize {
+        match self {
+            Self::HourStart => 0,
+            Self::Source => 1,
+            Self::Model => 2,
+            Self::ObservedAt => 3,
+            Self::Counter(counter) => Self::OTHERS.len() + counter,
+        }
+    }
 
     /// As the body spells it.
     pub(super) const fn name(self) -> &'static str {
@@ -54,19 +57,12 @@ impl Field {
             Self::Source => "source",
             Self::Model => "model",
             Self::ObservedAt => "observed_at",
-            Self::InputTokens => "input_tokens",
-            Self::CacheReadTokens => "cache_read_tokens",
-            Self::CacheWrite5mTokens => "cache_write_5m_tokens",
-            Self::CacheWrite1hTokens => "cache_write_1h_tokens",
-            Self::OutputTokens => "output_tokens",
-            Self::ReasoningTokens => "reasoning_tokens",
-            Self::UnclassifiedTokens => "unclassified_tokens",
-            Self::RequestCount => "request_count",
+            Self::Counter(counter) => TokenCounts::NAMES[counter],
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.name() == name)
+        Self::ALL.iter().copied().find(|field| field.name() == name)
     }
 }
 
@@ -77,7 +73,7 @@ pub(super) struct Fields<'de>([Option<Scalar<'de>>; Field::ALL.len()]);
 impl<'de> Fields<'de> {
     /// `None` where the field is absent.
     pub(super) const fn get(&self, field: Field) -> Option<&Scalar<'de>> {
-        self.0[field as usize].as_ref()
+        self.0[field.place()].as_ref()
     }
 }
 
@@ -256,7 +252,7 @@ impl<'de> Shape<'de> for &mut Draft<'de> {
                 self.violations.unknown(&name);
                 continue;
             };
-            match &mut fields.0[field as usize] {
+            match &mut fields.0[field.place()] {
                 Some(_) => {
                     object.next_value::<IgnoredAny>()?;
                     self.violations.repeated(&name);
@@ -279,7 +275,7 @@ mod tests {
     #[test]
     fn every_field_is_found_by_its_name_and_kept_in_its_place() {
         for (position, field) in Field::ALL.into_iter().enumerate() {
-            assert_eq!(field as usize, position);
+            assert_eq!(field.place(), position);
             assert_eq!(Field::parse(field.name()), Some(field));
         }
         assert_eq!(Field::parse("Hour_start"), None);

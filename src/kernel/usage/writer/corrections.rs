@@ -9,30 +9,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::entry::{Cause, Entry, Key, Keys};
+use super::entry::{Cause, Entry};
 use super::versions::{Verdict, WriteOptions, write_in};
-use crate::kernel::bucket::{Bucket, HalfHour, Model, Source, Stamp, TokenCounts};
+use crate::kernel::bucket::{Bucket, BucketKey, BucketKeyRef, Stamp, TokenCounts, counters_of_row};
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::Tx;
+use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
-
-/// The five dimensions of a bucket, ordered as its primary key is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BucketKey {
-    /// The owner.
-    pub user_id: Uuid,
-    /// The half hour.
-    pub hour_start: HalfHour,
-    /// The device.
-    pub device_id: Uuid,
-    /// The tool.
-    pub source: Source,
-    /// The model.
-    pub model: Model,
-}
 
 /// What a bucket says, and as of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +88,7 @@ pub async fn correct_in(
     }
     let (replacing, inserting): (Vec<usize>, Vec<usize>) =
         (0..corrections.len()).partition(|at| corrections[*at].seen.is_some());
-    let key = |at: &usize| key_of(&corrections[*at].key);
+    let key = |at: &usize| corrections[*at].key.borrowed();
     let standing = lock_buckets(tx, replacing.iter().map(key)).await?;
     let due = |(place, at): (usize, usize)| {
         let version = standing.get(&place).map(|standing| standing.version);
@@ -157,10 +142,10 @@ async fn write_corrections(
 /// Takes the job's corrections of these buckets back. True, in order, where one stood; where another version stands by
 /// now it is left alone.
 pub async fn restore_in(tx: &mut Tx, job: Correcting<'_>, keys: &[BucketKey]) -> Result<Vec<bool>, Problem> {
-    let standing = lock_buckets(tx, keys.iter().map(key_of)).await?;
+    let standing = lock_buckets(tx, keys.iter().map(BucketKey::borrowed)).await?;
     let ours = |at: &usize| standing.get(at).is_some_and(|standing| standing.backfill_id == Some(job.backfill_id));
     let marked: Vec<usize> = (0..keys.len()).filter(ours).collect();
-    restore_buckets(tx, marked.iter().map(|at| key_of(&keys[*at])), job).await?;
+    restore_buckets(tx, marked.iter().map(|at| keys[*at].borrowed()), job).await?;
     let mut restored = vec![false; keys.len()];
     for at in marked {
         restored[at] = true;
@@ -173,16 +158,6 @@ pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) ->
     let purged =
         sqlx::query_file!("src/kernel/usage/writer/purge_pre_images.sql", backfill_ids, limit).execute(tx).await?;
     Ok(purged.rows_affected())
-}
-
-fn key_of(key: &BucketKey) -> Key<'_> {
-    Key {
-        user_id: key.user_id,
-        hour_start: key.hour_start.start(),
-        device_id: key.device_id,
-        source: key.source.as_str(),
-        model: key.model.as_str(),
-    }
 }
 
 /// Later than the version it replaces, however far ahead that one's clock was.
@@ -208,36 +183,18 @@ fn causes(entries: &[Entry<'_>], job: &Correcting<'_>) -> Vec<Cause> {
 /// Locks the buckets that are there. What stands, by the position of its key.
 async fn lock_buckets<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
 ) -> Result<BTreeMap<usize, Standing>, Problem> {
-    let keys = Keys::of(keys);
-    if keys.user_ids.is_empty() {
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    if keys.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query_file!(
-        "src/kernel/usage/writer/lock_buckets.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-    )
-    .fetch_all(tx)
-    .await?;
+    let rows =
+        query_file_columns!("src/kernel/usage/writer/lock_buckets.sql", key_columns = keys,).fetch_all(tx).await?;
     rows.into_iter()
         .map(|row| {
-            let counts = TokenCounts {
-                input_tokens: row.input_tokens,
-                cache_read_tokens: row.cache_read_tokens,
-                cache_write_5m_tokens: row.cache_write_5m_tokens,
-                cache_write_1h_tokens: row.cache_write_1h_tokens,
-                output_tokens: row.output_tokens,
-                reasoning_tokens: row.reasoning_tokens,
-                unclassified_tokens: row.unclassified_tokens,
-                request_count: row.request_count,
-            };
             let position = usize::try_from(row.position - 1).map_err(Problem::internal)?;
-            let version = Version { counts, observed_at: row.observed_at };
+            let version = Version { counts: counters_of_row!(row), observed_at: row.observed_at };
             Ok((position, Standing { version, backfill_id: row.backfill_id }))
         })
         .collect()
@@ -245,40 +202,28 @@ async fn lock_buckets<'a>(
 
 async fn save_pre_images<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
     backfill_id: Uuid,
 ) -> Result<(), Problem> {
-    let keys = Keys::of(keys);
-    if keys.user_ids.is_empty() {
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    if keys.is_empty() {
         return Ok(());
     }
-    sqlx::query_file!(
-        "src/kernel/usage/writer/save_pre_images.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-        backfill_id,
-    )
-    .execute(tx)
-    .await?;
+    query_file_columns!("src/kernel/usage/writer/save_pre_images.sql", key_columns = keys, backfill_id,)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 async fn restore_buckets<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
     job: Correcting<'_>,
 ) -> Result<(), Problem> {
-    let keys = Keys::of(keys);
-    sqlx::query_file!(
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    query_file_columns!(
         "src/kernel/usage/writer/restore_buckets.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
+        key_columns = keys,
         job.backfill_id,
         job.clock.stamp(),
         job.trace.traceparent(),

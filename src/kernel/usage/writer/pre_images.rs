@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::entry::{Entry, Key, Keys};
-use crate::kernel::bucket::TokenCounts;
-use crate::kernel::database::Tx;
+use super::entry::Entry;
+use crate::kernel::bucket::{BucketKeyRef, CountColumns};
+use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
 
 /// Merges entries, by position, each into the pre-image of the correction that hides it. Ends because each turn takes
@@ -18,7 +18,7 @@ use crate::kernel::problem::Problem;
 pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(usize, Uuid)>) -> Result<(), Problem> {
     while !hidden.is_empty() {
         // A statement takes one version of a bucket only: the others wait for the next turn.
-        let mut turn = BTreeMap::<(Key<'_>, Uuid), usize>::new();
+        let mut turn = BTreeMap::<(BucketKeyRef<'_>, Uuid), usize>::new();
         let mut waiting = Vec::new();
         for (position, backfill_id) in hidden {
             let held = *turn.entry((entries[position].key(), backfill_id)).or_insert(position);
@@ -40,32 +40,16 @@ async fn merge_pre_images(
     entries: &[Entry<'_>],
     turn: &[(usize, Uuid)],
 ) -> Result<Vec<(usize, Uuid)>, Problem> {
-    let keys = Keys::of(turn.iter().map(|(position, _)| entries[*position].key()));
-    let bucket = |position: usize| entries[position].bucket;
-    let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> {
-        turn.iter().map(|(position, _)| field(&bucket(*position).counts)).collect()
-    };
-    let observed_ats: Vec<_> = turn.iter().map(|(position, _)| bucket(*position).stamp.observed_at).collect();
-    let stamped: Vec<_> = turn.iter().map(|(position, _)| bucket(*position).stamp.stamped).collect();
-    let backfill_ids: Vec<_> = turn.iter().map(|(_, backfill_id)| *backfill_id).collect();
-    let rows = sqlx::query_file!(
+    let entries = || turn.iter().map(|(position, _)| &entries[*position]);
+    let keys: BucketKeyColumns<'_> = entries().map(Entry::key).collect();
+    let counts: CountColumns = entries().map(|entry| entry.bucket.counts).collect();
+    let rows = query_file_columns!(
         "src/kernel/usage/writer/merge_pre_images.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-        &column(|counts| counts.input_tokens),
-        &column(|counts| counts.cache_read_tokens),
-        &column(|counts| counts.cache_write_5m_tokens),
-        &column(|counts| counts.cache_write_1h_tokens),
-        &column(|counts| counts.output_tokens),
-        &column(|counts| counts.reasoning_tokens),
-        &column(|counts| counts.unclassified_tokens),
-        &column(|counts| counts.request_count),
-        &observed_ats,
-        &stamped,
-        &backfill_ids,
+        key_columns = keys,
+        count_columns = counts,
+        &entries().map(|entry| entry.bucket.stamp.observed_at).collect::<Vec<_>>(),
+        &entries().map(|entry| entry.bucket.stamp.stamped).collect::<Vec<_>>(),
+        &turn.iter().map(|(_, backfill_id)| *backfill_id).collect::<Vec<_>>(),
     )
     .fetch_all(tx)
     .await?;
