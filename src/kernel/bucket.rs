@@ -1,7 +1,8 @@
-//! The vocabulary of usage: half hours, sources, models, the counters of a bucket and its key. Pure: no database, no HTTP.
+//! The vocabulary of usage: half hours, sources, models, the counters of a bucket and its key.
+//! Pure: no database, no HTTP.
 //!
-//! This file is the only one that lists the counters and the columns of the key. [`with_counters`] is the table of counters.
-//! Whatever names them elsewhere is made from the table or loops over [`PerCounter::NAMES`].
+//! [`with_counters`] is the table of counters. Other Rust files make what they need from the table,
+//! or loop over [`PerCounter::NAMES`]. SQL spells the whole lists.
 
 use std::ops::Add;
 
@@ -11,7 +12,8 @@ use uuid::Uuid;
 /// Half an hour, in seconds.
 pub const HALF_HOUR_S: i64 = 1800;
 
-/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test compares them.
+/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test
+/// compares them.
 pub const SOURCES: [&str; 18] = [
     "claude-code",
     "codex",
@@ -103,20 +105,22 @@ impl Model {
     }
 }
 
-/// The table of counters. It calls `$receiver` with `$given`, and behind that the name and the meaning of every counter in
-/// the order of the columns. A new counter is a new line here.
+/// The table of counters. It calls `$receiver` with `$given`, and behind that a line for every
+/// counter in the order of the columns: its name, its kind and its meaning. A new counter is a new
+/// line here. The total of tokens is the sum of every `class`. A `part` is inside a class, and
+/// `other` counters are no tokens.
 macro_rules! with_counters {
     ($($receiver:ident)::+ { $($given:tt)* }) => {
         $($receiver)::+! {
             $($given)*
-            input_tokens: "Uncached input.",
-            cache_read_tokens: "Input served from a prompt cache.",
-            cache_write_5m_tokens: "Input written to a 5-minute cache.",
-            cache_write_1h_tokens: "Input written to a 1-hour cache.",
-            output_tokens: "All output, including reasoning.",
-            reasoning_tokens: "The part of the output that was reasoning.",
-            unclassified_tokens: "Tokens reported only as a total.",
-            request_count: "Model requests.",
+            input_tokens: class "Uncached input.",
+            cache_read_tokens: class "Input served from a prompt cache.",
+            cache_write_5m_tokens: class "Input written to a 5-minute cache.",
+            cache_write_1h_tokens: class "Input written to a 1-hour cache.",
+            output_tokens: class "All output, including reasoning.",
+            reasoning_tokens: part "The part of the output that was reasoning.",
+            unclassified_tokens: class "Tokens reported only as a total.",
+            request_count: other "Model requests.",
         }
     };
 }
@@ -124,7 +128,9 @@ pub(crate) use with_counters;
 
 /// What the table says as a struct. [`TokenCounts`] and its like are this struct.
 macro_rules! define_counters {
-    ($($name:ident: $meaning:literal,)*) => {
+    (@adds class $count:expr) => { $count };
+    (@adds $other:ident $count:expr) => { 0 };
+    ($($name:ident: $kind:ident $meaning:literal,)*) => {
         /// How many counters there are.
         const COUNTERS: usize = [$(stringify!($name)),*].len();
 
@@ -157,6 +163,13 @@ macro_rules! define_counters {
             }
         }
 
+        impl TokenCounts {
+            /// All tokens: the sum of the disjoint classes.
+            pub const fn total(&self) -> i64 {
+                0 $(+ define_counters!(@adds $kind self.$name))*
+            }
+        }
+
         impl PerCounter<usize> {
             /// The place of each counter in [`PerCounter::NAMES`].
             pub const PLACES: Self = {
@@ -186,50 +199,18 @@ macro_rules! define_counters {
 }
 with_counters!(define_counters {});
 
-/// The counters of a record that a statement returned: `counters_of_row!(row)`. The record has a field for each counter.
-macro_rules! counters_of_row {
-    (@fields $row:ident $($name:ident: $meaning:literal,)*) => {
-        $crate::kernel::bucket::PerCounter { $($name: $row.$name),* }
-    };
-    ($row:ident) => {
-        $crate::kernel::bucket::with_counters!($crate::kernel::bucket::counters_of_row { @fields $row })
-    };
-}
-pub(crate) use counters_of_row;
-
 /// Absolute counts of one bucket. Their order decides between two versions with the same stamp.
 pub type TokenCounts = PerCounter<i64>;
 
 /// The counts of many buckets, one array for each counter, as `unnest` takes them.
 pub type CountColumns = PerCounter<Vec<i64>>;
 
-impl TokenCounts {
-    /// All tokens: the disjoint classes. Reasoning is inside output, and requests are no tokens.
-    pub const fn total(&self) -> i64 {
-        let Self {
-            input_tokens,
-            cache_read_tokens,
-            cache_write_5m_tokens,
-            cache_write_1h_tokens,
-            output_tokens,
-            reasoning_tokens: _,
-            unclassified_tokens,
-            request_count: _,
-        } = *self;
-        input_tokens
-            + cache_read_tokens
-            + cache_write_5m_tokens
-            + cache_write_1h_tokens
-            + output_tokens
-            + unclassified_tokens
-    }
-}
-
 impl<T: Copy> PerCounter<T> {
     /// The names in the order of [`PerCounter::with_total`].
     pub const NAMES_WITH_TOTAL: [&'static str; COUNTERS + 1] = insert_total(Self::NAMES, "total_tokens");
 
-    /// The values and their total, as replies and tables show them. The total stands before the requests.
+    /// The values and their total, as replies and tables show them. The total stands before the
+    /// requests.
     pub fn with_total(self, total: T) -> [T; COUNTERS + 1] {
         insert_total(self.into_values(), total)
     }
@@ -276,7 +257,8 @@ impl BucketKey {
     }
 }
 
-/// A [`BucketKey`] as rows and look-ups have it. `source` and `model` compare by bytes, as collation "C" does.
+/// A [`BucketKey`] as rows and look-ups have it. `source` and `model` compare by bytes, as
+/// collation "C" does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketKeyRef<'a> {
     /// The owner.
@@ -373,57 +355,45 @@ mod tests {
         let more_output = TokenCounts { input_tokens: 1, output_tokens: 900, ..TokenCounts::default() };
         assert!(more_input > more_output);
     }
-    #[test]
-    fn the_names_are_those_of_the_fields_and_the_total_stands_before_the_requests() {
-        let fields = |debug: String| -> Vec<String> {
-            debug.lines().filter_map(|line| Some(line.strip_prefix("    ")?.split_once(':')?.0.to_owned())).collect()
-        };
-        assert_eq!(fields(format!("{:#?}", TokenCounts::default())), TokenCounts::NAMES);
-        assert_eq!(PerCounter::PLACES.into_values(), std::array::from_fn(|place| place));
-        assert_eq!(TokenCounts::NAMES[PerCounter::PLACES.output_tokens], "output_tokens");
-        assert_eq!(TokenCounts::NAMES_WITH_TOTAL[7..], ["total_tokens", "request_count"]);
-        let key = BucketKeyRef {
-            user_id: Uuid::nil(),
-            hour_start: HalfHour::FIRST,
-            device_id: Uuid::nil(),
-            source: "api",
-            model: "m",
-        };
-        let owned = key.parse().unwrap();
-        assert_eq!(
-            (owned.borrowed(), fields(format!("{key:#?}"))),
-            (key, BucketKey::COLUMNS.map(str::to_owned).into())
-        );
-        assert_eq!(fields(format!("{owned:#?}")), BucketKey::COLUMNS);
+    /// The names of the fields of a struct, as its derived `Debug` writes them.
+    fn fields(value: impl std::fmt::Debug) -> Vec<String> {
+        let debug = format!("{value:#?}");
+        let names = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": ")).map(|(name, _)| name);
+        names.filter(|name| !name.starts_with(' ')).map(str::to_owned).collect()
     }
 
     #[test]
-    fn all_classes_of_tokens_are_in_the_total_and_nothing_else_is() {
+    fn the_names_are_those_of_the_fields_in_their_order() {
+        assert_eq!(fields(TokenCounts::default()), TokenCounts::NAMES);
+        assert_eq!(PerCounter::PLACES.into_values(), std::array::from_fn(|place| place));
+        let (nobody, hour_start) = (Uuid::nil(), HalfHour::FIRST);
+        let key = BucketKeyRef { user_id: nobody, hour_start, device_id: nobody, source: "api", model: "m" };
+        assert_eq!(key.parse().unwrap().borrowed(), key);
+        assert_eq!([fields(key), fields(key.parse().unwrap())], [BucketKey::COLUMNS; 2]);
+    }
+
+    #[test]
+    fn the_total_is_of_all_classes_and_stands_before_the_requests() {
         let powers = TokenCounts::from_values(std::array::from_fn(|place| 10_i64.pow(u32::try_from(place).unwrap())));
         assert_eq!(powers.total(), 1_011_111);
         assert_eq!(powers.with_total(7)[6..], [1_000_000, 7, 10_000_000]);
-    }
-
-    prop_compose! {
-        fn any_counts()(values in prop::array::uniform(0..=MAX_COUNT)) -> TokenCounts {
-            TokenCounts::from_values(values)
-        }
+        assert_eq!(TokenCounts::NAMES_WITH_TOTAL[7..], ["total_tokens", "request_count"]);
     }
 
     proptest! {
         #[test]
-        fn values_rows_columns_and_sums_have_one_order(rows in prop::collection::vec(any_counts(), 0..4)) {
+        fn values_columns_and_sums_have_one_order(
+            rows in prop::collection::vec(prop::array::uniform(0..=MAX_COUNT).prop_map(TokenCounts::from_values), 0..4),
+        ) {
             let columns: CountColumns = rows.iter().copied().collect();
             for (place, column) in columns.into_values().into_iter().enumerate() {
                 prop_assert_eq!(column, rows.iter().map(|row| row.into_values()[place]).collect::<Vec<_>>());
             }
             for row in &rows {
-                prop_assert_eq!(counters_of_row!(row), *row);
                 prop_assert_eq!(TokenCounts::from_values(row.into_values()), *row);
                 prop_assert_eq!((*row + *row).into_values(), row.into_values().map(|count| 2 * count));
             }
-            let by_values = |row: &TokenCounts| row.into_values();
-            prop_assert_eq!(rows.iter().max(), rows.iter().max_by_key(|row| by_values(row)));
+            prop_assert_eq!(rows.iter().max(), rows.iter().max_by_key(|row| row.into_values()));
         }
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
-use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter, counters_of_row};
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
+use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::writer::corrections::{Correction, Version};
 

@@ -24,7 +24,7 @@ impl<'r> Decode<'r, Postgres> for Sum {
 macro_rules! sums_of_row {
     ($row:ident) => {
         $crate::features::dashboard_rollup::sums::Counters {
-            of_counters: $crate::kernel::bucket::counters_of_row!($row).map(|Sum(sum)| sum),
+            of_counters: $crate::kernel::database::counters_of_row!($row).map(|Sum(sum)| sum),
             total_tokens: $row.total_tokens.0,
             bucket_count: $row.bucket_count.0,
         }

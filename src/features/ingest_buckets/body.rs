@@ -1,6 +1,9 @@
-//! The shape of a request's body, read in one pass: an object, its `buckets`, their fields. It knows names and shapes;
-//! which values are acceptable is `acceptance`' to say. It stands beside the kernel's `Fields` because a post is the hot path:
-//! its values borrow from the body, what no field takes is skipped without recursion, and a bucket's violations are capped.
+//! Reads a request's body in one pass: an object, its `buckets`, their fields. This file knows
+//! names and shapes, and `acceptance` says which values are acceptable.
+//!
+//! Other slices read bodies with the kernel's `FieldReader`. A post is the hot path, so this reader
+//! is its own: values borrow from the body, a value that no field takes is skipped without
+//! recursion, and a bucket's violations are capped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -96,7 +99,8 @@ pub(super) enum Unreadable {
     TooManyBuckets,
 }
 
-/// Reads a body. Every element of `buckets` goes to `take`, in order; what is wrong around them goes to `outside`.
+/// Reads a body. Every element of `buckets` goes to `take`, in order. Violations around the buckets
+/// go to `outside`.
 pub(super) fn read<'de>(
     json: &'de str,
     outside: &mut Violations,
@@ -105,7 +109,8 @@ pub(super) fn read<'de>(
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let read = Shaped(Envelope { outside, take }).deserialize(&mut deserializer);
     read.and_then(|()| deserializer.end()).map_err(|error| match error.classify() {
-        // The shapes below take every value there is: an error that is not the JSON's own is the one of `Excess`.
+        // The shapes below take every value, so an error that is not the JSON's own is that of
+        // `Excess`.
         Category::Data => Unreadable::TooManyBuckets,
         Category::Eof => Unreadable::Incomplete,
         Category::Syntax | Category::Io => Unreadable::Malformed { line: error.line(), column: error.column() },

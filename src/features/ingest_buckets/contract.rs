@@ -1,5 +1,5 @@
-//! How the contract describes the request. It documents only: `request` reads the body itself, to report everything
-//! that is wrong at once; a test keeps the two together.
+//! How the contract describes the request. Nothing here reads a body: `request` does, so that it
+//! can report every violation at once. A test compares the two.
 
 use chrono::{DateTime, Utc};
 use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};

@@ -12,7 +12,7 @@ mod statements;
 mod tx;
 
 pub use columns::BucketKeyColumns;
-pub(crate) use columns::query_file_columns;
+pub(crate) use columns::{counters_of_row, query_file_columns};
 pub use failure::{broken_constraint, is_data_fault, is_lock_timeout, is_transient, upstream_status};
 pub use pool::{ACQUIRE_TIMEOUT, Pool, PoolLoad, Pools, by_key, by_range, in_batches};
 pub use tx::{Access, Mode, Tx};

@@ -1,8 +1,8 @@
-//! Counters on the wire: the counts of a bucket in replies, and how the contract describes counters. Every name and every
-//! meaning comes from the table in `kernel::bucket`.
+//! Counters on the wire: the counts of a bucket in replies, and how the contract describes
+//! counters. Every name and every meaning comes from the table in `kernel::bucket`.
 //!
-//! A described object is put together from parts with [`joined`]. A derived description of a flattened struct would be
-//! `allOf`, which generators of clients read as inheritance.
+//! A described object is put together from parts with [`joined`]. A derived description of a
+//! flattened struct would be `allOf`, which generators of clients read as inheritance.
 
 use serde::{Serialize, Serializer};
 use utoipa::PartialSchema;
@@ -30,7 +30,8 @@ impl Serialize for ShownCounts {
     }
 }
 
-/// What a reply or a request says of a field, where it says more than the table: the field's name and the words.
+/// What a reply or a request says of a field, where it says more than the table: the field's name
+/// and the words.
 pub type Wording = (&'static str, &'static str);
 
 /// The counters as fields of a request. Each may be absent, which means 0.
@@ -54,8 +55,8 @@ pub fn shown_counters<T: PartialSchema>(total: &'static str, wordings: &[Wording
     RefOr::T(object.build().into())
 }
 
-/// One object with the fields of all parts, in their order. Its description is that of the first part that has one, and
-/// everything else about it is as in the first part.
+/// One object with the fields of all parts, in their order. Its description is that of the first
+/// part that has one, and everything else about it is as in the first part.
 pub fn joined(parts: impl IntoIterator<Item = RefOr<Schema>>) -> RefOr<Schema> {
     let objects = parts.into_iter().filter_map(|part| match part {
         RefOr::T(Schema::Object(object)) => Some(object),

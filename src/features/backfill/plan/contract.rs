@@ -1,5 +1,5 @@
-//! How the contract describes the request. It documents only: `request` and `imported` read the body themselves, to report
-//! everything that is wrong at once; a test keeps the two together.
+//! How the contract describes the request. Nothing here reads a body: `request` and `imported` do,
+//! so that they can report every violation at once. A test compares the two.
 
 use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};

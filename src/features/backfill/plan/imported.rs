@@ -1,4 +1,4 @@
-//! One bucket of an import: what its object says, and everything that is wrong with it.
+//! Reads one bucket of an import, and finds every violation in it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -31,8 +31,8 @@ pub struct ImportRules {
 /// The fields of an import's bucket besides its counters.
 const KEY_FIELDS: [&str; 5] = ["user_id", "device_id", "hour_start", "source", "model"];
 
-/// What an object may say: its key, its counters, and last `observed_at`. Only a tracker has `observed_at`, which is known
-/// so that its refusal can say why.
+/// What an object may say: its key, its counters, and last `observed_at`. Only a tracker has
+/// `observed_at`, which is known so that its refusal can say why.
 pub const FIELDS: [&str; KEY_FIELDS.len() + TokenCounts::NAMES.len() + 1] = {
     let mut fields = ["observed_at"; KEY_FIELDS.len() + TokenCounts::NAMES.len() + 1];
     let (key, rest) = fields.split_at_mut(KEY_FIELDS.len());
@@ -41,7 +41,7 @@ pub const FIELDS: [&str; KEY_FIELDS.len() + TokenCounts::NAMES.len() + 1] = {
     fields
 };
 
-/// Reads a bucket from the [`FIELDS`] of an object; what is wrong is noted there.
+/// Reads a bucket from an object's [`FIELDS`], and notes its violations there.
 pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     let stamped = ("unknown_field", "A correction is stamped by its execution.".into());
     fields.optional("observed_at", |_| Err::<(), _>(stamped));
@@ -56,7 +56,7 @@ pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     Some(Imported { key, counts })
 }
 
-/// The key of a bucket whose counts may be anything: to name a line that is broken elsewhere.
+/// The key of a bucket whose counts may be anything. It names a line that is broken elsewhere.
 pub fn key(fields: &FieldReader) -> Option<BucketKey> {
     let text = |name| fields.get(name)?.text().ok();
     Some(BucketKey {

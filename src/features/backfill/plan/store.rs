@@ -53,7 +53,8 @@ pub async fn hold_plan(tx: &mut Tx, job_id: Uuid, lease_token: Uuid, poisoned: i
     Ok(held.rows_affected() > 0)
 }
 
-/// Stages rows, distinct and sorted by key. Those that could not be staged, by position, with what is wrong.
+/// Stages rows, distinct and sorted by key. Those that could not be staged, by position, with what
+/// is wrong.
 pub async fn stage_rows(tx: &mut Tx, job_id: Uuid, rows: &[Imported]) -> Result<Vec<(usize, String)>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());

@@ -4,8 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::request::RowKey;
 use crate::features::dashboard_rollup::range::Scope;
-use crate::kernel::bucket::{TokenCounts, counters_of_row};
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::TokenCounts;
+use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
 
 /// One bucket as it stands.

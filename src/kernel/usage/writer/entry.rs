@@ -13,7 +13,7 @@ pub(super) struct Entry<'a> {
     pub(super) bucket: &'a Bucket,
 }
 
-/// The request that a user's events are put down to.
+/// The request that a user's events name as their cause.
 #[derive(Clone, Debug)]
 pub(super) struct Cause {
     pub(super) user_id: Uuid,

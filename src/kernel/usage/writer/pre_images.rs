@@ -1,8 +1,10 @@
-//! What corrections hide: the versions they replaced, and what trackers sent since. A snapshot that loses only against
-//! a correction is merged into the correction's pre-image by the rule of versions, in the transaction that answers it,
-//! so that a rollback restores the newest version that was ever acknowledged.
+//! Pre-images: what stood before a correction, and what trackers have sent since. A snapshot that
+//! loses only against a correction is merged into the correction's pre-image by the rule of
+//! versions. The merge is in the transaction that answers the snapshot, so a rollback restores the
+//! newest version that was ever acknowledged.
 //!
-//! A correction of a correction has the older one as its pre-image. What loses against that too goes one further down.
+//! Where a job corrects what another job had corrected, the older correction is the pre-image. A
+//! snapshot that loses against the older correction too is merged into the pre-image of that one.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +15,11 @@ use crate::kernel::bucket::{BucketKeyRef, CountColumns};
 use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
 
-/// Merges entries, by position, each into the pre-image of the correction that hides it. Ends because each turn takes
-/// an entry away or takes it to an older correction.
+/// Merges entries, by position, each into the pre-image of the correction that hides it. The loop
+/// ends because each turn merges an entry or moves it on to an older correction.
 pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(usize, Uuid)>) -> Result<(), Problem> {
     while !hidden.is_empty() {
-        // A statement takes one version of a bucket only: the others wait for the next turn.
+        // A statement takes one version of each bucket. The others wait for the next turn.
         let mut turn = BTreeMap::<(BucketKeyRef<'_>, Uuid), usize>::new();
         let mut waiting = Vec::new();
         for (position, backfill_id) in hidden {
@@ -34,7 +36,8 @@ pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(
     Ok(())
 }
 
-/// Returns the entries that lost against an older correction in the pre-image, with its job.
+/// Merges one turn. Returns the entries that lost against an older correction in the pre-image,
+/// each with that one's job.
 async fn merge_pre_images(
     tx: &mut Tx,
     entries: &[Entry<'_>],

@@ -1,5 +1,6 @@
-//! Which version of a bucket wins: the greatest `observed_at`, at equal stamps the greater counts. Any order, batching
-//! and repetition of stamped snapshots ends in the same rows. One statement decides, under the row's lock.
+//! Which version of a bucket wins. The later `observed_at` does, and at equal stamps the greater
+//! counts. Stamped snapshots end in the same rows in any order, however they are batched and
+//! repeated. One statement decides under the row's lock.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +8,9 @@ use uuid::Uuid;
 
 use super::entry::{Cause, Entry};
 use super::pre_images::absorb;
-use crate::kernel::bucket::{Bucket, BucketKeyRef, CountColumns, counters_of_row};
+use crate::kernel::bucket::{Bucket, BucketKeyRef, CountColumns};
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
+use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::Lane;
 
@@ -81,13 +82,14 @@ pub(super) struct WriteOptions<'a> {
     pub(super) lane: Lane,
     /// The job whose corrections these are; `None` for trackers' snapshots.
     pub(super) backfill_id: Option<Uuid>,
-    /// Nothing that stands is replaced, whatever its version.
+    /// Whether every bucket that stands is left alone, whatever its version.
     pub(super) only_inserts: bool,
     pub(super) clock: &'a Clock,
 }
 
-/// Writes snapshots and their events in the caller's transaction. One verdict an entry, in order. What a tracker sent
-/// in vain against a correction goes to the correction's pre-image.
+/// Writes snapshots and their events in the caller's transaction. Returns one verdict for each
+/// entry, in order. A tracker's snapshot that loses only against a correction is merged into the
+/// correction's pre-image.
 pub(super) async fn write_in(
     tx: &mut Tx,
     entries: &[Entry<'_>],
@@ -96,8 +98,8 @@ pub(super) async fn write_in(
     let mut verdicts = vec![Verdict::Superseded; entries.len()];
     let mut hidden = Vec::new();
     let mut candidates = candidates_by_key(entries);
-    // Nearly always one turn. A second one comes when an unstamped winner met a correction, which a stamped runner-up
-    // of the same commit may still outweigh.
+    // One turn nearly always does. A second turn follows where an unstamped winner met a
+    // correction, because a stamped runner-up of the same commit may still outweigh the correction.
     while !candidates.is_empty() {
         let batch: Vec<(BucketKeyRef<'_>, usize)> =
             candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
@@ -113,14 +115,14 @@ pub(super) async fn write_in(
                     }
                     verdicts[position] = verdict;
                 }
-                // It goes by the half hour, which they share.
+                // The horizon goes by the half hour, which all entries of a key share.
                 UpsertOutcome::LeftOut(Verdict::BeforeRetentionHorizon) => {
                     for other in ranked {
                         verdicts[*other] = Verdict::BeforeRetentionHorizon;
                     }
                 }
                 UpsertOutcome::LeftOut(verdict) if ranked.len() == 1 => verdicts[position] = verdict,
-                // Nobody else of this commit won either: each is told what stands.
+                // No entry of this key won, so each is told what stands.
                 UpsertOutcome::LeftOut(_) | UpsertOutcome::Lost => {
                     losers.extend(ranked.iter().map(|ranked| (key, *ranked)));
                 }
@@ -139,7 +141,8 @@ pub(super) async fn write_in(
     Ok(verdicts)
 }
 
-/// The positions of every key's entries, the strongest version last; at equal versions the first to arrive.
+/// The positions of every key's entries, the strongest version last; at equal versions the first to
+/// arrive.
 fn candidates_by_key<'a>(entries: &[Entry<'a>]) -> BTreeMap<BucketKeyRef<'a>, Vec<usize>> {
     let mut candidates = BTreeMap::<BucketKeyRef<'a>, Vec<usize>>::new();
     for (position, entry) in entries.iter().enumerate() {
@@ -162,7 +165,7 @@ enum UpsertOutcome {
     Lost,
 }
 
-/// What became of each key of a batch, which is sorted by key.
+/// Runs the upsert. Returns what became of each key of the batch, which is sorted by key.
 async fn upsert_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
@@ -209,7 +212,8 @@ async fn upsert_buckets(
     Ok(outcomes)
 }
 
-/// Why the losers lost. Returns those that a correction hides, by position, with the correction's job.
+/// Says of each loser why it lost. Returns the entries that a correction hides, by position, each
+/// with the correction's job.
 async fn standing_buckets(
     tx: &mut Tx,
     entries: &[Entry<'_>],
