@@ -1,11 +1,19 @@
-//! The vocabulary of usage: half hours, sources, models and disjoint token counts. Pure: no database, no HTTP.
+//! The vocabulary of usage: half hours, sources, models, the counters of a bucket and its key.
+//! Pure: no database, no HTTP.
+//!
+//! [`with_counters`] is the table of counters. Other Rust files make what they need from the table,
+//! or loop over [`PerCounter::NAMES`]. SQL spells the whole lists.
+
+use std::ops::Add;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 /// Half an hour, in seconds.
 pub const HALF_HOUR_S: i64 = 1800;
 
-/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test compares them.
+/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test
+/// compares them.
 pub const SOURCES: [&str; 18] = [
     "claude-code",
     "codex",
@@ -97,59 +105,185 @@ impl Model {
     }
 }
 
-/// Absolute counts of one bucket. The order of the fields is the order of the columns: it decides between two versions
-/// with the same stamp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenCounts {
-    /// Uncached input.
-    pub input_tokens: i64,
-    /// Input served from a prompt cache.
-    pub cache_read_tokens: i64,
-    /// Input written to a 5-minute cache.
-    pub cache_write_5m_tokens: i64,
-    /// Input written to a 1-hour cache.
-    pub cache_write_1h_tokens: i64,
-    /// All output, including reasoning.
-    pub output_tokens: i64,
-    /// The part of the output that was reasoning.
-    pub reasoning_tokens: i64,
-    /// Tokens reported only as a total.
-    pub unclassified_tokens: i64,
-    /// Model requests.
-    pub request_count: i64,
+/// The table of counters. It calls `$receiver` with `$given`, and behind that a line for every
+/// counter in the order of the columns: its name, its kind and its meaning. A new counter is a new
+/// line here. The total of tokens is the sum of every `class`. A `part` is inside a class, and
+/// `other` counters are no tokens.
+macro_rules! with_counters {
+    ($($receiver:ident)::+ { $($given:tt)* }) => {
+        $($receiver)::+! {
+            $($given)*
+            input_tokens: class "Uncached input.",
+            cache_read_tokens: class "Input served from a prompt cache.",
+            cache_write_5m_tokens: class "Input written to a 5-minute cache.",
+            cache_write_1h_tokens: class "Input written to a 1-hour cache.",
+            output_tokens: class "All output, including reasoning.",
+            reasoning_tokens: part "The part of the output that was reasoning.",
+            unclassified_tokens: class "Tokens reported only as a total.",
+            request_count: other "Model requests.",
+        }
+    };
 }
+pub(crate) use with_counters;
 
-impl TokenCounts {
-    /// The counters as columns, in the order of the fields.
-    pub const NAMES: [&'static str; 8] = [
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_5m_tokens",
-        "cache_write_1h_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-        "unclassified_tokens",
-        "request_count",
-    ];
+/// What the table says as a struct. [`TokenCounts`] and its like are this struct.
+macro_rules! define_counters {
+    (@adds class $count:expr) => { $count };
+    (@adds $other:ident $count:expr) => { 0 };
+    ($($name:ident: $kind:ident $meaning:literal,)*) => {
+        /// How many counters there are.
+        const COUNTERS: usize = [$(stringify!($name)),*].len();
 
-    /// All tokens: the disjoint classes. Reasoning is inside output.
-    pub const fn total(&self) -> i64 {
-        self.input_tokens
-            + self.cache_read_tokens
-            + self.cache_write_5m_tokens
-            + self.cache_write_1h_tokens
-            + self.output_tokens
-            + self.unclassified_tokens
+        /// One value for each counter. The order of the fields is the order of the columns.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct PerCounter<T> {
+            $(#[doc = $meaning] pub $name: T,)*
+        }
+
+        impl<T> PerCounter<T> {
+            /// The names of the counters, in order.
+            pub const NAMES: [&'static str; COUNTERS] = [$(stringify!($name)),*];
+
+            /// What the counters mean, in the order of the names.
+            pub const MEANINGS: [&'static str; COUNTERS] = [$($meaning),*];
+
+            /// The inverse of [`PerCounter::into_values`].
+            pub fn from_values([$($name),*]: [T; COUNTERS]) -> Self {
+                Self { $($name),* }
+            }
+
+            /// The values, in the order of the names.
+            pub fn into_values(self) -> [T; COUNTERS] {
+                [$(self.$name),*]
+            }
+
+            /// The same of what `change` makes of each value.
+            pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerCounter<U> {
+                PerCounter { $($name: change(self.$name)),* }
+            }
+        }
+
+        impl TokenCounts {
+            /// All tokens: the sum of the disjoint classes.
+            pub const fn total(&self) -> i64 {
+                0 $(+ define_counters!(@adds $kind self.$name))*
+            }
+        }
+
+        impl PerCounter<usize> {
+            /// The place of each counter in [`PerCounter::NAMES`].
+            pub const PLACES: Self = {
+                let mut next = 0;
+                Self { $($name: { next += 1; next - 1 }),* }
+            };
+        }
+
+        impl<T> FromIterator<PerCounter<T>> for PerCounter<Vec<T>> {
+            fn from_iter<I: IntoIterator<Item = PerCounter<T>>>(rows: I) -> Self {
+                let mut columns = Self::default();
+                for row in rows {
+                    $(columns.$name.push(row.$name);)*
+                }
+                columns
+            }
+        }
+
+        impl<T: Add<Output = T>> Add for PerCounter<T> {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self { $($name: self.$name + other.$name),* }
+            }
+        }
+    };
+}
+with_counters!(define_counters {});
+
+/// Absolute counts of one bucket. Their order decides between two versions with the same stamp.
+pub type TokenCounts = PerCounter<i64>;
+
+/// The counts of many buckets, one array for each counter, as `unnest` takes them.
+pub type CountColumns = PerCounter<Vec<i64>>;
+
+impl<T: Copy> PerCounter<T> {
+    /// The names in the order of [`PerCounter::with_total`].
+    pub const NAMES_WITH_TOTAL: [&'static str; COUNTERS + 1] = insert_total(Self::NAMES, "total_tokens");
+
+    /// The values and their total, as replies and tables show them. The total stands before the
+    /// requests.
+    pub fn with_total(self, total: T) -> [T; COUNTERS + 1] {
+        insert_total(self.into_values(), total)
     }
 }
 
-/// What tells one bucket from all others.
-#[derive(Clone, Copy, Debug)]
-pub struct BucketKey;
+const fn insert_total<T: Copy>(values: [T; COUNTERS], total: T) -> [T; COUNTERS + 1] {
+    let mut shown = [total; COUNTERS + 1];
+    let mut at = 0;
+    while at < COUNTERS {
+        shown[if at < PerCounter::PLACES.request_count { at } else { at + 1 }] = values[at];
+        at += 1;
+    }
+    shown
+}
+
+/// What one bucket is known by. The order of the fields is the order of the primary key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKey {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The half hour.
+    pub hour_start: HalfHour,
+    /// The device.
+    pub device_id: Uuid,
+    /// The tool.
+    pub source: Source,
+    /// The model.
+    pub model: Model,
+}
 
 impl BucketKey {
-    /// The key's columns, in the order of the primary key.
+    /// The columns of the primary key, in order.
     pub const COLUMNS: [&'static str; 5] = ["user_id", "hour_start", "device_id", "source", "model"];
+
+    /// The same key, borrowed.
+    pub fn borrowed(&self) -> BucketKeyRef<'_> {
+        BucketKeyRef {
+            user_id: self.user_id,
+            hour_start: self.hour_start.start(),
+            device_id: self.device_id,
+            source: self.source.as_str(),
+            model: self.model.as_str(),
+        }
+    }
+}
+
+/// A [`BucketKey`] as rows and look-ups have it. `source` and `model` compare by bytes, as
+/// collation "C" does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKeyRef<'a> {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The start of the half hour.
+    pub hour_start: DateTime<Utc>,
+    /// The device.
+    pub device_id: Uuid,
+    /// The tool.
+    pub source: &'a str,
+    /// The model.
+    pub model: &'a str,
+}
+
+impl BucketKeyRef<'_> {
+    /// `None` where this is the key of no bucket.
+    pub fn parse(self) -> Option<BucketKey> {
+        Some(BucketKey {
+            user_id: self.user_id,
+            hour_start: HalfHour::new(self.hour_start)?,
+            device_id: self.device_id,
+            source: Source::parse(self.source)?,
+            model: Model::parse(self.model)?,
+        })
+    }
 }
 
 /// When a snapshot was taken.
@@ -178,6 +312,8 @@ pub struct Bucket {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn instant(text: &str) -> DateTime<Utc> {
@@ -218,5 +354,46 @@ mod tests {
         let more_input = TokenCounts { input_tokens: 2, ..TokenCounts::default() };
         let more_output = TokenCounts { input_tokens: 1, output_tokens: 900, ..TokenCounts::default() };
         assert!(more_input > more_output);
+    }
+    /// The names of the fields of a struct, as its derived `Debug` writes them.
+    fn fields(value: impl std::fmt::Debug) -> Vec<String> {
+        let debug = format!("{value:#?}");
+        let names = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": ")).map(|(name, _)| name);
+        names.filter(|name| !name.starts_with(' ')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_fields_in_their_order() {
+        assert_eq!(fields(TokenCounts::default()), TokenCounts::NAMES);
+        assert_eq!(PerCounter::PLACES.into_values(), std::array::from_fn(|place| place));
+        let (nobody, hour_start) = (Uuid::nil(), HalfHour::FIRST);
+        let key = BucketKeyRef { user_id: nobody, hour_start, device_id: nobody, source: "api", model: "m" };
+        assert_eq!(key.parse().unwrap().borrowed(), key);
+        assert_eq!([fields(key), fields(key.parse().unwrap())], [BucketKey::COLUMNS; 2]);
+    }
+
+    #[test]
+    fn the_total_is_of_all_classes_and_stands_before_the_requests() {
+        let powers = TokenCounts::from_values(std::array::from_fn(|place| 10_i64.pow(u32::try_from(place).unwrap())));
+        assert_eq!(powers.total(), 1_011_111);
+        assert_eq!(powers.with_total(7)[6..], [1_000_000, 7, 10_000_000]);
+        assert_eq!(TokenCounts::NAMES_WITH_TOTAL[7..], ["total_tokens", "request_count"]);
+    }
+
+    proptest! {
+        #[test]
+        fn values_columns_and_sums_have_one_order(
+            rows in prop::collection::vec(prop::array::uniform(0..=MAX_COUNT).prop_map(TokenCounts::from_values), 0..4),
+        ) {
+            let columns: CountColumns = rows.iter().copied().collect();
+            for (place, column) in columns.into_values().into_iter().enumerate() {
+                prop_assert_eq!(column, rows.iter().map(|row| row.into_values()[place]).collect::<Vec<_>>());
+            }
+            for row in &rows {
+                prop_assert_eq!(TokenCounts::from_values(row.into_values()), *row);
+                prop_assert_eq!((*row + *row).into_values(), row.into_values().map(|count| 2 * count));
+            }
+            prop_assert_eq!(rows.iter().max(), rows.iter().max_by_key(|row| row.into_values()));
+        }
     }
 }

@@ -3,8 +3,9 @@
 use super::rust::Inclusion;
 use super::tree::{SourceTree, Violation, assert_caught, assert_kept_here, assert_passes, folder_of, has_extension};
 
-/// The macros that check a file's statement against the schema while compiling.
-const CHECKED: [&str; 3] = ["query_file", "query_file_as", "query_file_scalar"];
+/// The macros that check a file's statement against the schema while compiling. `query_file_columns` is the kernel's and
+/// ends in `query_file`.
+const CHECKED: [&str; 4] = ["query_file", "query_file_as", "query_file_scalar", "query_file_columns"];
 
 fn check(tree: &SourceTree) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -77,6 +78,11 @@ fn a_statement_that_two_places_run_is_caught() {
 fn a_statement_run_under_another_name_is_caught() {
     caught("fn lease() {\n sqlx::query_file!(\"src/features/backfill/take_lease.sql\");\n}", STORE, 2);
     caught("fn take_lease() { fn inner() {\n query_file!(\"src/features/backfill/take_lease.sql\"); } }", STORE, 2);
+    caught(
+        "fn lease() {\n query_file_columns!(\"src/features/backfill/take_lease.sql\", key_columns = keys,);\n}",
+        STORE,
+        2,
+    );
     caught("macro_rules! take_lease {\n () => { query_file!(\"src/features/backfill/take_lease.sql\") } }", STORE, 2);
 }
 

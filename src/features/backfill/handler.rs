@@ -11,12 +11,12 @@ use super::jobs::{Backfills, JobChange, Shown, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
 use super::request::ExceptionsPage;
 use crate::kernel::access::Operator;
+use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::page::Page;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
-use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// List jobs
 ///

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::kernel::usage::writer::corrections::BucketKey;
+use crate::kernel::bucket::BucketKey;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

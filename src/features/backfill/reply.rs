@@ -1,14 +1,18 @@
 //! What operators are told of jobs.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::job::{Action, Exception, Job};
 use super::jobs::Shown;
-use crate::kernel::bucket::TokenCounts;
-use crate::kernel::usage::writer::{corrections::BucketKey, corrections::Correction};
+use crate::kernel::bucket::BucketKey;
+use crate::kernel::http::counters::{ShownCounts, joined, shown_counters};
+use crate::kernel::usage::writer::corrections::Correction;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,27 +138,21 @@ pub struct RowReply {
 }
 
 /// What a bucket says.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = BackfillCounts)]
-pub struct CountsReply {
-    /// Uncached input.
-    input_tokens: i64,
-    /// Input served from a prompt cache.
-    cache_read_tokens: i64,
-    /// Input written to a 5-minute cache.
-    cache_write_5m_tokens: i64,
-    /// Input written to a 1-hour cache.
-    cache_write_1h_tokens: i64,
-    /// All output, including reasoning.
-    output_tokens: i64,
-    /// The part of the output that was reasoning.
-    reasoning_tokens: i64,
-    /// Tokens reported only as a total.
-    unclassified_tokens: i64,
-    /// The sum of the disjoint classes.
-    total_tokens: i64,
-    /// Model requests.
-    request_count: i64,
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct CountsReply(ShownCounts);
+
+impl ToSchema for CountsReply {
+    fn name() -> Cow<'static, str> {
+        "BackfillCounts".into()
+    }
+}
+
+impl PartialSchema for CountsReply {
+    fn schema() -> RefOr<Schema> {
+        let whole = ObjectBuilder::new().description(Some("What a bucket says."));
+        joined([whole.into(), shown_counters::<i64>("The sum of the disjoint classes.", &[])])
+    }
 }
 
 /// A line or row that did not go as planned.
@@ -278,25 +276,9 @@ impl From<Correction> for RowReply {
         Self {
             key: row.key.into(),
             effect,
-            before: row.seen.map(|seen| seen.counts.into()),
+            before: row.seen.map(|seen| CountsReply(seen.counts.into())),
             observed_at: row.seen.map(|seen| seen.observed_at),
-            after: row.counts.into(),
-        }
-    }
-}
-
-impl From<TokenCounts> for CountsReply {
-    fn from(counts: TokenCounts) -> Self {
-        Self {
-            input_tokens: counts.input_tokens,
-            cache_read_tokens: counts.cache_read_tokens,
-            cache_write_5m_tokens: counts.cache_write_5m_tokens,
-            cache_write_1h_tokens: counts.cache_write_1h_tokens,
-            output_tokens: counts.output_tokens,
-            reasoning_tokens: counts.reasoning_tokens,
-            unclassified_tokens: counts.unclassified_tokens,
-            total_tokens: counts.total(),
-            request_count: counts.request_count,
+            after: CountsReply(row.counts.into()),
         }
     }
 }

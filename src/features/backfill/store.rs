@@ -4,10 +4,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
-use crate::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
+use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::writer::{corrections::BucketKey, corrections::Correction, corrections::Version};
+use crate::kernel::usage::writer::corrections::{Correction, Version};
 
 /// Where a page of plan rows begins: after the row of this key.
 pub type RowPosition = (Uuid, DateTime<Utc>, Uuid, String, String);
@@ -171,29 +171,20 @@ pub async fn list_plan_rows(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let seen = row.seen_observed_at.map(|observed_at| Version {
-                counts: TokenCounts {
-                    input_tokens: row.seen_input_tokens.unwrap_or(0),
-                    cache_read_tokens: row.seen_cache_read_tokens.unwrap_or(0),
-                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens.unwrap_or(0),
-                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens.unwrap_or(0),
-                    output_tokens: row.seen_output_tokens.unwrap_or(0),
-                    reasoning_tokens: row.seen_reasoning_tokens.unwrap_or(0),
-                    unclassified_tokens: row.seen_unclassified_tokens.unwrap_or(0),
-                    request_count: row.seen_request_count.unwrap_or(0),
-                },
-                observed_at,
+            let seen = row.seen_observed_at.map(|observed_at| {
+                let counts = PerCounter {
+                    input_tokens: row.seen_input_tokens,
+                    cache_read_tokens: row.seen_cache_read_tokens,
+                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens,
+                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens,
+                    output_tokens: row.seen_output_tokens,
+                    reasoning_tokens: row.seen_reasoning_tokens,
+                    unclassified_tokens: row.seen_unclassified_tokens,
+                    request_count: row.seen_request_count,
+                };
+                Version { counts: counts.map(Option::unwrap_or_default), observed_at }
             });
-            let counts = TokenCounts {
-                input_tokens: row.input_tokens,
-                cache_read_tokens: row.cache_read_tokens,
-                cache_write_5m_tokens: row.cache_write_5m_tokens,
-                cache_write_1h_tokens: row.cache_write_1h_tokens,
-                output_tokens: row.output_tokens,
-                reasoning_tokens: row.reasoning_tokens,
-                unclassified_tokens: row.unclassified_tokens,
-                request_count: row.request_count,
-            };
+            let counts = counters_of_row!(row);
             let key = key(row.user_id, row.hour_start, row.device_id, &row.source, &row.model)?;
             Ok(Correction { key, counts, seen })
         })
@@ -257,9 +248,6 @@ fn key(
     source: &str,
     model: &str,
 ) -> Result<BucketKey, Problem> {
-    let read = || {
-        let (hour_start, source, model) = (HalfHour::new(hour_start)?, Source::parse(source)?, Model::parse(model)?);
-        Some(BucketKey { user_id, hour_start, device_id, source, model })
-    };
-    read().ok_or_else(|| Problem::internal("a row of a job has a key that is none"))
+    let key = BucketKeyRef { user_id, hour_start, device_id, source, model }.parse();
+    key.ok_or_else(|| Problem::internal("a row of a job has a key that is none"))
 }

@@ -20,21 +20,14 @@ impl<'r> Decode<'r, Postgres> for Sum {
     }
 }
 
-/// The counters of a row, each a [`Sum`].
-macro_rules! counters {
-    ($row:expr) => {
+/// The sums of a row, each a [`Sum`].
+macro_rules! sums_of_row {
+    ($row:ident) => {
         $crate::features::dashboard_rollup::sums::Counters {
-            input_tokens: $row.input_tokens.0,
-            cache_read_tokens: $row.cache_read_tokens.0,
-            cache_write_5m_tokens: $row.cache_write_5m_tokens.0,
-            cache_write_1h_tokens: $row.cache_write_1h_tokens.0,
-            output_tokens: $row.output_tokens.0,
-            reasoning_tokens: $row.reasoning_tokens.0,
-            unclassified_tokens: $row.unclassified_tokens.0,
+            of_counters: $crate::kernel::database::counters_of_row!($row).map(|Sum(sum)| sum),
             total_tokens: $row.total_tokens.0,
-            request_count: $row.request_count.0,
             bucket_count: $row.bucket_count.0,
         }
     };
 }
-pub(super) use counters;
+pub(super) use sums_of_row;

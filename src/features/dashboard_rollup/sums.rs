@@ -1,67 +1,44 @@
 //! Sums of buckets, as replies show them.
 
+use std::borrow::Cow;
 use std::iter::Sum;
 use std::ops::Add;
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::kernel::bucket::{PerCounter, TokenCounts};
+use crate::kernel::http::counters::{joined, shown_counters};
+
+/// How many sums there are: of every counter, of all tokens, and the number of buckets.
+const SUMS: usize = TokenCounts::NAMES_WITH_TOTAL.len() + 1;
 
 /// Sums of buckets. Integers without an upper bound: they may exceed 63 bits.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-#[schema(as = RollupCounters)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Uncached input.
-    pub input_tokens: u128,
-    /// Input served from a prompt cache.
-    pub cache_read_tokens: u128,
-    /// Input written to a 5-minute cache.
-    pub cache_write_5m_tokens: u128,
-    /// Input written to a 1-hour cache.
-    pub cache_write_1h_tokens: u128,
-    /// All output, including reasoning.
-    pub output_tokens: u128,
-    /// The part of the output that was reasoning; not added again.
-    pub reasoning_tokens: u128,
-    /// Tokens reported only as a total.
-    pub unclassified_tokens: u128,
-    /// Input, cache reads and writes, output and unclassified.
+    /// The sum of each counter.
+    pub of_counters: PerCounter<u128>,
+    /// The sum of all tokens.
     pub total_tokens: u128,
-    /// Model requests.
-    pub request_count: u128,
     /// How many buckets were summed.
     pub bucket_count: u128,
 }
 
 impl Counters {
-    /// The counters' names, in the order of [`Counters::values`].
-    pub const NAMES: [&str; 10] = [
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_5m_tokens",
-        "cache_write_1h_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-        "unclassified_tokens",
-        "total_tokens",
-        "request_count",
-        "bucket_count",
-    ];
+    /// The names of the sums, in the order of [`Counters::values`].
+    pub const NAMES: [&str; SUMS] = append(TokenCounts::NAMES_WITH_TOTAL, "bucket_count");
 
-    /// The counters, for a table.
-    pub const fn values(&self) -> [u128; 10] {
-        [
-            self.input_tokens,
-            self.cache_read_tokens,
-            self.cache_write_5m_tokens,
-            self.cache_write_1h_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-            self.unclassified_tokens,
-            self.total_tokens,
-            self.request_count,
-            self.bucket_count,
-        ]
+    /// The sums, for a table.
+    pub fn values(&self) -> [u128; SUMS] {
+        append(self.of_counters.with_total(self.total_tokens), self.bucket_count)
     }
+}
+
+const fn append<T: Copy>(values: [T; SUMS - 1], last: T) -> [T; SUMS] {
+    let mut all = [last; SUMS];
+    all.split_at_mut(SUMS - 1).0.copy_from_slice(&values);
+    all
 }
 
 impl Add for Counters {
@@ -69,15 +46,8 @@ impl Add for Counters {
 
     fn add(self, other: Self) -> Self {
         Self {
-            input_tokens: self.input_tokens + other.input_tokens,
-            cache_read_tokens: self.cache_read_tokens + other.cache_read_tokens,
-            cache_write_5m_tokens: self.cache_write_5m_tokens + other.cache_write_5m_tokens,
-            cache_write_1h_tokens: self.cache_write_1h_tokens + other.cache_write_1h_tokens,
-            output_tokens: self.output_tokens + other.output_tokens,
-            reasoning_tokens: self.reasoning_tokens + other.reasoning_tokens,
-            unclassified_tokens: self.unclassified_tokens + other.unclassified_tokens,
+            of_counters: self.of_counters + other.of_counters,
             total_tokens: self.total_tokens + other.total_tokens,
-            request_count: self.request_count + other.request_count,
             bucket_count: self.bucket_count + other.bucket_count,
         }
     }
@@ -87,4 +57,35 @@ impl Sum for Counters {
     fn sum<I: Iterator<Item = Self>>(sums: I) -> Self {
         sums.fold(Self::default(), Add::add)
     }
+}
+
+impl Serialize for Counters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Self::NAMES.into_iter().zip(self.values()))
+    }
+}
+
+impl ToSchema for Counters {
+    fn name() -> Cow<'static, str> {
+        "RollupCounters".into()
+    }
+}
+
+impl PartialSchema for Counters {
+    fn schema() -> RefOr<Schema> {
+        /// Sums of buckets. Integers without an upper bound: they may exceed 63 bits.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "it describes what `Counters` has besides the counters")]
+        struct Beside {
+            /// How many buckets were summed.
+            bucket_count: u128,
+        }
+        joined([counter_fields::<u128>(), Beside::schema()])
+    }
+}
+
+/// The counters and their total in the contract of this slice's replies.
+pub fn counter_fields<T: PartialSchema>() -> RefOr<Schema> {
+    let total = "Input, cache reads and writes, output and unclassified.";
+    shown_counters::<T>(total, &[("reasoning_tokens", "The part of the output that was reasoning; not added again.")])
 }

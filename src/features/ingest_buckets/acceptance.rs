@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::body::{Draft, Field, Fields};
 use super::scalar::Scalar;
 use super::violations::Violations;
-use crate::kernel::bucket::{Bucket, HalfHour, Stamp, TokenCounts};
+use crate::kernel::bucket::{Bucket, HalfHour, PerCounter, Stamp, TokenCounts};
 use crate::kernel::http::field_reader::Broken;
 use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
 
@@ -106,21 +106,14 @@ fn observed_at(text: &str, acceptance: &Acceptance) -> Result<DateTime<Utc>, Bro
 }
 
 fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
-    let mut count = |field| optional(fields, field, violations, Scalar::count).unwrap_or(0);
-    let counts = TokenCounts {
-        input_tokens: count(Field::InputTokens),
-        cache_read_tokens: count(Field::CacheReadTokens),
-        cache_write_5m_tokens: count(Field::CacheWrite5mTokens),
-        cache_write_1h_tokens: count(Field::CacheWrite1hTokens),
-        output_tokens: count(Field::OutputTokens),
-        reasoning_tokens: count(Field::ReasoningTokens),
-        unclassified_tokens: count(Field::UnclassifiedTokens),
-        request_count: count(Field::RequestCount),
-    };
+    let counts =
+        PerCounter::PLACES.map(|place| optional(fields, Field::Counter(place), violations, Scalar::count).unwrap_or(0));
     // An output that could not be read is not compared with.
-    let output_is_known = fields.get(Field::OutputTokens).is_none_or(|output| output.count().is_ok());
+    let [output, reasoning] =
+        [PerCounter::PLACES.output_tokens, PerCounter::PLACES.reasoning_tokens].map(Field::Counter);
+    let output_is_known = fields.get(output).is_none_or(|output| output.count().is_ok());
     if output_is_known && counts.reasoning_tokens > counts.output_tokens {
-        violations.add(Field::ReasoningTokens.name(), REASONING_EXCEEDS_OUTPUT);
+        violations.add(reasoning.name(), REASONING_EXCEEDS_OUTPUT);
     }
     counts
 }

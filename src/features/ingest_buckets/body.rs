@@ -1,6 +1,9 @@
-//! The shape of a request's body, read in one pass: an object, its `buckets`, their fields. It knows names and shapes;
-//! which values are acceptable is `acceptance`' to say. It stands beside the kernel's `Fields` because a post is the hot path:
-//! its values borrow from the body, what no field takes is skipped without recursion, and a bucket's violations are capped.
+//! Reads a request's body in one pass: an object, its `buckets`, their fields. This file knows
+//! names and shapes, and `acceptance` says which values are acceptable.
+//!
+//! Other slices read bodies with the kernel's `FieldReader`. A post is the hot path, so this reader
+//! is its own: values borrow from the body, a value that no field takes is skipped without
+//! recursion, and a bucket's violations are capped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,41 +14,44 @@ use serde_json::error::Category;
 
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
-use crate::kernel::bucket::MAX_POSTED;
+use crate::kernel::bucket::{MAX_POSTED, TokenCounts};
 
-/// The fields of a bucket.
+/// A field of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     HourStart,
     Source,
     Model,
     ObservedAt,
-    InputTokens,
-    CacheReadTokens,
-    CacheWrite5mTokens,
-    CacheWrite1hTokens,
-    OutputTokens,
-    ReasoningTokens,
-    UnclassifiedTokens,
-    RequestCount,
+    /// The counter at this place of the table.
+    Counter(usize),
 }
 
 impl Field {
-    /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 12] = [
-        Self::HourStart,
-        Self::Source,
-        Self::Model,
-        Self::ObservedAt,
-        Self::InputTokens,
-        Self::CacheReadTokens,
-        Self::CacheWrite5mTokens,
-        Self::CacheWrite1hTokens,
-        Self::OutputTokens,
-        Self::ReasoningTokens,
-        Self::UnclassifiedTokens,
-        Self::RequestCount,
-    ];
+    /// The fields that are no counters, in the order of their declaration.
+    const OTHERS: [Self; 4] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt];
+
+    /// All of them, each at its place.
+    pub(super) const ALL: [Self; Self::OTHERS.len() + TokenCounts::NAMES.len()] = {
+        let mut all = [Self::HourStart; Self::OTHERS.len() + TokenCounts::NAMES.len()];
+        all.split_at_mut(Self::OTHERS.len()).0.copy_from_slice(&Self::OTHERS);
+        let mut counter = 0;
+        while counter < TokenCounts::NAMES.len() {
+            all[Self::Counter(counter).place()] = Self::Counter(counter);
+            counter += 1;
+        }
+        all
+    };
+
+    const fn place(self) -> usize {
+        match self {
+            Self::HourStart => 0,
+            Self::Source => 1,
+            Self::Model => 2,
+            Self::ObservedAt => 3,
+            Self::Counter(counter) => Self::OTHERS.len() + counter,
+        }
+    }
 
     /// As the body spells it.
     pub(super) const fn name(self) -> &'static str {
@@ -54,19 +60,12 @@ impl Field {
             Self::Source => "source",
             Self::Model => "model",
             Self::ObservedAt => "observed_at",
-            Self::InputTokens => "input_tokens",
-            Self::CacheReadTokens => "cache_read_tokens",
-            Self::CacheWrite5mTokens => "cache_write_5m_tokens",
-            Self::CacheWrite1hTokens => "cache_write_1h_tokens",
-            Self::OutputTokens => "output_tokens",
-            Self::ReasoningTokens => "reasoning_tokens",
-            Self::UnclassifiedTokens => "unclassified_tokens",
-            Self::RequestCount => "request_count",
+            Self::Counter(counter) => TokenCounts::NAMES[counter],
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.name() == name)
+        Self::ALL.iter().copied().find(|field| field.name() == name)
     }
 }
 
@@ -77,7 +76,7 @@ pub(super) struct Fields<'de>([Option<Scalar<'de>>; Field::ALL.len()]);
 impl<'de> Fields<'de> {
     /// `None` where the field is absent.
     pub(super) const fn get(&self, field: Field) -> Option<&Scalar<'de>> {
-        self.0[field as usize].as_ref()
+        self.0[field.place()].as_ref()
     }
 }
 
@@ -100,7 +99,8 @@ pub(super) enum Unreadable {
     TooManyBuckets,
 }
 
-/// Reads a body. Every element of `buckets` goes to `take`, in order; what is wrong around them goes to `outside`.
+/// Reads a body. Every element of `buckets` goes to `take`, in order. Violations around the buckets
+/// go to `outside`.
 pub(super) fn read<'de>(
     json: &'de str,
     outside: &mut Violations,
@@ -109,7 +109,8 @@ pub(super) fn read<'de>(
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let read = Shaped(Envelope { outside, take }).deserialize(&mut deserializer);
     read.and_then(|()| deserializer.end()).map_err(|error| match error.classify() {
-        // The shapes below take every value there is: an error that is not the JSON's own is the one of `Excess`.
+        // The shapes below take every value, so an error that is not the JSON's own is that of
+        // `Excess`.
         Category::Data => Unreadable::TooManyBuckets,
         Category::Eof => Unreadable::Incomplete,
         Category::Syntax | Category::Io => Unreadable::Malformed { line: error.line(), column: error.column() },
@@ -256,7 +257,7 @@ impl<'de> Shape<'de> for &mut Draft<'de> {
                 self.violations.unknown(&name);
                 continue;
             };
-            match &mut fields.0[field as usize] {
+            match &mut fields.0[field.place()] {
                 Some(_) => {
                     object.next_value::<IgnoredAny>()?;
                     self.violations.repeated(&name);
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn every_field_is_found_by_its_name_and_kept_in_its_place() {
         for (position, field) in Field::ALL.into_iter().enumerate() {
-            assert_eq!(field as usize, position);
+            assert_eq!(field.place(), position);
             assert_eq!(Field::parse(field.name()), Some(field));
         }
         assert_eq!(Field::parse("Hour_start"), None);

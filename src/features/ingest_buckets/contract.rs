@@ -1,11 +1,12 @@
-//! How the contract describes the request. It documents only: `request` reads the body itself, to report everything
-//! that is wrong at once; a test keeps the two together.
+//! How the contract describes the request. Nothing here reads a body: `request` does, so that it
+//! can report every violation at once. A test compares the two.
 
 use chrono::{DateTime, Utc};
-use utoipa::ToSchema;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::bucket::SOURCES;
+use crate::kernel::http::counters::{Wording, joined, posted_counters};
 
 /// Snapshots of one device.
 #[derive(ToSchema)]
@@ -18,12 +19,15 @@ pub(super) struct PostedBuckets {
     buckets: Vec<PostedBucket>,
 }
 
+/// One of them, with its counters.
+pub(super) struct PostedBucket;
+
 /// What a device used of one model, through one tool, in one half hour, in total and as of `observed_at`. The classes
 /// of tokens are disjoint.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is the description of a body, not its reader")]
-pub(super) struct PostedBucket {
+struct PostedSnapshot {
     /// Start of the half hour: on `:00` or `:30` in UTC, from 2020 on, not in the future, not older than the server
     /// takes.
     hour_start: DateTime<Utc>,
@@ -37,31 +41,24 @@ pub(super) struct PostedBucket {
     /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
     #[schema(required = false)]
     observed_at: DateTime<Utc>,
-    /// Uncached input.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    input_tokens: i64,
-    /// Input served from a prompt cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_read_tokens: i64,
-    /// Input written to a cache that lives 5 minutes.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_5m_tokens: i64,
-    /// Input written to a cache that lives 1 hour.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_1h_tokens: i64,
-    /// All output, including reasoning.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    output_tokens: i64,
-    /// The part of `output_tokens` that was reasoning; it is not added again.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    reasoning_tokens: i64,
-    /// Tokens that the tool reports only as a total.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    unclassified_tokens: i64,
-    /// Model requests; 0 where the tool does not say.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    request_count: i64,
 }
+
+impl ToSchema for PostedBucket {}
+
+impl PartialSchema for PostedBucket {
+    fn schema() -> RefOr<Schema> {
+        joined([PostedSnapshot::schema(), posted_counters(&WORDINGS)])
+    }
+}
+
+/// What the request says of counters beyond their table.
+const WORDINGS: [Wording; 5] = [
+    ("cache_write_5m_tokens", "Input written to a cache that lives 5 minutes."),
+    ("cache_write_1h_tokens", "Input written to a cache that lives 1 hour."),
+    ("reasoning_tokens", "The part of `output_tokens` that was reasoning; it is not added again."),
+    ("unclassified_tokens", "Tokens that the tool reports only as a total."),
+    ("request_count", "Model requests; 0 where the tool does not say."),
+];
 
 fn source() -> Object {
     ObjectBuilder::new()
@@ -86,8 +83,6 @@ fn example() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use utoipa::PartialSchema as _;
-
     use super::super::body::Field;
     use super::*;
     use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED};

@@ -1,5 +1,5 @@
-//! One JSON value as a bucket's field sees it, and the readings that fields ask of it. Arrays and objects are skipped
-//! without recursion: no field takes one.
+//! One JSON value, as the fields of a bucket read it. Arrays and objects are skipped without
+//! recursion, because no field takes one.
 
 use std::borrow::Cow;
 use std::fmt;

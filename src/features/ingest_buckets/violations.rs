@@ -1,5 +1,6 @@
-//! What is wrong with one part of a body, with pointers. A part keeps no more than [`MAX_LISTED`] violations and says
-//! so, or a body of nothing but unknown fields would be answered with a hundred times its size.
+//! What is wrong with one part of a body, with pointers. A part keeps at most [`MAX_LISTED`]
+//! violations and says so. Otherwise a body of nothing but unknown fields would be answered with a
+//! hundred times its size.
 
 use crate::kernel::http::field_reader::{Broken, MAX_NAME, member};
 use crate::kernel::problem::Violation;

@@ -4,12 +4,15 @@
 //! role, the users whose rows it may touch, and a statement timeout. Every statement is timed, and how it ended is kept
 //! for the log line. A transaction that is dropped unfinished closes its connection.
 
+mod columns;
 mod failure;
 mod pool;
 pub mod schema;
 mod statements;
 mod tx;
 
+pub use columns::BucketKeyColumns;
+pub(crate) use columns::{counters_of_row, query_file_columns};
 pub use failure::{broken_constraint, is_data_fault, is_lock_timeout, is_transient, upstream_status};
 pub use pool::{ACQUIRE_TIMEOUT, Pool, PoolLoad, Pools, by_key, by_range, in_batches};
 pub use tx::{Access, Mode, Tx};

@@ -2,6 +2,7 @@
 //! layer.
 
 pub mod body;
+pub mod counters;
 pub mod cursor;
 pub mod field_reader;
 pub mod page;

@@ -1,12 +1,13 @@
-//! How the contract describes the request. It documents only: `request` and `imported` read the body themselves, to report
-//! everything that is wrong at once; a test keeps the two together.
+//! How the contract describes the request. Nothing here reads a body: `request` and `imported` do,
+//! so that they can report every violation at once. A test compares the two.
 
-use utoipa::ToSchema;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::job::Action;
 use crate::kernel::bucket::SOURCES;
+use crate::kernel::http::counters::{joined, posted_counters};
 
 /// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
 #[derive(ToSchema)]
@@ -34,11 +35,14 @@ pub struct OrderBody {
     buckets: Vec<ImportedBucket>,
 }
 
+/// One of them, with its counters.
+pub struct ImportedBucket;
+
 /// What one bucket is to say. Absent counts are 0. There is no `observed_at`: the execution stamps corrections.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is the description of a body, not its reader")]
-pub struct ImportedBucket {
+struct ImportedKey {
     /// The owner.
     user_id: Uuid,
     /// The device, which must exist.
@@ -52,30 +56,14 @@ pub struct ImportedBucket {
     /// The model.
     #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
     model: String,
-    /// Uncached input.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    input_tokens: i64,
-    /// Input served from a prompt cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_read_tokens: i64,
-    /// Input written to a 5-minute cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_5m_tokens: i64,
-    /// Input written to a 1-hour cache.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    cache_write_1h_tokens: i64,
-    /// All output, including reasoning.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    output_tokens: i64,
-    /// The part of the output that was reasoning.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    reasoning_tokens: i64,
-    /// Tokens reported only as a total.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    unclassified_tokens: i64,
-    /// Model requests.
-    #[schema(required = false, default = 0, minimum = 0, maximum = 1_000_000_000_000i64)]
-    request_count: i64,
+}
+
+impl ToSchema for ImportedBucket {}
+
+impl PartialSchema for ImportedBucket {
+    fn schema() -> RefOr<Schema> {
+        joined([ImportedKey::schema(), posted_counters(&[])])
+    }
 }
 
 fn action() -> Object {
@@ -94,7 +82,6 @@ fn one_of<const N: usize>(values: [&'static str; N], description: &str, example:
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use utoipa::PartialSchema;
 
     use super::super::imported::FIELDS;
     use super::super::request::{self, MAX_BUCKETS, MAX_USERS};

@@ -1,13 +1,12 @@
-//! One bucket of an import: what its object says, and everything that is wrong with it.
+//! Reads one bucket of an import, and finds every violation in it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::super::job::Days;
-use crate::kernel::bucket::{HalfHour, TokenCounts};
+use crate::kernel::bucket::{BucketKey, HalfHour, TokenCounts};
 use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
 use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, count, half_hour, model, source, uuid};
-use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// A bucket as an operator wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,25 +28,20 @@ pub struct ImportRules {
     pub now: DateTime<Utc>,
 }
 
-/// What an object may say. Only a tracker has `observed_at`, which is known so that its refusal can say why.
-pub const FIELDS: [&str; 14] = [
-    "user_id",
-    "device_id",
-    "hour_start",
-    "source",
-    "model",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "unclassified_tokens",
-    "request_count",
-    "observed_at",
-];
+/// The fields of an import's bucket besides its counters.
+const KEY_FIELDS: [&str; 5] = ["user_id", "device_id", "hour_start", "source", "model"];
 
-/// Reads a bucket from the [`FIELDS`] of an object; what is wrong is noted there.
+/// What an object may say: its key, its counters, and last `observed_at`. Only a tracker has
+/// `observed_at`, which is known so that its refusal can say why.
+pub const FIELDS: [&str; KEY_FIELDS.len() + TokenCounts::NAMES.len() + 1] = {
+    let mut fields = ["observed_at"; KEY_FIELDS.len() + TokenCounts::NAMES.len() + 1];
+    let (key, rest) = fields.split_at_mut(KEY_FIELDS.len());
+    key.copy_from_slice(&KEY_FIELDS);
+    rest.split_at_mut(TokenCounts::NAMES.len()).0.copy_from_slice(&TokenCounts::NAMES);
+    fields
+};
+
+/// Reads a bucket from an object's [`FIELDS`], and notes its violations there.
 pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     let stamped = ("unknown_field", "A correction is stamped by its execution.".into());
     fields.optional("observed_at", |_| Err::<(), _>(stamped));
@@ -62,7 +56,7 @@ pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     Some(Imported { key, counts })
 }
 
-/// The key of a bucket whose counts may be anything: to name a line that is broken elsewhere.
+/// The key of a bucket whose counts may be anything. It names a line that is broken elsewhere.
 pub fn key(fields: &FieldReader) -> Option<BucketKey> {
     let text = |name| fields.get(name)?.text().ok();
     Some(BucketKey {
@@ -76,17 +70,7 @@ pub fn key(fields: &FieldReader) -> Option<BucketKey> {
 
 fn counts(fields: &mut FieldReader) -> TokenCounts {
     let integer = |value: &Value| count(value.number()?);
-    let mut count = |name| fields.optional(name, integer).unwrap_or(0);
-    let counts = TokenCounts {
-        input_tokens: count("input_tokens"),
-        cache_read_tokens: count("cache_read_tokens"),
-        cache_write_5m_tokens: count("cache_write_5m_tokens"),
-        cache_write_1h_tokens: count("cache_write_1h_tokens"),
-        output_tokens: count("output_tokens"),
-        reasoning_tokens: count("reasoning_tokens"),
-        unclassified_tokens: count("unclassified_tokens"),
-        request_count: count("request_count"),
-    };
+    let counts = TokenCounts::from_values(TokenCounts::NAMES.map(|name| fields.optional(name, integer).unwrap_or(0)));
     // An output that could not be read is not compared with.
     let output_is_known = fields.get("output_tokens").is_none_or(|output| integer(output).is_ok());
     if output_is_known && counts.reasoning_tokens > counts.output_tokens {

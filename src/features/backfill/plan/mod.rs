@@ -25,6 +25,7 @@ use super::job::{Action, Exception, ExceptionKind, Job};
 use super::jobs::{Backfills, read_job};
 use super::store as jobs;
 use crate::kernel::access::Actor;
+use crate::kernel::bucket::BucketKey;
 use crate::kernel::call::{RequestContext, Trace};
 use crate::kernel::database::{Access, Mode, Tx};
 use crate::kernel::http::field_reader::FieldReader;
@@ -252,7 +253,7 @@ pub struct Import<'a> {
     /// When a batch was staged last.
     staged_at: DateTime<Utc>,
     /// What waits to be staged, by key: sorted and distinct, as the statement wants it.
-    rows: BTreeMap<crate::kernel::usage::writer::corrections::BucketKey, (i64, Imported)>,
+    rows: BTreeMap<BucketKey, (i64, Imported)>,
     exceptions: Vec<Exception>,
 }
 
@@ -281,7 +282,7 @@ impl Import<'_> {
         }
     }
 
-    fn refuse(&mut self, line: i64, key: Option<crate::kernel::usage::writer::corrections::BucketKey>, code: &str) {
+    fn refuse(&mut self, line: i64, key: Option<BucketKey>, code: &str) {
         self.exceptions.push(Exception { kind: ExceptionKind::Poisoned, line: Some(line), key, code: code.to_owned() });
     }
 

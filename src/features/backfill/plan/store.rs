@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::PlanKey;
 use super::imported::Imported;
 use super::request::Order;
-use crate::kernel::bucket::TokenCounts;
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::CountColumns;
+use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
 
 /// Stores a job that is being planned. False where there is one under the same key.
@@ -53,28 +53,19 @@ pub async fn hold_plan(tx: &mut Tx, job_id: Uuid, lease_token: Uuid, poisoned: i
     Ok(held.rows_affected() > 0)
 }
 
-/// Stages rows, distinct and sorted by key. Those that could not be staged, by position, with what is wrong.
+/// Stages rows, distinct and sorted by key. Those that could not be staged, by position, with what
+/// is wrong.
 pub async fn stage_rows(tx: &mut Tx, job_id: Uuid, rows: &[Imported]) -> Result<Vec<(usize, String)>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> { rows.iter().map(|row| field(&row.counts)).collect() };
-    let found = sqlx::query_file!(
+    let keys: BucketKeyColumns<'_> = rows.iter().map(|row| row.key.borrowed()).collect();
+    let counts: CountColumns = rows.iter().map(|row| row.counts).collect();
+    let found = query_file_columns!(
         "src/features/backfill/plan/stage_rows.sql",
         job_id,
-        &rows.iter().map(|row| row.key.user_id).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.key.hour_start.start()).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.key.device_id).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.key.source.as_str()).collect::<Vec<_>>() as &[&str],
-        &rows.iter().map(|row| row.key.model.as_str()).collect::<Vec<_>>() as &[&str],
-        &column(|counts| counts.input_tokens),
-        &column(|counts| counts.cache_read_tokens),
-        &column(|counts| counts.cache_write_5m_tokens),
-        &column(|counts| counts.cache_write_1h_tokens),
-        &column(|counts| counts.output_tokens),
-        &column(|counts| counts.reasoning_tokens),
-        &column(|counts| counts.unclassified_tokens),
-        &column(|counts| counts.request_count),
+        key_columns = keys,
+        count_columns = counts,
     )
     .fetch_all(tx)
     .await?;

@@ -6,13 +6,11 @@ use super::super::job::{Cursor, Exception, ExceptionKind, Job, State};
 use super::super::store::{RowPosition, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
 use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
+use crate::kernel::bucket::BucketKey;
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Tx, is_data_fault, is_lock_timeout};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::writer::{
-    corrections::BucketKey, corrections::Corrected, corrections::Correcting, corrections::Correction,
-    corrections::correct_in, corrections::restore_in,
-};
+use crate::kernel::usage::writer::corrections::{Corrected, Correcting, Correction, correct_in, restore_in};
 
 /// A step that holds what a tracker's post waits for, and waits for what that post holds, gives way after so long.
 const PATIENCE: Duration = Duration::from_millis(200);

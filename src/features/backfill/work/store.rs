@@ -1,12 +1,11 @@
 //! The SQL of the worker's steps.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::job::{Cursor, Job, State};
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::BucketKey;
+use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::writer::corrections::BucketKey;
 
 /// Leases a job that has work to do: the one named, or any.
 pub async fn take_lease(tx: &mut Tx, lease_token: Uuid, job_id: Option<Uuid>) -> Result<Option<Uuid>, Problem> {
@@ -93,57 +92,20 @@ pub async fn release_lease(tx: &mut Tx, job_id: Uuid, lease_token: Uuid) -> Resu
     Ok(())
 }
 
-/// The key columns, one array each.
-struct Columns<'a> {
-    user_ids: Vec<Uuid>,
-    hour_starts: Vec<DateTime<Utc>>,
-    device_ids: Vec<Uuid>,
-    sources: Vec<&'a str>,
-    models: Vec<&'a str>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(keys: &'a [BucketKey]) -> Self {
-        Self {
-            user_ids: keys.iter().map(|key| key.user_id).collect(),
-            hour_starts: keys.iter().map(|key| key.hour_start.start()).collect(),
-            device_ids: keys.iter().map(|key| key.device_id).collect(),
-            sources: keys.iter().map(|key| key.source.as_str()).collect(),
-            models: keys.iter().map(|key| key.model.as_str()).collect(),
-        }
-    }
-}
-
 /// Which of these rows the execution had not written, by position.
 pub async fn untouched_rows(tx: &mut Tx, job_id: Uuid, keys: &[BucketKey]) -> Result<Vec<usize>, Problem> {
-    let columns = Columns::of(keys);
-    let positions = sqlx::query_file_scalar!(
-        "src/features/backfill/work/untouched_rows.sql",
-        job_id,
-        &columns.user_ids,
-        &columns.hour_starts,
-        &columns.device_ids,
-        &columns.sources as &[&str],
-        &columns.models as &[&str],
-    )
-    .fetch_all(tx)
-    .await?;
-    positions.into_iter().map(|position| usize::try_from(position - 1).map_err(Problem::internal)).collect()
+    let keys: BucketKeyColumns<'_> = keys.iter().map(BucketKey::borrowed).collect();
+    let rows = query_file_columns!("src/features/backfill/work/untouched_rows.sql", job_id, key_columns = keys,)
+        .fetch_all(tx)
+        .await?;
+    rows.into_iter().map(|row| usize::try_from(row.position - 1).map_err(Problem::internal)).collect()
 }
 
 /// Takes rows off the list of those that a rollback kept.
 pub async fn strike_kept_rows(tx: &mut Tx, job_id: Uuid, keys: &[BucketKey]) -> Result<(), Problem> {
-    let columns = Columns::of(keys);
-    sqlx::query_file!(
-        "src/features/backfill/work/strike_kept_rows.sql",
-        job_id,
-        &columns.user_ids,
-        &columns.hour_starts,
-        &columns.device_ids,
-        &columns.sources as &[&str],
-        &columns.models as &[&str],
-    )
-    .execute(tx)
-    .await?;
+    let keys: BucketKeyColumns<'_> = keys.iter().map(BucketKey::borrowed).collect();
+    query_file_columns!("src/features/backfill/work/strike_kept_rows.sql", job_id, key_columns = keys,)
+        .execute(tx)
+        .await?;
     Ok(())
 }

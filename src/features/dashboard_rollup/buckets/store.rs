@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::request::RowKey;
 use crate::features::dashboard_rollup::range::Scope;
-use crate::kernel::database::Tx;
+use crate::kernel::bucket::TokenCounts;
+use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
 
 /// One bucket as it stands.
@@ -12,8 +13,8 @@ use crate::kernel::problem::Problem;
 pub struct BucketRow {
     /// What it is known by within its user.
     pub key: RowKey,
-    /// Counters in column order, the total after the classes of tokens.
-    pub counts: [i64; 9],
+    /// Its counts and their total, as replies show them.
+    pub counts: [i64; TokenCounts::NAMES_WITH_TOTAL.len()],
     /// When the snapshot was taken.
     pub observed_at: DateTime<Utc>,
     /// When the counts last changed.
@@ -50,17 +51,7 @@ pub async fn bucket_page(
     .await?;
     let bucket = rows.into_iter().map(|row| BucketRow {
         key: RowKey { hour_start: row.hour_start, device_id: row.device_id, source: row.source, model: row.model },
-        counts: [
-            row.input_tokens,
-            row.cache_read_tokens,
-            row.cache_write_5m_tokens,
-            row.cache_write_1h_tokens,
-            row.output_tokens,
-            row.reasoning_tokens,
-            row.unclassified_tokens,
-            row.total_tokens,
-            row.request_count,
-        ],
+        counts: counters_of_row!(row).with_total(row.total_tokens),
         observed_at: row.observed_at,
         changed_at: row.changed_at,
         stamped: row.stamped,

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::request::{GroupBy, ResultKey, Width};
 use crate::features::dashboard_rollup::range::Scope;
-use crate::features::dashboard_rollup::store::{Sum, counters};
+use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::database::Tx;
@@ -48,7 +48,7 @@ pub struct Span {
 macro_rules! group_sums {
     ($rows:expr) => {
         $rows.into_iter().map(|row| {
-            let sums = counters!(row);
+            let sums = sums_of_row!(row);
             let key = ResultKey { at: row.at, source: row.source, model: row.model, device: row.device_id };
             GroupSums { key, sums }
         })
@@ -68,7 +68,7 @@ pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Pr
     )
     .fetch_one(tx)
     .await?;
-    Ok(counters!(row))
+    Ok(sums_of_row!(row))
 }
 
 /// The sums of the buckets over the whole scope.
@@ -85,7 +85,7 @@ pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, P
     )
     .fetch_one(tx)
     .await?;
-    Ok(counters!(row))
+    Ok(sums_of_row!(row))
 }
 
 /// A page of the rollup's sums by interval and group, ascending.

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
-use crate::features::dashboard_rollup::store::{Sum, counters};
+use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
@@ -43,7 +43,7 @@ pub async fn range_sums(
     .fetch_all(tx)
     .await?;
     let range_sums = rows.into_iter().map(|row| {
-        let sums = counters!(row);
+        let sums = sums_of_row!(row);
         RangeSums { is_current: row.is_current, source: row.source, model: row.model, sums }
     });
     Ok(range_sums.collect())

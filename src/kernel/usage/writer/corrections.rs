@@ -1,38 +1,25 @@
-//! The operator's door: corrections of buckets, and the way back. It ends in the statement that trackers' posts end in,
-//! works in the caller's transaction, and keeps what it replaces.
+//! How an operator's corrections are written and taken back. They are written by the statement that
+//! writes trackers' posts, in the caller's transaction. Every version that a correction replaces is
+//! kept as its pre-image.
 //!
-//! A correction is stamped later than what it replaces and marks the bucket with its job. A stamped snapshot that is
-//! newer still wins; what loses only against the correction is merged into its pre-image.
+//! A correction is stamped later than the version that it replaces, and marks the bucket with its
+//! job. A tracker's newer stamped snapshot still wins. A snapshot that loses only against the
+//! correction is merged into the pre-image.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::entry::{Cause, Entry, Key, Keys};
+use super::entry::{Cause, Entry};
 use super::versions::{Verdict, WriteOptions, write_in};
-use crate::kernel::bucket::{Bucket, HalfHour, Model, Source, Stamp, TokenCounts};
+use crate::kernel::bucket::{Bucket, BucketKey, BucketKeyRef, Stamp, TokenCounts};
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::Tx;
+use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
-
-/// The five dimensions of a bucket, ordered as its primary key is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BucketKey {
-    /// The owner.
-    pub user_id: Uuid,
-    /// The half hour.
-    pub hour_start: HalfHour,
-    /// The device.
-    pub device_id: Uuid,
-    /// The tool.
-    pub source: Source,
-    /// The model.
-    pub model: Model,
-}
 
 /// What a bucket says, and as of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +37,8 @@ pub struct Correction {
     pub key: BucketKey,
     /// The counts it is to have.
     pub counts: TokenCounts,
-    /// The version that it replaces: another one is left alone. `None` where there is to be no bucket yet.
+    /// The version that it replaces: another one is left alone. `None` where there is to be no
+    /// bucket yet.
     pub seen: Option<Version>,
 }
 
@@ -74,7 +62,8 @@ pub enum Corrected {
     Written,
     /// Another version stands than the one that was seen; it was left alone.
     Moved,
-    /// Not taken, whatever stands: the owner has erased this usage since the execution began, or retention has.
+    /// Not taken, whatever stands: the owner has erased this usage since the execution began, or
+    /// retention has.
     Refused(Verdict),
 }
 
@@ -84,11 +73,13 @@ struct Standing {
     backfill_id: Option<Uuid>,
 }
 
-/// Writes corrections, their pre-images and their events. One outcome a correction, in order.
+/// Writes corrections, their pre-images and their events. Returns one outcome for each correction,
+/// in order; `None` while an owner erases usage, so that the caller undoes its transaction and
+/// tries again.
 ///
-/// What is to be replaced is locked and compared first. What was absent is inserted without a look: a bucket that came
-/// meanwhile stands in its way, and is left alone. `None` while an owner erases usage: the caller undoes its transaction
-/// and tries again.
+/// A bucket that is to be replaced is locked and compared with the version that was seen. A bucket
+/// that was absent is inserted without a look, and left alone where a tracker has sent it
+/// meanwhile.
 pub async fn correct_in(
     tx: &mut Tx,
     job: Correcting<'_>,
@@ -97,13 +88,13 @@ pub async fn correct_in(
     let mut owners: Vec<Uuid> = corrections.iter().map(|correction| correction.key.user_id).collect();
     owners.sort_unstable();
     owners.dedup();
-    // Not beside an erasure of the same usage, which would neither be seen nor see this.
+    // A correction and an erasure of the same usage would not see each other.
     if !erasure::hold_off_erasures(tx, &owners).await?.is_empty() {
         return Ok(None);
     }
     let (replacing, inserting): (Vec<usize>, Vec<usize>) =
         (0..corrections.len()).partition(|at| corrections[*at].seen.is_some());
-    let key = |at: &usize| key_of(&corrections[*at].key);
+    let key = |at: &usize| corrections[*at].key.borrowed();
     let standing = lock_buckets(tx, replacing.iter().map(key)).await?;
     let due = |(place, at): (usize, usize)| {
         let version = standing.get(&place).map(|standing| standing.version);
@@ -154,13 +145,13 @@ async fn write_corrections(
     .await
 }
 
-/// Takes the job's corrections of these buckets back. True, in order, where one stood; where another version stands by
-/// now it is left alone.
+/// Takes the job's corrections of these buckets back. Returns for each bucket, in order, whether
+/// the correction still stood. A bucket with another version is left alone.
 pub async fn restore_in(tx: &mut Tx, job: Correcting<'_>, keys: &[BucketKey]) -> Result<Vec<bool>, Problem> {
-    let standing = lock_buckets(tx, keys.iter().map(key_of)).await?;
+    let standing = lock_buckets(tx, keys.iter().map(BucketKey::borrowed)).await?;
     let ours = |at: &usize| standing.get(at).is_some_and(|standing| standing.backfill_id == Some(job.backfill_id));
     let marked: Vec<usize> = (0..keys.len()).filter(ours).collect();
-    restore_buckets(tx, marked.iter().map(|at| key_of(&keys[*at])), job).await?;
+    restore_buckets(tx, marked.iter().map(|at| keys[*at].borrowed()), job).await?;
     let mut restored = vec![false; keys.len()];
     for at in marked {
         restored[at] = true;
@@ -168,24 +159,16 @@ pub async fn restore_in(tx: &mut Tx, job: Correcting<'_>, keys: &[BucketKey]) ->
     Ok(restored)
 }
 
-/// Removes up to `limit` pre-images of jobs that can no longer be rolled back. Returns how many there were.
+/// Removes up to `limit` pre-images of jobs that can no longer be rolled back. Returns how many
+/// there were.
 pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) -> Result<u64, Problem> {
     let purged =
         sqlx::query_file!("src/kernel/usage/writer/purge_pre_images.sql", backfill_ids, limit).execute(tx).await?;
     Ok(purged.rows_affected())
 }
 
-fn key_of(key: &BucketKey) -> Key<'_> {
-    Key {
-        user_id: key.user_id,
-        hour_start: key.hour_start.start(),
-        device_id: key.device_id,
-        source: key.source.as_str(),
-        model: key.model.as_str(),
-    }
-}
-
-/// Later than the version it replaces, however far ahead that one's clock was.
+/// The bucket that a correction makes. Its stamp is later than that of the version it replaces,
+/// even where a tracker's clock was ahead.
 fn stamped(Correction { key, counts, seen }: &Correction, executed_at: DateTime<Utc>) -> Bucket {
     let after = seen.map(|version| version.observed_at + TimeDelta::microseconds(1));
     Bucket {
@@ -205,39 +188,21 @@ fn causes(entries: &[Entry<'_>], job: &Correcting<'_>) -> Vec<Cause> {
     users.into_iter().map(cause).collect()
 }
 
-/// Locks the buckets that are there. What stands, by the position of its key.
+/// Locks the buckets that exist. Returns what stands, by the position of its key.
 async fn lock_buckets<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
 ) -> Result<BTreeMap<usize, Standing>, Problem> {
-    let keys = Keys::of(keys);
-    if keys.user_ids.is_empty() {
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    if keys.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query_file!(
-        "src/kernel/usage/writer/lock_buckets.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-    )
-    .fetch_all(tx)
-    .await?;
+    let rows =
+        query_file_columns!("src/kernel/usage/writer/lock_buckets.sql", key_columns = keys,).fetch_all(tx).await?;
     rows.into_iter()
         .map(|row| {
-            let counts = TokenCounts {
-                input_tokens: row.input_tokens,
-                cache_read_tokens: row.cache_read_tokens,
-                cache_write_5m_tokens: row.cache_write_5m_tokens,
-                cache_write_1h_tokens: row.cache_write_1h_tokens,
-                output_tokens: row.output_tokens,
-                reasoning_tokens: row.reasoning_tokens,
-                unclassified_tokens: row.unclassified_tokens,
-                request_count: row.request_count,
-            };
             let position = usize::try_from(row.position - 1).map_err(Problem::internal)?;
-            let version = Version { counts, observed_at: row.observed_at };
+            let version = Version { counts: counters_of_row!(row), observed_at: row.observed_at };
             Ok((position, Standing { version, backfill_id: row.backfill_id }))
         })
         .collect()
@@ -245,40 +210,28 @@ async fn lock_buckets<'a>(
 
 async fn save_pre_images<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
     backfill_id: Uuid,
 ) -> Result<(), Problem> {
-    let keys = Keys::of(keys);
-    if keys.user_ids.is_empty() {
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    if keys.is_empty() {
         return Ok(());
     }
-    sqlx::query_file!(
-        "src/kernel/usage/writer/save_pre_images.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-        backfill_id,
-    )
-    .execute(tx)
-    .await?;
+    query_file_columns!("src/kernel/usage/writer/save_pre_images.sql", key_columns = keys, backfill_id,)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 async fn restore_buckets<'a>(
     tx: &mut Tx,
-    keys: impl Iterator<Item = Key<'a>>,
+    keys: impl Iterator<Item = BucketKeyRef<'a>>,
     job: Correcting<'_>,
 ) -> Result<(), Problem> {
-    let keys = Keys::of(keys);
-    sqlx::query_file!(
+    let keys: BucketKeyColumns<'_> = keys.collect();
+    query_file_columns!(
         "src/kernel/usage/writer/restore_buckets.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
+        key_columns = keys,
         job.backfill_id,
         job.clock.stamp(),
         job.trace.traceparent(),

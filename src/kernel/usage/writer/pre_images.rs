@@ -1,24 +1,26 @@
-//! What corrections hide: the versions they replaced, and what trackers sent since. A snapshot that loses only against
-//! a correction is merged into the correction's pre-image by the rule of versions, in the transaction that answers it,
-//! so that a rollback restores the newest version that was ever acknowledged.
+//! Pre-images: what stood before a correction, and what trackers have sent since. A snapshot that
+//! loses only against a correction is merged into the correction's pre-image by the rule of
+//! versions. The merge is in the transaction that answers the snapshot, so a rollback restores the
+//! newest version that was ever acknowledged.
 //!
-//! A correction of a correction has the older one as its pre-image. What loses against that too goes one further down.
+//! Where a job corrects what another job had corrected, the older correction is the pre-image. A
+//! snapshot that loses against the older correction too is merged into the pre-image of that one.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::entry::{Entry, Key, Keys};
-use crate::kernel::bucket::TokenCounts;
-use crate::kernel::database::Tx;
+use super::entry::Entry;
+use crate::kernel::bucket::{BucketKeyRef, CountColumns};
+use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
 use crate::kernel::problem::Problem;
 
-/// Merges entries, by position, each into the pre-image of the correction that hides it. Ends because each turn takes
-/// an entry away or takes it to an older correction.
+/// Merges entries, by position, each into the pre-image of the correction that hides it. The loop
+/// ends because each turn merges an entry or moves it on to an older correction.
 pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(usize, Uuid)>) -> Result<(), Problem> {
     while !hidden.is_empty() {
-        // A statement takes one version of a bucket only: the others wait for the next turn.
-        let mut turn = BTreeMap::<(Key<'_>, Uuid), usize>::new();
+        // A statement takes one version of each bucket. The others wait for the next turn.
+        let mut turn = BTreeMap::<(BucketKeyRef<'_>, Uuid), usize>::new();
         let mut waiting = Vec::new();
         for (position, backfill_id) in hidden {
             let held = *turn.entry((entries[position].key(), backfill_id)).or_insert(position);
@@ -34,38 +36,23 @@ pub(super) async fn absorb(tx: &mut Tx, entries: &[Entry<'_>], mut hidden: Vec<(
     Ok(())
 }
 
-/// Returns the entries that lost against an older correction in the pre-image, with its job.
+/// Merges one turn. Returns the entries that lost against an older correction in the pre-image,
+/// each with that one's job.
 async fn merge_pre_images(
     tx: &mut Tx,
     entries: &[Entry<'_>],
     turn: &[(usize, Uuid)],
 ) -> Result<Vec<(usize, Uuid)>, Problem> {
-    let keys = Keys::of(turn.iter().map(|(position, _)| entries[*position].key()));
-    let bucket = |position: usize| entries[position].bucket;
-    let column = |field: fn(&TokenCounts) -> i64| -> Vec<i64> {
-        turn.iter().map(|(position, _)| field(&bucket(*position).counts)).collect()
-    };
-    let observed_ats: Vec<_> = turn.iter().map(|(position, _)| bucket(*position).stamp.observed_at).collect();
-    let stamped: Vec<_> = turn.iter().map(|(position, _)| bucket(*position).stamp.stamped).collect();
-    let backfill_ids: Vec<_> = turn.iter().map(|(_, backfill_id)| *backfill_id).collect();
-    let rows = sqlx::query_file!(
+    let entries = || turn.iter().map(|(position, _)| &entries[*position]);
+    let keys: BucketKeyColumns<'_> = entries().map(Entry::key).collect();
+    let counts: CountColumns = entries().map(|entry| entry.bucket.counts).collect();
+    let rows = query_file_columns!(
         "src/kernel/usage/writer/merge_pre_images.sql",
-        &keys.user_ids,
-        &keys.hour_starts,
-        &keys.device_ids,
-        &keys.sources as &[&str],
-        &keys.models as &[&str],
-        &column(|counts| counts.input_tokens),
-        &column(|counts| counts.cache_read_tokens),
-        &column(|counts| counts.cache_write_5m_tokens),
-        &column(|counts| counts.cache_write_1h_tokens),
-        &column(|counts| counts.output_tokens),
-        &column(|counts| counts.reasoning_tokens),
-        &column(|counts| counts.unclassified_tokens),
-        &column(|counts| counts.request_count),
-        &observed_ats,
-        &stamped,
-        &backfill_ids,
+        key_columns = keys,
+        count_columns = counts,
+        &entries().map(|entry| entry.bucket.stamp.observed_at).collect::<Vec<_>>(),
+        &entries().map(|entry| entry.bucket.stamp.stamped).collect::<Vec<_>>(),
+        &turn.iter().map(|(_, backfill_id)| *backfill_id).collect::<Vec<_>>(),
     )
     .fetch_all(tx)
     .await?;
