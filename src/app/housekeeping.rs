@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::features::accounts::Directory;
+use crate::features::accounts::{LinkCodes, Tokens};
 use crate::features::backfill::Backfills;
 use crate::features::operations::Metrics;
 use crate::kernel::access::TokenUses;
@@ -37,7 +37,8 @@ pub(super) async fn tidy(metrics: Metrics, stop: CancellationToken) {
 pub(super) struct Housekeeper {
     pub pool: Pool,
     pub clock: Clock,
-    pub directory: Directory,
+    pub tokens: Tokens,
+    pub link_codes: LinkCodes,
     pub uses: TokenUses,
     pub backfills: Backfills,
 }
@@ -60,7 +61,7 @@ impl Housekeeper {
         complain("the database's clock could not be read", follow_database_clock(&self.pool, &self.clock).await);
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
-        complain("expired link codes could not be removed", self.directory.purge_link_codes(&context).await);
+        complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
         complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
     }
@@ -68,7 +69,7 @@ impl Housekeeper {
     /// Writes down when tokens were last used; what fails is tried again the next time.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
         let noted = self.uses.take();
-        let result = self.directory.note_token_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
+        let result = self.tokens.note_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
         if result.is_err() {
             self.uses.give_back(noted);
         }
