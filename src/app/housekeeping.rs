@@ -1,4 +1,5 @@
-//! What a server does now and then, whoever calls: sets its clock, removes what has expired, writes down uses of tokens.
+//! The server's chores, which no request starts: its clock, expired records, and the uses of
+//! tokens.
 
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ pub(super) async fn tidy(metrics: Metrics, stop: CancellationToken) {
     }
 }
 
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
-/// and writes down when tokens were used; that also at the end.
+/// Once a minute it sets the clock by the database's, removes what has expired, and writes down
+/// when tokens were used. Where the database's clock cannot be read, the last offset stays in
+/// place. When it stops, it writes the uses down once more.
 #[derive(Clone, Debug)]
 pub(super) struct Housekeeper {
     pub pool: Pool,
@@ -66,7 +68,8 @@ impl Housekeeper {
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
     }
 
-    /// Writes down when tokens were last used; what fails is tried again the next time.
+    /// Writes down when tokens were last used. Uses that could not be written are tried again the
+    /// next time.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
         let noted = self.uses.take();
         let result = self.tokens.note_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;

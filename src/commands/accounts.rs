@@ -31,7 +31,8 @@ pub enum UserCommand {
     },
     /// List users, revoked ones included.
     List,
-    /// Revoke a user and all its tokens for good. Its buckets stay; its name may be given to another user.
+    /// Revoke a user and all its tokens for good. Its buckets stay; its name may be given to
+    /// another user.
     Revoke {
         /// The user's name.
         name: String,
@@ -65,7 +66,8 @@ pub enum DeviceCommand {
         #[arg(long)]
         user: String,
     },
-    /// Revoke a device and its tokens for good. Its buckets stay; its name may be given to another device.
+    /// Revoke a device and its tokens for good. Its buckets stay; its name may be given to another
+    /// device.
     Revoke {
         /// The owner's name.
         #[arg(long)]
@@ -90,7 +92,8 @@ pub enum TokenCommand {
         #[arg(long, required_if_eq("kind", "device"))]
         device: Option<String>,
     },
-    /// Issue a token, shown once, that takes the place of another one; the old one works for ten minutes more.
+    /// Issue a token, shown once, that takes the place of another one; the old one works for ten
+    /// minutes more.
     Rotate {
         /// As `token list` shows it.
         token_id: Uuid,

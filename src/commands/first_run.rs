@@ -1,5 +1,5 @@
-//! The first start on a private database makes a user `me` with one token of each kind, so that a newcomer can post and
-//! read at once. It can be repeated after a crash at any point.
+//! The first start on a private database makes a user `me` with one token of each kind, so that a
+//! newcomer can post and read at once. It can be repeated after a crash at any point.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,10 +18,11 @@ use crate::kernel::problem::{Code, Problem};
 const USER: &str = "me";
 const DEVICE: &str = "this-machine";
 
-/// Makes sure that `credentials.env` is there and names the address that the server listens on. Returns its path.
+/// Makes sure that `credentials.env` is there and names the address that the server listens on.
+/// Returns its path.
 pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("credentials.env");
-    // Who listens everywhere is reached from here by loopback.
+    // A server that listens on every address is reached from here by loopback.
     let reached = match address {
         SocketAddr::V4(address) if address.ip().is_unspecified() => {
             SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
@@ -53,7 +54,8 @@ pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) 
 
 async fn make(accounts: &Accounts, url: &str) -> Result<String, Problem> {
     let context = RequestContext::internal(Duration::from_secs(30));
-    // After a crash the user or the device may be there already, with tokens that nobody has seen: issue others.
+    // After a crash the user or the device may be there already, with tokens that nobody has seen,
+    // so others are issued.
     let (user_id, viewer) = match accounts.users.add(&context, Actor::Command, USER, "UTC").await {
         Ok(user) => (user.user_id, user.viewer_token),
         Err(problem) if problem.code() == Code::Conflict => {

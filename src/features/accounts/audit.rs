@@ -1,4 +1,5 @@
-//! The audit of accounts: every change is one transaction for one user, and leaves an entry that names the actor.
+//! The audit of accounts. Every change is one transaction for one user, and leaves an entry that
+//! names the actor.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,8 +10,8 @@ use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::problem::Problem;
 
-/// A transaction for a change that concerns `user_id`. An actor who is another user is within its reach too, because the
-/// entry in the audit names that user.
+/// A transaction for a change that concerns `user_id`. An actor who is another user is within its
+/// reach too, because the entry in the audit names that user.
 pub async fn begin_change(pool: &Pool, context: &RequestContext, actor: Actor, user_id: Uuid) -> Result<Tx, Problem> {
     let users = match actor {
         Actor::Principal { user_id: acting, .. } if acting != user_id => vec![user_id, acting],

@@ -1,7 +1,7 @@
 //! Who exists and what they may use.
 //!
-//! Each noun is a folder with its routes, its wire types, its acts and its SQL, and says there what it promises.
-//! [`Accounts`] holds all of them, for commands and for the server.
+//! Each noun is a folder with its routes, its wire types, its acts and its SQL, and says there what
+//! it promises. [`Accounts`] holds all of them, for commands and for the server.
 //!
 //! | noun | answers | routes |
 //! |---|---|---|
@@ -12,8 +12,8 @@
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
 //! | `tokens` | the secrets of users and devices | none: commands only |
 //!
-//! Whose things they are comes from the token. Rows are revoked and never deleted. Every change is one transaction, and
-//! its entry in the audit is part of it.
+//! Whose things they are comes from the token. Rows are revoked and never deleted. Every change is
+//! one transaction, and its entry in the audit is part of it.
 
 mod audit;
 mod devices;
@@ -85,8 +85,8 @@ impl Accounts {
         }
     }
 
-    /// Another token for a user, or for one of its devices where `device` names one. Errors: 404 no such active user or
-    /// device.
+    /// Another token for a user, or for one of its devices where `device` names one. Errors: 404 no
+    /// such active user or device.
     pub async fn issue_token(
         &self,
         context: &RequestContext,

@@ -9,7 +9,8 @@ pub fn name(text: &str) -> Result<String, Broken> {
     line(text, "A name", 100)
 }
 
-/// 409 for a name that another active user or device has. `pointer` leads to the field with the name.
+/// 409 for a name that another active user or device has. `pointer` leads to the field with the
+/// name.
 pub fn in_use(pointer: &str, detail: &'static str) -> Problem {
     Problem::new(Code::Conflict, detail).violating(vec![Violation::new(pointer, "name_in_use", detail)])
 }

@@ -1,7 +1,7 @@
 //! What the documentation of routes says about refusals that several routes share.
 //!
-//! Each group names statuses, and `responses(…)` of a route takes as many groups as it needs. What is particular to one
-//! route stands in its own description.
+//! Each group names statuses, and `responses(…)` of a route takes as many groups as it needs. What
+//! is particular to one route stands in its own description.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use utoipa::{IntoResponses, ToSchema as _};
 
 use crate::kernel::problem::ProblemBody;
 
-/// Makes a type for each group. It refers to the schema of [`ProblemBody`], which the composition root's document must
-/// register.
+/// Makes a type for each group. It refers to the schema of [`ProblemBody`], which the composition
+/// root's document must register.
 macro_rules! groups {
     ($($(#[$about:meta])* $name:ident: [$(($status:ident, $description:literal)),* $(,)?])*) => {
         $(
@@ -71,7 +71,7 @@ groups! {
     ]
 }
 
-/// Refusals as the contract describes them, by status; each is a problem.
+/// Refusals as the contract describes them, by status. Each is a problem.
 fn described<const N: usize>(refusals: [(StatusCode, &str); N]) -> BTreeMap<String, RefOr<Response>> {
     refusals.map(|(status, description)| (status.as_str().to_owned(), refusal(status, description).into())).into()
 }
@@ -95,7 +95,8 @@ fn retry_after() -> Header {
 mod tests {
     use super::*;
 
-    /// Checks a group's statuses, and that each is a problem which says how long to wait where that is worth it.
+    /// Checks a group's statuses, and that each is a problem which says how long to wait where that
+    /// is worth it.
     #[track_caller]
     fn assert_describes<Group: IntoResponses>(statuses: &[u16]) {
         let responses = serde_json::to_value(Group::responses()).unwrap();

@@ -1,4 +1,5 @@
-//! Nobody reaches another user's things: not by their ids, and not where a statement forgets to ask whose they are.
+//! Nobody reaches another user's things, neither by their ids nor where a statement forgets to ask
+//! whose they are.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +12,8 @@ use uuid::Uuid;
 use super::anonymous;
 use crate::support::{TestApp, TestUser, context};
 
-/// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to all operators.)
+/// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to
+/// all operators.)
 const ROUTES_WITH_IDS: [(&str, &str); 2] =
     [("post", "/v1/devices/{device_id}/revoke"), ("post", "/v1/devices/{device_id}/rotate")];
 
@@ -54,7 +56,8 @@ async fn another_users_id_gets_the_answer_of_one_that_does_not_exist_on_every_ro
     assert_eq!(app.ask(untouched).await, ["true"]);
 }
 
-/// What ten requests for a device cost the database, whose statistics are whole once their server is gone.
+/// What ten requests for a device cost the database, whose statistics are whole once their server
+/// is gone.
 async fn cost(app: &TestApp, user: &TestUser, path: &str, id: Uuid) -> Vec<String> {
     let gone = "select 'all gone' from pg_stat_activity
                 where datname = current_database() and application_name = 'halfhour read' having count(*) = 0";
@@ -84,8 +87,8 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
     }
 }
 
-/// Statements that run as the worker over all users, or as the definer of a function, which the caller's setting does not
-/// bind.
+/// Statements that run as the worker over all users, or as the definer of a function, which the
+/// caller's setting does not bind.
 const OVER_ALL_USERS: [&str; 7] = [
     "accounts/linking/exchange_link_code.sql",
     "accounts/tokens/find_token.sql",

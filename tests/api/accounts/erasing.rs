@@ -173,7 +173,8 @@ async fn a_post_that_began_before_the_erasure_does_not_survive_it() {
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
     let codex = bucket("2026-11-19T10:00:00Z", "codex", "2026-11-19T10:20:00Z");
-    // Somebody else is about to insert the same key: the writer's statement has looked for erasures, and waits.
+    // Somebody else is about to insert the same key. The writer's statement has looked for
+    // erasures, and waits.
     let mut blocker = app.admin.begin().await.unwrap();
     let columns = "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
@@ -260,8 +261,8 @@ async fn what_corrections_hide_goes_with_the_buckets_of_the_scope() {
 /// How many trackers post at once.
 const LANES: usize = 6;
 
-/// Posts one bucket after another, each of another half hour, until the erasure is `over`, and one more after that.
-/// Returns the verdicts, with `refused` for a post that was told to come back.
+/// Posts one bucket after another, each of another half hour, until the erasure is `over`, and one
+/// more after that. Returns the verdicts, with `refused` for a post that was told to come back.
 async fn keep_posting(
     (server, device): (&TestApp, &TestDevice),
     lane: usize,

@@ -58,7 +58,8 @@ async fn sixteen_exchanges_of_one_code_yield_one_token_which_its_request_replays
     let refusals: Vec<Value> = replies.iter().filter(|reply| reply.status != 201).map(anonymous).collect();
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
 
-    // The answer was lost: the same request gets it again, from any process, also long after the code expired.
+    // The answer was lost. The same request gets it again, from any process, also long after the
+    // code expired.
     for server in [&app, &other] {
         server.clock.set(instant(NOW) + TimeDelta::hours(3));
         let replays = join_all((0..4).map(|_| exchange(server, &code, requests[won[0]], "another name"))).await;

@@ -1,4 +1,4 @@
-//! `/v1/users`, and what commands do: all of it is written down.
+//! `/v1/users`, and the acts of commands, each of which is written down.
 
 use futures_util::future::join_all;
 use halfhour::kernel::access::{Actor, TokenKind};

@@ -1,5 +1,5 @@
-//! What is done with devices. Viewers name their own device by its id. Commands name a user and its device, which must
-//! both be active to be found.
+//! What is done with devices. Viewers name their own device by its id. Commands name a user and its
+//! device, which must both be active to be found.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -33,7 +33,8 @@ impl Devices {
         Self { pool, tokens, users }
     }
 
-    /// A new device of a user and its token. Errors: 409 name in use or too many devices, 422 name not acceptable.
+    /// A new device of a user and its token. Errors: 409 name in use or too many devices, 422 name
+    /// not acceptable.
     pub async fn register(
         &self,
         context: &RequestContext,
@@ -52,8 +53,8 @@ impl Devices {
         Ok(RegisteredDevice { device_id, token: issued.token })
     }
 
-    /// The same by the user's name. Errors: 404 no such active user, 409 name in use or too many devices, 422 name not
-    /// acceptable.
+    /// The same by the user's name. Errors: 404 no such active user, 409 name in use or too many
+    /// devices, 422 name not acceptable.
     pub async fn add(
         &self,
         context: &RequestContext,
@@ -130,8 +131,8 @@ impl Devices {
         self.revoke(context, actor, user_id, device_id).await
     }
 
-    /// A new token for a device; its other tokens live on for [`ROTATION_OVERLAP_S`]. Errors: 404 the user has no such
-    /// device, 409 it is revoked.
+    /// A new token for a device, whose other tokens live on for [`ROTATION_OVERLAP_S`]. Errors: 404
+    /// the user has no such device, 409 it is revoked.
     pub async fn rotate(
         &self,
         context: &RequestContext,
@@ -155,7 +156,8 @@ impl Devices {
         Err(refusal)
     }
 
-    /// Another token for a device, whose other tokens stay as they are. Errors: 404 no such active user or device.
+    /// Another token for a device, whose other tokens stay as they are. Errors: 404 no such active
+    /// user or device.
     pub async fn issue_token(
         &self,
         context: &RequestContext,

@@ -19,9 +19,9 @@ use crate::kernel::problem::Problem;
 
 /// Register a device
 ///
-/// Makes a device of the token's user and its token, which is shown once. A name that an active device has is a
-/// conflict, and so is one device more than 1,000. If the answer is lost, the device exists: rotate it, or register
-/// another name.
+/// Makes a device of the token's user and its token, which is shown once. A name that an active
+/// device has is a conflict, and so is one device more than 1,000. If the answer is lost, the
+/// device exists. Rotate it, or register another name.
 #[utoipa::path(
     post, path = "/v1/devices", operation_id = "register_device", tag = "accounts",
     request_body = NewDevice,
@@ -69,8 +69,8 @@ pub(super) async fn list_devices(
 
 /// Revoke a device
 ///
-/// Its tokens are refused within ten seconds, for good. Its buckets stay. Its name may be given to another device.
-/// Revoking it again changes nothing. There is no body.
+/// Its tokens are refused within ten seconds, for good. Its buckets stay. Its name may be given to
+/// another device. Revoking it again changes nothing. There is no body.
 #[utoipa::path(
     post, path = "/v1/devices/{device_id}/revoke", operation_id = "revoke_device", tag = "accounts",
     params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),
@@ -93,9 +93,9 @@ pub(super) async fn revoke_device(
 
 /// Rotate a device's token
 ///
-/// Issues a token that works at once. The device's other tokens work for ten minutes more, so that nothing is lost
-/// while the new one is put in place. To rotate a revoked device is a conflict. If the answer is lost, rotate again.
-/// There is no body.
+/// Issues a token that works at once. The device's other tokens work for ten minutes more, so that
+/// nothing is lost while the new one is put in place. To rotate a revoked device is a conflict. If
+/// the answer is lost, rotate again. There is no body.
 #[utoipa::path(
     post, path = "/v1/devices/{device_id}/rotate", operation_id = "rotate_device", tag = "accounts",
     params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),

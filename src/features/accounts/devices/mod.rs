@@ -1,8 +1,9 @@
 //! Devices: what posts buckets, each with tokens of its own.
 //!
-//! A name is unique among a user's active devices. A device and its token come into being together or not at all. A
-//! device is revoked for good and never deleted. An id in a path is looked up together with its owner in one statement,
-//! so that another user's device looks as if it did not exist.
+//! A name is unique among a user's active devices. A device and its token come into being together
+//! or not at all. A device is revoked for good and never deleted. An id in a path is looked up
+//! together with its owner in one statement, so that another user's device looks as if it did not
+//! exist.
 
 mod acts;
 mod handler;

@@ -28,7 +28,8 @@ impl NewDevice {
     }
 }
 
-/// The platform that a new device may name: 1 to 40 characters, none of which is a control character.
+/// The platform that a new device may name: 1 to 40 characters, none of which is a control
+/// character.
 pub fn read_platform(fields: &mut FieldReader) -> String {
     let platform = fields.optional_text("platform", |text| line(text, "A platform", 40));
     platform.unwrap_or_else(|| "unknown".to_owned())

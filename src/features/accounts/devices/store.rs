@@ -25,8 +25,8 @@ pub struct RevokedRow {
     pub changed: bool,
 }
 
-/// Errors: 409 for a name in use and for more than `limit` active devices, 422 for a name or platform that is not
-/// acceptable.
+/// Errors: 409 for a name in use and for more than `limit` active devices, 422 for a name or
+/// platform that is not acceptable.
 pub async fn insert_device(
     tx: &mut Tx,
     user_id: Uuid,
@@ -70,13 +70,15 @@ pub async fn revoke_device(tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Resul
     Ok(row.fetch_optional(tx).await?)
 }
 
-/// Whether the device is active, held until the transaction ends; `None` where the user has no such device.
+/// Holds a device until the transaction ends, and says whether it is active. `None` where the user
+/// has no such device.
 pub async fn lock_device(tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Result<Option<bool>, Problem> {
     let active = sqlx::query_file_scalar!("src/features/accounts/devices/lock_device.sql", user_id, device_id);
     Ok(active.fetch_optional(tx).await?)
 }
 
-/// The problem behind a broken constraint on devices. `name` points to the field with the device's name.
+/// The problem behind a broken constraint on devices. `name` points to the field with the device's
+/// name.
 pub fn refusal(error: sqlx::Error, name: &str) -> Problem {
     match broken_constraint(&error) {
         Some("device_name_is_unique_while_active") => {

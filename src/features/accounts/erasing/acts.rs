@@ -31,9 +31,11 @@ impl Erasures {
         Self { pool, clock, signal }
     }
 
-    /// Deletes a user's usage. Snapshots of the scope that were taken up to now are refused from now on.
+    /// Deletes a user's usage. Snapshots of the scope that were taken up to now are refused from
+    /// now on.
     ///
-    /// Errors: 409 too many separate deletions, 503 and 504 when it takes too long; then nothing was deleted.
+    /// Errors: 409 too many separate deletions, 503 and 504 when it takes too long. Then nothing
+    /// was deleted.
     pub async fn erase(
         &self,
         context: &RequestContext,

@@ -1,6 +1,8 @@
-//! Deleting one's own usage. The kernel deletes the buckets, and keeps retries from bringing them back.
+//! Deleting one's own usage. The kernel deletes the buckets, and keeps retries from bringing them
+//! back.
 //!
-//! The deletion and its entry in the audit are one transaction. Local days are those of the user's wanted zone.
+//! The deletion and its entry in the audit are one transaction. Local days are those of the user's
+//! wanted zone.
 
 mod acts;
 mod handler;

@@ -12,9 +12,10 @@ use crate::kernel::usage::erasure::Erased;
 /// What was deleted, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Erasure {
-    /// True where nothing was deleted: these are the buckets that would be.
+    /// True where nothing was deleted, and the rest says what would be.
     pub dry_run: bool,
-    /// Snapshots of the scope that were taken at or before this instant are refused from now on; null in a dry run.
+    /// Snapshots of the scope that were taken at or before this instant are refused from now on;
+    /// null in a dry run.
     pub erased_at: Option<DateTime<Utc>>,
     /// Only of this device; null for all.
     pub device: Option<Uuid>,

@@ -57,8 +57,9 @@ impl LinkCodes {
         Ok(MadeLinkCode { code, expires_at })
     }
 
-    /// Turns a code into a device and its token, once; the same request gets the same token again. Errors: 409 the
-    /// device's name is in use, 422 for a code that cannot be used, 429 when too many exchanges failed in this process.
+    /// Turns a code into a device and its token, once. The same request gets the same token again.
+    /// Errors: 409 the device's name is in use, 422 for a code that cannot be used, 429 when too
+    /// many exchanges failed in this process.
     pub async fn exchange(&self, context: &RequestContext, exchange: &Exchange) -> Result<RegisteredDevice, Problem> {
         self.failed_exchanges.begin()?;
         let token = exchange.request_id.token(&self.key, &exchange.code);

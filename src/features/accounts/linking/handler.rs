@@ -18,8 +18,8 @@ use crate::kernel::problem::Problem;
 
 /// Make a link code
 ///
-/// A code for one new device of the token's user: 10 minutes, single use. Type it on the device, which exchanges it
-/// for its token. There is no body.
+/// A code for one new device of the token's user. It can be used once, for 10 minutes. Type it on
+/// the device, which exchanges it for its token. There is no body.
 #[utoipa::path(
     post, path = "/v1/link-codes", operation_id = "make_link_code", tag = "accounts",
     responses((status = 201, description = "The code.", body = MadeLinkCode), QueryRefusal, Refusals),
@@ -36,9 +36,10 @@ pub(super) async fn make_link_code(
 
 /// Exchange a link code
 ///
-/// Turns a code into a device and its token, once. The same `request_id` gets the same token again, for a day; any
-/// other is refused like a code that was mistyped, has expired or was never made. Where the owner has an active device
-/// of this name, the exchange is a conflict, and the code can still be used.
+/// Turns a code into a device and its token, once. The same `request_id` gets the same token again,
+/// for a day. Any other is refused like a code that was mistyped, has expired or was never made.
+/// Where the owner has an active device of this name, the exchange is a conflict, and the code can
+/// still be used.
 #[utoipa::path(
     post, path = "/v1/link-codes/exchange", operation_id = "exchange_link_code", tag = "accounts",
     request_body = Exchange,

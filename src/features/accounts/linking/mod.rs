@@ -1,8 +1,10 @@
-//! Linking: the owner of a new device makes a code, and the device exchanges the code for its token.
+//! Linking: the owner of a new device makes a code, and the device exchanges the code for its
+//! token.
 //!
-//! A code makes one device, however many exchange it. A used code and its device come into being together or not at
-//! all. The device's token is a function of the server's key, the code and the caller's `request_id`, so that a repeated
-//! exchange gets the same one. Anybody may call the exchange, because the code is the secret.
+//! A code makes one device, however many exchange it. A used code and its device come into being
+//! together or not at all. The device's token is a function of the server's key, the code and the
+//! caller's `request_id`, so that a repeated exchange gets the same one. Anybody may call the
+//! exchange, because the code is the secret.
 
 mod acts;
 mod failed_exchanges;

@@ -17,10 +17,11 @@ pub const UNUSABLE_CODE: Broken =
 /// A link code to exchange.
 #[derive(Debug, ToSchema)]
 pub struct Exchange {
-    /// As its owner typed it: case, spaces and hyphens do not count.
+    /// As its owner typed it. Case, spaces and hyphens do not count.
     #[schema(value_type = String, example = "7K3M-9QXD-2VTA")]
     pub code: LinkCode,
-    /// A UUID that the device makes at random and keeps to itself: repeated with it the exchange gives the same token.
+    /// A UUID that the device makes at random and keeps to itself. An exchange that is repeated
+    /// with it gives the same token.
     #[schema(value_type = Uuid)]
     pub request_id: LinkRequest,
     /// Unique among the owner's active devices; no control characters.
@@ -32,7 +33,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Errors: 400 and 422; a code that cannot be one is answered like one that is not known.
+    /// Errors: 400 and 422. A text that cannot be a code is answered like a code that is not known.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let mut fields = FieldReader::of_body(body, &["code", "request_id", "device_name", "platform"])?;
         let code = fields.text("code", |text| LinkCode::parse(text).ok_or(UNUSABLE_CODE));

@@ -24,7 +24,7 @@ pub enum ExchangeOutcome {
         /// The device that was made then.
         device_id: Uuid,
     },
-    /// The code is unknown, used or expired: the caller is not told which.
+    /// The code is unknown, used or expired. The caller is not told which.
     Refused,
 }
 

@@ -35,7 +35,8 @@ impl Profiles {
         profile.ok_or_else(unknown_user)
     }
 
-    /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone that is not known.
+    /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone
+    /// that is not known.
     pub async fn change_zone(
         &self,
         context: &RequestContext,
@@ -60,7 +61,8 @@ impl Profiles {
         Ok(ProfileRow { time_zone: time_zone.to_owned(), ..profile })
     }
 
-    /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not known.
+    /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not
+    /// known.
     pub async fn change_zone_of(
         &self,
         context: &RequestContext,

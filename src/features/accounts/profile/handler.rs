@@ -30,8 +30,8 @@ pub(super) async fn get_me(
 
 /// Change the time zone
 ///
-/// Stores the wanted IANA time zone. The rollup is rebuilt in it within seconds; until then `/v1/rollups` serves and
-/// names the old one, with `pending`.
+/// Stores the wanted IANA time zone. The rollup is rebuilt in it within seconds. Until then
+/// `/v1/rollups` serves and names the old one, with `pending`.
 #[utoipa::path(
     patch, path = "/v1/me", operation_id = "patch_me", tag = "accounts",
     request_body = ProfileChange,

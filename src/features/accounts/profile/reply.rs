@@ -14,8 +14,8 @@ pub struct Profile {
     /// Chosen by the operator.
     #[schema(example = "ann")]
     pub name: String,
-    /// The wanted IANA zone. Replies of `/v1/rollups` name the zone that the rollup is in; for seconds after a change it
-    /// may still be the old one.
+    /// The wanted IANA zone. Replies of `/v1/rollups` name the zone that the rollup is in, which
+    /// for seconds after a change may still be the old one.
     #[schema(example = "Europe/Berlin")]
     pub time_zone: String,
     pub created_at: DateTime<Utc>,

@@ -11,7 +11,7 @@ use crate::kernel::problem::Problem;
 pub struct ProfileRow {
     /// Unique among active users.
     pub name: String,
-    /// The wanted IANA zone; the rollup may be in another one until the relay has rebuilt it.
+    /// The wanted IANA zone. The rollup may be in another one until the relay has rebuilt it.
     pub time_zone: String,
     /// When the user was created.
     pub created_at: DateTime<Utc>,

@@ -66,8 +66,8 @@ impl Tokens {
         self.issue_in(tx, TokenKind::Device, user_id, Some(device_id)).await
     }
 
-    /// A token that takes the place of another one, which lives on for [`ROTATION_OVERLAP_S`]. Errors: 404 no such
-    /// token, 409 it is revoked.
+    /// A token that takes the place of another one, which lives on for [`ROTATION_OVERLAP_S`].
+    /// Errors: 404 no such token, 409 it is revoked.
     pub async fn rotate(&self, context: &RequestContext, actor: Actor, token_id: Uuid) -> Result<IssuedToken, Problem> {
         let old = self.find(context, token_id).await?;
         let kind = TokenKind::parse(&old.kind).ok_or_else(|| Problem::internal("a token of no known kind"))?;

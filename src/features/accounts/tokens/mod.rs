@@ -1,7 +1,8 @@
 //! Tokens: a secret that is shown once, and of which only the SHA-256 is kept.
 //!
-//! A token that is rotated works until its successor is in place. There are no routes. Users and devices get their
-//! tokens here, commands rotate, revoke and list them, and the server writes down when each was last used.
+//! A token that is rotated works until its successor is in place. There are no routes. Users and
+//! devices get their tokens here, commands rotate, revoke and list them, and the server writes down
+//! when each was last used.
 
 mod acts;
 mod reply;

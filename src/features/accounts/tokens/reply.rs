@@ -1,4 +1,5 @@
-//! What callers are told of tokens. The secret of a token is written out by serialising it and by nothing else.
+//! What callers are told of tokens. The secret of a token is written out by serialising it and by
+//! nothing else.
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};

@@ -18,7 +18,8 @@ use crate::kernel::problem::Problem;
 
 /// Create a user
 ///
-/// Makes a user and its viewer token, which is shown once. A name that an active user has is a conflict.
+/// Makes a user and its viewer token, which is shown once. A name that an active user has is a
+/// conflict.
 #[utoipa::path(
     post, path = "/v1/users", operation_id = "add_user", tag = "accounts",
     request_body = NewUser,

@@ -1,7 +1,8 @@
 //! Users: who owns buckets.
 //!
-//! A name is unique among active users. A user and its first token come into being together or not at all. A user is
-//! revoked for good and never deleted. Operators create and list users over HTTP, and commands do the rest.
+//! A name is unique among active users. A user and its first token come into being together or not
+//! at all. A user is revoked for good and never deleted. Operators create and list users over HTTP,
+//! and commands do the rest.
 
 mod acts;
 mod handler;
