@@ -12,8 +12,8 @@ use anyhow::{Context as _, anyhow, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use halfhour::config::VARIABLES;
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
-use halfhour::features::accounts::Directory;
-use halfhour::kernel::access::{ServerKey, TokenKind};
+use halfhour::features::accounts::Accounts;
+use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
 use halfhour::kernel::bucket::HalfHour;
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
@@ -100,9 +100,13 @@ impl Installation {
     /// A token for operations, of the first device's user.
     pub async fn operator(&self) -> anyhow::Result<String> {
         let pool = Pool::new(self.database.clone(), "bench", 1);
-        let directory = Directory::new(pool.clone(), server_key()?);
+        let accounts = Accounts::new(pool.clone(), server_key()?);
         let context = RequestContext::internal(Duration::from_secs(30));
-        let issued = directory.issue_token(&context, "bench 0", TokenKind::Operator, None).await.map_err(failed)?;
+        let issued = accounts
+            .users
+            .issue_token(&context, Actor::Command, "bench 0", TokenKind::Operator)
+            .await
+            .map_err(failed)?;
         pool.close().await;
         Ok(issued.token.reveal().to_owned())
     }
@@ -140,16 +144,16 @@ fn failed(problem: Problem) -> anyhow::Error {
 
 async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyhow::Result<Vec<Arc<Device>>> {
     let pool = Pool::new(database.clone(), "bench", 8);
-    let directory = Directory::new(pool.clone(), server_key()?);
+    let accounts = Accounts::new(pool.clone(), server_key()?);
     let mut tasks = JoinSet::new();
     for lane in 0..8 {
-        let directory = directory.clone();
+        let accounts = accounts.clone();
         tasks.spawn(async move {
             let mut devices = Vec::new();
             for number in (lane..DEVICES).step_by(8) {
                 let (context, name) = (RequestContext::internal(Duration::from_secs(30)), format!("bench {number}"));
-                let user = directory.add_user(&context, &name, "UTC").await?;
-                let device = directory.add_device(&context, &name, "bench", "bench").await?;
+                let user = accounts.users.add(&context, Actor::Command, &name, "UTC").await?;
+                let device = accounts.devices.add(&context, Actor::Command, &name, "bench", "bench").await?;
                 let tokens = [&device.token, &user.viewer_token].map(|token| token.reveal().to_owned());
                 devices.push(Arc::new(Device::new(user.user_id, device.device_id, tokens, epoch)));
             }

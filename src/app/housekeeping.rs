@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::features::accounts::Directory;
+use crate::features::accounts::{LinkCodes, Tokens};
 use crate::features::backfill::Backfills;
 use crate::features::operations::Metrics;
 use crate::kernel::access::TokenUses;
@@ -32,13 +32,15 @@ pub(super) async fn tidy(metrics: Metrics, stop: CancellationToken) {
     }
 }
 
-/// Once a minute: sets the clock by the database's (a failure leaves the last offset in place), removes what has expired,
-/// and writes down when tokens were used; that also at the end.
+/// Once a minute it sets the clock by the database's, removes what has expired, and writes down
+/// when tokens were used. Where the database's clock cannot be read, the last offset stays in
+/// place. When it stops, it writes the uses down once more.
 #[derive(Clone, Debug)]
 pub(super) struct Housekeeper {
     pub pool: Pool,
     pub clock: Clock,
-    pub directory: Directory,
+    pub tokens: Tokens,
+    pub link_codes: LinkCodes,
     pub uses: TokenUses,
     pub backfills: Backfills,
 }
@@ -61,15 +63,16 @@ impl Housekeeper {
         complain("the database's clock could not be read", follow_database_clock(&self.pool, &self.clock).await);
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
-        complain("expired link codes could not be removed", self.directory.purge_link_codes(&context).await);
+        complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
         complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
     }
 
-    /// Writes down when tokens were last used; what fails is tried again the next time.
+    /// Writes down when tokens were last used. Uses that could not be written are tried again the
+    /// next time.
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
         let noted = self.uses.take();
-        let result = self.directory.note_token_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
+        let result = self.tokens.note_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
         if result.is_err() {
             self.uses.give_back(noted);
         }

@@ -29,7 +29,7 @@ use housekeeping::{Housekeeper, tidy};
 
 use crate::commands::verify_with;
 use crate::config::{Limits, PoolSizes};
-use crate::features::accounts::{self, Directory};
+use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention};
 use crate::features::ingest_buckets;
@@ -103,7 +103,7 @@ handed_out! {
         authenticator: Authenticator,
         writer: Writer,
         readiness: Readiness,
-        directory: Directory,
+        accounts: Accounts,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,
@@ -160,7 +160,7 @@ impl App {
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), anonymous_callers, clock.clone()),
             writer,
             readiness: Readiness::new(pools.read.clone()),
-            directory: Directory::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             cursors: Cursors::new(key),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
             switches,
@@ -224,11 +224,12 @@ impl App {
     }
 
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, directory, authenticator, backfills, .. } = &*self.state.0;
+        let Parts { pools, clock, accounts, authenticator, backfills, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
             clock: clock.clone(),
-            directory: directory.clone(),
+            tokens: accounts.tokens.clone(),
+            link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
             backfills: backfills.clone(),
         }

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::output::{Output, explain};
 use crate::config::Config;
-use crate::features::accounts::{Device, Directory, ROTATION_OVERLAP_S, TokenListing, User};
-use crate::kernel::access::TokenKind;
+use crate::features::accounts::{Accounts, DeviceListing, ROTATION_OVERLAP_S, TokenListing, UserListing};
+use crate::kernel::access::{Actor, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::Pool;
 use crate::kernel::problem::Problem;
@@ -31,7 +31,8 @@ pub enum UserCommand {
     },
     /// List users, revoked ones included.
     List,
-    /// Revoke a user and all its tokens for good. Its buckets stay; its name may be given to another user.
+    /// Revoke a user and all its tokens for good. Its buckets stay; its name may be given to
+    /// another user.
     Revoke {
         /// The user's name.
         name: String,
@@ -65,7 +66,8 @@ pub enum DeviceCommand {
         #[arg(long)]
         user: String,
     },
-    /// Revoke a device and its tokens for good. Its buckets stay; its name may be given to another device.
+    /// Revoke a device and its tokens for good. Its buckets stay; its name may be given to another
+    /// device.
     Revoke {
         /// The owner's name.
         #[arg(long)]
@@ -90,7 +92,8 @@ pub enum TokenCommand {
         #[arg(long, required_if_eq("kind", "device"))]
         device: Option<String>,
     },
-    /// Issue a token, shown once, that takes the place of another one; the old one works for ten minutes more.
+    /// Issue a token, shown once, that takes the place of another one; the old one works for ten
+    /// minutes more.
     Rotate {
         /// As `token list` shows it.
         token_id: Uuid,
@@ -128,36 +131,37 @@ impl From<KindArgument> for TokenKind {
 pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         UserCommand::Add { name, time_zone } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.add_user(context, &name, &time_zone).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.users.add(context, Actor::Command, &name, &time_zone).await
             };
-            let user = with_directory(&config, work).await?;
+            let user = with_accounts(&config, work).await?;
             let token = user.viewer_token.reveal();
             let words = format!("User {name} is {}.\nViewer token, shown only now: {token}", user.user_id);
             output.write(&json!({ "user_id": user.user_id, "viewer_token": token }), words)
         }
         UserCommand::List => {
-            let work = async |directory: &Directory, context: &RequestContext| directory.list_all_users(context).await;
-            let users: Vec<User> = with_directory(&config, work).await?.into_iter().map(User::from).collect();
-            let line = |user: &User| {
-                let User { user_id, name, time_zone, created_at, revoked_at, .. } = user;
+            let work = async |accounts: &Accounts, context: &RequestContext| accounts.users.list_all(context).await;
+            let users = with_accounts(&config, work).await?;
+            let line = |user: &UserListing| {
+                let UserListing { user_id, name, time_zone, created_at, revoked_at, .. } = user;
                 format!("{user_id}  {}  {}  {time_zone}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
             };
             let words = users.iter().map(line).collect::<Vec<_>>().join("\n");
             output.write(&serde_json::to_value(&users)?, words)
         }
         UserCommand::Revoke { name } => {
-            let work =
-                async |directory: &Directory, context: &RequestContext| directory.revoke_user(context, &name).await;
-            let user_id = with_directory(&config, work).await?;
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.users.revoke(context, Actor::Command, &name).await
+            };
+            let user_id = with_accounts(&config, work).await?;
             let words = format!("User {name} ({user_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "user_id": user_id, "revoked": true }), words)
         }
         UserCommand::Zone { name, time_zone } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.change_zone_of(context, &name, &time_zone).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.profiles.change_zone_of(context, Actor::Command, &name, &time_zone).await
             };
-            let user_id = with_directory(&config, work).await?;
+            let user_id = with_accounts(&config, work).await?;
             let words = format!("The days of {name} will be those of {time_zone}.");
             output.write(&json!({ "user_id": user_id, "time_zone": time_zone }), words)
         }
@@ -167,32 +171,31 @@ pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyh
 pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         DeviceCommand::Add { user, name, platform } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.add_device(context, &user, &name, &platform).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.devices.add(context, Actor::Command, &user, &name, &platform).await
             };
-            let device = with_directory(&config, work).await?;
+            let device = with_accounts(&config, work).await?;
             let token = device.token.reveal();
             let words =
                 format!("Device {name} of {user} is {}.\nDevice token, shown only now: {token}", device.device_id);
             output.write(&json!({ "device_id": device.device_id, "token": token }), words)
         }
         DeviceCommand::List { user } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.list_all_devices(context, &user).await
-            };
-            let devices: Vec<Device> = with_directory(&config, work).await?.into_iter().map(Device::from).collect();
-            let line = |device: &Device| {
-                let Device { device_id, name, platform, created_at, revoked_at, .. } = device;
+            let work =
+                async |accounts: &Accounts, context: &RequestContext| accounts.devices.list_all(context, &user).await;
+            let devices = with_accounts(&config, work).await?;
+            let line = |device: &DeviceListing| {
+                let DeviceListing { device_id, name, platform, created_at, revoked_at, .. } = device;
                 format!("{device_id}  {}  {}  {platform}  {name}", created_at.format("%Y-%m-%d"), state(*revoked_at))
             };
             let words = devices.iter().map(line).collect::<Vec<_>>().join("\n");
             output.write(&serde_json::to_value(&devices)?, words)
         }
         DeviceCommand::Revoke { user, name } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.revoke_named_device(context, &user, &name).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.devices.revoke_named(context, Actor::Command, &user, &name).await
             };
-            let device_id = with_directory(&config, work).await?;
+            let device_id = with_accounts(&config, work).await?.device_id;
             let words =
                 format!("Device {name} ({device_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "device_id": device_id, "revoked": true }), words)
@@ -204,18 +207,19 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
     match command {
         TokenCommand::Issue { user, kind, device } => {
             anyhow::ensure!(device.is_none() || kind == KindArgument::Device, "--device goes with --kind device only");
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.issue_token(context, &user, kind.into(), device.as_deref()).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.issue_token(context, Actor::Command, &user, kind.into(), device.as_deref()).await
             };
-            let issued = with_directory(&config, work).await?;
+            let issued = with_accounts(&config, work).await?;
             let token = issued.token.reveal();
             let words = format!("Token {} of {user}.\nShown only now: {token}", issued.token_id);
             output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
         }
         TokenCommand::Rotate { token_id } => {
-            let work =
-                async |directory: &Directory, context: &RequestContext| directory.rotate_token(context, token_id).await;
-            let issued = with_directory(&config, work).await?;
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.tokens.rotate(context, Actor::Command, token_id).await
+            };
+            let issued = with_accounts(&config, work).await?;
             let token = issued.token.reveal();
             let minutes = ROTATION_OVERLAP_S / 60;
             let words = format!(
@@ -225,17 +229,22 @@ pub async fn token(config: Config, command: TokenCommand, output: &Output) -> an
             output.write(&json!({ "token_id": issued.token_id, "token": token }), words)
         }
         TokenCommand::Revoke { token_id } => {
-            let work =
-                async |directory: &Directory, context: &RequestContext| directory.revoke_token(context, token_id).await;
-            let was_active = with_directory(&config, work).await?;
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                accounts.tokens.revoke(context, Actor::Command, token_id).await
+            };
+            let was_active = with_accounts(&config, work).await?;
             let words = if was_active { "Revoked." } else { "It was revoked before." };
             output.write(&json!({ "token_id": token_id, "revoked": true, "was_active": was_active }), words)
         }
         TokenCommand::List { user } => {
-            let work = async |directory: &Directory, context: &RequestContext| {
-                directory.list_tokens(context, user.as_deref()).await
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                let user_id = match &user {
+                    Some(name) => Some(accounts.users.find(context, name).await?),
+                    None => None,
+                };
+                accounts.tokens.list(context, user_id).await
             };
-            let tokens = with_directory(&config, work).await?;
+            let tokens = with_accounts(&config, work).await?;
             let words = tokens.iter().map(line).collect::<Vec<_>>().join("\n");
             output.write(&serde_json::to_value(&tokens)?, words)
         }
@@ -257,13 +266,13 @@ fn state(revoked_at: Option<DateTime<Utc>>) -> String {
 }
 
 /// Opens the database, works, and closes it whatever came of the work.
-async fn with_directory<T>(
+async fn with_accounts<T>(
     config: &Config,
-    work: impl AsyncFnOnce(&Directory, &RequestContext) -> Result<T, Problem>,
+    work: impl AsyncFnOnce(&Accounts, &RequestContext) -> Result<T, Problem>,
 ) -> anyhow::Result<T> {
     let opened = Opened::open(config).await?;
     let pool = Pool::new(opened.options().clone(), "command", 1);
-    let result = work(&Directory::new(pool.clone(), opened.key()), &RequestContext::internal(LIMIT)).await;
+    let result = work(&Accounts::new(pool.clone(), opened.key()), &RequestContext::internal(LIMIT)).await;
     pool.close().await;
     opened.close().await?;
     result.map_err(|problem| explain(&problem))

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 
 use super::database::{Opened, write_private};
 use super::output::explain;
-use crate::features::accounts::Directory;
-use crate::kernel::access::TokenKind;
+use crate::features::accounts::Accounts;
+use crate::kernel::access::{Actor, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::Pool;
 use crate::kernel::problem::{Code, Problem};
@@ -19,10 +19,11 @@ use crate::kernel::problem::{Code, Problem};
 const USER: &str = "me";
 const DEVICE: &str = "this-machine";
 
-/// Makes sure that `credentials.env` is there and names the address that the server listens on. Returns its path.
+/// Makes sure that `credentials.env` is there and names the address that the server listens on.
+/// Returns its path.
 pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("credentials.env");
-    // Who listens everywhere is reached from here by loopback.
+    // A server that listens on every address is reached from here by loopback.
     let reached = match address {
         SocketAddr::V4(address) if address.ip().is_unspecified() => {
             SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
@@ -37,7 +38,7 @@ pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) 
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let pool = Pool::new(opened.options().clone(), "first run", 1);
-            let made = make(&Directory::new(pool.clone(), opened.key()), &url).await;
+            let made = make(&Accounts::new(pool.clone(), opened.key()), &url).await;
             pool.close().await;
             made.map_err(|problem| explain(&problem))?
         }
@@ -52,26 +53,29 @@ pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) 
     Ok(path)
 }
 
-async fn make(directory: &Directory, url: &str) -> Result<String, Problem> {
+async fn make(accounts: &Accounts, url: &str) -> Result<String, Problem> {
     let context = RequestContext::internal(Duration::from_secs(30));
-    // After a crash the user or the device may be there already, with tokens that nobody has seen: issue others.
-    let (user_id, viewer) = match directory.add_user(&context, USER, "UTC").await {
+    // After a crash the user or the device may be there already, with tokens that nobody has seen,
+    // so others are issued.
+    let (user_id, viewer) = match accounts.users.add(&context, Actor::Command, USER, "UTC").await {
         Ok(user) => (user.user_id, user.viewer_token),
         Err(problem) if problem.code() == Code::Conflict => {
-            let viewer = directory.issue_token(&context, USER, TokenKind::Viewer, None).await?;
+            let viewer = accounts.issue_token(&context, Actor::Command, USER, TokenKind::Viewer, None).await?;
             (viewer.user_id, viewer.token)
         }
         Err(problem) => return Err(problem),
     };
-    let (device_id, device) = match directory.add_device(&context, USER, DEVICE, std::env::consts::OS).await {
-        Ok(device) => (Some(device.device_id), device.token),
-        Err(problem) if problem.code() == Code::Conflict => {
-            let device = directory.issue_token(&context, USER, TokenKind::Device, Some(DEVICE)).await?;
-            (device.device_id, device.token)
-        }
-        Err(problem) => return Err(problem),
-    };
-    let operator = directory.issue_token(&context, USER, TokenKind::Operator, None).await?;
+    let (device_id, device) =
+        match accounts.devices.add(&context, Actor::Command, USER, DEVICE, std::env::consts::OS).await {
+            Ok(device) => (Some(device.device_id), device.token),
+            Err(problem) if problem.code() == Code::Conflict => {
+                let device =
+                    accounts.issue_token(&context, Actor::Command, USER, TokenKind::Device, Some(DEVICE)).await?;
+                (device.device_id, device.token)
+            }
+            Err(problem) => return Err(problem),
+        };
+    let operator = accounts.issue_token(&context, Actor::Command, USER, TokenKind::Operator, None).await?;
     let device_id = device_id.map(|id| id.to_string()).unwrap_or_default();
     Ok(format!(
         "{url}\nHALFHOUR_DEVICE_TOKEN={}\nHALFHOUR_VIEWER_TOKEN={}\nHALFHOUR_OPERATOR_TOKEN={}\n\

@@ -1,6 +1,7 @@
 //! Nobody reads or writes another user's rows, even where a handler forgets to ask: the roles, the policies and the
 //! starting role of every connection, looked at from SQL.
 
+use halfhour::kernel::access::Actor;
 use halfhour::kernel::database::{Access, Mode, Tx, schema};
 use halfhour::kernel::problem::Problem;
 use serde_json::json;
@@ -243,12 +244,12 @@ async fn authentication_finds_only_active_tokens_of_active_devices_and_users() {
     let works = async |token: &str| app.second_server().await.get(token, "/v1/rollups").await.status == 200;
     assert!(works(&user.viewer).await);
 
-    let tokens = app.directory().list_tokens(&context(), Some("ann")).await.unwrap();
+    let tokens = app.accounts().tokens.list(&context(), Some(user.user_id)).await.unwrap();
     let viewer = tokens.iter().find(|token| token.kind == "viewer").unwrap();
-    assert!(app.directory().revoke_token(&context(), viewer.token_id).await.unwrap());
+    assert!(app.accounts().tokens.revoke(&context(), Actor::Command, viewer.token_id).await.unwrap());
     assert!(!works(&user.viewer).await);
     assert!(
-        !app.directory().revoke_token(&context(), viewer.token_id).await.unwrap(),
+        !app.accounts().tokens.revoke(&context(), Actor::Command, viewer.token_id).await.unwrap(),
         "revoking again changes nothing"
     );
 
@@ -268,8 +269,9 @@ async fn authentication_finds_only_active_tokens_of_active_devices_and_users() {
 #[tokio::test]
 async fn names_are_unique_among_the_active_and_zones_are_checked() {
     let app = TestApp::start().await;
-    let add =
-        async |name: &str, zone: &str| -> Result<_, Problem> { app.directory().add_user(&context(), name, zone).await };
+    let add = async |name: &str, zone: &str| -> Result<_, Problem> {
+        app.accounts().users.add(&context(), Actor::Command, name, zone).await
+    };
     add("ann", "Asia/Kathmandu").await.unwrap();
     assert_eq!(add("ann", "UTC").await.unwrap_err().code().as_str(), "conflict");
     for (name, zone) in

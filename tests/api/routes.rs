@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use halfhour::kernel::access::TokenKind;
+use halfhour::kernel::access::{Actor, TokenKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -108,8 +108,8 @@ impl Cast {
         for (kind, device) in
             [(TokenKind::Device, Some("laptop")), (TokenKind::Viewer, None), (TokenKind::Operator, None)]
         {
-            let issued = app.directory().issue_token(&context(), "ann", kind, device).await.unwrap();
-            assert!(app.directory().revoke_token(&context(), issued.token_id).await.unwrap());
+            let issued = app.accounts().issue_token(&context(), Actor::Command, "ann", kind, device).await.unwrap();
+            assert!(app.accounts().tokens.revoke(&context(), Actor::Command, issued.token_id).await.unwrap());
             revoked.push(issued.token.reveal().to_owned());
         }
         Self { app, ann, bob, laptop, bobs_laptop, revoked: revoked.try_into().unwrap() }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use halfhour::kernel::access::{REVOCATION_BOUND, TokenKind};
+use halfhour::kernel::access::{Actor, REVOCATION_BOUND, TokenKind};
 use serde_json::json;
 
 use crate::support::{TestApp, context, server_key};
@@ -77,9 +77,9 @@ async fn a_revoked_token_that_is_in_constant_use_is_refused_by_every_process_wit
         tokio::join!(post_until_refused(&app, &device.token), post_until_refused(&second_server, &device.token))
     };
     let revoke = async {
-        let tokens = app.directory().list_tokens(&context(), Some("ann")).await.unwrap();
+        let tokens = app.accounts().tokens.list(&context(), Some(user.user_id)).await.unwrap();
         let listed = tokens.iter().find(|token| token.device.as_deref() == Some("laptop")).unwrap();
-        assert!(app.directory().revoke_token(&context(), listed.token_id).await.unwrap());
+        assert!(app.accounts().tokens.revoke(&context(), Actor::Command, listed.token_id).await.unwrap());
         Instant::now()
     };
     let limit = REVOCATION_BOUND + Duration::from_secs(10);

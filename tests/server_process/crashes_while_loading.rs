@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use halfhour::embedded_postgres::EmbeddedPostgres;
-use halfhour::features::accounts::Directory;
-use halfhour::kernel::access::ServerKey;
+use halfhour::features::accounts::Accounts;
+use halfhour::kernel::access::{Actor, ServerKey};
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::database::Pool;
 use rustix::process::Signal;
@@ -36,11 +36,11 @@ async fn add_devices(home: &Home) -> BTreeMap<String, String> {
     let postgres = EmbeddedPostgres::join_or_start(&home.data_dir()).unwrap();
     let key = ServerKey::new(&std::fs::read(home.data_dir().join("secret.key")).unwrap()).unwrap();
     let pool = Pool::new(postgres.connect_options(), "test", 1);
-    let directory = Directory::new(pool.clone(), key);
+    let accounts = Accounts::new(pool.clone(), key);
     let context = RequestContext::internal(Duration::from_secs(30));
     let mut tokens = BTreeMap::new();
     for name in data::devices() {
-        let device = directory.add_device(&context, "me", &name, "test").await.unwrap();
+        let device = accounts.devices.add(&context, Actor::Command, "me", &name, "test").await.unwrap();
         tokens.insert(name, device.token.reveal().to_owned());
     }
     pool.close().await;

@@ -1,65 +1,141 @@
-//! Who exists and what they may use: users, devices, tokens, link codes; and the deletion of one's own usage.
+//! Who exists and what they may use.
 //!
-//! Promises: a name is unique among what is active; rows are revoked and never deleted; a user and its first token, a
-//! device and its token, a used code and its device come into being together or not at all; a secret is shown once and
-//! only its SHA-256 is kept; a token that is rotated works until its successor is in place; whatever changes is in the
-//! audit, in the same transaction.
+//! Each noun is a folder with its routes, its wire types, its acts and its SQL, and says there what
+//! it promises. [`Accounts`] holds all of them, for commands and for the server.
 //!
-//! Invariants: whose things they are comes from the token, and an id in a path is looked up by itself and its owner, in
-//! one statement, so that another user's looks as if it did not exist; a link code makes one device, however many
-//! exchange it, and its token is a function of the server's key, the code and the caller's `request_id`; buckets are
-//! deleted by the kernel, which keeps retries from bringing them back.
+//! | noun | answers | routes |
+//! |---|---|---|
+//! | `users` | who owns buckets | `/v1/users` (operator) |
+//! | `profile` | what a user sees and changes of itself | `/v1/me` (viewer) |
+//! | `devices` | what posts buckets | `/v1/devices…` (viewer) |
+//! | `linking` | how a new device gets its token | `/v1/link-codes` (viewer), `/v1/link-codes/exchange` (anybody) |
+//! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
+//! | `tokens` | the secrets of users and devices | none: commands only |
 //!
-//! Routes: `/v1/me`, `DELETE /v1/me/usage`, `/v1/devices…`, `POST /v1/link-codes` (viewer), `POST
-//! /v1/link-codes/exchange` (nobody: the code is the secret), `/v1/users` (operator). The rest is done by commands.
+//! Whose things they are comes from the token. Rows are revoked and never deleted. Every change is
+//! one transaction, and its entry in the audit is part of it.
 
+mod audit;
 mod devices;
-mod directory;
 mod erasing;
-mod failed_exchanges;
 mod handler;
-mod link_code;
 mod linking;
+mod name;
 mod profile;
-mod reply;
-mod request;
-mod store;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub use devices::NewDevice;
-pub use directory::{DeviceListing, Directory, IssuedToken, NewUser, ROTATION_OVERLAP_S, TokenListing, UserListing};
-pub(crate) use reply::{Device, User};
+pub(crate) use devices::DeviceListing;
+pub use devices::{Devices, RegisteredDevice};
+pub use erasing::Erasures;
+pub use linking::LinkCodes;
+pub use profile::Profiles;
+pub use tokens::{IssuedToken, ROTATION_OVERLAP_S, TokenListing, Tokens};
+pub(crate) use users::UserListing;
+pub use users::{CreatedUser, Users};
 
-use crate::kernel::access::Authenticator;
+use crate::kernel::access::{Actor, Authenticator, ServerKey, TokenKind};
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::Pool;
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::relay_notifier::Signal;
+
+/// The accounts of one installation, by noun.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// Who owns buckets.
+    pub users: Users,
+    /// What users see and change of themselves.
+    pub profiles: Profiles,
+    /// What posts buckets.
+    pub devices: Devices,
+    /// The codes by which new devices get their tokens.
+    pub link_codes: LinkCodes,
+    /// Deletions of usage.
+    pub erasures: Erasures,
+    /// The secrets of users and devices.
+    pub tokens: Tokens,
+}
+
+impl Accounts {
+    /// For commands. They work through `pool`, and tokens are made under `key`.
+    pub fn new(pool: Pool, key: ServerKey) -> Self {
+        Self::serving(pool, key, Clock::system(), Signal::default())
+    }
+
+    /// For the server, by its `clock` and with the `signal` that wakes the relay.
+    pub fn serving(pool: Pool, key: ServerKey, clock: Clock, signal: Signal) -> Self {
+        let key = Arc::new(key);
+        let tokens = Tokens::new(pool.clone(), key.clone());
+        let users = Users::new(pool.clone(), tokens.clone());
+        Self {
+            profiles: Profiles::new(pool.clone(), signal.clone(), users.clone()),
+            devices: Devices::new(pool.clone(), tokens.clone(), users.clone()),
+            link_codes: LinkCodes::new(pool.clone(), key, clock.clone()),
+            erasures: Erasures::new(pool, clock, signal),
+            users,
+            tokens,
+        }
+    }
+
+    /// Another token for a user, or for one of its devices where `device` names one. Errors: 404 no
+    /// such active user or device.
+    pub async fn issue_token(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user: &str,
+        kind: TokenKind,
+        device: Option<&str>,
+    ) -> Result<IssuedToken, Problem> {
+        match device {
+            Some(device) => self.devices.issue_token(context, actor, user, device).await,
+            None => self.users.issue_token(context, actor, user, kind).await,
+        }
+    }
+}
+
+/// A state that hands out the accounts hands out each noun of them.
+macro_rules! handed_out {
+    ($($noun:ty: $field:ident),*) => {
+        $(impl<S> FromRef<S> for $noun
+        where
+            Accounts: FromRef<S>,
+        {
+            fn from_ref(state: &S) -> Self {
+                Accounts::from_ref(state).$field
+            }
+        })*
+    };
+}
+
+handed_out!(Users: users, Profiles: profiles, Devices: devices, LinkCodes: link_codes, Erasures: erasures);
 
 /// The routes of viewers.
 pub(crate) fn viewer_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Authenticator: FromRef<S>,
+    Accounts: FromRef<S>,
     Cursors: FromRef<S>,
-    Directory: FromRef<S>,
 {
-    OpenApiRouter::new()
-        .routes(routes!(handler::get_me, handler::patch_me))
-        .routes(routes!(handler::erase_usage))
-        .routes(routes!(handler::register_device, handler::list_devices))
-        .routes(routes!(handler::revoke_device))
-        .routes(routes!(handler::rotate_device))
-        .routes(routes!(handler::make_link_code))
+    profile::router().merge(erasing::router()).merge(devices::router()).merge(linking::viewer_router())
 }
 
 /// The route that anybody may call who knows a code.
 pub(crate) fn exchange_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Directory: FromRef<S>,
+    Accounts: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(handler::exchange_link_code))
+    linking::exchange_router()
 }
 
 /// The routes of operators.
@@ -67,8 +143,8 @@ pub(crate) fn operator_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Authenticator: FromRef<S>,
+    Accounts: FromRef<S>,
     Cursors: FromRef<S>,
-    Directory: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(handler::add_user, handler::list_users))
+    users::router()
 }

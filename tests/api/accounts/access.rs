@@ -1,6 +1,8 @@
-//! Nobody reaches another user's things: not by their ids, and not where a statement forgets to ask whose they are.
+//! Nobody reaches another user's things, neither by their ids nor where a statement forgets to ask
+//! whose they are.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use halfhour::kernel::database::{Access, Mode};
 use reqwest::Method;
@@ -10,7 +12,8 @@ use uuid::Uuid;
 use super::anonymous;
 use crate::support::{TestApp, TestUser, context};
 
-/// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to all operators.)
+/// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to
+/// all operators.)
 const ROUTES_WITH_IDS: [(&str, &str); 2] =
     [("post", "/v1/devices/{device_id}/revoke"), ("post", "/v1/devices/{device_id}/rotate")];
 
@@ -53,7 +56,8 @@ async fn another_users_id_gets_the_answer_of_one_that_does_not_exist_on_every_ro
     assert_eq!(app.ask(untouched).await, ["true"]);
 }
 
-/// What ten requests for a device cost the database, whose statistics are whole once their server is gone.
+/// What ten requests for a device cost the database, whose statistics are whole once their server
+/// is gone.
 async fn cost(app: &TestApp, user: &TestUser, path: &str, id: Uuid) -> Vec<String> {
     let gone = "select 'all gone' from pg_stat_activity
                 where datname = current_database() and application_name = 'halfhour read' having count(*) = 0";
@@ -83,39 +87,39 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
     }
 }
 
-/// Statements that run as the worker over all users, or as the definer of a function, which the caller's setting does not
-/// bind.
+/// Statements that run as the worker over all users, or as the definer of a function, which the
+/// caller's setting does not bind.
 const OVER_ALL_USERS: [&str; 7] = [
-    "exchange_link_code.sql",
-    "find_token.sql",
-    "find_user.sql",
-    "list_tokens.sql",
-    "list_users.sql",
-    "note_token_uses.sql",
-    "purge_link_codes.sql",
+    "accounts/linking/exchange_link_code.sql",
+    "accounts/tokens/find_token.sql",
+    "accounts/users/find_user.sql",
+    "accounts/tokens/list_tokens.sql",
+    "accounts/users/list_users.sql",
+    "accounts/tokens/note_token_uses.sql",
+    "accounts/linking/purge_link_codes.sql",
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
 const STATEMENTS: [(&str, &[&str]); 23] = [
-    ("accounts/erasure_hours.sql", &["$bob", "2026-11-01", "2026-11-30"]),
-    ("accounts/expire_tokens.sql", &["$bob", "$device", "$token", "0"]),
-    ("accounts/find_device.sql", &["$bob", "laptop"]),
-    ("accounts/find_profile.sql", &["$bob"]),
-    ("accounts/insert_device.sql", &["$bob", "$new", "mole", "linux", "1000"]),
-    ("accounts/insert_link_code.sql", &["$hash", "$bob", "2026-11-20T12:00:00Z", "2026-11-20T12:10:00Z", "20"]),
-    ("accounts/insert_token.sql", &["$hash", "$new", "device", "$bob", "$device"]),
-    ("accounts/insert_user.sql", &["$new", "mole", "UTC"]),
-    ("accounts/list_devices.sql", &["$bob", "$zero", "100"]),
-    ("accounts/lock_profile.sql", &["$bob"]),
-    ("accounts/lock_device.sql", &["$bob", "$device"]),
-    ("accounts/revoke_device.sql", &["$bob", "$device"]),
-    ("accounts/revoke_token.sql", &["$token"]),
-    ("accounts/revoke_user.sql", &["$bob"]),
-    ("accounts/set_time_zone.sql", &["$bob", "Europe/Berlin"]),
-    ("accounts/find_token.sql", &["$token"]),
-    ("accounts/find_user.sql", &["bob"]),
-    ("accounts/list_tokens.sql", &["$bob", "$zero", "100"]),
-    ("accounts/list_users.sql", &["$ann", "100"]),
+    ("accounts/erasing/erasure_hours.sql", &["$bob", "2026-11-01", "2026-11-30"]),
+    ("accounts/tokens/expire_tokens.sql", &["$bob", "$device", "$token", "0"]),
+    ("accounts/devices/find_device.sql", &["$bob", "laptop"]),
+    ("accounts/profile/find_profile.sql", &["$bob"]),
+    ("accounts/devices/insert_device.sql", &["$bob", "$new", "mole", "linux", "1000"]),
+    ("accounts/linking/insert_link_code.sql", &["$hash", "$bob", "2026-11-20T12:00:00Z", "2026-11-20T12:10:00Z", "20"]),
+    ("accounts/tokens/insert_token.sql", &["$hash", "$new", "device", "$bob", "$device"]),
+    ("accounts/users/insert_user.sql", &["$new", "mole", "UTC"]),
+    ("accounts/devices/list_devices.sql", &["$bob", "$zero", "100"]),
+    ("accounts/profile/lock_profile.sql", &["$bob"]),
+    ("accounts/devices/lock_device.sql", &["$bob", "$device"]),
+    ("accounts/devices/revoke_device.sql", &["$bob", "$device"]),
+    ("accounts/tokens/revoke_token.sql", &["$token"]),
+    ("accounts/users/revoke_user.sql", &["$bob"]),
+    ("accounts/profile/set_time_zone.sql", &["$bob", "Europe/Berlin"]),
+    ("accounts/tokens/find_token.sql", &["$token"]),
+    ("accounts/users/find_user.sql", &["bob"]),
+    ("accounts/tokens/list_tokens.sql", &["$bob", "$zero", "100"]),
+    ("accounts/users/list_users.sql", &["$ann", "100"]),
     (
         "../kernel/usage/erasure/count_erasable.sql",
         &["$bob", "$device", "codex", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
@@ -148,14 +152,21 @@ fn written_in(text: &str, parameters: &[String]) -> String {
 
 #[test]
 fn every_statement_of_accounts_is_tried_in_another_users_name_or_runs_over_all_users() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features/accounts");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let tried = |name: &str| STATEMENTS.iter().any(|(path, _)| path.strip_prefix("accounts/") == Some(name));
-    let untried: Vec<_> = files
-        .filter(|name| std::path::Path::new(name).extension().is_some_and(|extension| extension == "sql"))
-        .filter(|name| !tried(name) && !OVER_ALL_USERS.contains(&name.as_str()))
-        .collect();
-    assert_eq!(untried, Vec::<String>::new());
+    let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
+    let (mut folders, mut files) = (vec![features.join("accounts")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "sql") {
+                files.push(entry.strip_prefix(&features).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let known = |file: &str| STATEMENTS.iter().any(|(path, _)| *path == file) || OVER_ALL_USERS.contains(&file);
+    let untried: Vec<_> = files.iter().filter(|file| !known(file)).collect();
+    assert_eq!(untried, Vec::<&String>::new());
+    assert!(files.len() > 20, "only {} statements were found", files.len());
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ async fn a_rotated_token_works_at_once_and_the_old_one_until_its_end() {
                 from account.token where kind = 'device' order by token_id";
     assert_eq!(app.ask(ends).await, ["true", "false"], "only the old one has an end, ten minutes from now");
 
-    // A few minutes later: the first end stands, however often the device is rotated.
+    // A few minutes later the first end stands, however often the device is rotated.
     app.tell("update account.token set expires_at = expires_at - interval '7 minutes' where kind = 'device'").await;
     let third = made(&app.act(&user.viewer, &rotate).await, "token").to_owned();
     app.tell("update account.token set expires_at = expires_at - interval '3 minutes' where kind = 'device'").await;
@@ -204,7 +204,7 @@ async fn the_last_use_is_written_down_by_the_server_and_not_by_the_request() {
         data.iter().map(|device| device["last_used_at"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(last_uses().await, [Value::Null, Value::Null], "no request writes");
-    // Both processes at once, and the older use last: the newer one stands.
+    // Both processes write at once, the older use last, and the newer one stands.
     tokio::join!(app.note_token_uses(), other.note_token_uses());
     assert_eq!(last_uses().await, [json!("2026-11-20T12:05:00Z"), Value::Null]);
     app.post_buckets(&device.token, &nothing()).await.expect_ok();

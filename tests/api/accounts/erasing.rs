@@ -1,9 +1,12 @@
 //! `DELETE /v1/me/usage`: what goes, what stays, and that nothing comes back.
 
+use std::cell::Cell;
+
 use futures_util::future::join_all;
 use halfhour::kernel::database::{Access, Mode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::violations;
@@ -170,7 +173,8 @@ async fn a_post_that_began_before_the_erasure_does_not_survive_it() {
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
     let codex = bucket("2026-11-19T10:00:00Z", "codex", "2026-11-19T10:20:00Z");
-    // Somebody else is about to insert the same key: the writer's statement has looked for erasures, and waits.
+    // Somebody else is about to insert the same key. The writer's statement has looked for
+    // erasures, and waits.
     let mut blocker = app.admin.begin().await.unwrap();
     let columns = "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, request_count,
@@ -254,23 +258,73 @@ async fn what_corrections_hide_goes_with_the_buckets_of_the_scope() {
     assert_eq!(app.ask(hidden).await, ["hers amp", "his amp", "his codex"]);
 }
 
+/// How many trackers post at once.
+const LANES: usize = 6;
+
+/// Posts one bucket after another, each of another half hour, until the erasure is `over`, and one
+/// more after that. Returns the verdicts, with `refused` for a post that was told to come back.
+async fn keep_posting(
+    (server, device): (&TestApp, &TestDevice),
+    lane: usize,
+    observed_at: &str,
+    inserted: &Notify,
+    over: &Cell<bool>,
+) -> Vec<String> {
+    let mut verdicts = Vec::new();
+    for number in (lane..).step_by(LANES) {
+        let is_last = over.get();
+        let (day, half_hour) = (1 + number / 48 % 19, number % 48);
+        let hour = format!("2026-11-{day:02}T{:02}:{:02}:00Z", half_hour / 2, half_hour % 2 * 30);
+        let body = json!({"buckets": [bucket(&hour, "codex", observed_at)]});
+        let reply = server.post_buckets(&device.token, &body).await;
+        let verdict = if reply.status == 503 {
+            reply.expect_problem(503, "database_conflict");
+            "refused"
+        } else {
+            reply.expect_ok()["verdicts"][0].as_str().unwrap()
+        };
+        if verdict == "inserted" {
+            inserted.notify_one();
+        }
+        verdicts.push(verdict.to_owned());
+        if is_last {
+            break;
+        }
+    }
+    verdicts
+}
+
 #[tokio::test]
 async fn posts_and_erasures_that_race_leave_only_what_came_after_the_last_erasure() {
     let app = TestApp::start().await;
     let other = app.second_server().await;
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
-    let token = device.token.as_str();
     for round in 0..5 {
-        let posts = join_all((0..24).map(|number| {
-            let server = if number % 2 == 0 { &app } else { &other };
-            let hour = format!("2026-11-{:02}T10:00:00Z", 1 + number % 12);
-            let body = json!({"buckets": [bucket(&hour, "codex", "2026-11-19T10:20:00Z")]});
-            async move { server.post_buckets(token, &body).await.status }
+        for server in [&app, &other] {
+            server.clock.set(format!("2026-11-20T12:{round:02}:30Z").parse().unwrap());
+        }
+        // Taken after the last erasure and before this one.
+        let observed_at = format!("2026-11-20T12:{round:02}:00Z");
+        let (inserted, over) = (Notify::new(), Cell::new(false));
+        let posting = join_all((0..LANES).map(|lane| {
+            let server = if lane % 2 == 0 { &app } else { &other };
+            keep_posting((server, &device), lane, &observed_at, &inserted, &over)
         }));
-        let (statuses, erased) = tokio::join!(posts, app.erase(&user, "everything=true"));
-        erased.expect_ok();
-        assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+        let erasing = async {
+            inserted.notified().await;
+            let erased = app.erase(&user, "everything=true").await;
+            over.set(true);
+            erased
+        };
+        let (verdicts, erased) = tokio::join!(posting, erasing);
+
+        let known = ["inserted", "unchanged", "refused", "erased"];
+        assert!(verdicts.iter().flatten().all(|verdict| known.contains(&&**verdict)), "{verdicts:?}");
+        let accepted = verdicts.iter().flatten().filter(|verdict| *verdict == "inserted").count();
+        assert!(accepted > 0, "no post came before the erasure");
+        assert_eq!(count(&erased), i64::try_from(accepted).unwrap(), "round {round}: {verdicts:?}");
+        assert!(verdicts.iter().all(|lane| lane.last().unwrap() == "erased"), "{verdicts:?}");
         assert_eq!(standing(&app).await, Vec::<String>::new(), "round {round}");
     }
     assert_eq!(total(&app, &user).await, 0);

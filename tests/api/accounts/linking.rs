@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use halfhour::features::accounts::Directory;
+use halfhour::features::accounts::Accounts;
+use halfhour::kernel::access::Actor;
 use halfhour::kernel::usage::relay_notifier::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -57,7 +58,8 @@ async fn sixteen_exchanges_of_one_code_yield_one_token_which_its_request_replays
     let refusals: Vec<Value> = replies.iter().filter(|reply| reply.status != 201).map(anonymous).collect();
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
 
-    // The answer was lost: the same request gets it again, from any process, also long after the code expired.
+    // The answer was lost. The same request gets it again, from any process, also long after the
+    // code expired.
     for server in [&app, &other] {
         server.clock.set(instant(NOW) + TimeDelta::hours(3));
         let replays = join_all((0..4).map(|_| exchange(server, &code, requests[won[0]], "another name"))).await;
@@ -80,7 +82,7 @@ async fn codes_that_are_wrong_used_or_expired_are_refused_alike() {
         make_code(&app, &gone).await,
     ];
     made(&exchange(&app, &spent, Uuid::now_v7(), "phone").await, "token");
-    app.directory().revoke_user(&context(), "bob").await.unwrap();
+    app.accounts().users.revoke(&context(), Actor::Command, "bob").await.unwrap();
     let mut refusals = Vec::new();
     for code in [&spent, &of_revoked, "0000-0000-0000", "7K3M", "not a code at all", ""] {
         refusals.push(exchange(&app, code, Uuid::now_v7(), "tablet").await);
@@ -145,10 +147,10 @@ async fn codes_are_few_and_go_a_day_after_they_expired() {
     refused.expect_problem(429, "rate_limited");
     app.clock.set(instant("2026-11-20T12:10:00Z"));
     make_code(&app, &user).await;
-    let directory = Directory::serving(app.pools.worker.clone(), server_key(), app.clock.clone(), Signal::default());
+    let accounts = Accounts::serving(app.pools.worker.clone(), server_key(), app.clock.clone(), Signal::default());
     for (at, left) in [("2026-11-21T12:09:59Z", "21"), ("2026-11-21T12:10:00Z", "1"), ("2026-11-21T12:20:00Z", "0")] {
         app.clock.set(instant(at));
-        directory.purge_link_codes(&context()).await.unwrap();
+        accounts.link_codes.purge(&context()).await.unwrap();
         assert_eq!(app.ask("select count(*)::text from account.link_code").await, [left], "{at}");
     }
 }

@@ -31,7 +31,8 @@ fn violations(reply: &Reply) -> Vec<(&str, &str)> {
     errors.iter().map(|error| (error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())).collect()
 }
 
-/// Asserts that a secret was just made, which nobody keeps, and returns the reply's text of that name.
+/// Asserts that a secret was just made, which nobody keeps, and returns the reply's text of that
+/// name.
 #[track_caller]
 fn made<'reply>(reply: &'reply Reply, name: &str) -> &'reply str {
     assert_eq!(reply.status, 201, "{reply:?}");

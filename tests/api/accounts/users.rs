@@ -1,7 +1,7 @@
-//! `/v1/users`, and what commands do: all of it is written down.
+//! `/v1/users`, and the acts of commands, each of which is written down.
 
 use futures_util::future::join_all;
-use halfhour::kernel::access::TokenKind;
+use halfhour::kernel::access::{Actor, TokenKind};
 use serde_json::json;
 
 use super::{made, violations};
@@ -42,7 +42,7 @@ async fn of_users_that_race_for_a_name_one_is_made_and_a_revoked_one_gives_it_ba
     }
     let tokens = "select count(*)::text from account.token t join account.user u using (user_id) where u.name = 'ann'";
     assert_eq!(app.ask(tokens).await, ["1"]);
-    app.directory().revoke_user(&context(), "ann").await.unwrap();
+    app.accounts().users.revoke(&context(), Actor::Command, "ann").await.unwrap();
     let other = app.second_server().await;
     other.get(made(won[0], "viewer_token"), "/v1/me").await.expect_problem(401, "unauthorized");
     made(&add().await, "viewer_token");
@@ -90,20 +90,27 @@ async fn what_commands_do_is_written_down_and_no_secret_with_it() {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
-    let directory = app.directory();
-    let tokens = directory.list_tokens(&context(), Some("ann")).await.unwrap();
+    let accounts = app.accounts();
+    let tokens = accounts.tokens.list(&context(), Some(user.user_id)).await.unwrap();
     let viewer = tokens.iter().find(|token| token.kind == "viewer").unwrap().token_id;
-    let rotated = directory.rotate_token(&context(), viewer).await.unwrap();
+    let rotated = accounts.tokens.rotate(&context(), Actor::Command, viewer).await.unwrap();
     app.get(&user.viewer, "/v1/me").await.expect_ok();
     app.get(rotated.token.reveal(), "/v1/me").await.expect_ok();
-    assert!(directory.revoke_token(&context(), viewer).await.unwrap());
-    assert!(!directory.revoke_token(&context(), viewer).await.unwrap());
-    assert_eq!(directory.rotate_token(&context(), viewer).await.unwrap_err().code().as_str(), "conflict");
-    directory.change_zone_of(&context(), "ann", "Europe/Berlin").await.unwrap();
-    assert_eq!(directory.revoke_named_device(&context(), "ann", "laptop").await.unwrap(), device.device_id);
-    assert!(directory.revoke_named_device(&context(), "ann", "laptop").await.is_err(), "it has no name any more");
-    directory.revoke_user(&context(), "ann").await.unwrap();
-    assert!(directory.issue_token(&context(), "ann", TokenKind::Viewer, None).await.is_err());
+    assert!(accounts.tokens.revoke(&context(), Actor::Command, viewer).await.unwrap());
+    assert!(!accounts.tokens.revoke(&context(), Actor::Command, viewer).await.unwrap());
+    assert_eq!(
+        accounts.tokens.rotate(&context(), Actor::Command, viewer).await.unwrap_err().code().as_str(),
+        "conflict"
+    );
+    accounts.profiles.change_zone_of(&context(), Actor::Command, "ann", "Europe/Berlin").await.unwrap();
+    let revoked = accounts.devices.revoke_named(&context(), Actor::Command, "ann", "laptop").await.unwrap();
+    assert_eq!(revoked.device_id, device.device_id);
+    assert!(
+        accounts.devices.revoke_named(&context(), Actor::Command, "ann", "laptop").await.is_err(),
+        "it has no name any more"
+    );
+    accounts.users.revoke(&context(), Actor::Command, "ann").await.unwrap();
+    assert!(accounts.users.issue_token(&context(), Actor::Command, "ann", TokenKind::Viewer).await.is_err());
 
     let acts = app.acts("command").await;
     let actions: Vec<_> = acts.iter().map(|act| act.split(' ').next().unwrap()).collect();

@@ -1,6 +1,7 @@
 //! Half hours, days and months: as many as a zone has, named in local time, filled or not, and what is refused.
 
 use halfhour::features::dashboard_rollup::{Report, Window, verify};
+use halfhour::kernel::access::Actor;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -138,7 +139,7 @@ async fn a_zone_whose_name_postgresql_takes_for_an_abbreviation_is_none() {
         assert_eq!(refusals(&app, &me, &path).await, ["?time_zone unknown_time_zone"]);
         let change = app.request(Method::PATCH, "/v1/me").bearer(&me.viewer).json(&json!({"time_zone": zone}));
         change.send().await.expect_problem(422, "invalid");
-        app.directory().add_user(&context(), zone, zone).await.unwrap_err();
+        app.accounts().users.add(&context(), Actor::Command, zone, zone).await.unwrap_err();
     }
     // What a session in the zone says, which goes by zones only, is what every statement calculates.
     let others = "

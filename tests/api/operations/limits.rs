@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
-use halfhour::kernel::access::TokenKind;
+use halfhour::kernel::access::{Actor, TokenKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -94,7 +94,7 @@ async fn a_device_posts_so_many_buckets_an_hour_and_a_post_that_is_too_large_is_
     app.post_buckets(&device.token, &buckets(2)).await.expect_problem(429, "rate_limited");
     app.post_buckets(&device.token, &buckets(0)).await.expect_ok();
     app.post_buckets(&other.token, &buckets(500)).await.expect_ok();
-    let another = app.directory().issue_token(&context(), "ann", TokenKind::Device, Some("laptop")).await.unwrap();
+    let another = app.accounts().devices.issue_token(&context(), Actor::Command, "ann", "laptop").await.unwrap();
     app.post_buckets(another.token.reveal(), &buckets(2)).await.expect_problem(429, "rate_limited");
 }
 

@@ -14,10 +14,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use halfhour::app::{App, Settings};
 use halfhour::config::{Limits, PoolSizes};
-use halfhour::features::accounts::Directory;
+use halfhour::features::accounts::Accounts;
 use halfhour::features::dashboard_rollup::Retention;
 use halfhour::features::operations::Metrics;
-use halfhour::kernel::access::{ServerKey, TokenKind};
+use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
@@ -54,7 +54,7 @@ pub struct TestApp {
     /// How the application connects to it.
     pub login: PgConnectOptions,
     app: Arc<App>,
-    directory: Directory,
+    accounts: Accounts,
     client: reqwest::Client,
 }
 
@@ -137,17 +137,18 @@ impl TestApp {
         tokio::spawn(async move { axum::serve(listener, service).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
         let pools = app.pools().clone();
-        let directory = Directory::new(pools.worker.clone(), key);
+        let accounts = Accounts::new(pools.worker.clone(), key);
         // The client speaks plain HTTP only, but is built with TLS because another crate asks for it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        Self { url, clock, admin, pools, superuser, login, app, directory, client }
+        Self { url, clock, admin, pools, superuser, login, app, accounts, client }
     }
 
     /// A new user.
     pub async fn user(&self, name: &str, time_zone: &str) -> TestUser {
-        let user = self.directory.add_user(&context(), name, time_zone).await.unwrap();
-        let operator = self.directory.issue_token(&context(), name, TokenKind::Operator, None).await.unwrap();
+        let user = self.accounts.users.add(&context(), Actor::Command, name, time_zone).await.unwrap();
+        let operator =
+            self.accounts.users.issue_token(&context(), Actor::Command, name, TokenKind::Operator).await.unwrap();
         TestUser {
             name: name.to_owned(),
             user_id: user.user_id,
@@ -158,13 +159,13 @@ impl TestApp {
 
     /// A new device of a user.
     pub async fn device(&self, user: &TestUser, name: &str) -> TestDevice {
-        let device = self.directory.add_device(&context(), &user.name, name, "test").await.unwrap();
+        let device = self.accounts.devices.add(&context(), Actor::Command, &user.name, name, "test").await.unwrap();
         TestDevice { device_id: device.device_id, token: device.token.reveal().to_owned() }
     }
 
     /// Accounts, as the commands use them.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// The application's own relay.

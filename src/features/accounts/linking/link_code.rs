@@ -1,5 +1,5 @@
-//! The secrets of linking a device: the code that a person types, and the request's id that gets the same token again.
-//! Neither can be printed by accident; only their SHA-256 is stored.
+//! The secrets of linking: the code that a person types, and the request's id that gets the same
+//! token again. Neither can be printed by accident, and only their SHA-256 is stored.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::kernel::access::{ServerKey, Token, TokenKind};
 
 /// Symbols of a code: 12 of 32 make 60 random bits.
 const LENGTH: usize = 12;
-/// Crockford's: no I, L, O or U, so that nothing looks like something else.
+/// Crockford's alphabet has no I, L, O or U, so that no symbol looks like another.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// A single-use code.
@@ -25,8 +25,8 @@ impl LinkCode {
         Ok(Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)])))
     }
 
-    /// What a person typed: case, spaces and hyphens do not count, O is 0, I and L are 1. `None` where it cannot be a
-    /// code.
+    /// Reads what a person typed. Case, spaces and hyphens do not count, O is 0, I and L are 1.
+    /// `None` where it cannot be a code.
     pub fn parse(text: &str) -> Option<Self> {
         let symbols = text.bytes().filter(|byte| !b" -".contains(byte)).take(LENGTH + 1).map(|byte| {
             let symbol = match byte.to_ascii_uppercase() {

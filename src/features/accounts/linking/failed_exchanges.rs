@@ -1,12 +1,13 @@
-//! How many exchanges of a link code may fail in this process, whoever makes them. An exchange counts as failed until it
-//! has succeeded, so that many at once do not slip through.
+//! How many exchanges of a link code may fail in this process, whoever makes them. An exchange
+//! counts as failed until it has succeeded, so that many at once do not slip through.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::kernel::problem::{Code, Problem};
 
-/// How many may fail within [`WINDOW`]. At this rate a code of 60 bits is not found in its 10 minutes.
+/// How many may fail within [`WINDOW`]. At this rate a code of 60 bits is not found in its 10
+/// minutes.
 pub const LIMIT: u32 = 100;
 /// What the failures are counted over.
 const WINDOW: Duration = Duration::from_mins(1);

@@ -1,0 +1,184 @@
+//! What is done with devices. Viewers name their own device by its id. Commands name a user and its
+//! device, which must both be active to be found.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::audit::{begin_change, record};
+use super::super::tokens::{IssuedToken, ROTATION_OVERLAP_S, Tokens};
+use super::super::users::Users;
+use super::reply::{DeviceListing, RegisteredDevice, RevokedDevice, RotatedDevice};
+use super::store::{self, RevokedRow};
+use crate::kernel::access::{Actor, TokenKind};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::problem::{Code, Problem};
+
+/// How many active devices a user may have.
+const MAX_DEVICES: i64 = 1000;
+/// Rows fetched at a time when everything is listed.
+const PAGE: i64 = 1000;
+
+/// The devices of one installation's users.
+#[derive(Clone, Debug)]
+pub struct Devices {
+    pool: Pool,
+    tokens: Tokens,
+    users: Users,
+}
+
+impl Devices {
+    /// Devices of `users`, whose tokens come from `tokens`.
+    pub fn new(pool: Pool, tokens: Tokens, users: Users) -> Self {
+        Self { pool, tokens, users }
+    }
+
+    /// A new device of a user and its token. Errors: 409 name in use or too many devices, 422 name
+    /// not acceptable.
+    pub async fn register(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        name: &str,
+        platform: &str,
+    ) -> Result<RegisteredDevice, Problem> {
+        let device_id = Uuid::now_v7();
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        store::insert_device(&mut tx, user_id, device_id, name, platform, MAX_DEVICES).await?;
+        let issued = self.tokens.issue_in(&mut tx, TokenKind::Device, user_id, Some(device_id)).await?;
+        let details = json!({ "token_id": issued.token_id });
+        record(&mut tx, context, actor, "device.add", device_id, &details).await?;
+        tx.commit().await?;
+        Ok(RegisteredDevice { device_id, token: issued.token })
+    }
+
+    /// The same by the user's name. Errors: 404 no such active user, 409 name in use or too many
+    /// devices, 422 name not acceptable.
+    pub async fn add(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user: &str,
+        name: &str,
+        platform: &str,
+    ) -> Result<RegisteredDevice, Problem> {
+        let user_id = self.users.find(context, user).await?;
+        self.register(context, actor, user_id, name, platform).await
+    }
+
+    /// A user's devices after `after`, by id, at most `limit` and revoked ones included.
+    pub async fn list(
+        &self,
+        context: &RequestContext,
+        user_id: Uuid,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<DeviceListing>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let devices = store::list_devices(&mut tx, user_id, after, limit).await?;
+        tx.rollback().await?;
+        Ok(devices.into_iter().map(DeviceListing::from).collect())
+    }
+
+    /// Every device of a user, revoked ones included. Errors: 404 no such active user.
+    pub async fn list_all(&self, context: &RequestContext, user: &str) -> Result<Vec<DeviceListing>, Problem> {
+        let user_id = self.users.find(context, user).await?;
+        let mut devices = Vec::<DeviceListing>::new();
+        loop {
+            let after = devices.last().map(|device| device.device_id);
+            let page = self.list(context, user_id, after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(devices);
+            }
+            devices.extend(page);
+        }
+    }
+
+    /// Revokes a device and its tokens for good. Errors: 404 the user has no such device.
+    pub async fn revoke(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        device_id: Uuid,
+    ) -> Result<RevokedDevice, Problem> {
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let Some(RevokedRow { revoked_at, changed }) = store::revoke_device(&mut tx, user_id, device_id).await? else {
+            tx.rollback().await?;
+            return Err(no_such_device());
+        };
+        if changed {
+            record(&mut tx, context, actor, "device.revoke", device_id, &json!({})).await?;
+        }
+        tx.commit().await?;
+        Ok(RevokedDevice { device_id, revoked_at })
+    }
+
+    /// The same by names. Errors: 404 no such active user or device.
+    pub async fn revoke_named(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user: &str,
+        name: &str,
+    ) -> Result<RevokedDevice, Problem> {
+        let user_id = self.users.find(context, user).await?;
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let found = store::find_device(&mut tx, user_id, name).await?;
+        tx.rollback().await?;
+        let device_id = found.ok_or_else(no_such_device)?;
+        self.revoke(context, actor, user_id, device_id).await
+    }
+
+    /// A new token for a device, whose other tokens live on for [`ROTATION_OVERLAP_S`]. Errors: 404
+    /// the user has no such device, 409 it is revoked.
+    pub async fn rotate(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        device_id: Uuid,
+    ) -> Result<RotatedDevice, Problem> {
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let refusal = match store::lock_device(&mut tx, user_id, device_id).await? {
+            None => no_such_device(),
+            Some(false) => Problem::new(Code::Conflict, "This device is revoked; register a new one."),
+            Some(true) => {
+                let issued = self.tokens.replace_in(&mut tx, user_id, device_id).await?;
+                let details = json!({ "token_id": issued.token_id });
+                record(&mut tx, context, actor, "device.rotate", device_id, &details).await?;
+                tx.commit().await?;
+                return Ok(RotatedDevice { device_id, token: issued.token, previous_valid_for_s: ROTATION_OVERLAP_S });
+            }
+        };
+        tx.rollback().await?;
+        Err(refusal)
+    }
+
+    /// Another token for a device, whose other tokens stay as they are. Errors: 404 no such active
+    /// user or device.
+    pub async fn issue_token(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user: &str,
+        name: &str,
+    ) -> Result<IssuedToken, Problem> {
+        let user_id = self.users.find(context, user).await?;
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let device_id = store::find_device(&mut tx, user_id, name).await?.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("User {user:?} has no active device named {name:?}."))
+        })?;
+        let issued = self.tokens.issue_in(&mut tx, TokenKind::Device, user_id, Some(device_id)).await?;
+        let details = json!({ "kind": TokenKind::Device.as_str(), "user_id": user_id, "device_id": device_id });
+        record(&mut tx, context, actor, "token.issue", issued.token_id, &details).await?;
+        tx.commit().await?;
+        Ok(issued)
+    }
+}
+
+/// The same for a device of someone else and for one that never was.
+pub fn no_such_device() -> Problem {
+    Problem::new(Code::NotFound, "You have no such device.")
+}

@@ -1,0 +1,122 @@
+//! `POST` and `GET /v1/devices`, and what is posted to one of them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use uuid::Uuid;
+
+use super::super::handler::unkept;
+use super::acts::{Devices, no_such_device};
+use super::reply::{DevicesPage, RegisteredDevice, RevokedDevice, RotatedDevice};
+use super::request::NewDevice;
+use crate::kernel::access::Viewer;
+use crate::kernel::http::body::{JsonBytes, NoParameters, Parameters};
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::page::Page;
+use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
+
+/// Register a device
+///
+/// Makes a device of the token's user and its token, which is shown once. A name that an active
+/// device has is a conflict, and so is one device more than 1,000. If the answer is lost, the
+/// device exists. Rotate it, or register another name.
+#[utoipa::path(
+    post, path = "/v1/devices", operation_id = "register_device", tag = "accounts",
+    request_body = NewDevice,
+    responses(
+        (status = 201, description = "The device and its token.", body = RegisteredDevice),
+        ConflictRefusal, BodyRefusals, Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn register_device(
+    viewer: Viewer,
+    _: NoParameters,
+    State(devices): State<Devices>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let NewDevice { name, platform } = NewDevice::parse(&body)?;
+    let registered = devices.register(viewer.context(), viewer.actor(), viewer.user_id(), &name, &platform).await?;
+    Ok(unkept(StatusCode::CREATED, registered))
+}
+
+/// List devices
+///
+/// The devices of the token's user, revoked ones included, with their last activity.
+#[utoipa::path(
+    get, path = "/v1/devices", operation_id = "list_devices", tag = "accounts",
+    params(
+        ("limit" = Option<usize>, Query, description = "Entries of a page: 1 to 1000, by default 100."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = DevicesPage), QueryRefusal, Refusals),
+    security(("bearer" = [])),
+)]
+pub(super) async fn list_devices(
+    viewer: Viewer,
+    State(devices): State<Devices>,
+    State(cursors): State<Cursors>,
+    Parameters(parameters): Parameters,
+) -> Result<Json<DevicesPage>, Problem> {
+    let user_id = viewer.user_id();
+    let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/devices {user_id}"));
+    let devices = devices.list(viewer.context(), user_id, list.after()?, list.one_more()).await?;
+    let (data, next_cursor) = list.cut(devices, |device| device.device_id)?;
+    Ok(Json(DevicesPage { data, next_cursor }))
+}
+
+/// Revoke a device
+///
+/// Its tokens are refused within ten seconds, for good. Its buckets stay. Its name may be given to
+/// another device. Revoking it again changes nothing. There is no body.
+#[utoipa::path(
+    post, path = "/v1/devices/{device_id}/revoke", operation_id = "revoke_device", tag = "accounts",
+    params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),
+    responses(
+        (status = 200, description = "Since when it is revoked.", body = RevokedDevice),
+        NotFoundRefusal, QueryRefusal, Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn revoke_device(
+    viewer: Viewer,
+    _: NoParameters,
+    State(devices): State<Devices>,
+    Path(device_id): Path<String>,
+) -> Result<Response, Problem> {
+    let device_id = named_device(&device_id)?;
+    let revoked = devices.revoke(viewer.context(), viewer.actor(), viewer.user_id(), device_id).await?;
+    Ok(unkept(StatusCode::OK, revoked))
+}
+
+/// Rotate a device's token
+///
+/// Issues a token that works at once. The device's other tokens work for ten minutes more, so that
+/// nothing is lost while the new one is put in place. To rotate a revoked device is a conflict. If
+/// the answer is lost, rotate again. There is no body.
+#[utoipa::path(
+    post, path = "/v1/devices/{device_id}/rotate", operation_id = "rotate_device", tag = "accounts",
+    params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),
+    responses(
+        (status = 201, description = "The new token.", body = RotatedDevice),
+        NotFoundRefusal, ConflictRefusal, QueryRefusal, Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn rotate_device(
+    viewer: Viewer,
+    _: NoParameters,
+    State(devices): State<Devices>,
+    Path(device_id): Path<String>,
+) -> Result<Response, Problem> {
+    let device_id = named_device(&device_id)?;
+    let rotated = devices.rotate(viewer.context(), viewer.actor(), viewer.user_id(), device_id).await?;
+    Ok(unkept(StatusCode::CREATED, rotated))
+}
+
+/// A text that is no id names no device either.
+fn named_device(text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| no_such_device())
+}

@@ -1,0 +1,73 @@
+//! What users are told of their devices.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::tokens::reveal;
+use super::store::DeviceRow;
+use crate::kernel::access::Token;
+
+/// A page of devices, in the order of their registration.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Devices)]
+pub struct DevicesPage {
+    pub data: Vec<DeviceListing>,
+    /// Where to go on; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A device.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Device)]
+pub struct DeviceListing {
+    pub device_id: Uuid,
+    #[schema(example = "laptop")]
+    pub name: String,
+    #[schema(example = "linux")]
+    pub platform: String,
+    pub created_at: DateTime<Utc>,
+    /// Since when it may not post; null while it is active.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When it last called, give or take a minute or two; null where it never did.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl From<DeviceRow> for DeviceListing {
+    fn from(row: DeviceRow) -> Self {
+        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at } = row;
+        Self { device_id, name, platform, created_at, revoked_at, last_used_at }
+    }
+}
+
+/// A device that was just registered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RegisteredDevice {
+    /// Its id, for good.
+    pub device_id: Uuid,
+    /// Shown now and never again.
+    #[serde(serialize_with = "reveal")]
+    #[schema(value_type = String, example = "hhd_…")]
+    pub token: Token,
+}
+
+/// A device with a new token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RotatedDevice {
+    pub device_id: Uuid,
+    /// Works at once. Shown now and never again.
+    #[serde(serialize_with = "reveal")]
+    #[schema(value_type = String, example = "hhd_…")]
+    pub token: Token,
+    /// For how many seconds more the device's other tokens work.
+    #[schema(example = 600)]
+    pub previous_valid_for_s: u32,
+}
+
+/// A device that may not post any more.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RevokedDevice {
+    pub device_id: Uuid,
+    pub revoked_at: DateTime<Utc>,
+}

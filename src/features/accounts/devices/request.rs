@@ -1,0 +1,60 @@
+//! What users send about their devices.
+
+use utoipa::ToSchema;
+
+use super::super::name::name;
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::values::line;
+use crate::kernel::problem::Problem;
+
+/// A device to register.
+#[derive(Debug, ToSchema)]
+pub struct NewDevice {
+    /// Unique among one's active devices; no control characters.
+    #[schema(min_length = 1, max_length = 100, example = "laptop")]
+    pub name: String,
+    /// What it runs, for people to read.
+    #[schema(required = false, min_length = 1, max_length = 40, default = "unknown", example = "linux")]
+    pub platform: String,
+}
+
+impl NewDevice {
+    /// Errors: 400 and 422.
+    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let mut fields = FieldReader::of_body(body, &["name", "platform"])?;
+        let name = fields.text("name", name);
+        let platform = read_platform(&mut fields);
+        fields.finish(name.map(|name| Self { name, platform }))
+    }
+}
+
+/// The platform that a new device may name: 1 to 40 characters, none of which is a control
+/// character.
+pub fn read_platform(fields: &mut FieldReader) -> String {
+    let platform = fields.optional_text("platform", |text| line(text, "A platform", 40));
+    platform.unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(parsed: Result<NewDevice, Problem>) -> Vec<(String, &'static str)> {
+        let problem = parsed.unwrap_err();
+        problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
+    }
+
+    #[test]
+    fn names_and_platforms_have_their_lengths_in_characters_and_no_control_characters() {
+        let device = |name: &str| NewDevice::parse(serde_json::json!({"name": name}).to_string().as_bytes());
+        assert_eq!(device(&"é".repeat(100)).unwrap().platform, "unknown");
+        assert_eq!(found(device(&"é".repeat(101))), [("/name".to_owned(), "wrong_length")]);
+        assert_eq!(found(device("")), [("/name".to_owned(), "wrong_length")]);
+        for bad in ["\0", "a\nb", "\u{7f}", "\u{85}"] {
+            assert_eq!(found(device(bad)), [("/name".to_owned(), "control_character")], "{bad:?}");
+        }
+        let both = NewDevice::parse(br#"{"name":1,"platform":"","colour":"red"}"#);
+        let expected = [("/colour", "unknown_field"), ("/name", "wrong_type"), ("/platform", "wrong_length")];
+        assert_eq!(found(both), expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    }
+}

@@ -1,0 +1,87 @@
+//! Deleting a user's usage, or only counting what would be deleted.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::audit::{begin_change, record};
+use super::reply::Erasure;
+use super::request::ErasureQuery;
+use super::store::{self, HoursRow};
+use crate::kernel::access::Actor;
+use crate::kernel::bucket::Source;
+use crate::kernel::call::RequestContext;
+use crate::kernel::clock::Clock;
+use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::erasure;
+use crate::kernel::usage::outbox::ErasedScope;
+use crate::kernel::usage::relay_notifier::Signal;
+
+/// Deletions of usage in one installation.
+#[derive(Clone, Debug)]
+pub struct Erasures {
+    pool: Pool,
+    clock: Clock,
+    signal: Signal,
+}
+
+impl Erasures {
+    /// Deletions at the time of `clock`. `signal` wakes the relay.
+    pub fn new(pool: Pool, clock: Clock, signal: Signal) -> Self {
+        Self { pool, clock, signal }
+    }
+
+    /// Deletes a user's usage. Snapshots of the scope that were taken up to now are refused from
+    /// now on.
+    ///
+    /// Errors: 409 too many separate deletions, 503 and 504 when it takes too long. Then nothing
+    /// was deleted.
+    pub async fn erase(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        asked: &ErasureQuery,
+    ) -> Result<Erasure, Problem> {
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?;
+        let scope = scope(user_id, asked, &hours);
+        let (erased, erased_at) = erasure::erase(&mut tx, &scope, &self.clock, context).await?;
+        let details = json!({
+            "device_id": scope.device_id,
+            "source": scope.source.map(Source::as_str),
+            "first_hour": scope.first_hour,
+            "last_hour": scope.last_hour,
+            "erased_at": erased_at,
+            "buckets": erased.buckets,
+        });
+        record(&mut tx, context, actor, "usage.erase", user_id, &details).await?;
+        tx.commit().await?;
+        self.signal.wake();
+        Ok(Erasure::of(asked, &erased, Some(erased_at)))
+    }
+
+    /// Counts what a deletion would take, and changes nothing.
+    pub async fn preview(
+        &self,
+        context: &RequestContext,
+        user_id: Uuid,
+        asked: &ErasureQuery,
+    ) -> Result<Erasure, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?;
+        let erased = erasure::count_erasable(&mut tx, &scope(user_id, asked, &hours)).await?;
+        tx.rollback().await?;
+        Ok(Erasure::of(asked, &erased, None))
+    }
+}
+
+fn scope(user_id: Uuid, asked: &ErasureQuery, hours: &HoursRow) -> ErasedScope {
+    ErasedScope {
+        user_id,
+        device_id: asked.device,
+        source: asked.source,
+        first_hour: hours.first_hour,
+        last_hour: hours.last_hour,
+    }
+}

@@ -1,0 +1,52 @@
+//! `DELETE /v1/me/usage`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::super::handler::unkept;
+use super::acts::Erasures;
+use super::reply::Erasure;
+use super::request::ErasureQuery;
+use crate::kernel::access::Viewer;
+use crate::kernel::http::body::Parameters;
+use crate::kernel::http::refusals::{ConflictRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
+
+/// Delete my usage
+///
+/// Deletes the user's buckets of a device, a tool or some local days, for good. A bucket must
+/// match everything that is given. The rollup follows within seconds. Snapshots of the scope that were taken before are
+/// refused as `erased` from then on, so that a retry brings nothing back. Asked again, it deletes
+/// what has come since. More than 100 separate deletions are a conflict, which the deletion of a
+/// wider scope avoids. With `dry_run=true` it only counts.
+#[utoipa::path(
+    delete, path = "/v1/me/usage", operation_id = "erase_usage", tag = "accounts",
+    params(
+        ("device" = Option<Uuid>, Query, description = "Only of this device."),
+        ("source" = Option<String>, Query, description = "Only of this tool."),
+        ("from" = Option<NaiveDate>, Query, description = "From this local day on, in the zone of `/v1/me`."),
+        ("to" = Option<NaiveDate>, Query, description = "Up to this local day, inclusive."),
+        ("everything" = Option<bool>, Query, description = "`true` where nothing else is given: all of it."),
+        ("dry_run" = Option<bool>, Query, description = "`true`: only say what would be deleted."),
+    ),
+    responses(
+        (status = 200, description = "What was deleted, or would be.", body = Erasure),
+        ConflictRefusal, QueryRefusal, Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn erase_usage(
+    viewer: Viewer,
+    State(erasures): State<Erasures>,
+    Parameters(parameters): Parameters,
+) -> Result<Response, Problem> {
+    let asked = ErasureQuery::parse(&parameters)?;
+    let (context, user_id) = (viewer.context(), viewer.user_id());
+    let erasure = if asked.dry_run {
+        erasures.preview(context, user_id, &asked).await?
+    } else {
+        erasures.erase(context, viewer.actor(), user_id, &asked).await?
+    };
+    Ok(unkept(StatusCode::OK, erasure))
+}

@@ -1,0 +1,50 @@
+//! `GET` and `PATCH /v1/me`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::acts::Profiles;
+use super::reply::Profile;
+use super::request::ProfileChange;
+use crate::kernel::access::Viewer;
+use crate::kernel::http::body::{JsonBytes, NoParameters};
+use crate::kernel::http::refusals::{BodyRefusals, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
+
+/// Who am I?
+///
+/// The profile of the token's user.
+#[utoipa::path(
+    get, path = "/v1/me", operation_id = "get_me", tag = "accounts",
+    responses((status = 200, description = "The profile.", body = Profile), QueryRefusal, Refusals),
+    security(("bearer" = [])),
+)]
+pub(super) async fn get_me(
+    viewer: Viewer,
+    _: NoParameters,
+    State(profiles): State<Profiles>,
+) -> Result<Json<Profile>, Problem> {
+    let profile = profiles.find(viewer.context(), viewer.user_id()).await?;
+    Ok(Json(Profile::of(viewer.user_id(), profile)))
+}
+
+/// Change the time zone
+///
+/// Stores the wanted IANA time zone. The rollup is rebuilt in it within seconds. Until then
+/// `/v1/rollups` serves and names the old one, with `pending`.
+#[utoipa::path(
+    patch, path = "/v1/me", operation_id = "patch_me", tag = "accounts",
+    request_body = ProfileChange,
+    responses((status = 200, description = "The profile with the wanted zone.", body = Profile), BodyRefusals, Refusals),
+    security(("bearer" = [])),
+)]
+pub(super) async fn patch_me(
+    viewer: Viewer,
+    _: NoParameters,
+    State(profiles): State<Profiles>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Profile>, Problem> {
+    let ProfileChange { time_zone } = ProfileChange::parse(&body)?;
+    let profile = profiles.change_zone(viewer.context(), viewer.actor(), viewer.user_id(), &time_zone).await?;
+    Ok(Json(Profile::of(viewer.user_id(), profile)))
+}

@@ -1,0 +1,131 @@
+//! What is done with tokens. Acts of other nouns that make a token bring their own transaction.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::audit::{begin_change, record};
+use super::reply::TokenListing;
+use super::store::{self, FoundToken};
+use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::problem::{Code, Problem};
+
+/// For how long a token lives on when another one takes its place, in seconds.
+pub const ROTATION_OVERLAP_S: u32 = 600;
+/// Rows fetched at a time when everything is listed.
+const PAGE: i64 = 1000;
+
+/// The tokens of one installation.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pool: Pool,
+    key: Arc<ServerKey>,
+}
+
+/// A token that was just issued.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The device, for device tokens.
+    pub device_id: Option<Uuid>,
+    /// By which it can be revoked.
+    pub token_id: Uuid,
+    /// Shown once.
+    pub token: Token,
+}
+
+impl Tokens {
+    /// Tokens that are made under `key`.
+    pub fn new(pool: Pool, key: Arc<ServerKey>) -> Self {
+        Self { pool, key }
+    }
+
+    /// A new token in the caller's transaction.
+    pub async fn issue_in(
+        &self,
+        tx: &mut Tx,
+        kind: TokenKind,
+        user_id: Uuid,
+        device_id: Option<Uuid>,
+    ) -> Result<IssuedToken, Problem> {
+        let token = self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?;
+        let token_id = Uuid::now_v7();
+        store::insert_token(tx, &token, token_id, kind, user_id, device_id).await?;
+        Ok(IssuedToken { user_id, device_id, token_id, token })
+    }
+
+    /// A new token for a device in the caller's transaction. The device's other tokens live on for
+    /// [`ROTATION_OVERLAP_S`].
+    pub async fn replace_in(&self, tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Result<IssuedToken, Problem> {
+        store::expire_tokens(tx, user_id, Some(device_id), None, ROTATION_OVERLAP_S).await?;
+        self.issue_in(tx, TokenKind::Device, user_id, Some(device_id)).await
+    }
+
+    /// A token that takes the place of another one, which lives on for [`ROTATION_OVERLAP_S`].
+    /// Errors: 404 no such token, 409 it is revoked.
+    pub async fn rotate(&self, context: &RequestContext, actor: Actor, token_id: Uuid) -> Result<IssuedToken, Problem> {
+        let old = self.find(context, token_id).await?;
+        let kind = TokenKind::parse(&old.kind).ok_or_else(|| Problem::internal("a token of no known kind"))?;
+        if !old.active {
+            return Err(Problem::new(Code::Conflict, format!("Token {token_id} is revoked: issue another one.")));
+        }
+        let mut tx = begin_change(&self.pool, context, actor, old.user_id).await?;
+        store::expire_tokens(&mut tx, old.user_id, None, Some(token_id), ROTATION_OVERLAP_S).await?;
+        let issued = self.issue_in(&mut tx, kind, old.user_id, old.device_id).await?;
+        let details = json!({ "token_id": issued.token_id });
+        record(&mut tx, context, actor, "token.rotate", token_id, &details).await?;
+        tx.commit().await?;
+        Ok(issued)
+    }
+
+    /// Revokes a token for good. False when it was revoked before. Errors: 404 no such token.
+    pub async fn revoke(&self, context: &RequestContext, actor: Actor, token_id: Uuid) -> Result<bool, Problem> {
+        let token = self.find(context, token_id).await?;
+        if token.active {
+            let mut tx = begin_change(&self.pool, context, actor, token.user_id).await?;
+            store::revoke_token(&mut tx, token_id).await?;
+            record(&mut tx, context, actor, "token.revoke", token_id, &json!({})).await?;
+            tx.commit().await?;
+        }
+        Ok(token.active)
+    }
+
+    /// All tokens, or those of one user, oldest first and revoked ones included.
+    pub async fn list(&self, context: &RequestContext, user_id: Option<Uuid>) -> Result<Vec<TokenListing>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let mut tokens = Vec::<TokenListing>::new();
+        loop {
+            let after = tokens.last().map(|token| token.token_id);
+            let page = store::list_tokens(&mut tx, user_id, after, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            tokens.extend(page.into_iter().map(TokenListing::from));
+        }
+        tx.rollback().await?;
+        Ok(tokens)
+    }
+
+    /// Writes down when tokens were last used.
+    pub async fn note_uses(&self, context: &RequestContext, uses: &[(Uuid, DateTime<Utc>)]) -> Result<(), Problem> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let (token_ids, used_ats): (Vec<_>, Vec<_>) = uses.iter().copied().unzip();
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        store::note_token_uses(&mut tx, &token_ids, &used_ats).await?;
+        tx.commit().await
+    }
+
+    async fn find(&self, context: &RequestContext, token_id: Uuid) -> Result<FoundToken, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let found = store::find_token(&mut tx, token_id).await?;
+        tx.rollback().await?;
+        found.ok_or_else(|| Problem::new(Code::NotFound, format!("There is no token {token_id}.")))
+    }
+}

@@ -1,0 +1,97 @@
+//! The SQL of tokens.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::kernel::access::{Token, TokenKind};
+use crate::kernel::database::Tx;
+use crate::kernel::problem::Problem;
+
+/// A token with the names of its owner and its device.
+#[derive(Debug)]
+pub struct TokenRow {
+    pub token_id: Uuid,
+    pub kind: String,
+    pub user_name: String,
+    pub device_name: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// What a token is, by its id.
+#[derive(Debug)]
+pub struct FoundToken {
+    pub user_id: Uuid,
+    pub kind: String,
+    pub device_id: Option<Uuid>,
+    pub active: bool,
+}
+
+/// Stores a token's hash.
+pub async fn insert_token(
+    tx: &mut Tx,
+    token: &Token,
+    token_id: Uuid,
+    kind: TokenKind,
+    user_id: Uuid,
+    device_id: Option<Uuid>,
+) -> Result<(), Problem> {
+    let hash = token.hash();
+    sqlx::query_file!(
+        "src/features/accounts/tokens/insert_token.sql",
+        hash.as_bytes(),
+        token_id,
+        kind.as_str(),
+        user_id,
+        device_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives the active tokens of a device, or one token, an end in `overlap_s` seconds.
+pub async fn expire_tokens(
+    tx: &mut Tx,
+    user_id: Uuid,
+    device_id: Option<Uuid>,
+    token_id: Option<Uuid>,
+    overlap_s: u32,
+) -> Result<(), Problem> {
+    let overlap_s = f64::from(overlap_s);
+    sqlx::query_file!("src/features/accounts/tokens/expire_tokens.sql", user_id, device_id, token_id, overlap_s)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The token of that id.
+pub async fn find_token(tx: &mut Tx, token_id: Uuid) -> Result<Option<FoundToken>, Problem> {
+    let row = sqlx::query_file_as!(FoundToken, "src/features/accounts/tokens/find_token.sql", token_id);
+    Ok(row.fetch_optional(tx).await?)
+}
+
+/// Revokes a token.
+pub async fn revoke_token(tx: &mut Tx, token_id: Uuid) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/accounts/tokens/revoke_token.sql", token_id).execute(tx).await?;
+    Ok(())
+}
+
+/// One page of tokens.
+pub async fn list_tokens(
+    tx: &mut Tx,
+    user_id: Option<Uuid>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<TokenRow>, Problem> {
+    let rows = sqlx::query_file_as!(TokenRow, "src/features/accounts/tokens/list_tokens.sql", user_id, after, limit);
+    Ok(rows.fetch_all(tx).await?)
+}
+
+/// Writes down when tokens were last used.
+pub async fn note_token_uses(tx: &mut Tx, token_ids: &[Uuid], used_ats: &[DateTime<Utc>]) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/accounts/tokens/note_token_uses.sql", token_ids, used_ats).execute(tx).await?;
+    Ok(())
+}

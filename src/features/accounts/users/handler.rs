@@ -1,0 +1,65 @@
+//! `POST` and `GET /v1/users`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::super::handler::unkept;
+use super::acts::Users;
+use super::reply::{CreatedUser, UsersPage};
+use super::request::NewUser;
+use crate::kernel::access::Operator;
+use crate::kernel::http::body::{JsonBytes, NoParameters, Parameters};
+use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::page::Page;
+use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
+
+/// Create a user
+///
+/// Makes a user and its viewer token, which is shown once. A name that an active user has is a
+/// conflict.
+#[utoipa::path(
+    post, path = "/v1/users", operation_id = "add_user", tag = "accounts",
+    request_body = NewUser,
+    responses(
+        (status = 201, description = "The user and its viewer token.", body = CreatedUser),
+        ConflictRefusal, BodyRefusals, Refusals,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn add_user(
+    operator: Operator,
+    _: NoParameters,
+    State(users): State<Users>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let NewUser { name, time_zone } = NewUser::parse(&body)?;
+    let created = users.add(operator.context(), operator.actor(), &name, &time_zone).await?;
+    Ok(unkept(StatusCode::CREATED, created))
+}
+
+/// List users
+///
+/// All users, revoked ones included, with their last activity.
+#[utoipa::path(
+    get, path = "/v1/users", operation_id = "list_users", tag = "accounts",
+    params(
+        ("limit" = Option<usize>, Query, description = "Entries of a page: 1 to 1000, by default 100."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = UsersPage), QueryRefusal, Refusals),
+    security(("bearer" = [])),
+)]
+pub(super) async fn list_users(
+    operator: Operator,
+    State(users): State<Users>,
+    State(cursors): State<Cursors>,
+    Parameters(parameters): Parameters,
+) -> Result<Json<UsersPage>, Problem> {
+    let list = Page::parse(&parameters)?.of(cursors, "GET /v1/users");
+    let users = users.list(operator.context(), list.after()?, list.one_more()).await?;
+    let (data, next_cursor) = list.cut(users, |user| user.user_id)?;
+    Ok(Json(UsersPage { data, next_cursor }))
+}
