@@ -31,7 +31,7 @@ use crate::commands::verify_with;
 use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};
-use crate::features::dashboard_rollup::{self, Relay, Retention};
+use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard};
 use crate::kernel::access::{Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, require_principal};
@@ -104,6 +104,7 @@ handed_out! {
         writer: Writer,
         readiness: Readiness,
         accounts: Accounts,
+        answers: UsageAnswers,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,
@@ -161,6 +162,7 @@ impl App {
             writer,
             readiness: Readiness::new(pools.read.clone()),
             accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
             switches,
@@ -206,6 +208,11 @@ impl App {
     /// The jobs, for callers that look at them without a request.
     pub fn backfills(&self) -> &Backfills {
         &self.state.0.backfills
+    }
+
+    /// What dashboards read, for callers that ask without a request.
+    pub fn answers(&self) -> &UsageAnswers {
+        &self.state.0.answers
     }
 
     /// The pools, whose connections can do nothing outside a transaction.

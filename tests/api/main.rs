@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
 
 mod accounts;
+mod answers;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;

@@ -1,5 +1,8 @@
 //! The media types that reads answer in, and which of them a caller would rather have.
 
+use mediatype::names::{_STAR, APPLICATION, CSV, JSON, Q, TEXT};
+use mediatype::{MediaType, MediaTypeList, Name, ReadParams as _};
+
 /// A representation of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -30,13 +33,22 @@ impl Media {
         }
     }
 
+    /// Its type and its subtype.
+    const fn names(self) -> (Name<'static>, Name<'static>) {
+        match self {
+            Self::Json => (APPLICATION, JSON),
+            Self::Ndjson => (APPLICATION, Name::new_unchecked("x-ndjson")),
+            Self::Csv => (TEXT, CSV),
+        }
+    }
+
     /// The one of `offered` with the highest quality in the values of `Accept`, the first of equals; `None` where nothing
-    /// fits. No `Accept` accepts everything.
+    /// fits. No `Accept` accepts everything. What is no media range is passed over.
     pub fn choose(accept: &[&str], offered: &[Self]) -> Option<Self> {
         if accept.is_empty() {
             return offered.first().copied();
         }
-        let ranges: Vec<_> = accept.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
+        let ranges: Vec<_> = accept.iter().flat_map(|value| MediaTypeList::new(value)).flatten().collect();
         let mut best = None;
         for media in offered {
             let quality = quality(*media, &ranges);
@@ -49,38 +61,26 @@ impl Media {
 }
 
 /// What the most specific range that covers a media type says of it, in thousandths.
-fn quality(media: Media, ranges: &[Range<'_>]) -> u16 {
-    let covering = ranges.iter().filter_map(|range| Some((range.covers(media.essence())?, range.quality)));
+fn quality(media: Media, ranges: &[MediaType<'_>]) -> u16 {
+    let covering = ranges.iter().filter_map(|range| Some((specificity(range, media)?, weight(range)?)));
     covering.max_by_key(|(specific, _)| *specific).map_or(0, |(_, quality)| quality)
 }
 
-/// One media range of `Accept`.
-struct Range<'a> {
-    kind: &'a str,
-    subtype: &'a str,
-    quality: u16,
+/// How specific a range is where it covers that media type. Parameters do not count.
+fn specificity(range: &MediaType<'_>, media: Media) -> Option<u8> {
+    let (kind, subtype) = media.names();
+    let is_exact = range.subty == subtype && range.suffix.is_none();
+    match (range.ty == _STAR, range.subty == _STAR) {
+        (true, true) => Some(0),
+        (false, true) if range.ty == kind => Some(1),
+        (false, false) if range.ty == kind && is_exact => Some(2),
+        _ => None,
+    }
 }
 
-impl<'a> Range<'a> {
-    /// `None` for what is no media range.
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let quality = weight.map_or(Some(1000), thousandths)?;
-        Some(Self { kind, subtype, quality })
-    }
-
-    /// How specific it is where it covers that media type.
-    fn covers(&self, essence: &str) -> Option<u8> {
-        let (kind, subtype) = essence.split_once('/')?;
-        match (self.kind, self.subtype) {
-            ("*", "*") => Some(0),
-            (wanted, "*") if wanted.eq_ignore_ascii_case(kind) => Some(1),
-            (wanted, exact) if wanted.eq_ignore_ascii_case(kind) && exact.eq_ignore_ascii_case(subtype) => Some(2),
-            _ => None,
-        }
-    }
+/// The weight of a range in thousandths, 1000 where it has none; `None` for a weight that is none of RFC 9110.
+fn weight(range: &MediaType<'_>) -> Option<u16> {
+    range.get_param(Q).map_or(Some(1000), |weight| thousandths(weight.as_str()))
 }
 
 /// `0.5` as 500; `None` for what is no weight of RFC 9110.
@@ -115,6 +115,9 @@ mod tests {
             (&[""], None),
             (&["text/csv;q=2"], None),
             (&["text/csv;q=0.1234"], None),
+            (&["text/html;note=\"a, b;q=0\", text/csv ; Q=0.1"], Some(Media::Csv)),
+            (&["nonsense, text/csv"], Some(Media::Csv)),
+            (&["application/json+x"], None),
         ] {
             assert_eq!(Media::choose(accept, &ALL), chosen, "{accept:?}");
         }

@@ -10,10 +10,14 @@
 //! Every read is one snapshot that opens with the rollup's state, so that its sums, `as_of`, `pending` and `version`
 //! belong together. Days and months come from the rollup only; half hours and the days of another zone from buckets.
 //!
+//! [`UsageAnswers`] is the door to all reads, without HTTP. A folder for each question holds its `request`, `answer` and
+//! SQL, and a `handler` that puts a query in and an answer out.
+//!
 //! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
-//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`verify()`].
+//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`].
 
 mod buckets;
+mod checked;
 mod heatmap;
 mod media;
 mod range;
@@ -21,6 +25,7 @@ mod relay;
 mod reply;
 mod retention;
 mod rollups;
+mod snapshot;
 mod state;
 mod store;
 mod summary;
@@ -32,23 +37,29 @@ use axum::middleware::map_response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
+pub use checked::Checked;
+pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
+pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use reply::{AS_OF, PENDING, VERSION};
 pub use retention::{Pass, Retention};
+pub use rollups::{GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, Width};
+pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
+pub use state::RollupState;
+pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
+pub use sums::Counters;
 pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
 
 use crate::kernel::access::Authenticator;
-use crate::kernel::clock::Clock;
-use crate::kernel::database::Pools;
 use crate::kernel::http::cursor::Cursors;
 
 /// The slice's routes.
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Pools: FromRef<S>,
     Authenticator: FromRef<S>,
-    Clock: FromRef<S>,
+    UsageAnswers: FromRef<S>,
     Cursors: FromRef<S>,
 {
     OpenApiRouter::new()

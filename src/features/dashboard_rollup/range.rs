@@ -1,9 +1,10 @@
-//! What the reads have in common in their queries: local days, filters, where a page begins.
+//! Which usage a request is about: local days, filters, and where a page begins.
 
 use chrono::{Datelike as _, Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::checked::hold;
 use super::state::RollupState;
 use crate::kernel::bucket::{Model, Source};
 use crate::kernel::http::field_reader::FieldReader;
@@ -17,7 +18,7 @@ const MAX_FILTER_VALUES: usize = 100;
 /// The parameters that are lists: see [`Filters`].
 pub const FILTERS: [&str; 3] = ["source", "model", "device"];
 
-/// The parameters that make up one question, whatever page of it: all but `limit` and `cursor`, in one order.
+/// The parameters that all pages of one list have in common, in one order: every one but `limit` and `cursor`.
 pub fn canonical(parameters: &[(String, String)]) -> String {
     let mut parts: Vec<_> = parameters.iter().filter(|(name, _)| name != "limit" && name != "cursor").collect();
     parts.sort();
@@ -30,7 +31,7 @@ pub fn next_query(parameters: &[(String, String)], cursor: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", cursor).finish()
 }
 
-/// A cursor from before a change of the user's zone: its days are not those of today. 400.
+/// 400 for a cursor from before a change of the user's zone, whose days are not those of today.
 fn outdated_cursor() -> Problem {
     let detail = "The days are those of another time zone since; begin again without `cursor`.";
     let violation = Violation::new("?cursor", "cursor_outdated", detail);
@@ -52,14 +53,20 @@ impl AskedDays {
         Self { from: fields.optional_text("from", date), to: fields.optional_text("to", date) }
     }
 
-    /// The days: up to today where `to` is left out, thirty where `from` is.
+    /// The days of a request that was made in Rust, but for those that no query may name, which are noted.
+    pub(super) fn check(self, fields: &mut FieldReader) -> Self {
+        let mut check = |name, day: NaiveDate| hold(fields, name, date(&day.to_string()));
+        Self { from: self.from.and_then(|day| check("from", day)), to: self.to.and_then(|day| check("to", day)) }
+    }
+
+    /// The days that are meant. The last one is today where `to` is left out; there are thirty where `from` is.
     pub fn resolve(self, today: NaiveDate) -> DayRange {
         let to = self.to.unwrap_or(today);
         let default_from = || to.checked_sub_days(Days::new(DEFAULT_DAYS - 1)).unwrap_or(to);
         DayRange { from: self.from.unwrap_or_else(default_from), to }
     }
 
-    /// The days of a page: those of the first one, on every other. Errors: 400 for a position of another zone.
+    /// The days of a page. Every page has those of the first one. Errors: 400 for a position in another zone's days.
     pub fn of_page<K>(self, state: &RollupState, position: Option<&PagePosition<K>>) -> Result<DayRange, Problem> {
         match position {
             Some(position) if position.time_zone != state.time_zone() => Err(outdated_cursor()),
@@ -74,8 +81,8 @@ impl AskedDays {
     }
 }
 
-/// Where a page ended: what the first page found out about the range, and the key of the last row.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Where a page ended: the days and the zone that the first page found out, and the key of the last row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PagePosition<K> {
     from: NaiveDate,
     to: NaiveDate,
@@ -187,12 +194,17 @@ impl Filters {
             models: fields.list("model", model),
             devices: fields.list("device", uuid),
         };
-        let counts = [filters.sources.len(), filters.models.len(), filters.devices.len()];
+        filters.check(fields);
+        filters
+    }
+
+    /// Notes filters that name too many values.
+    pub(super) fn check(&self, fields: &mut FieldReader) {
+        let counts = [self.sources.len(), self.models.len(), self.devices.len()];
         for (name, count) in FILTERS.into_iter().zip(counts).filter(|(_, count)| *count > MAX_FILTER_VALUES) {
             let detail = format!("{count} values; name at most {MAX_FILTER_VALUES}, or ask without this filter.");
             fields.refuse(name, ("too_many_values", detail.into()));
         }
-        filters
     }
 }
 
@@ -255,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn one_question_has_one_name_whatever_its_page_and_the_order_of_its_parameters() {
+    fn one_list_has_one_name_whatever_its_page_and_the_order_of_its_parameters() {
         let of = |query: &str| canonical(&pairs(query));
         assert_eq!(of("source=codex&from=2026-01-01"), of("limit=5&from=2026-01-01&cursor=x&source=codex"));
         assert_ne!(of("source=codex"), of("source=codex&source=amp"));

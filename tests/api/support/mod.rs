@@ -168,6 +168,11 @@ impl TestApp {
         &self.accounts
     }
 
+    /// What dashboards read, without a request.
+    pub fn answers(&self) -> &halfhour::features::dashboard_rollup::UsageAnswers {
+        self.app.answers()
+    }
+
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()

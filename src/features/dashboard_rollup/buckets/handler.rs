@@ -8,33 +8,29 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::stream;
+use futures_util::stream::try_unfold;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use super::answer::BucketsAnswer;
 use super::request::{BucketsRequest, RowKey};
-use super::store::{self, BucketRow};
 use super::table::{BucketItem, encode};
+use crate::features::dashboard_rollup::checked::Checked;
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::range::{self, DayRange, PagePosition, Scope};
+use crate::features::dashboard_rollup::range::{self, PagePosition};
 use crate::features::dashboard_rollup::reply::{self, ReplyMeta};
-use crate::features::dashboard_rollup::state::{Reader, RollupState};
+use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::kernel::access::Viewer;
 use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
-use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pools, Tx};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 
-/// A page of JSON holds this many buckets where nothing else is said.
-const DEFAULT_LIMIT: u16 = 100;
-/// A stream reads this many buckets at a time, and holds no more.
-const CHUNK: u16 = 1000;
 /// A stream may take this long; a caller that reads more slowly goes on with pages.
 const STREAM_LIMIT: Duration = Duration::from_mins(5);
-/// Each of its reads may take this long.
+/// Each read of a stream may take this long.
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A page of the user's buckets.
@@ -94,135 +90,95 @@ pub struct BucketsReply {
 )]
 pub async fn get_buckets(
     viewer: Viewer,
-    State(pools): State<Pools>,
-    State(clock): State<Clock>,
+    State(answers): State<UsageAnswers>,
     State(cursors): State<Cursors>,
     headers: HeaderMap,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Ndjson, Media::Csv])?;
-    let request = BucketsRequest::parse(&parameters)?;
-    let user_id = viewer.user_id();
-    let range = format!("buckets {user_id} {}", range::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open(&range, cursor)).transpose()?;
-    let is_stream = media != Media::Json && request.limit.is_none();
-    let limit = if is_stream { CHUNK } else { request.limit.unwrap_or(DEFAULT_LIMIT) };
-    let reader = Reader { pool: pools.read, clock, user_id };
-    let mut pages = Pages { reader, request, position, limit };
+    let (request, cursor) = BucketsRequest::parse(&parameters)?;
+    let (context, user_id) = (viewer.context(), viewer.user_id());
+    let list = format!("buckets {user_id} {}", range::canonical(&parameters));
+    let request = request.after(cursor.map(|cursor| cursors.open(&list, &cursor)).transpose()?);
+    if media != Media::Json && request.limit.is_none() {
+        return stream(answers, context, user_id, request.in_largest_pages(), media).await;
+    }
 
-    let Page { state, days, buckets, goes_on } = pages.next(viewer.context()).await?;
-    let end =
-        buckets.last().filter(|_| goes_on).map(|last| PagePosition::new(days, state.time_zone(), last.key.clone()));
-    if is_stream {
-        let rest = Rest { context: viewer.context().clone(), started: Instant::now(), media };
-        let first = encode(media, buckets, true)?;
-        pages.position = end;
-        return ReplyMeta { state: &state, tag: None, next: None }.ok(media, rest.stream(first, pages));
-    }
-    let next_cursor = end.map(|end| cursors.seal(&range, &end)).transpose()?;
+    let Answered { state, days, answer } = answers.buckets(context, user_id, request).await?;
+    let next_cursor = answer.next.map(|next| cursors.seal(&list, &next)).transpose()?;
     let next = next_cursor.as_ref().map(|next| format!("/v1/buckets?{}", range::next_query(&parameters, next)));
-    let about = ReplyMeta { state: &state, tag: None, next };
+    let meta = ReplyMeta { state: &state, tag: None, next };
     if media != Media::Json {
-        return about.ok(media, encode(media, buckets, true)?);
+        return meta.ok(media, encode(media, answer.buckets, true)?);
     }
-    about.json(&BucketsReply {
+    meta.json(&BucketsReply {
         from: days.from,
         to: days.to,
         time_zone: state.time_zone().to_owned(),
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        data: buckets.into_iter().map(BucketItem::from).collect(),
+        data: answer.buckets.into_iter().map(BucketItem::from).collect(),
         next_cursor,
     })
 }
 
-/// Reads one page after the other.
-struct Pages {
-    reader: Reader,
-    request: BucketsRequest,
-    /// Where the next page begins.
-    position: Option<PagePosition<RowKey>>,
-    limit: u16,
-}
-
-/// A page and the state in whose snapshot it was read.
-struct Page {
-    state: RollupState,
-    days: DayRange,
-    buckets: Vec<BucketRow>,
-    /// There are more buckets behind these.
-    goes_on: bool,
-}
-
-impl Pages {
-    async fn next(&self, context: &RequestContext) -> Result<Page, Problem> {
-        let read = async |tx: &mut Tx, state: RollupState| self.read(tx, state).await;
-        self.reader.in_snapshot(context, self.request.time_zone.as_deref(), read).await
-    }
-
-    async fn read(&self, tx: &mut Tx, state: RollupState) -> Result<Page, Problem> {
-        let Self { request, position, .. } = self;
-        let user_id = self.reader.user_id;
-        let days = request.resolve(&state, position.as_ref())?;
-        let first_instant = store::first_instant(tx, days.from, state.time_zone()).await?;
-        let instead = "Ask for later days, or for their sums at GET /v1/rollups.";
-        state.refuse_removed(tx, user_id, first_instant, instead).await?;
-        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-        let after = position.as_ref().map_or_else(RowKey::before_all, |position| position.after.clone());
-        // One more than fits tells whether there is more.
-        let mut buckets = store::bucket_page(tx, &scope, &after, i64::from(self.limit) + 1).await?;
-        let goes_on = buckets.len() > usize::from(self.limit);
-        buckets.truncate(self.limit.into());
-        Ok(Page { state, days, buckets, goes_on })
-    }
-}
-
-/// The pages of a stream behind its first one.
-struct Rest {
-    /// The request that began it, whose deadline does not bind the stream.
-    context: RequestContext,
-    started: Instant,
+/// All pages as one stream, each from a snapshot of its own. The headers say the state of the first one.
+async fn stream(
+    answers: UsageAnswers,
+    context: &RequestContext,
+    user_id: Uuid,
+    request: Checked<BucketsRequest>,
     media: Media,
+) -> Result<Response, Problem> {
+    let Answered { state, answer, .. } = answers.buckets(context, user_id, request.clone()).await?;
+    let BucketsAnswer { buckets, next } = answer;
+    let (context, started) = (context.clone(), Instant::now());
+    let rest = Rest { answers, context, user_id, request, media, started, next };
+    let first = encode(media, buckets, true)?;
+    ReplyMeta { state: &state, tag: None, next: None }.ok(media, rest.behind(first))
+}
+
+/// The pages of a stream that are still to be read.
+struct Rest {
+    answers: UsageAnswers,
+    /// The request that began the stream. Its deadline does not bind the stream.
+    context: RequestContext,
+    user_id: Uuid,
+    request: Checked<BucketsRequest>,
+    media: Media,
+    started: Instant,
+    /// Where the next page begins; `None` at the end.
+    next: Option<PagePosition<RowKey>>,
 }
 
 impl Rest {
     /// The first page, and then page by page as the caller takes them. Between two pages it holds no connection.
-    fn stream(self, first: Vec<u8>, pages: Pages) -> Body {
-        let parts = stream::try_unfold((Some(first), pages), move |(first, mut pages)| {
-            let context = RequestContext::new(self.context.request_id, self.context.trace.clone(), CHUNK_LIMIT);
-            let (started, media) = (self.started, self.media);
-            async move {
-                if let Some(first) = first {
-                    return Ok(Some((first, (None, pages))));
-                }
-                if pages.position.is_none() {
-                    return Ok(None);
-                }
-                match next_part(&context, started, media, &mut pages).await {
-                    Ok(part) => Ok(Some((part, (None, pages)))),
-                    Err(problem) => Err(cut_off(&context, started, &problem)),
-                }
+    fn behind(self, first: Vec<u8>) -> Body {
+        let parts = try_unfold((Some(first), self), async |(first, mut rest)| {
+            if let Some(first) = first {
+                return Ok(Some((first, (None, rest))));
+            }
+            let Some(next) = rest.next.take() else { return Ok(None) };
+            let context = RequestContext::new(rest.context.request_id, rest.context.trace.clone(), CHUNK_LIMIT);
+            match rest.read(&context, next).await {
+                Ok(part) => Ok(Some((part, (None, rest)))),
+                Err(problem) => Err(cut_off(&context, rest.started, &problem)),
             }
         });
         Body::from_stream(parts)
     }
-}
 
-async fn next_part(
-    context: &RequestContext,
-    started: Instant,
-    media: Media,
-    pages: &mut Pages,
-) -> Result<Vec<u8>, Problem> {
-    if started.elapsed() > STREAM_LIMIT {
-        return Err(Problem::new(Code::DeadlineExceeded, "The stream was not taken in time."));
+    async fn read(&mut self, context: &RequestContext, next: PagePosition<RowKey>) -> Result<Vec<u8>, Problem> {
+        if self.started.elapsed() > STREAM_LIMIT {
+            return Err(Problem::new(Code::DeadlineExceeded, "The stream was not taken in time."));
+        }
+        let request = self.request.clone().after(Some(next));
+        let answered = self.answers.buckets(context, self.user_id, request).await?;
+        let BucketsAnswer { buckets, next } = answered.answer;
+        self.next = next;
+        encode(self.media, buckets, false)
     }
-    let Page { state, days, buckets, goes_on } = pages.next(context).await?;
-    let end =
-        buckets.last().filter(|_| goes_on).map(|last| PagePosition::new(days, state.time_zone(), last.key.clone()));
-    pages.position = end;
-    encode(media, buckets, false)
 }
 
 /// Writes the line of a stream that began well and ends in the middle; its caller sees the connection break.

@@ -1,10 +1,12 @@
-//! The query of `GET /v1/buckets`: which days, which buckets, which page.
+//! A request for buckets: which days, which buckets, which page.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, PagePosition};
+use crate::features::dashboard_rollup::snapshot::UsageRequest;
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::page::MAX_LIMIT;
@@ -12,6 +14,9 @@ use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
 
 const KNOWN: [&str; 8] = ["from", "to", "time_zone", "source", "model", "device", "limit", "cursor"];
+
+/// A page holds this many buckets where nothing else is said.
+const DEFAULT_LIMIT: u16 = 100;
 
 const DAYS: Cap = Cap {
     most: 31,
@@ -45,39 +50,79 @@ impl RowKey {
     }
 }
 
-/// What is asked for, before it is known which day is today.
+/// What is asked for, before it is known which day is today. By default: all of thirty days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketsRequest {
-    days: AskedDays,
+    /// The local days, as far as they are named.
+    pub days: AskedDays,
     /// The zone whose days are meant, if it was named.
     pub time_zone: Option<String>,
     /// The buckets that are wanted.
     pub filters: Filters,
-    /// How many buckets a page may hold, if it was said.
+    /// How many buckets a page may hold: 1 to 1000, by default 100.
     pub limit: Option<u16>,
-    /// Where the page begins, sealed.
-    pub cursor: Option<String>,
+    /// Where the page before ended; `None` asks for the first page.
+    pub after: Option<PagePosition<RowKey>>,
 }
 
 impl BucketsRequest {
-    /// Reads the query's parameters. Errors: 422 with every violation.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+    /// Reads the query's parameters. The cursor stays sealed. Errors: 422 with every violation.
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Option<String>), Problem> {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &FILTERS);
         let request = Self {
             days: AskedDays::read(&mut fields),
             time_zone: fields.optional_text("time_zone", time_zone),
             filters: Filters::read(&mut fields),
             limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)),
-            cursor: fields.optional_text("cursor", |text| Ok(text.to_owned())),
+            after: None,
         };
+        let cursor = fields.optional_text("cursor", |text| Ok(text.to_owned()));
         fields.add(request.days.violation(&DAYS));
-        fields.finish(Some(request))
+        Ok((Checked::new(fields, request)?, cursor))
     }
 
-    /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is reversed or too
-    /// long, 400 for a position of another zone.
-    pub fn resolve(&self, state: &RollupState, position: Option<&PagePosition<RowKey>>) -> Result<DayRange, Problem> {
-        let days = self.days.of_page(state, position)?;
+    /// The request, where it keeps the rules of the query. Errors: 422 with every violation, as the query has them.
+    pub fn checked(self) -> Result<Checked<Self>, Problem> {
+        let mut fields = no_fields();
+        let days = self.days.check(&mut fields);
+        if let Some(name) = &self.time_zone {
+            hold(&mut fields, "time_zone", time_zone(name));
+        }
+        self.filters.check(&mut fields);
+        if let Some(limit) = self.limit {
+            hold(&mut fields, "limit", number(&limit.to_string(), MAX_LIMIT));
+        }
+        fields.add(days.violation(&DAYS));
+        Checked::new(fields, self)
+    }
+
+    /// How many buckets a page may hold.
+    pub(super) fn page_size(&self) -> u16 {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+}
+
+impl Checked<BucketsRequest> {
+    /// The same request for the page behind a position; `None` asks for the first page.
+    #[must_use]
+    pub fn after(self, position: Option<PagePosition<RowKey>>) -> Self {
+        self.with(|request| request.after = position)
+    }
+
+    /// The same request in the largest pages.
+    #[must_use]
+    pub fn in_largest_pages(self) -> Self {
+        self.with(|request| request.limit = Some(MAX_LIMIT))
+    }
+}
+
+impl UsageRequest for BucketsRequest {
+    fn time_zone(&self) -> Option<&str> {
+        self.time_zone.as_deref()
+    }
+
+    fn resolve(&self, state: &RollupState) -> Result<DayRange, Problem> {
+        let days = self.days.of_page(state, self.after.as_ref())?;
         days.violation(&DAYS).map_or(Ok(days), |violation| Err(Problem::invalid(vec![violation])))
     }
 }

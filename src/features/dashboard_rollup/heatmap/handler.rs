@@ -1,4 +1,4 @@
-//! `GET /v1/rollups/heatmap`: a grid of days, from one snapshot.
+//! `GET /v1/rollups/heatmap`: a grid of days, as JSON.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -8,14 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request::HeatmapRequest;
-use super::store;
+use super::store::DaySums;
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::range::Scope;
-use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
-use crate::features::dashboard_rollup::state::{Reader, RollupState};
+use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
+use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::kernel::access::Viewer;
-use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pools, Tx};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
@@ -85,40 +82,36 @@ pub struct HeatmapDay {
 )]
 pub async fn get_heatmap(
     viewer: Viewer,
-    State(pools): State<Pools>,
-    State(clock): State<Clock>,
+    State(answers): State<UsageAnswers>,
     headers: HeaderMap,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    reply::media(&headers, &[Media::Json])?;
+    let media = reply::media(&headers, &[Media::Json])?;
     let request = HeatmapRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let reader = Reader { pool: pools.read, clock, user_id };
-    let respond = async |tx: &mut Tx, state: RollupState| {
-        let days = request.days(state.today());
-        let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"heatmap")?;
-        let about = ReplyMeta { state: &state, tag: Some(tag), next: None };
-        if let Some(response) = about.not_modified(&headers)? {
-            return Ok(response);
-        }
-        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-        let rows = store::heatmap_days(tx, &scope).await?;
-        about.json(&HeatmapReply {
-            from: days.from,
-            to: days.to,
-            today: state.today(),
-            time_zone: state.time_zone().to_owned(),
-            as_of: state.as_of(),
-            pending: state.pending(),
-            version: state.version(),
-            data: rows.into_iter().map(HeatmapDay::from).collect(),
-        })
-    };
-    reader.in_snapshot(viewer.context(), None, respond).await
+    let asked = Asked { user_id, headers: &headers, parameters: &parameters, media };
+
+    let snapshot = answers.open(viewer.context(), user_id, request).await?;
+    let tag = Some(asked.tag(snapshot.state(), snapshot.days(), &"heatmap")?);
+    if asked.has(tag.as_ref(), snapshot.state()) {
+        let Answered { state, .. } = snapshot.close(Ok(())).await?;
+        return ReplyMeta { state: &state, tag, next: None }.not_modified();
+    }
+    let Answered { state, days, answer } = snapshot.answer().await?;
+    ReplyMeta { state: &state, tag, next: None }.json(&HeatmapReply {
+        from: days.from,
+        to: days.to,
+        today: state.today(),
+        time_zone: state.time_zone().to_owned(),
+        as_of: state.as_of(),
+        pending: state.pending(),
+        version: state.version(),
+        data: answer.days.into_iter().map(HeatmapDay::from).collect(),
+    })
 }
 
-impl From<store::DaySums> for HeatmapDay {
-    fn from(row: store::DaySums) -> Self {
+impl From<DaySums> for HeatmapDay {
+    fn from(row: DaySums) -> Self {
         Self { day: row.day, total_tokens: row.total_tokens, request_count: row.request_count }
     }
 }

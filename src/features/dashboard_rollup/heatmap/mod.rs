@@ -1,5 +1,10 @@
 //! `GET /v1/rollups/heatmap`: one cell a day, whole weeks.
 
+mod answer;
 pub mod handler;
 mod request;
 mod store;
+
+pub use answer::HeatmapAnswer;
+pub use request::HeatmapRequest;
+pub use store::DaySums;

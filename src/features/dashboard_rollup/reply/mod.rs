@@ -38,31 +38,45 @@ pub async fn vary_by_accept(mut response: Response) -> Response {
     response
 }
 
-/// A weak validator: replies that carry the same one say the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag(String);
+/// Which reply a caller wants, but for the state of the rollup.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Whose usage.
+    pub user_id: Uuid,
+    /// What the caller says, and what it has already.
+    pub headers: &'a HeaderMap,
+    /// Every parameter of the query.
+    pub parameters: &'a [(String, String)],
+    /// How the reply is written.
+    pub media: Media,
+}
 
-impl Tag {
-    /// Over the state that was read, the days it was read for, every parameter and the media type, for this release.
-    /// `content` is for what can change without any of them.
-    pub fn new(
-        user_id: Uuid,
-        state: &RollupState,
-        days: DayRange,
-        parameters: &[(String, String)],
-        media: Media,
-        content: &impl Serialize,
-    ) -> Result<Self, Problem> {
+impl Asked<'_> {
+    /// The validator of the reply: over this release, the state that was read and the days that were meant. `content` is
+    /// for what can change without any of them.
+    pub fn tag(&self, state: &RollupState, days: DayRange, content: &impl Serialize) -> Result<Tag, Problem> {
+        let Self { user_id, parameters, media, .. } = self;
         let parts = (
             (env!("CARGO_PKG_VERSION"), media.content_type(), user_id),
             (state.version(), state.newest_event_id(), state.time_zone()),
             (days.from, days.to, state.today(), parameters, content),
         );
         let digest = Sha256::digest(serde_json::to_vec(&parts).map_err(Problem::internal)?);
-        Ok(Self(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..18]))))
+        Ok(Tag(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..18]))))
     }
 
-    /// Whether the caller has this already: `If-None-Match` lists it, or is `*`. Weak comparison.
+    /// Whether the caller has the reply with this validator, and nothing waits to change it.
+    pub fn has(&self, tag: Option<&Tag>, state: &RollupState) -> bool {
+        !state.pending() && tag.is_some_and(|tag| tag.is_in(self.headers))
+    }
+}
+
+/// A weak validator: replies that carry the same one say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(String);
+
+impl Tag {
+    /// Whether `If-None-Match` lists it, or is `*`. Weak comparison.
     fn is_in(&self, headers: &HeaderMap) -> bool {
         let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
@@ -82,18 +96,13 @@ pub struct ReplyMeta<'a> {
 }
 
 impl ReplyMeta<'_> {
-    /// 304, where the caller has this reply and nothing waits to change it. Its `Date` is the instant as of which the
-    /// caller's copy is still true.
-    pub fn not_modified(&self, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
-        let known = self.tag.as_ref().is_some_and(|tag| tag.is_in(headers));
-        if self.state.pending() || !known {
-            return Ok(None);
-        }
+    /// 304. `Date` is the instant as of which the caller's copy is still true.
+    pub fn not_modified(&self) -> Result<Response, Problem> {
         let mut response = self.response(Body::empty())?;
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        let date = self.state.as_of().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = httpdate::fmt_http_date(self.state.as_of().into());
         response.headers_mut().insert(DATE, header(&date)?);
-        Ok(Some(response))
+        Ok(response)
     }
 
     /// 200 with this body.

@@ -1,4 +1,4 @@
-//! `GET /v1/rollups`: one snapshot of the user's usage, with its totals and how fresh it is.
+//! `GET /v1/rollups`: which media type and which page is asked for, and the answer as JSON or CSV.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -8,23 +8,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::request::{GroupBy, ResultKey, RollupsRequest, Width};
-use super::store::{self, GroupSums, ResultsPage, Span};
+use super::answer::IntervalSums;
+use super::request::{GroupBy, RollupsRequest, Width};
+use super::store::{GroupSums, Span};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::range::{self, PagePosition, Scope};
-use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
-use crate::features::dashboard_rollup::state::{Reader, RollupState};
+use crate::features::dashboard_rollup::range;
+use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
+use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::access::Viewer;
-use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pools, Tx};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Problem, ProblemBody};
-
-/// No range has more intervals than this: 31 days have fewer half hours.
-const MAX_INTERVALS: i64 = 2000;
 
 /// Usage by interval.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,72 +128,51 @@ pub struct GroupResult {
 )]
 pub async fn get_rollups(
     viewer: Viewer,
-    State(pools): State<Pools>,
-    State(clock): State<Clock>,
+    State(answers): State<UsageAnswers>,
     State(cursors): State<Cursors>,
     headers: HeaderMap,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Csv])?;
-    let request = RollupsRequest::parse(&parameters)?;
+    let (request, cursor) = RollupsRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let range = format!("rollups {user_id} {}", range::canonical(&parameters));
-    let position = request.cursor.as_deref().map(|cursor| cursors.open(&range, cursor)).transpose()?;
+    let list = format!("rollups {user_id} {}", range::canonical(&parameters));
+    let request = request.after(cursor.map(|cursor| cursors.open(&list, &cursor)).transpose()?);
+    let (width, group_by) = (request.width, request.group_by);
+    let asked = Asked { user_id, headers: &headers, parameters: &parameters, media };
 
-    let asked = Asked { user_id, range, request, position, parameters, headers, media };
-    let reader = Reader { pool: pools.read, clock, user_id };
-    let respond = async |tx: &mut Tx, state: RollupState| respond(tx, &state, &asked, &cursors).await;
-    reader.in_snapshot(viewer.context(), asked.request.time_zone.as_deref(), respond).await
-}
-
-/// What one request asks for.
-struct Asked {
-    user_id: Uuid,
-    /// What its cursors belong to.
-    range: String,
-    request: RollupsRequest,
-    position: Option<PagePosition<ResultKey>>,
-    parameters: Vec<(String, String)>,
-    headers: HeaderMap,
-    media: Media,
-}
-
-async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Cursors) -> Result<Response, Problem> {
-    let Asked { user_id, request, parameters, headers, media, .. } = asked;
-    let days = request.resolve(state, asked.position.as_ref())?;
-    let mut about = ReplyMeta { state, tag: None, next: None };
+    let snapshot = answers.open(viewer.context(), user_id, request).await?;
     // What is folded changes with the version only, so that it need not be read to be known.
-    if !request.is_from_buckets(state) {
-        about.tag = Some(Tag::new(*user_id, state, days, parameters, *media, &())?);
-        if let Some(response) = about.not_modified(headers)? {
-            return Ok(response);
-        }
+    let is_folded = !snapshot.is_from_buckets();
+    let tag = is_folded.then(|| asked.tag(snapshot.state(), snapshot.days(), &())).transpose()?;
+    if asked.has(tag.as_ref(), snapshot.state()) {
+        let Answered { state, .. } = snapshot.close(Ok(())).await?;
+        return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
-    let scope = Scope { user_id: *user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-    let answer = read(tx, request, state, &scope, asked.position.as_ref().map(|position| &position.after)).await?;
-    let next_cursor = match answer.rows.last().filter(|_| answer.goes_on) {
-        Some(last) => Some(cursors.seal(&asked.range, &PagePosition::new(days, state.time_zone(), last.key.clone()))?),
-        None => None,
-    };
-    about.next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", range::next_query(parameters, next)));
-    let data = intervals(answer.rows, &answer.spans, request.width, request.group_by)?;
+
+    let Answered { state, days, answer } = snapshot.answer().await?;
+    let data = intervals(answer.intervals, width, group_by);
     // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
-    if request.is_from_buckets(state) {
-        about.tag =
-            Some(Tag::new(*user_id, state, days, parameters, *media, &(&answer.totals, &data, answer.goes_on))?);
-        if let Some(response) = about.not_modified(headers)? {
-            return Ok(response);
-        }
+    let tag = match tag {
+        Some(tag) => tag,
+        None => asked.tag(&state, days, &(&answer.totals, &data, answer.next.is_some()))?,
+    };
+    let next_cursor = answer.next.map(|next| cursors.seal(&list, &next)).transpose()?;
+    let next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", range::next_query(&parameters, next)));
+    let is_known = asked.has(Some(&tag), &state);
+    let meta = ReplyMeta { state: &state, tag: Some(tag), next };
+    if is_known {
+        return meta.not_modified();
     }
-    if *media == Media::Csv {
-        return about.ok(*media, csv(&data, request.group_by)?);
+    if media == Media::Csv {
+        return meta.ok(media, csv(&data, group_by)?);
     }
-    about.json(&RollupsReply {
+    meta.json(&RollupsReply {
         from: days.from,
         to: days.to,
-        width: request.width.as_str(),
+        width: width.as_str(),
         time_zone: state.time_zone().to_owned(),
-        group_by: request.group_by.names(),
+        group_by: group_by.names(),
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
@@ -207,97 +182,21 @@ async fn respond(tx: &mut Tx, state: &RollupState, asked: &Asked, cursors: &Curs
     })
 }
 
-/// What the database says to one page.
-struct Answer {
-    totals: Counters,
-    spans: Vec<Span>,
-    rows: Vec<GroupSums>,
-    /// There are more results behind these.
-    goes_on: bool,
-}
-
-async fn read(
-    tx: &mut Tx,
-    request: &RollupsRequest,
-    state: &RollupState,
-    scope: &Scope<'_>,
-    after: Option<&ResultKey>,
-) -> Result<Answer, Problem> {
-    let from_buckets = request.is_from_buckets(state);
-    let spans = match request.width {
-        Width::HalfHour => store::half_hours(tx, scope).await?,
-        width => store::intervals(tx, scope, width).await?,
+/// The intervals as the caller sees them.
+fn intervals(intervals: Vec<IntervalSums>, width: Width, by: GroupBy) -> Vec<Interval> {
+    let result = |GroupSums { key, sums }| GroupResult {
+        source: by.source.then_some(key.source),
+        model: by.model.then_some(key.model),
+        device: by.device.then_some(key.device),
+        counters: sums,
     };
-    if let Some(first) = spans.first().filter(|_| from_buckets) {
-        let instead = "Ask for later days, or for width=day in the rollup's own time zone.";
-        state.refuse_removed(tx, scope.user_id, first.starts_at, instead).await?;
-    }
-    // One more than fits tells whether there is more. Intervals to fill are few enough to take them all.
-    let limit = i64::try_from(request.limit).map_err(Problem::internal)? + 1;
-    let (width, group_by) = (request.width, request.group_by);
-    let page = if request.fills {
-        ResultsPage { width, group_by, after: None, limit: MAX_INTERVALS }
-    } else {
-        ResultsPage { width, group_by, after, limit }
+    let interval = |IntervalSums { span, groups }| Interval {
+        start: span.starts_at,
+        end: span.ends_at,
+        label: label(&span, width),
+        results: groups.into_iter().map(result).collect(),
     };
-    let mut rows = if from_buckets {
-        store::bucket_results(tx, scope, &page).await?
-    } else {
-        store::daily_results(tx, scope, &page).await?
-    };
-    // Where this is all there is, it adds up to the totals; else they are asked for.
-    let is_all = after.is_none() && rows.len() <= request.limit || request.fills;
-    let totals = if is_all {
-        rows.iter().map(|row| row.sums).sum()
-    } else if from_buckets {
-        store::bucket_totals(tx, scope).await?
-    } else {
-        store::daily_totals(tx, scope).await?
-    };
-    if request.fills {
-        rows = filled(rows, &spans);
-        rows.retain(|row| after.is_none_or(|after| row.key > *after));
-    }
-    let goes_on = rows.len() > request.limit;
-    rows.truncate(request.limit);
-    Ok(Answer { totals, spans, rows, goes_on })
-}
-
-/// One row an interval, zero where there is none.
-fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
-    let mut rows = rows.into_iter().peekable();
-    let zero = |at| GroupSums {
-        key: ResultKey { at, source: String::new(), model: String::new(), device: Uuid::nil() },
-        sums: Counters::default(),
-    };
-    spans.iter().map(|span| rows.next_if(|row| row.key.at == span.at).unwrap_or_else(|| zero(span.at))).collect()
-}
-
-/// Gathers the results of each interval; both come in one order. Errors: 500 for a result outside of every interval.
-fn intervals(rows: Vec<GroupSums>, spans: &[Span], width: Width, by: GroupBy) -> Result<Vec<Interval>, Problem> {
-    let mut intervals = Vec::<Interval>::new();
-    let mut spans = spans.iter().peekable();
-    for GroupSums { key, sums } in rows {
-        while spans.next_if(|span| span.at < key.at).is_some() {}
-        let span = spans.peek().filter(|span| span.at == key.at);
-        let span = span.ok_or_else(|| Problem::internal(format!("no interval of the range begins at {}", key.at)))?;
-        let result = GroupResult {
-            source: by.source.then_some(key.source),
-            model: by.model.then_some(key.model),
-            device: by.device.then_some(key.device),
-            counters: sums,
-        };
-        match intervals.last_mut() {
-            Some(last) if last.start == span.starts_at => last.results.push(result),
-            _ => intervals.push(Interval {
-                start: span.starts_at,
-                end: span.ends_at,
-                label: label(span, width),
-                results: vec![result],
-            }),
-        }
-    }
-    Ok(intervals)
+    intervals.into_iter().map(interval).collect()
 }
 
 fn label(span: &Span, width: Width) -> String {

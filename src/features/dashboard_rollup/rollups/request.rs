@@ -1,10 +1,12 @@
-//! The query of `GET /v1/rollups`: which days, which buckets, in which intervals and groups, which page.
+//! A request for rollups: which days, which buckets, in which intervals and groups, which page.
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, Filters, PagePosition};
+use crate::features::dashboard_rollup::snapshot::UsageRequest;
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::kernel::http::field_reader::{Broken, FieldReader};
 use crate::kernel::http::page::MAX_LIMIT;
@@ -112,10 +114,11 @@ pub struct ResultKey {
     pub device: Uuid,
 }
 
-/// What is asked for, before it is known which day is today.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is asked for, before it is known which day is today. By default: thirty days, day by day, of all usage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RollupsRequest {
-    days: AskedDays,
+    /// The local days, as far as they are named.
+    pub days: AskedDays,
     /// How long an interval is.
     pub width: Width,
     /// The zone whose days are meant, if it was named.
@@ -126,15 +129,15 @@ pub struct RollupsRequest {
     pub filters: Filters,
     /// Whether intervals without usage are wanted too.
     pub fills: bool,
-    /// How many results a page may hold.
-    pub limit: usize,
-    /// Where the page begins, sealed.
-    pub cursor: Option<String>,
+    /// How many results a page may hold: 1 to 1000, by default 1000.
+    pub limit: Option<u16>,
+    /// Where the page before ended; `None` asks for the first page.
+    pub after: Option<PagePosition<ResultKey>>,
 }
 
 impl RollupsRequest {
-    /// Reads the query's parameters. Errors: 422 with every violation.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+    /// Reads the query's parameters. The cursor stays sealed. Errors: 422 with every violation.
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Option<String>), Problem> {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &LISTS);
         let request = Self {
             days: AskedDays::read(&mut fields),
@@ -143,35 +146,70 @@ impl RollupsRequest {
             group_by: GroupBy::read(&mut fields),
             filters: Filters::read(&mut fields),
             fills: fields.optional_text("fill", fill).unwrap_or_default(),
-            limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)).unwrap_or(MAX_LIMIT).into(),
-            cursor: fields.optional_text("cursor", |text| Ok(text.to_owned())),
+            limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)),
+            after: None,
         };
-        fields.add(request.days.violation(request.width.cap()));
-        if request.fills && request.group_by != GroupBy::default() {
+        let cursor = fields.optional_text("cursor", |text| Ok(text.to_owned()));
+        request.check_together(&mut fields);
+        Ok((Checked::new(fields, request)?, cursor))
+    }
+
+    /// The request, where it keeps the rules of the query. Errors: 422 with every violation, as the query has them.
+    pub fn checked(self) -> Result<Checked<Self>, Problem> {
+        let mut fields = no_fields();
+        let days = self.days.check(&mut fields);
+        if let Some(name) = &self.time_zone {
+            hold(&mut fields, "time_zone", time_zone(name));
+        }
+        self.filters.check(&mut fields);
+        if let Some(limit) = self.limit {
+            hold(&mut fields, "limit", number(&limit.to_string(), MAX_LIMIT));
+        }
+        let request = Self { days, ..self };
+        request.check_together(&mut fields);
+        Checked::new(fields, request)
+    }
+
+    /// Notes values that are right alone and wrong together.
+    fn check_together(&self, fields: &mut FieldReader) {
+        fields.add(self.days.violation(self.width.cap()));
+        if self.fills && self.group_by != GroupBy::default() {
             let detail = "Which groups a day without usage has, nobody knows: leave group_by out, or fill.";
             fields.refuse("fill", ("fill_needs_no_groups", detail.into()));
         }
-        fields.finish(Some(request))
     }
 
-    /// The days asked for: those of the first page, on every other one. Errors: 422 for a range that is too long for
-    /// what has to be read, 400 for a position of another zone.
-    pub fn resolve(
-        &self,
-        state: &RollupState,
-        position: Option<&PagePosition<ResultKey>>,
-    ) -> Result<DayRange, Problem> {
-        let days = self.days.of_page(state, position)?;
+    /// How many results a page may hold.
+    pub(super) fn page_size(&self) -> usize {
+        self.limit.unwrap_or(MAX_LIMIT).into()
+    }
+
+    /// Whether only the buckets can answer.
+    pub(super) fn is_from_buckets(&self, state: &RollupState) -> bool {
+        self.width == Width::HalfHour || state.is_other_zone()
+    }
+}
+
+impl Checked<RollupsRequest> {
+    /// The same request for the page behind a position; `None` asks for the first page.
+    #[must_use]
+    pub fn after(self, position: Option<PagePosition<ResultKey>>) -> Self {
+        self.with(|request| request.after = position)
+    }
+}
+
+impl UsageRequest for RollupsRequest {
+    fn time_zone(&self) -> Option<&str> {
+        self.time_zone.as_deref()
+    }
+
+    fn resolve(&self, state: &RollupState) -> Result<DayRange, Problem> {
+        let days = self.days.of_page(state, self.after.as_ref())?;
         let other_zone = state.is_other_zone().then(|| days.violation(&OTHER_ZONE)).flatten();
         match days.violation(self.width.cap()).or(other_zone) {
             Some(violation) => Err(Problem::invalid(vec![violation])),
             None => Ok(days),
         }
-    }
-
-    /// Whether only the buckets can answer.
-    pub fn is_from_buckets(&self, state: &RollupState) -> bool {
-        self.width == Width::HalfHour || state.is_other_zone()
     }
 }
 
@@ -195,7 +233,7 @@ mod tests {
 
     fn parse(query: &str) -> Result<RollupsRequest, Problem> {
         let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        RollupsRequest::parse(&parameters)
+        RollupsRequest::parse(&parameters).map(|(request, _)| RollupsRequest::clone(&request))
     }
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {
@@ -264,5 +302,45 @@ mod tests {
         assert_eq!((filters.sources.len(), filters.models.len()), (2, 2));
         assert!(parse(&vec!["model=m"; 100].join("&")).is_ok());
         assert_eq!(codes(&vec!["model=m"; 101].join("&")), [("?model".to_owned(), "too_many_values")]);
+    }
+    #[test]
+    fn a_request_made_in_rust_breaks_the_same_rules_as_its_query() {
+        let day = |text: &str| Some(text.parse().unwrap());
+        let source = crate::kernel::bucket::Source::parse("codex").unwrap();
+        let days = |from, to| AskedDays { from: day(from), to: day(to) };
+        let grouped = GroupBy { model: true, ..GroupBy::default() };
+        let many = Filters { sources: vec![source; 101], ..Filters::default() };
+        let default = RollupsRequest::default;
+        for (request, query) in [
+            (default(), String::new()),
+            (
+                RollupsRequest { days: days("1969-12-31", "9999-01-01"), ..default() },
+                "from=1969-12-31&to=9999-01-01".into(),
+            ),
+            (
+                RollupsRequest { days: days("2026-01-02", "2026-01-01"), ..default() },
+                "from=2026-01-02&to=2026-01-01".into(),
+            ),
+            (
+                RollupsRequest {
+                    days: days("2026-01-01", "2026-02-01"),
+                    width: Width::HalfHour,
+                    time_zone: Some(String::new()),
+                    group_by: grouped,
+                    filters: many,
+                    fills: true,
+                    limit: Some(0),
+                    after: None,
+                },
+                format!(
+                    "from=2026-01-01&to=2026-02-01&width=half_hour&time_zone=&group_by=model&fill=zero&limit=0&{}",
+                    vec!["source=codex"; 101].join("&")
+                ),
+            ),
+        ] {
+            let from_rust = request.checked().map(|request| RollupsRequest::clone(&request));
+            let violations = |checked: Result<_, Problem>| checked.map_err(|problem| problem.violations().to_vec());
+            assert_eq!(violations(from_rust), violations(parse(&query)), "{query:.80}");
+        }
     }
 }

@@ -1,23 +1,45 @@
 //! The SQL of a rollup's state.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::RollupState;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
-/// Reads the state of a user's rollup, for a question that may name another zone.
+/// What a user's rollup is in, how fresh it is, and in which zone a request is answered.
+#[derive(Clone, Debug)]
+pub struct StateRow {
+    /// The start of this transaction.
+    pub read_at: DateTime<Utc>,
+    /// When the user's first change began that is not folded yet, parked or not.
+    pub oldest_event_at: Option<DateTime<Utc>>,
+    /// The user's newest change that is not folded yet.
+    pub newest_event_id: Option<i64>,
+    /// The user wants another zone than the rollup's.
+    pub zone_change_waits: bool,
+    /// Rises when a row of the rollup changes.
+    pub version: i64,
+    /// The zone of the rollup's days.
+    pub recorded_zone: String,
+    /// The zone that was asked for, where that is another one.
+    pub other_zone: Option<String>,
+    /// The local date of now, in the zone of the answer.
+    pub today: NaiveDate,
+    /// The first day whose buckets are kept; `None` where none were removed.
+    pub frozen_before: Option<NaiveDate>,
+}
+
+/// Reads the state of a user's rollup, for a request that may name another zone.
 pub async fn rollup_state(
     tx: &mut Tx,
     user_id: Uuid,
     now: DateTime<Utc>,
     time_zone: Option<&str>,
-) -> Result<RollupState, Problem> {
+) -> Result<StateRow, Problem> {
     let row = sqlx::query_file!("src/features/dashboard_rollup/state/rollup_state.sql", user_id, now, time_zone)
         .fetch_one(tx)
         .await?;
-    Ok(RollupState {
+    Ok(StateRow {
         read_at: row.read_at,
         oldest_event_at: row.oldest_event_at,
         newest_event_id: row.newest_event_id,

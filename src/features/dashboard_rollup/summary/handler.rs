@@ -1,4 +1,4 @@
-//! `GET /v1/rollups/summary`: the numbers at the top of a dashboard, from one snapshot.
+//! `GET /v1/rollups/summary`: the numbers at the top of a dashboard, as JSON.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -7,25 +7,16 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::BothSums;
 use super::request::SummaryRequest;
-use super::store::{self, RangeSums, Streaks};
 use crate::features::dashboard_rollup::media::Media;
-use crate::features::dashboard_rollup::range::{DayRange, Scope};
-use crate::features::dashboard_rollup::reply::{self, ReplyMeta, Tag};
-use crate::features::dashboard_rollup::state::{Reader, RollupState};
+use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
+use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::access::Viewer;
-use crate::kernel::bucket::SOURCES;
-use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pools, Tx};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::refusals::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody, Violation};
-
-/// A summary lists at most this many models.
-const MAX_MODELS: usize = 1000;
-/// Of either range: the whole, each source, and one model more, which tells that there are too many.
-const MAX_ROWS: usize = 2 * (1 + SOURCES.len() + MAX_MODELS + 1);
+use crate::kernel::problem::{Problem, ProblemBody};
 
 /// A range beside the equally long one before it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,89 +112,50 @@ pub struct ModelSummary {
 )]
 pub async fn get_summary(
     viewer: Viewer,
-    State(pools): State<Pools>,
-    State(clock): State<Clock>,
+    State(answers): State<UsageAnswers>,
     headers: HeaderMap,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    reply::media(&headers, &[Media::Json])?;
+    let media = reply::media(&headers, &[Media::Json])?;
     let request = SummaryRequest::parse(&parameters)?;
     let user_id = viewer.user_id();
-    let reader = Reader { pool: pools.read, clock, user_id };
-    let respond = async |tx: &mut Tx, state: RollupState| {
-        let (days, before) = request.resolve(&state)?;
-        let tag = Tag::new(user_id, &state, days, &parameters, Media::Json, &"summary")?;
-        let about = ReplyMeta { state: &state, tag: Some(tag), next: None };
-        if let Some(response) = about.not_modified(&headers)? {
-            return Ok(response);
-        }
-        let scope = Scope { user_id, days, filters: &request.filters, time_zone: state.time_zone() };
-        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
-        let rows = store::range_sums(tx, &scope, before, limit).await?;
-        let streaks = store::streaks(tx, &scope, before, state.today()).await?;
-        about.json(&summary(&state, days, before, rows, streaks)?)
-    };
-    reader.in_snapshot(viewer.context(), None, respond).await
-}
+    let asked = Asked { user_id, headers: &headers, parameters: &parameters, media };
 
-/// Puts a summary together. Errors: 422 where there are more models than it may list.
-fn summary(
-    state: &RollupState,
-    days: DayRange,
-    before: DayRange,
-    rows: Vec<RangeSums>,
-    streaks: Streaks,
-) -> Result<SummaryReply, Problem> {
-    let (whole, parts): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|row| row.source.is_none() && row.model.is_none());
-    let (totals, previous_totals) = both(&whole);
-    let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|row| row.source.is_some());
-    let by_source = by_source.chunk_by(|row, next| row.source == next.source).map(source_summary).collect();
-    let by_model: Vec<_> = by_model.chunk_by(|row, next| row.model == next.model).map(model_summary).collect();
-    if by_model.len() > MAX_MODELS {
-        let detail = format!(
-            "More than {MAX_MODELS} models, which is as many as a summary lists. Ask for fewer days, or for \
-             GET /v1/rollups?group_by=model, which has pages."
-        );
-        return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
+    let snapshot = answers.open(viewer.context(), user_id, request).await?;
+    let tag = Some(asked.tag(snapshot.state(), snapshot.days(), &"summary")?);
+    if asked.has(tag.as_ref(), snapshot.state()) {
+        let Answered { state, .. } = snapshot.close(Ok(())).await?;
+        return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
-    Ok(SummaryReply {
+    let Answered { state, days, answer } = snapshot.answer().await?;
+    ReplyMeta { state: &state, tag, next: None }.json(&SummaryReply {
         from: days.from,
         to: days.to,
-        previous_from: before.from,
-        previous_to: before.to,
+        previous_from: answer.before.from,
+        previous_to: answer.before.to,
         time_zone: state.time_zone().to_owned(),
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        totals,
-        previous_totals,
-        by_source,
-        by_model,
-        active_days: streaks.active_days,
-        previous_active_days: streaks.active_days_before,
-        current_streak: streaks.current_streak,
-        longest_streak: streaks.longest_streak,
+        totals: answer.totals.current,
+        previous_totals: answer.totals.previous,
+        by_source: answer.by_source.into_iter().map(SourceSummary::from).collect(),
+        by_model: answer.by_model.into_iter().map(ModelSummary::from).collect(),
+        active_days: answer.streaks.active_days,
+        previous_active_days: answer.streaks.active_days_before,
+        current_streak: answer.streaks.current_streak,
+        longest_streak: answer.streaks.longest_streak,
     })
 }
 
-/// The sums of the range and of the one before it; zero where there is no row.
-fn both(rows: &[RangeSums]) -> (Counters, Counters) {
-    let of = |is_current| {
-        let row = rows.iter().find(|row| row.is_current == is_current);
-        row.map(|row| row.sums).unwrap_or_default()
-    };
-    (of(true), of(false))
+impl From<(String, BothSums)> for SourceSummary {
+    fn from((source, sums): (String, BothSums)) -> Self {
+        Self { source, totals: sums.current, previous_totals: sums.previous }
+    }
 }
 
-fn source_summary(rows: &[RangeSums]) -> SourceSummary {
-    let (totals, previous_totals) = both(rows);
-    let source = rows.first().and_then(|row| row.source.clone()).unwrap_or_default();
-    SourceSummary { source, totals, previous_totals }
-}
-
-fn model_summary(rows: &[RangeSums]) -> ModelSummary {
-    let (totals, previous_totals) = both(rows);
-    let model = rows.first().and_then(|row| row.model.clone()).unwrap_or_default();
-    ModelSummary { model, totals, previous_totals }
+impl From<(String, BothSums)> for ModelSummary {
+    fn from((model, sums): (String, BothSums)) -> Self {
+        Self { model, totals: sums.current, previous_totals: sums.previous }
+    }
 }

@@ -1,6 +1,8 @@
-//! The query of `GET /v1/rollups/summary`: which days, which buckets.
+//! A request for a summary: which days, which buckets.
 
+use crate::features::dashboard_rollup::checked::{Checked, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters};
+use crate::features::dashboard_rollup::snapshot::UsageRequest;
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::problem::Problem;
@@ -10,30 +12,38 @@ const KNOWN: [&str; 5] = ["from", "to", "source", "model", "device"];
 const DAYS: Cap =
     Cap { most: 800, unit: CapUnit::Days, of: "a summary", instead: ", or for GET /v1/rollups?width=month" };
 
-/// What is asked for, before it is known which day is today.
+/// What is asked for, before it is known which day is today. By default: thirty days of all usage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SummaryRequest {
-    days: AskedDays,
+    /// The local days, as far as they are named.
+    pub days: AskedDays,
     /// The buckets that count.
     pub filters: Filters,
 }
 
 impl SummaryRequest {
     /// Reads the query's parameters. Errors: 422 with every violation.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Problem> {
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<Checked<Self>, Problem> {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &FILTERS);
         let request = Self { days: AskedDays::read(&mut fields), filters: Filters::read(&mut fields) };
         fields.add(request.days.violation(&DAYS));
-        fields.finish(Some(request))
+        Checked::new(fields, request)
     }
 
-    /// The range, and the equally long one before it. Errors: 422 for a range that is reversed or too long.
-    pub fn resolve(&self, state: &RollupState) -> Result<(DayRange, DayRange), Problem> {
+    /// The request, where it keeps the rules of the query. Errors: 422 with every violation, as the query has them.
+    pub fn checked(self) -> Result<Checked<Self>, Problem> {
+        let mut fields = no_fields();
+        let days = self.days.check(&mut fields);
+        self.filters.check(&mut fields);
+        fields.add(days.violation(&DAYS));
+        Checked::new(fields, self)
+    }
+}
+
+impl UsageRequest for SummaryRequest {
+    fn resolve(&self, state: &RollupState) -> Result<DayRange, Problem> {
         let days = self.days.resolve(state.today());
-        match (days.violation(&DAYS), days.before()) {
-            (None, Some(before)) => Ok((days, before)),
-            (violation, _) => Err(Problem::invalid(violation.into_iter().collect())),
-        }
+        days.violation(&DAYS).map_or(Ok(days), |violation| Err(Problem::invalid(vec![violation])))
     }
 }
 

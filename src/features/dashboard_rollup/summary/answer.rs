@@ -1,0 +1,103 @@
+//! The answer to a request for a summary: a range beside the equally long one before it, and how regularly the user works.
+
+use uuid::Uuid;
+
+use super::request::SummaryRequest;
+use super::store::{self, RangeSums, Streaks};
+use crate::features::dashboard_rollup::checked::Checked;
+use crate::features::dashboard_rollup::range::{DayRange, Scope};
+use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot, UsageAnswers};
+use crate::features::dashboard_rollup::sums::Counters;
+use crate::kernel::bucket::SOURCES;
+use crate::kernel::call::RequestContext;
+use crate::kernel::problem::{Problem, Violation};
+
+/// A summary lists at most this many models.
+const MAX_MODELS: usize = 1000;
+/// Of either range: the whole, each source, and one model more, which tells that there are too many.
+const MAX_ROWS: usize = 2 * (1 + SOURCES.len() + MAX_MODELS + 1);
+
+/// A range beside the one before it.
+#[derive(Clone, Debug)]
+pub struct SummaryAnswer {
+    /// The range before: as long, and it ends where the range begins.
+    pub before: DayRange,
+    /// The sums of all usage.
+    pub totals: BothSums,
+    /// Every source of either range, in byte order.
+    pub by_source: Vec<(String, BothSums)>,
+    /// Every model of either range, in byte order.
+    pub by_model: Vec<(String, BothSums)>,
+    /// Active days, and runs of them.
+    pub streaks: Streaks,
+}
+
+/// Sums of a range and of the one before it; zero where there is no usage.
+#[derive(Clone, Copy, Debug)]
+pub struct BothSums {
+    /// Of the range.
+    pub current: Counters,
+    /// Of the range before.
+    pub previous: Counters,
+}
+
+impl UsageAnswers {
+    /// A summary of a user's usage. Errors: those of [`UsageAnswers::open`]; 422 for more models than a summary lists.
+    pub async fn summary(
+        &self,
+        context: &RequestContext,
+        user_id: Uuid,
+        request: Checked<SummaryRequest>,
+    ) -> Result<Answered<SummaryAnswer>, Problem> {
+        self.open(context, user_id, request).await?.answer().await
+    }
+}
+
+impl OpenSnapshot<SummaryRequest> {
+    /// Reads the sums and closes the snapshot. Errors: 422 for more models than a summary lists; the database's.
+    pub async fn answer(mut self) -> Result<Answered<SummaryAnswer>, Problem> {
+        let result = self.read().await;
+        self.close(result).await
+    }
+
+    async fn read(&mut self) -> Result<SummaryAnswer, Problem> {
+        let Self { tx, user_id, state, days, request } = self;
+        let before = days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"))?;
+        let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
+        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
+        let rows = store::range_sums(tx, &scope, before, limit).await?;
+        let streaks = store::streaks(tx, &scope, before, state.today()).await?;
+        summary(before, rows, streaks)
+    }
+}
+
+/// Puts a summary together. Errors: 422 where there are more models than it may list.
+fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<SummaryAnswer, Problem> {
+    let (whole, parts): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.source.is_none() && row.model.is_none());
+    let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|row| row.source.is_some());
+    let by_source = by_name(&by_source, |row| row.source.as_ref());
+    let by_model = by_name(&by_model, |row| row.model.as_ref());
+    if by_model.len() > MAX_MODELS {
+        let detail = format!(
+            "More than {MAX_MODELS} models, which is as many as a summary lists. Ask for fewer days, or for \
+             GET /v1/rollups?group_by=model, which has pages."
+        );
+        return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
+    }
+    Ok(SummaryAnswer { before, totals: both(&whole), by_source, by_model, streaks })
+}
+
+/// The sums of each name; the rows of one name come together.
+fn by_name(rows: &[RangeSums], name: impl Fn(&RangeSums) -> Option<&String>) -> Vec<(String, BothSums)> {
+    let named = rows.chunk_by(|row, next| name(row) == name(next));
+    named.map(|rows| (rows.first().and_then(&name).cloned().unwrap_or_default(), both(rows))).collect()
+}
+
+fn both(rows: &[RangeSums]) -> BothSums {
+    let of = |is_current| {
+        let row = rows.iter().find(|row| row.is_current == is_current);
+        row.map(|row| row.sums).unwrap_or_default()
+    };
+    BothSums { current: of(true), previous: of(false) }
+}
