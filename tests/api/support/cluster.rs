@@ -1,14 +1,15 @@
 //! One private PostgreSQL for the whole test run, one migrated template in it, one clone of it a test.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
 use halfhour::kernel::database::schema;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 const TEMPLATE: &str = "migrated_template";
 
@@ -48,8 +49,29 @@ fn cluster() -> &'static EmbeddedPostgres {
     })
 }
 
+/// The PostgreSQL that comes first in `PATH`, as `.ci/run` sets it, if there is one: `PostgreSQL 18.1`.
+fn first_in_path() -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let has_server = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
+    let folder = std::env::split_paths(&path).find(has_server)?;
+    let output = Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+    let words = String::from_utf8(output.stdout).ok()?;
+    let version = words.trim().strip_prefix("postgres (PostgreSQL) ")?;
+    Some(format!("PostgreSQL {version}"))
+}
+
+/// Tests that run on another version than the one they are to run on show nothing.
+async fn assert_version(connection: &mut PgConnection) {
+    let Some(wanted) = first_in_path() else { return };
+    let row = connection.fetch_one("select version()").await.unwrap();
+    let found: String = row.get(0);
+    let wanted = wanted.split(" (").next().unwrap_or_default();
+    assert!(found.starts_with(wanted), "the tests are to run on {wanted}, but this is {found}");
+}
+
 async fn make_template(server: &PgConnectOptions) {
     let mut connection = PgConnection::connect_with(server).await.unwrap();
+    assert_version(&mut connection).await;
     run(&mut connection, format!("create database {TEMPLATE}")).await;
     schema::migrate(&server.clone().database(TEMPLATE)).await.unwrap();
     run(
