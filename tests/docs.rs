@@ -1,6 +1,9 @@
 //! Keeps the documents true: what they list is compared with the code, and their links lead somewhere. Each check is a
 //! pure function on text, and is shown a planted mistake, because a check that catches nothing proves nothing.
 
+#[path = "docs/names.rs"]
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

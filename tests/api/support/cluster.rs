@@ -1,14 +1,15 @@
 //! One private PostgreSQL for the whole test run, one migrated template in it, one clone of it a test.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
 use halfhour::kernel::database::schema;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 const TEMPLATE: &str = "migrated_template";
 
@@ -48,8 +49,30 @@ fn cluster() -> &'static EmbeddedPostgres {
     })
 }
 
+/// The version of the PostgreSQL that comes first in `PATH`, as `.ci/run` sets it, if there is one: `18.1`.
+fn first_in_path() -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let has_server = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
+    let folder = std::env::split_paths(&path).find(has_server)?;
+    let output = Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+    // `postgres (PostgreSQL) 18.1 (Debian …)`
+    let version = String::from_utf8(output.stdout).ok()?.split_whitespace().nth(2)?.to_owned();
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    // The product passes over what is too old for it.
+    (major >= 14).then_some(version)
+}
+
+/// Tests that run on another version than the one they are to run on show nothing.
+async fn assert_version(connection: &mut PgConnection) {
+    let Some(wanted) = first_in_path() else { return };
+    // `PostgreSQL 18.1 (Debian …) on …`
+    let found: String = connection.fetch_one("select version()").await.unwrap().get(0);
+    assert_eq!(found.split_whitespace().nth(1), Some(wanted.as_str()), "the tests run on a PostgreSQL of PATH");
+}
+
 async fn make_template(server: &PgConnectOptions) {
     let mut connection = PgConnection::connect_with(server).await.unwrap();
+    assert_version(&mut connection).await;
     run(&mut connection, format!("create database {TEMPLATE}")).await;
     schema::migrate(&server.clone().database(TEMPLATE)).await.unwrap();
     run(
