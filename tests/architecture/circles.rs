@@ -73,7 +73,8 @@ fn circles<'tree>(arrows: &Arrows<'tree>) -> Vec<BTreeSet<&'tree str>> {
         let others = ahead[file].iter().filter(|other| ahead[*other].contains(file));
         others.copied().collect::<BTreeSet<&'tree str>>()
     };
-    let found: BTreeSet<BTreeSet<&str>> = arrows.keys().map(|file| round(file)).filter(|found| !found.is_empty()).collect();
+    let found: BTreeSet<BTreeSet<&str>> =
+        arrows.keys().map(|file| round(file)).filter(|found| !found.is_empty()).collect();
     found.into_iter().collect()
 }
 

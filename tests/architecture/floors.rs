@@ -54,7 +54,9 @@ fn objection(file: &str, path: &NamedPath) -> Option<String> {
     }
     let wanted = below_kernel?;
     let Some(room) = room_of(file) else {
-        return Some(format!("the kernel's own module declares the rooms and uses none: name `{wanted}` where it is used"));
+        return Some(format!(
+            "the kernel's own module declares the rooms and uses none: name `{wanted}` where it is used"
+        ));
     };
     // What lies in no room is the other rule's to report.
     let (from, to) = (floor_of(room)?, floor_of(wanted)?);
@@ -79,7 +81,8 @@ pub(super) fn check_rooms(tree: &SourceTree) -> Vec<Violation> {
     }
     for room in FLOORS.concat() {
         if !tree.under("src/kernel/").any(|(path, _)| room_of(path) == Some(room)) {
-            let instead = format!("the room `{room}` is empty, and a rule over no files keeps itself: take it off the floors");
+            let instead =
+                format!("the room `{room}` is empty, and a rule over no files keeps itself: take it off the floors");
             violations.push(Violation::new(KERNEL, 1, instead));
         }
     }

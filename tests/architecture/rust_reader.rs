@@ -3,7 +3,9 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::rust::{Flat, Function, Inclusion, NamedPath, RustFile, Tail, module_of};
-use super::rust_tokens::{alias_at, collect_strings, is_cfg_test, is_double_colon, is_sign, line_of, name_of, normalized, string_value};
+use super::rust_tokens::{
+    alias_at, collect_strings, is_cfg_test, is_double_colon, is_sign, line_of, name_of, normalized, string_value,
+};
 use super::tree::{SourceTree, folder_of};
 
 /// Where in the file the reader stands.

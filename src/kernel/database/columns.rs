@@ -52,7 +52,7 @@ macro_rules! query_file_columns {
         ::sqlx::query_file!($path $($bound)*)
     };
     (@bind [$($bound:tt)*] key_columns = $keys:ident, $($rest:tt)*) => {
-        $crate::kernel::database::query_file_columns!(@bind [
+        $crate::kernel::database::columns::query_file_columns!(@bind [
             $($bound)*,
             &$keys.user_ids,
             &$keys.hour_starts,
@@ -67,13 +67,13 @@ macro_rules! query_file_columns {
         })
     };
     (@bind [$($bound:tt)*] $argument:expr, $($rest:tt)*) => {
-        $crate::kernel::database::query_file_columns!(@bind [$($bound)*, $argument] $($rest)*)
+        $crate::kernel::database::columns::query_file_columns!(@bind [$($bound)*, $argument] $($rest)*)
     };
     (@bind_counts [$($bound:tt)*] $counts:ident [$($rest:tt)*] $($name:ident: $kind:ident $meaning:literal,)*) => {
-        $crate::kernel::database::query_file_columns!(@bind [$($bound)* $(, &$counts.$name)*] $($rest)*)
+        $crate::kernel::database::columns::query_file_columns!(@bind [$($bound)* $(, &$counts.$name)*] $($rest)*)
     };
     ($path:literal, $($arguments:tt)*) => {
-        $crate::kernel::database::query_file_columns!(@bind [$path] $($arguments)*)
+        $crate::kernel::database::columns::query_file_columns!(@bind [$path] $($arguments)*)
     };
 }
 pub(crate) use query_file_columns;

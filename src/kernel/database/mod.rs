@@ -4,7 +4,7 @@
 //! role, the users whose rows it may touch, and a statement timeout. Every statement is timed, and how it ended is kept
 //! for the log line. A transaction that is dropped unfinished closes its connection.
 
-mod columns;
+pub(crate) mod columns;
 mod failure;
 mod pool;
 pub mod schema;

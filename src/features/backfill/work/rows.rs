@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::job::{Cursor, Exception, ExceptionKind, Job, State};
 use super::super::store::{RowPosition, insert_exceptions, list_plan_rows};
 use super::store::{self, Advance};
-use super::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
+use super::worker::{FIRST_ROWS, Lease, MAX_WAITING_EVENTS, MOST_ROWS, STEP_TIME, Step, Worker};
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Tx, is_data_fault, is_lock_timeout};

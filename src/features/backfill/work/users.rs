@@ -3,8 +3,9 @@
 use uuid::Uuid;
 
 use super::super::job::{Cursor, Job};
+use super::findings::findings;
 use super::store::{self, Advance};
-use super::{Findings, Lease, MAX_WAITING_EVENTS, STEP_LIMIT, Step, Worker};
+use super::worker::{Lease, MAX_WAITING_EVENTS, STEP_LIMIT, Step, Worker};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
@@ -44,7 +45,7 @@ impl Worker {
         let Some(&user_id) = users.first() else { return self.finish(tx, lease).await };
         tx.commit_asynchronously().await?;
         let mut findings = findings(&lease.job)?;
-        findings.add((self.verify.0)(user_id, lease.job.days).await?);
+        findings.add(self.verify.compare(user_id, lease.job.days).await?);
         let Some(tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
         let step = Advance {
             rows: 1,
@@ -54,12 +55,6 @@ impl Worker {
         };
         self.commit_step(tx, lease, step).await
     }
-}
-
-/// What a verification has found so far.
-pub(super) fn findings(job: &Job) -> Result<Findings, Problem> {
-    let found = job.drift.clone().map(serde_json::from_value).transpose().map_err(Problem::internal)?;
-    Ok(found.unwrap_or_default())
 }
 
 /// The users after the cursor, and no more than the plan has counted.
