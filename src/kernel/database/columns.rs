@@ -62,7 +62,7 @@ macro_rules! query_file_columns {
         ] $($rest)*)
     };
     (@bind [$($bound:tt)*] count_columns = $counts:ident, $($rest:tt)*) => {
-        $crate::kernel::bucket::with_counters!($crate::kernel::database::query_file_columns {
+        $crate::kernel::bucket::with_counters!($crate::kernel::database::columns::query_file_columns {
             @bind_counts [$($bound)*] $counts [$($rest)*]
         })
     };
@@ -85,7 +85,7 @@ macro_rules! counters_of_row {
         $crate::kernel::bucket::PerCounter { $($name: $row.$name),* }
     };
     ($row:ident) => {
-        $crate::kernel::bucket::with_counters!($crate::kernel::database::counters_of_row { @fields $row })
+        $crate::kernel::bucket::with_counters!($crate::kernel::database::columns::counters_of_row { @fields $row })
     };
 }
 pub(crate) use counters_of_row;
