@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::entry::{Cause, Entry, Key, Keys};
-use super::versions::{Verdict, WriteOptions, write_in};
+use super::verdict::Verdict;
+use super::versions::{WriteOptions, write_in};
 use crate::kernel::bucket::{Bucket, HalfHour, Model, Source, Stamp, TokenCounts};
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;
