@@ -41,6 +41,7 @@ use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::request_line::{RequestLine, observe};
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::intake::Intake;
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::writer::Writer;
 use layers::{cors, keep_private, panicked, without_key};
@@ -110,7 +111,7 @@ handed_out! {
         switchboard: Switchboard,
         backfills: Backfills,
         process_status: ProcessStatus,
-        ingest: ingest_buckets::Settings,
+        intake: Intake,
     }
 }
 
@@ -155,10 +156,16 @@ impl App {
             retention_days: settings.retention_days,
             metrics: settings.metrics.clone(),
         };
-        let limits = &settings.limits;
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), pools.read.clone(), anonymous_callers, clock.clone()),
+            intake: Intake::new(
+                switches.clone(),
+                clock.clone(),
+                writer.clone(),
+                settings.ingest_max_age_days,
+                settings.limits.device_buckets_per_hour,
+            ),
             writer,
             readiness: Readiness::new(pools.read.clone()),
             accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
@@ -173,7 +180,6 @@ impl App {
                 settings.backfill_max_days,
             ),
             process_status,
-            ingest: ingest_buckets::Settings::new(settings.ingest_max_age_days, limits.device_buckets_per_hour),
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
@@ -223,6 +229,11 @@ impl App {
     /// The writer, for callers that want to know how much waits in its queue.
     pub fn writer(&self) -> &Writer {
         &self.state.0.writer
+    }
+
+    /// The door for posts, for callers that speak another protocol.
+    pub fn intake(&self) -> &Intake {
+        &self.state.0.intake
     }
 
     /// Writes down when tokens were last used.

@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;
+mod intake;
 mod isolation;
 mod operations;
 mod relay;

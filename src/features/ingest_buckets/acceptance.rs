@@ -1,59 +1,38 @@
-//! When a bucket is acceptable: every rule of the contract, each with its code.
+//! When a bucket is acceptable: every rule of the contract, each with its code. Which times are, the intake says.
 
-use chrono::{DateTime, TimeDelta, Utc};
-
-use super::body::{Draft, Field, Fields};
+use super::body::{Element, Field, Fields};
 use super::scalar::Scalar;
 use super::violations::Violations;
-use crate::kernel::bucket::{Bucket, HalfHour, PerCounter, Stamp, TokenCounts};
+use crate::kernel::bucket::{PerCounter, TokenCounts};
 use crate::kernel::http::field_reader::Broken;
 use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
+use crate::kernel::usage::intake::{Draft, Snapshot, Untimely};
 
-/// Trackers' clocks may be this far ahead.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-
-/// The rules that depend on when and where the server runs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Acceptance {
-    /// The present.
-    pub(super) now: DateTime<Utc>,
-    /// Older half hours are refused; `None` for no limit.
-    pub(super) max_age_days: Option<u32>,
-}
-
-impl Acceptance {
-    /// The latest instant that a tracker may name.
-    fn latest(&self) -> DateTime<Utc> {
-        self.now.checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC)
-    }
-}
-
-/// The bucket that a draft is, or all that is wrong with it. `stamp` gives the time of arrival.
-pub(super) fn bucket(
-    draft: Draft<'_>,
-    acceptance: &Acceptance,
-    stamp: &mut impl FnMut() -> DateTime<Utc>,
-) -> Result<Bucket, Violations> {
-    let Draft { fields, mut violations } = draft;
+/// The snapshot that an element of `buckets` is, or all that is wrong with it.
+pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, Violations> {
+    let Element { fields, mut violations } = element;
     let Some(fields) = fields else {
         return Err(violations);
     };
-    let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| hour_start(text, acceptance));
+    let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| {
+        draft.hour_start(half_hour(text)?).map_err(broken)
+    });
     let source = required_text(&fields, Field::Source, &mut violations, source);
     let model = required_text(&fields, Field::Model, &mut violations, model);
-    let observed_at =
-        optional(&fields, Field::ObservedAt, &mut violations, |value| observed_at(value.text()?, acceptance));
+    let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| {
+        draft.observed_at(instant(value.text()?)?).map_err(broken)
+    });
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
         (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
-            let stamp = observed_at.map_or_else(
-                || Stamp { observed_at: stamp(), stamped: false },
-                |observed_at| Stamp { observed_at, stamped: true },
-            );
-            Ok(Bucket { hour_start, source, model, counts, stamp })
+            Ok(Snapshot { hour_start, source, model, counts, observed_at })
         }
         _ => Err(violations),
     }
+}
+
+fn broken(Untimely { code, detail, .. }: Untimely) -> Broken {
+    (code, detail)
 }
 
 /// `None` where the field is absent or not acceptable; the second is noted.
@@ -79,32 +58,6 @@ fn required_text<T>(
     optional(fields, field, violations, |value| read(value.text()?))
 }
 
-fn hour_start(text: &str, acceptance: &Acceptance) -> Result<HalfHour, Broken> {
-    let half_hour = half_hour(text)?;
-    let start = half_hour.start();
-    if let Some(days) = acceptance.max_age_days
-        && acceptance.now.checked_sub_signed(TimeDelta::days(days.into())).is_some_and(|oldest| start < oldest)
-    {
-        let detail = format!("Older than the {days} days that trackers may post; ask an operator for a backfill.");
-        return Err(("too_old", detail.into()));
-    }
-    // It starts on a half hour, so this is the same as: after the half hour that contains that instant.
-    if start > acceptance.latest() {
-        return Err(("in_future", "This half hour has not begun, by the server's clock.".into()));
-    }
-    Ok(half_hour)
-}
-
-/// Finer fractions than microseconds, which is what PostgreSQL keeps, are cut off.
-fn observed_at(text: &str, acceptance: &Acceptance) -> Result<DateTime<Utc>, Broken> {
-    let observed_at = instant(text)?;
-    if observed_at > acceptance.latest() {
-        let detail = "More than 5 minutes ahead of the server's clock. Set this machine's clock, or omit the field.";
-        return Err(("observed_at_in_future", detail.into()));
-    }
-    Ok(DateTime::from_timestamp_micros(observed_at.timestamp_micros()).unwrap_or(observed_at))
-}
-
 fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
     let counts =
         PerCounter::PLACES.map(|place| optional(fields, Field::Counter(place), violations, Scalar::count).unwrap_or(0));
@@ -120,10 +73,13 @@ fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
     use serde_json::{Value, json};
 
     use super::super::body;
     use super::*;
+    use crate::kernel::bucket::{Bucket, Stamp};
+    use crate::kernel::clock::Clock;
 
     const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -142,12 +98,16 @@ mod tests {
             fields[name] = value.clone();
         }
         fields.as_object_mut().unwrap().retain(|_, value| *value != "REMOVED");
-        let acceptance = Acceptance { now: instant(now), max_age_days };
+        let mut draft = Draft::new(&Clock::fixed(instant(now)), max_age_days);
         let text = json!({"buckets": [fields]}).to_string();
         let (mut outside, mut result) = (Violations::outside(), None);
-        let mut take = |draft: Draft<'_>| result = Some(bucket(draft, &acceptance, &mut || instant(now)));
+        let mut take = |element: Element<'_>| result = Some(snapshot(element, &draft));
         body::read(&text, &mut outside, &mut take).unwrap();
-        result.unwrap().map_err(|violations| {
+        let added = result.unwrap().map(|snapshot| {
+            draft.add(snapshot);
+            draft.buckets()[0].clone()
+        });
+        added.map_err(|violations| {
             let list = violations.into_list().into_iter();
             list.map(|violation| (violation.pointer.replace("/buckets/0", ""), violation.code)).collect()
         })

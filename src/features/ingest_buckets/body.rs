@@ -82,7 +82,7 @@ impl<'de> Fields<'de> {
 
 /// One element of `buckets`, with what is already known to be wrong with it.
 #[derive(Debug)]
-pub(super) struct Draft<'de> {
+pub(super) struct Element<'de> {
     /// `None` where it is not an object.
     pub(super) fields: Option<Fields<'de>>,
     pub(super) violations: Violations,
@@ -104,7 +104,7 @@ pub(super) enum Unreadable {
 pub(super) fn read<'de>(
     json: &'de str,
     outside: &mut Violations,
-    take: &mut dyn FnMut(Draft<'de>),
+    take: &mut dyn FnMut(Element<'de>),
 ) -> Result<(), Unreadable> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let read = Shaped(Envelope { outside, take }).deserialize(&mut deserializer);
@@ -187,7 +187,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 /// The whole body.
 struct Envelope<'a, 'de> {
     outside: &'a mut Violations,
-    take: &'a mut dyn FnMut(Draft<'de>),
+    take: &'a mut dyn FnMut(Element<'de>),
 }
 
 impl<'de> Shape<'de> for Envelope<'_, 'de> {
@@ -216,17 +216,17 @@ impl<'de> Shape<'de> for Envelope<'_, 'de> {
 /// The array of buckets.
 struct Buckets<'a, 'de> {
     outside: &'a mut Violations,
-    take: &'a mut dyn FnMut(Draft<'de>),
+    take: &'a mut dyn FnMut(Element<'de>),
 }
 
 impl<'de> Shape<'de> for Buckets<'_, 'de> {
     fn array<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
         for index in 0..usize::from(MAX_POSTED) {
-            let mut draft = Draft { fields: None, violations: Violations::of_bucket(index) };
-            if array.next_element_seed(Shaped(&mut draft))?.is_none() {
+            let mut element = Element { fields: None, violations: Violations::of_bucket(index) };
+            if array.next_element_seed(Shaped(&mut element))?.is_none() {
                 return Ok(());
             }
-            (self.take)(draft);
+            (self.take)(element);
         }
         array.next_element_seed(Excess)?;
         Ok(())
@@ -248,7 +248,7 @@ impl<'de> DeserializeSeed<'de> for Excess {
     }
 }
 
-impl<'de> Shape<'de> for &mut Draft<'de> {
+impl<'de> Shape<'de> for &mut Element<'de> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let fields = self.fields.get_or_insert_default();
         while let Some(Name(name)) = object.next_key()? {

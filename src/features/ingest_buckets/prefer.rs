@@ -1,14 +1,6 @@
 //! What the `Prefer` header (RFC 7240) asks of this route: `handling=strict` or `handling=lenient`.
 
-/// What to do with a request in which some buckets are not acceptable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Handling {
-    /// Refuse the whole request.
-    #[default]
-    Strict,
-    /// Write the acceptable ones and name the others.
-    Lenient,
-}
+use crate::kernel::usage::intake::Handling;
 
 /// Reads every `Prefer` header of a request, in order. The first `handling` counts; other preferences, and a handling
 /// that is neither of the two, are ignored, as the RFC asks.

@@ -1,103 +1,51 @@
-//! What a tracker posts, turned into buckets, with everything that is wrong at once.
+//! What a tracker posts, turned into a draft for the intake, with everything that is wrong at once.
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 
-use super::acceptance::{Acceptance, bucket};
-use super::body::{self, Draft, Unreadable};
-use super::prefer::Handling;
+use super::acceptance::snapshot;
+use super::body::{self, Element, Unreadable};
 use super::violations::Violations;
-use crate::kernel::bucket::{Bucket, MAX_POSTED};
-use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::bucket::MAX_POSTED;
+use crate::kernel::clock::Clock;
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::intake::{Draft, Handling};
 
-/// The buckets of one request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Batch {
-    /// One for every element of `buckets`, in order; `None` where `rejections` says why.
-    pub(super) entries: Vec<Option<Bucket>>,
-    /// What is wrong inside buckets, in order.
-    pub(super) rejections: Vec<Rejection>,
-    /// What is wrong around them.
-    outside: Vec<Violation>,
-}
-
-/// One thing wrong with the bucket at `index`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rejection {
-    pub(super) index: usize,
-    pub(super) violation: Violation,
-}
-
-/// Reads a body. `stamp` gives a bucket without `observed_at` the time of its arrival, strictly increasing.
+/// Reads a body into a draft: every element of `buckets` has its place, and what is wrong around them refuses the whole.
 ///
-/// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. What is JSON but not acceptable is in the
-/// batch: see [`Batch::accept`]. Details never repeat the body, except for the names of fields.
-pub(super) fn parse(
-    body: &[u8],
-    acceptance: &Acceptance,
-    mut stamp: impl FnMut() -> DateTime<Utc>,
-) -> Result<Batch, Problem> {
+/// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. Details never repeat the body, except for
+/// the names of fields.
+pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
         malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
     })?;
     let mut outside = Violations::outside();
-    let mut batch = Batch { entries: Vec::new(), rejections: Vec::new(), outside: Vec::new() };
-    let mut take = |draft: Draft<'_>| {
-        let index = batch.entries.len();
-        match bucket(draft, acceptance, &mut stamp) {
-            Ok(bucket) => batch.entries.push(Some(bucket)),
-            Err(violations) => {
-                batch.entries.push(None);
-                let rejections = violations.into_list().into_iter();
-                batch.rejections.extend(rejections.map(|violation| Rejection { index, violation }));
-            }
-        }
+    let mut take = |element: Element<'_>| match snapshot(element, &draft) {
+        Ok(snapshot) => draft.add(snapshot),
+        Err(violations) => draft.reject(violations.into_list()),
     };
     body::read(json, &mut outside, &mut take).map_err(refuse)?;
-    batch.outside = outside.into_list();
-    Ok(batch)
-}
-
-impl Batch {
-    /// Whether the request goes ahead: strictly not when anything is wrong, leniently not when anything around the
-    /// buckets is. Errors: 422 with every violation.
-    pub(super) fn accept(self, handling: Handling) -> Result<Self, Problem> {
-        let sound = self.outside.is_empty() && (self.rejections.is_empty() || handling == Handling::Lenient);
-        if sound {
-            return Ok(self);
-        }
-        let inside = self.rejections.into_iter().map(|rejection| rejection.violation);
-        Err(Problem::invalid(self.outside.into_iter().chain(inside).collect()))
-    }
+    draft.refuse(outside.into_list());
+    Ok(draft)
 }
 
 /// For fuzzing: reads any bytes and panics where a promise of this file does not hold.
 pub(super) fn parse_any(body: &[u8]) {
-    let acceptance = Acceptance { now: DateTime::UNIX_EPOCH + TimeDelta::days(20_777), max_age_days: Some(400) };
-    let mut arrivals = 0;
-    let mut read = || {
-        parse(body, &acceptance, || {
-            arrivals += 1;
-            acceptance.now + TimeDelta::microseconds(arrivals)
-        })
-    };
-    let (Ok(strict), Ok(lenient)) = (read(), read()) else { return };
-    assert!(strict.entries.len() <= MAX_POSTED.into(), "more than a request may hold");
-    for (index, entry) in strict.entries.iter().enumerate() {
-        let rejected = strict.rejections.iter().any(|rejection| rejection.index == index);
-        assert_ne!(entry.is_some(), rejected, "entry {index} is either taken or rejected");
-    }
-    let outside = !strict.outside.is_empty();
-    let any = outside || !strict.rejections.is_empty();
-    let violations = strict.accept(Handling::Strict).map_err(|problem| problem.violations().len());
+    let clock = Clock::fixed(DateTime::UNIX_EPOCH + TimeDelta::days(20_777));
+    let read = |handling| parse(body, Draft::new(&clock, Some(400)).handled(handling));
+    let (Ok(strict), Ok(lenient)) = (read(Handling::Strict), read(Handling::Lenient)) else { return };
+    assert!(strict.places() <= MAX_POSTED.into(), "more than a request may hold");
+    let mut rejected: Vec<usize> = strict.rejections().iter().map(|(place, _)| *place).collect();
+    rejected.dedup();
+    assert!(rejected.is_sorted() && rejected.last().is_none_or(|last| *last < strict.places()), "{rejected:?}");
+    assert_eq!(strict.buckets().len() + rejected.len(), strict.places(), "each place is either taken or rejected");
+    let outside = !strict.refusals().is_empty();
+    let any = outside || !rejected.is_empty();
+    let violations = strict.sound().map_err(|problem| problem.violations().len());
     assert_eq!(any, violations.is_err(), "strictly, one violation is enough");
-    assert!(violations != Err(0), "a refusal gives a reason");
-    assert_eq!(
-        outside,
-        lenient.accept(Handling::Lenient).is_err(),
-        "leniently, only what is around the buckets counts"
-    );
+    assert!(violations.err() != Some(0), "a refusal gives a reason");
+    assert_eq!(outside, lenient.sound().is_err(), "leniently, only what is around the buckets counts");
 }
 
 fn refuse(unreadable: Unreadable) -> Problem {
@@ -106,9 +54,7 @@ fn refuse(unreadable: Unreadable) -> Problem {
             malformed(format!("The body is not well-formed JSON at line {line}, column {column}."))
         }
         Unreadable::Incomplete => malformed("The body ends before its JSON does."),
-        Unreadable::TooManyBuckets => {
-            Problem::new(Code::BatchTooLarge, format!("A request may hold at most {MAX_POSTED} buckets."))
-        }
+        Unreadable::TooManyBuckets => Draft::too_large(),
     }
 }
 
@@ -118,23 +64,20 @@ fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source, Stamp, TokenCounts};
+    use crate::kernel::bucket::{Bucket, HalfHour, MAX_COUNT, Model, SOURCES, Source, Stamp, TokenCounts};
 
     fn now() -> DateTime<Utc> {
         "2026-11-20T12:00:00Z".parse().unwrap()
     }
 
-    fn read(body: &[u8]) -> Result<Batch, Problem> {
-        let mut arrivals = 0;
-        parse(body, &Acceptance { now: now(), max_age_days: Some(400) }, || {
-            arrivals += 1;
-            now() + chrono::TimeDelta::microseconds(arrivals)
-        })
+    fn read(body: &[u8]) -> Result<Draft, Problem> {
+        parse(body, Draft::new(&Clock::fixed(now()), Some(400)))
     }
 
     fn sound() -> Value {
@@ -143,7 +86,7 @@ mod tests {
 
     /// The pointers and codes of a request that is refused in whole.
     fn refusals(body: &str) -> Vec<(String, &'static str)> {
-        let problem = read(body.as_bytes()).unwrap().accept(Handling::Lenient).unwrap_err();
+        let problem = read(body.as_bytes()).unwrap().handled(Handling::Lenient).sound().unwrap_err();
         assert_eq!(problem.code(), Code::Invalid, "{body}");
         problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
@@ -197,28 +140,28 @@ mod tests {
     fn a_field_that_comes_twice_is_refused_and_found_through_escapes() {
         let twice = r#"{"buckets":[{"hour_start":"2026-11-20T10:30:00Z","source":"codex","model":"m",
             "input_tokens":1,"input\u005ftokens":2}]}"#;
-        let batch = read(twice.as_bytes()).unwrap();
-        let Rejection { index, violation } = &batch.rejections[0];
+        let draft = read(twice.as_bytes()).unwrap();
+        let (index, violation) = &draft.rejections()[0];
         assert_eq!((*index, violation.pointer.as_str()), (0, "/buckets/0/input_tokens"));
-        assert_eq!((violation.code, batch.rejections.len()), ("duplicate_field", 1));
+        assert_eq!((violation.code, draft.rejections().len()), ("duplicate_field", 1));
     }
 
     #[test]
     fn an_element_that_is_no_object_keeps_its_place() {
         let body = json!({"buckets": [sound(), 7, [sound()], null, sound()]}).to_string();
-        let batch = read(body.as_bytes()).unwrap();
-        let places: Vec<_> = batch.entries.iter().map(Option::is_some).collect();
-        assert_eq!(places, [true, false, false, false, true]);
-        let pointers: Vec<_> = batch.rejections.iter().map(|rejection| rejection.violation.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/buckets/1", "/buckets/2", "/buckets/3"]);
-        assert_eq!(batch.accept(Handling::Strict).unwrap_err().violations().len(), 3);
+        let draft = read(body.as_bytes()).unwrap();
+        let rejected: Vec<_> =
+            draft.rejections().iter().map(|(index, violation)| (*index, violation.pointer.as_str())).collect();
+        assert_eq!(rejected, [(1, "/buckets/1"), (2, "/buckets/2"), (3, "/buckets/3")]);
+        assert_eq!((draft.places(), draft.buckets().len()), (5, 2));
+        assert_eq!(draft.sound().unwrap_err().violations().len(), 3);
     }
 
     #[test]
     fn arrivals_are_stamped_one_by_one_in_order() {
         let body = json!({"buckets": [sound(), sound(), 7, sound()]}).to_string();
-        let batch = read(body.as_bytes()).unwrap();
-        let stamps: Vec<_> = batch.entries.into_iter().flatten().map(|bucket| bucket.stamp).collect();
+        let draft = read(body.as_bytes()).unwrap();
+        let stamps: Vec<_> = draft.buckets().iter().map(|bucket| bucket.stamp).collect();
         assert!(stamps.is_sorted() && stamps[0] != stamps[1], "{stamps:?}");
     }
 
@@ -226,7 +169,7 @@ mod tests {
     fn five_hundred_buckets_are_read_and_after_one_more_nothing_is() {
         let most = usize::from(MAX_POSTED);
         let body = |count| json!({"buckets": vec![sound(); count]}).to_string();
-        assert_eq!(read(body(most).as_bytes()).unwrap().entries.len(), most);
+        assert_eq!(read(body(most).as_bytes()).unwrap().buckets().len(), most);
         assert_eq!(read(body(most + 1).as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
         let cut = format!("{{\"buckets\":[{} not json", "7,".repeat(most));
         assert_eq!(read(cut.as_bytes()).unwrap_err().code(), Code::BatchTooLarge);
@@ -296,13 +239,13 @@ mod tests {
         #[test]
         fn any_json_gives_buckets_or_says_what_is_wrong(json in any_json()) {
             for json in [json.clone(), json!({"buckets": [json.clone()]}), json!({"buckets": json})] {
-                let batch = read(json.to_string().as_bytes()).unwrap();
-                for (index, entry) in batch.entries.iter().enumerate() {
-                    let rejected = batch.rejections.iter().any(|rejection| rejection.index == index);
-                    prop_assert_eq!(entry.is_none(), rejected, "{}", &json);
-                }
-                let sound = batch.outside.is_empty() && batch.rejections.is_empty();
-                prop_assert_eq!(batch.accept(Handling::Strict).is_ok(), sound, "{}", &json);
+                let draft = read(json.to_string().as_bytes()).unwrap();
+                let mut rejected: Vec<_> = draft.rejections().iter().map(|(index, _)| *index).collect();
+                rejected.dedup();
+                prop_assert!(rejected.is_sorted() && rejected.iter().all(|index| *index < draft.places()), "{}", &json);
+                prop_assert_eq!(draft.buckets().len() + rejected.len(), draft.places(), "{}", &json);
+                let sound = draft.refusals().is_empty() && rejected.is_empty();
+                prop_assert_eq!(draft.sound().is_ok(), sound, "{}", &json);
             }
         }
 
@@ -319,8 +262,8 @@ mod tests {
         #[test]
         fn what_is_written_down_is_read_back(buckets in prop::collection::vec(any_bucket(), 0..8)) {
             let body = json!({"buckets": buckets.iter().map(written).collect::<Vec<_>>()}).to_string();
-            let batch = read(body.as_bytes()).unwrap().accept(Handling::Strict).unwrap();
-            prop_assert_eq!(batch.entries.into_iter().flatten().collect::<Vec<_>>(), buckets);
+            let draft = read(body.as_bytes()).unwrap().handled(Handling::Strict).sound().unwrap();
+            prop_assert_eq!(draft.buckets(), buckets);
         }
     }
 }

@@ -219,21 +219,21 @@ impl Granted {
 }
 
 impl Refused {
-    /// 429 with `Retry-After`.
+    /// 429 with `Retry-After` and with what is left. To make one counts as a refusal.
     pub fn problem(self) -> Problem {
-        let Policy { quota, window, refusal, .. } = self.policy;
+        let Policy { name, quota, window, refusal } = self.policy;
+        metrics::counter!("halfhour_limit_refusals_total", "limit" => name).increment(1);
         let window = if window == HOUR { "an hour" } else { "a minute" };
         let detail = format!("{refusal}; the limit is {quota} {window}.");
-        Problem::new(Code::RateLimited, detail).retry_after(self.retry_after_s)
+        let mut headers = HeaderMap::new();
+        self.policy.describe(&mut headers, 0);
+        Problem::new(Code::RateLimited, detail).retry_after(self.retry_after_s).with_headers(headers)
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {
-        metrics::counter!("halfhour_limit_refusals_total", "limit" => self.policy.name).increment(1);
-        let mut response = self.problem().into_response();
-        self.policy.describe(response.headers_mut(), 0);
-        response
+        self.problem().into_response()
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,6 +50,7 @@ struct Inner {
     detail: Cow<'static, str>,
     violations: Vec<Violation>,
     retry_after_s: Option<u64>,
+    headers: HeaderMap,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -57,7 +58,14 @@ impl Problem {
     /// A problem whose `detail` is for this caller. It must not hold internal text.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after_s = matches!(code.retry(), Retry::After).then_some(1);
-        Self(Arc::new(Inner { code, detail: detail.into(), violations: Vec::new(), retry_after_s, source: None }))
+        Self(Arc::new(Inner {
+            code,
+            detail: detail.into(),
+            violations: Vec::new(),
+            retry_after_s,
+            headers: HeaderMap::new(),
+            source: None,
+        }))
     }
 
     /// 422 with every violation, in order; the reply lists the first hundred.
@@ -97,6 +105,12 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.with(|inner| inner.retry_after_s = Some(seconds))
+    }
+
+    /// Sends these header fields beside the problem, instead of those given before.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        self.with(|inner| inner.headers = headers)
     }
 
     /// The code.
@@ -177,7 +191,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.code().status().into_response();
+        let mut response = (self.code().status(), self.0.headers.clone()).into_response();
         response.extensions_mut().insert(self);
         response
     }

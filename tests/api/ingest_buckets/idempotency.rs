@@ -292,6 +292,31 @@ async fn a_record_of_a_newer_release_is_no_answer_and_stays_for_that_release() {
 }
 
 #[tokio::test]
+async fn a_record_of_the_release_before_rejected_had_a_byte_is_answered_as_that_release_answered() {
+    let tracker = Tracker::start().await;
+    let lenient = [KEY, ("prefer", "handling=lenient")];
+    let mixed = [json!({"hour_start": 7}), snapshot(7, 40), json!(null), snapshot(8, 50)];
+    let first = tracker.post_with(&lenient, &mixed).await;
+    assert_eq!(verdicts(&first), ["rejected", "superseded", "rejected", "inserted"]);
+    let bytes = tracker.app.ask("select encode(verdicts, 'hex') from usage.idempotency").await;
+    assert_eq!(bytes, ["08040800"], "a byte a place");
+
+    // What it wrote: bytes for what was not rejected, and this text.
+    let rejections = concat!(
+        r#"[{"index":0,"pointer":"/buckets/0/hour_start","code":"wrong_type","detail":"Expected a string, found a number."},"#,
+        r#"{"index":0,"pointer":"/buckets/0/source","code":"missing","detail":"This field is required."},"#,
+        r#"{"index":0,"pointer":"/buckets/0/model","code":"missing","detail":"This field is required."},"#,
+        r#"{"index":2,"pointer":"/buckets/2","code":"wrong_type","detail":"Expected an object, found null."}]"#,
+    );
+    tracker.app.tell(&format!("update usage.idempotency set verdicts = '\\x0400', rejections = '{rejections}'")).await;
+    let again = tracker.post_with(&lenient, &mixed).await;
+    assert!(replayed(&again));
+    assert_eq!(String::from_utf8_lossy(&again.body), String::from_utf8_lossy(&first.body));
+    let body = String::from_utf8(again.body).unwrap();
+    assert!(body.ends_with(&format!(r#""rejections":{rejections}}}"#)), "{body}");
+}
+
+#[tokio::test]
 async fn a_refused_request_leaves_its_key_free() {
     let tracker = Tracker::start().await;
     tracker.post_with(&[KEY], &[json!({})]).await.expect_problem(422, "invalid");

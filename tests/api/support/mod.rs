@@ -205,6 +205,11 @@ impl TestApp {
         self.app.writer()
     }
 
+    /// The door for posts of any protocol.
+    pub fn intake(&self) -> &halfhour::kernel::usage::intake::Intake {
+        self.app.intake()
+    }
+
     /// The switches as this server knows them.
     pub fn switches(&self) -> &halfhour::kernel::operations::switches::Switches {
         self.app.switches()

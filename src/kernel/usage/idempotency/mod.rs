@@ -26,7 +26,6 @@ pub type KeyScope = [u8; 32];
 pub struct IdempotencyKey {
     scope: KeyScope,
     fingerprint: [u8; 32],
-    rejections: Option<String>,
 }
 
 /// What is known of a key in this transaction.
@@ -59,23 +58,12 @@ impl IdempotencyKey {
     pub fn read(headers: &HeaderMap, device: &Device, place: &str, request: &[&[u8]]) -> Result<Option<Self>, Problem> {
         let Some(text) = key_text(headers)? else { return Ok(None) };
         let scope = digest(&[device.device_id().as_bytes(), place.as_bytes(), text]);
-        Ok(Some(Self { scope, fingerprint: digest(request), rejections: None }))
-    }
-
-    /// Keeps what is answered beside the verdicts.
-    #[must_use]
-    pub fn with_rejections(self, rejections: String) -> Self {
-        Self { rejections: (rejections != "[]").then_some(rejections), ..self }
+        Ok(Some(Self { scope, fingerprint: digest(request) }))
     }
 
     /// Where the key is valid.
     pub const fn scope(&self) -> &KeyScope {
         &self.scope
-    }
-
-    /// What is answered beside the verdicts.
-    pub fn rejections(&self) -> Option<&str> {
-        self.rejections.as_deref()
     }
 
     /// True for a repetition of the same request under the same key.
@@ -194,6 +182,7 @@ pub async fn record_key(
     device_id: Uuid,
     request_id: Uuid,
     verdicts: &[u8],
+    rejections: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query_file!(
         "src/kernel/usage/idempotency/record_key.sql",
@@ -203,7 +192,7 @@ pub async fn record_key(
         key.fingerprint.as_slice(),
         request_id,
         verdicts,
-        key.rejections(),
+        rejections,
     )
     .execute(tx)
     .await?;

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::{Cause, Entry};
-use super::post::{Post, Written};
-use super::versions::{Verdict, WriteOptions, write_in};
+use super::post::{Post, Written, in_their_places};
+use super::stored_answer;
+use super::verdict::Verdict;
+use super::versions::{WriteOptions, write_in};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
@@ -148,10 +150,10 @@ impl Batcher {
             WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
         let verdicts = write_in(tx, &entries, door).await?;
         for (position, place) in places {
-            let (post, verdicts) = (&posts[position], verdicts[place].to_vec());
+            let post = &posts[position];
+            let verdicts = in_their_places(&verdicts[place], &post.rejections);
             record(tx, post, &verdicts).await?;
-            let rejections = post.key.as_ref().and_then(IdempotencyKey::rejections).map(str::to_owned);
-            let request_id = post.context.request_id;
+            let (request_id, rejections) = (post.context.request_id, post.rejections.clone());
             answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
         }
         Ok(answers.into_iter().flatten().collect())
@@ -221,22 +223,21 @@ pub(super) fn without_execution(key: &IdempotencyKey, claim: Claim, replayed: bo
         Claim::Mine => None,
         Claim::Running => Some(Err(idempotency::key_in_progress())),
         Claim::Recorded(record) if !key.matches(&record) => Some(Err(idempotency::key_reused())),
-        Claim::Recorded(record) => Some(replay(record, replayed)),
+        Claim::Recorded(record) => Some(replay(&record, replayed)),
     }
 }
 
-/// Errors: 500 for a verdict that a newer release recorded.
-fn replay(record: Record, replayed: bool) -> Answer {
-    let verdicts: Option<_> = record.verdicts.into_iter().map(Verdict::recorded).collect();
-    let verdicts =
-        verdicts.ok_or_else(|| Problem::internal("a record holds a verdict that this release does not know"))?;
-    Ok(Written { request_id: record.request_id, verdicts, rejections: record.rejections, replayed })
+/// Errors: 500 for an answer of a newer release.
+fn replay(record: &Record, replayed: bool) -> Answer {
+    let (verdicts, rejections) = stored_answer::answer(record)?;
+    Ok(Written { request_id: record.request_id, verdicts, rejections: rejections.into(), replayed })
 }
 
 async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
     let Some(key) = &post.key else { return Ok(()) };
-    let bytes: Vec<u8> = verdicts.iter().map(|verdict| verdict.byte()).collect();
-    idempotency::record_key(tx, key, post.user_id, post.device_id, post.context.request_id, &bytes).await?;
+    let (verdicts, rejections) = stored_answer::stored(verdicts, &post.rejections)?;
+    let (user_id, device_id, request_id) = (post.user_id, post.device_id, post.context.request_id);
+    idempotency::record_key(tx, key, user_id, device_id, request_id, &verdicts, rejections.as_deref()).await?;
     Ok(())
 }
 

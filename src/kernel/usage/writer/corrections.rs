@@ -12,7 +12,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::entry::{Cause, Entry};
-use super::versions::{Verdict, WriteOptions, write_in};
+use super::verdict::Verdict;
+use super::versions::{WriteOptions, write_in};
 use crate::kernel::bucket::{Bucket, BucketKey, BucketKeyRef, Stamp, TokenCounts};
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;

@@ -14,8 +14,11 @@ mod entry;
 mod post;
 mod pre_images;
 mod queue;
+mod stored_answer;
+mod verdict;
 mod versions;
 
-pub use post::Written;
+pub(in crate::kernel::usage) use post::Written;
+pub use post::{Rejection, Rejections};
 pub use queue::Writer;
-pub use versions::Verdict;
+pub use verdict::Verdict;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
-use super::post::{Post, Written};
+use super::post::{Post, Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
 use crate::kernel::bucket::Bucket;
 use crate::kernel::clock::Clock;
@@ -62,9 +62,8 @@ impl Writer {
         QUEUE_ROWS - self.room.available_permits()
     }
 
-    /// Whether so many rows would fit just now: asked before a body is parsed, so that a refusal stays cheap under a
-    /// flood. Errors: 503 `overloaded`.
-    pub fn check_room(&self, rows: usize) -> Result<(), Problem> {
+    /// Whether so many rows would fit just now. Errors: 503 `overloaded`.
+    pub(in crate::kernel::usage) fn check_room(&self, rows: usize) -> Result<(), Problem> {
         if self.room.available_permits() < rows { Err(overloaded()) } else { Ok(()) }
     }
 
@@ -74,35 +73,37 @@ impl Writer {
         self.tasks.wait().await;
     }
 
-    /// Writes a device's snapshots; when it returns `Ok` they are durable. `rejections` is kept with the answer for
-    /// replays. A caller that goes away before its turn is skipped, unless it brought a key.
+    /// Writes a device's snapshots; when it returns `Ok` they are durable. `rejections` name the places between them, and
+    /// are answered, and with a key recorded, beside the verdicts. A caller that goes away before its turn is skipped,
+    /// unless it brought a key.
     ///
     /// Errors: 503 `overloaded` at once when the queue is full; 409 and 422 for a key; the database's 503 and 504.
-    pub async fn write(
+    pub(in crate::kernel::usage) async fn write(
         &self,
         device: &Device,
         buckets: Vec<Bucket>,
+        rejections: Rejections,
         key: Option<IdempotencyKey>,
     ) -> Result<Written, Problem> {
-        let context = device.context();
-        if buckets.is_empty() && key.is_none() {
-            return Ok(Written {
-                request_id: context.request_id,
-                verdicts: Vec::new(),
-                rejections: None,
-                replayed: false,
-            });
-        }
+        let request_id = device.context().request_id;
         match key {
-            None => self.enqueue(device, buckets, None)?.await.map_err(|_| unanswered())?,
-            Some(key) => self.write_once(device, buckets, key).await,
+            None if buckets.is_empty() => {
+                let verdicts = in_their_places(&[], &rejections);
+                Ok(Written { request_id, verdicts, rejections, replayed: false })
+            }
+            None => self.enqueue(device, buckets, rejections, None)?.await.map_err(|_| unanswered())?,
+            Some(key) => self.write_once(device, buckets, rejections, key).await,
         }
     }
 
     /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
     /// another process executes it, 422 where the key stands for another request, 500 for an answer of a newer release;
     /// the database's 503 and 504.
-    pub async fn answered(&self, device: &Device, key: &IdempotencyKey) -> Result<Option<Written>, Problem> {
+    pub(in crate::kernel::usage) async fn answered(
+        &self,
+        device: &Device,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Written>, Problem> {
         let users = [device.user_id()];
         let mut tx = self.pool.begin(device.context(), Access::Users(&users), Mode::ReadWrite).await?;
         let claim = idempotency::claim_keys(&mut tx, &users, &[key]).await?.pop();
@@ -115,7 +116,13 @@ impl Writer {
     }
 
     /// Joins the execution of the same key in this process, or begins one that outlives its caller.
-    async fn write_once(&self, device: &Device, buckets: Vec<Bucket>, key: IdempotencyKey) -> Result<Written, Problem> {
+    async fn write_once(
+        &self,
+        device: &Device,
+        buckets: Vec<Bucket>,
+        rejections: Rejections,
+        key: IdempotencyKey,
+    ) -> Result<Written, Problem> {
         let (mine, answer) = oneshot::channel();
         {
             let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +130,7 @@ impl Writer {
                 Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
                 Some(execution) => execution.waiting.push(mine),
                 None => {
-                    let execution = self.enqueue(device, buckets, Some(key.clone()))?;
+                    let execution = self.enqueue(device, buckets, rejections, Some(key.clone()))?;
                     executions.insert(*key.scope(), Execution { key: key.clone(), waiting: vec![mine] });
                     let in_flight = self.in_flight.clone();
                     self.tasks.spawn(async move {
@@ -144,6 +151,7 @@ impl Writer {
         &self,
         device: &Device,
         buckets: Vec<Bucket>,
+        rejections: Rejections,
         key: Option<IdempotencyKey>,
     ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
         let rows = u32::try_from(buckets.len().max(1)).map_err(Problem::internal)?;
@@ -154,6 +162,7 @@ impl Writer {
             device_id: device.device_id(),
             context: device.context().clone(),
             buckets,
+            rejections,
             key,
             reply,
             _room: room,

@@ -8,70 +8,12 @@ use uuid::Uuid;
 
 use super::entry::{Cause, Entry};
 use super::pre_images::absorb;
+use super::verdict::Verdict;
 use crate::kernel::bucket::{Bucket, BucketKeyRef, CountColumns};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::Lane;
-
-/// What became of one snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// The first version of this bucket.
-    Inserted,
-    /// It replaced an older version with other counts.
-    Updated,
-    /// The same counts stand.
-    Unchanged,
-    /// A newer version stands.
-    Stale,
-    /// Another entry of the same commit won, with other counts.
-    Superseded,
-    /// Unstamped, against an operator's standing correction.
-    Corrected,
-    /// Taken at or before its owner erased it.
-    Erased,
-    /// Older than what retention keeps for this user.
-    BeforeRetentionHorizon,
-}
-
-impl Verdict {
-    /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
-        Self::Inserted,
-        Self::Updated,
-        Self::Unchanged,
-        Self::Stale,
-        Self::Superseded,
-        Self::Corrected,
-        Self::Erased,
-        Self::BeforeRetentionHorizon,
-    ];
-
-    /// As replies spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inserted => "inserted",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-            Self::Stale => "stale",
-            Self::Superseded => "superseded",
-            Self::Corrected => "corrected",
-            Self::Erased => "erased",
-            Self::BeforeRetentionHorizon => "before_retention_horizon",
-        }
-    }
-
-    /// As it is recorded: a verdict keeps its place, and a new one comes last.
-    pub(super) const fn byte(self) -> u8 {
-        self as u8
-    }
-
-    /// `None` for a byte that this release does not record.
-    pub(super) fn recorded(byte: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(byte)).copied()
-    }
-}
 
 /// What differs between trackers' snapshots and an operator's corrections.
 #[derive(Clone, Copy, Debug)]
@@ -247,26 +189,4 @@ async fn standing_buckets(
         }
     }
     Ok(hidden)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_verdict_is_recorded_by_its_place_which_no_release_changes() {
-        let recorded: Vec<_> =
-            (0..).map_while(Verdict::recorded).map(|verdict| (verdict.byte(), verdict.as_str())).collect();
-        let expected = [
-            (0, "inserted"),
-            (1, "updated"),
-            (2, "unchanged"),
-            (3, "stale"),
-            (4, "superseded"),
-            (5, "corrected"),
-            (6, "erased"),
-            (7, "before_retention_horizon"),
-        ];
-        assert_eq!(recorded, expected);
-    }
 }

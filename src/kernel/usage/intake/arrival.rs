@@ -1,0 +1,156 @@
+//! The rules of time, as they are at the moment in which a post arrives.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::kernel::bucket::{HalfHour, Stamp};
+use crate::kernel::clock::Clock;
+use crate::kernel::problem::Violation;
+
+/// Trackers' clocks may be this far ahead.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+const HOUR_START: &str = "hour_start";
+const OBSERVED_AT: &str = "observed_at";
+
+/// A time that the rules allow. Only a [`Draft`](super::Draft) makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timely<T>(T);
+
+/// A time that the rules do not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untimely {
+    /// Which of a snapshot's times it is: `hour_start` or `observed_at`.
+    pub field: &'static str,
+    /// A stable word for the rule that was broken.
+    pub code: &'static str,
+    /// What was expected, in a sentence.
+    pub detail: Cow<'static, str>,
+}
+
+impl Untimely {
+    /// The violation, at the pointer that the protocol has for the field.
+    pub fn at(self, pointer: impl Into<String>) -> Violation {
+        Violation::new(pointer, self.code, self.detail)
+    }
+}
+
+/// The arrival of one post.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    clock: Clock,
+    max_age_days: Option<u32>,
+    /// `None` where half hours of any age are taken.
+    oldest: Option<DateTime<Utc>>,
+    /// The latest instant that a tracker may name.
+    latest: DateTime<Utc>,
+}
+
+impl Arrival {
+    /// Now. Half hours may be as old as `max_age_days`; `None` for no limit.
+    pub(super) fn now(clock: &Clock, max_age_days: Option<u32>) -> Self {
+        let now = clock.now();
+        let oldest = max_age_days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into())));
+        let latest = now.checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        Self { clock: clock.clone(), max_age_days, oldest, latest }
+    }
+
+    /// Errors: `too_old`, `in_future`.
+    pub(super) fn hour_start(&self, half_hour: HalfHour) -> Result<Timely<HalfHour>, Untimely> {
+        let start = half_hour.start();
+        if let Some(days) = self.max_age_days
+            && self.oldest.is_some_and(|oldest| start < oldest)
+        {
+            let detail = format!("Older than the {days} days that trackers may post; ask an operator for a backfill.");
+            return Err(Untimely { field: HOUR_START, code: "too_old", detail: detail.into() });
+        }
+        // It starts on a half hour, so this is the same as: after the half hour that contains that instant.
+        if start > self.latest {
+            let detail = "This half hour has not begun, by the server's clock.".into();
+            return Err(Untimely { field: HOUR_START, code: "in_future", detail });
+        }
+        Ok(Timely(half_hour))
+    }
+
+    /// Finer fractions than microseconds, which is what PostgreSQL keeps, are cut off. Errors:
+    /// `observed_at_in_future`.
+    pub(super) fn observed_at(&self, instant: DateTime<Utc>) -> Result<Timely<DateTime<Utc>>, Untimely> {
+        if instant > self.latest {
+            let detail =
+                "More than 5 minutes ahead of the server's clock. Set this machine's clock, or omit the field.";
+            return Err(Untimely { field: OBSERVED_AT, code: "observed_at_in_future", detail: detail.into() });
+        }
+        Ok(Timely(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)))
+    }
+
+    /// The half hour and the stamp of a snapshot. One that does not say when it was taken gets the
+    /// time of its arrival, later than every one before it.
+    pub(super) fn date(
+        &self,
+        hour_start: Timely<HalfHour>,
+        observed_at: Option<Timely<DateTime<Utc>>>,
+    ) -> (HalfHour, Stamp) {
+        let stamp = observed_at.map_or_else(
+            || Stamp { observed_at: self.clock.stamp(), stamped: false },
+            |Timely(observed_at)| Stamp { observed_at, stamped: true },
+        );
+        (hour_start.0, stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instant(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn code(arrival: &Arrival, half_hour: &str) -> Result<(), &'static str> {
+        let half_hour = HalfHour::new(instant(half_hour)).unwrap();
+        arrival.hour_start(half_hour).map(|_| ()).map_err(|untimely| untimely.code)
+    }
+
+    #[test]
+    fn a_half_hour_is_taken_from_the_limit_of_age_until_it_may_have_begun() {
+        let arrival = |now, max_age_days| Arrival::now(&Clock::fixed(instant(now)), max_age_days);
+        let noon = arrival("2026-11-20T12:00:00Z", Some(400));
+        assert_eq!(code(&noon, "2025-10-16T12:00:00Z"), Ok(()));
+        assert_eq!(code(&noon, "2025-10-16T11:30:00Z"), Err("too_old"));
+        assert_eq!(code(&noon, "2026-11-20T12:00:00Z"), Ok(()));
+        assert_eq!(code(&noon, "2026-11-20T12:30:00Z"), Err("in_future"));
+        assert_eq!(code(&arrival("2026-11-20T12:25:00Z", None), "2026-11-20T12:30:00Z"), Ok(()));
+        for max_age_days in [None, Some(u32::MAX)] {
+            assert_eq!(code(&arrival("2026-11-20T12:00:00Z", max_age_days), "2020-01-01T00:00:00Z"), Ok(()));
+        }
+        let untimely = noon.hour_start(HalfHour::new(HalfHour::FIRST).unwrap()).unwrap_err();
+        assert_eq!(untimely.field, "hour_start");
+        let Violation { pointer, code, detail } = untimely.at("/here");
+        assert_eq!((pointer.as_str(), code), ("/here", "too_old"));
+        assert!(detail.contains("400 days"), "{detail}");
+    }
+
+    #[test]
+    fn a_stamp_is_at_most_five_minutes_ahead_and_cut_to_microseconds() {
+        let arrival = Arrival::now(&Clock::fixed(instant("2026-11-20T12:00:00Z")), None);
+        let late = arrival.observed_at(instant("2026-11-20T12:05:00.000001Z")).unwrap_err();
+        assert_eq!((late.field, late.code), ("observed_at", "observed_at_in_future"));
+        let taken = arrival.observed_at(instant("2026-11-20T12:04:59.123456999Z")).unwrap();
+        assert_eq!(taken, Timely(instant("2026-11-20T12:04:59.123456Z")));
+        let old = arrival.observed_at(instant("0000-01-01T00:00:00.0000009Z")).unwrap();
+        assert_eq!(old.0.timestamp_subsec_nanos(), 0, "also before 1970");
+    }
+
+    #[test]
+    fn the_unstamped_are_stamped_one_by_one_in_order() {
+        let now = instant("2026-11-20T12:00:00Z");
+        let arrival = Arrival::now(&Clock::fixed(now), None);
+        let hour_start = arrival.hour_start(HalfHour::containing(now).unwrap()).unwrap();
+        let stamps: Vec<_> = (0..3).map(|_| arrival.date(hour_start, None).1).collect();
+        assert!(stamps.iter().all(|stamp| !stamp.stamped) && stamps[0].observed_at == now);
+        assert!(stamps.windows(2).all(|two| two[0].observed_at < two[1].observed_at), "{stamps:?}");
+        let (_, stamp) = arrival.date(hour_start, Some(arrival.observed_at(now).unwrap()));
+        assert_eq!(stamp, Stamp { observed_at: now, stamped: true });
+    }
+}

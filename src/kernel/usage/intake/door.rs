@@ -1,0 +1,137 @@
+//! What every post goes through, in this order: the switch, the room, the key's earlier answer, the
+//! allowance, the write.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::draft::Draft;
+use crate::kernel::access::{Device, Granted, Limit, Refused};
+use crate::kernel::clock::Clock;
+use crate::kernel::operations::switches::{Switch, Switches};
+use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::writer::{Rejections, Verdict, Writer, Written};
+
+/// What an operator switched off stays off for a while.
+const RETRY_SWITCHED_OFF_S: u64 = 30;
+
+/// The door. Clones share everything.
+///
+/// It is an extractor: a handler that names it is not entered, and no body is read, while posting
+/// is switched off (503 `switched_off`).
+#[derive(Clone, Debug)]
+pub struct Intake(Arc<Means>);
+
+#[derive(Debug)]
+struct Means {
+    switches: Switches,
+    clock: Clock,
+    writer: Writer,
+    max_age_days: Option<u32>,
+    allowance: Option<Limit>,
+}
+
+/// What a post is answered. What it holds is durable, or of no consequence.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The request that was executed: an earlier one where this is a replay.
+    pub request_id: Uuid,
+    /// One a place, in order.
+    pub verdicts: Vec<Verdict>,
+    /// Why places are [`Verdict::Rejected`].
+    pub rejections: Rejections,
+    /// True where the answer is of an earlier execution of the same key.
+    pub replayed: bool,
+    /// What is left of the device's allowance, where there is one and something was taken from it.
+    pub granted: Option<Granted>,
+}
+
+impl Intake {
+    /// Half hours older than `max_age_days` are not taken, and no more than `buckets_per_hour` of
+    /// each device; `None` and 0 for no limit.
+    pub fn new(
+        switches: Switches,
+        clock: Clock,
+        writer: Writer,
+        max_age_days: Option<u32>,
+        buckets_per_hour: u32,
+    ) -> Self {
+        let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
+        let allowance = Limit::per_hour("buckets", buckets_per_hour, refusal);
+        Self(Arc::new(Means { switches, clock, writer, max_age_days, allowance }))
+    }
+
+    /// Lets in a post that seems to hold so many buckets, before it is parsed. The draft counts as
+    /// arrived now.
+    ///
+    /// Errors: 503 `switched_off` while posting is off, 503 `overloaded` where the queue has no
+    /// room for as many.
+    pub fn admit(&self, estimated_buckets: usize) -> Result<Draft, Problem> {
+        self.is_open()?;
+        self.0.writer.check_room(estimated_buckets)?;
+        Ok(Draft::new(&self.0.clock, self.0.max_age_days))
+    }
+
+    /// Writes a post; when it returns `Ok`, every place with a verdict other than `rejected` is
+    /// durable, or lost to a version that is. A repeated key that has an answer gets it, even where
+    /// the rules of today refuse the post.
+    ///
+    /// Errors: 413 and 422 as [`Draft::sound`] has them; 429 `rate_limited` with its header fields
+    /// where the device's allowance is used up; 409 `idempotency_in_progress` and 422
+    /// `idempotency_key_reused` for a key; 503 `overloaded` where the queue is full by now; 500 for
+    /// an answer of a newer release; the database's 503 and 504.
+    pub async fn post(&self, device: &Device, mut draft: Draft) -> Result<Receipt, Problem> {
+        let key = draft.key.take();
+        let draft = match (draft.sound(), &key) {
+            (Ok(draft), _) => draft,
+            // What was acceptable when it was executed may have become too old since.
+            (Err(refused), Some(key)) => {
+                let written = self.0.writer.answered(device, key).await?.ok_or(refused)?;
+                return Ok(Receipt::new(written, None));
+            }
+            (Err(refused), None) => return Err(refused),
+        };
+        let granted = self.take_allowance(device, draft.places())?;
+        let (buckets, rejections) = draft.into_parts();
+        let written = self.0.writer.write(device, buckets, rejections, key).await?;
+        Ok(Receipt::new(written, granted))
+    }
+
+    fn is_open(&self) -> Result<(), Problem> {
+        if self.0.switches.is_on(Switch::Ingest) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::SwitchedOff, "Posting is switched off for now; nothing was written.")
+            .retry_after(RETRY_SWITCHED_OFF_S))
+    }
+
+    /// Takes a whole post from the device's allowance; one without places is free. Errors: 429.
+    fn take_allowance(&self, device: &Device, places: usize) -> Result<Option<Granted>, Problem> {
+        let places = u32::try_from(places).ok().and_then(NonZeroU32::new);
+        let Some((allowance, places)) = self.0.allowance.as_ref().zip(places) else { return Ok(None) };
+        allowance.take(device.device_id(), places).map(Some).map_err(Refused::problem)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Intake
+where
+    Self: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(_parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let intake = Self::from_ref(state);
+        intake.is_open()?;
+        Ok(intake)
+    }
+}
+
+impl Receipt {
+    fn new(written: Written, granted: Option<Granted>) -> Self {
+        let Written { request_id, verdicts, rejections, replayed } = written;
+        Self { request_id, verdicts, rejections, replayed, granted }
+    }
+}

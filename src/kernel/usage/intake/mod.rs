@@ -1,0 +1,19 @@
+//! The door for posts, whatever protocol carries them.
+//!
+//! A protocol's handler names [`Intake`] in its signature, so that nothing of a body is read while
+//! posting is switched off. It asks [`Intake::admit`] with an estimate, so that a refusal under a
+//! flood costs no parsing, and gets an empty [`Draft`]. It reads its body into that: [`Draft::add`]
+//! for each bucket, [`Draft::reject`] for each place that it could not read, in order.
+//! [`Intake::post`] takes the draft, and answers with a [`Receipt`] that has one verdict a place.
+//!
+//! What the intake knows and no protocol repeats: how old or new a half hour may be, how far a
+//! tracker's clock may be ahead, when an unstamped snapshot arrived, what a device may post in an
+//! hour, what a repeated key is answered, and that a post is written whole or not at all.
+
+mod arrival;
+mod door;
+mod draft;
+
+pub use arrival::{Timely, Untimely};
+pub use door::{Intake, Receipt};
+pub use draft::{Draft, Handling, Snapshot};
