@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::PlanKey;
 use super::imported::Imported;
+use super::key::PlanKey;
 use super::request::Order;
 use crate::kernel::bucket::TokenCounts;
 use crate::kernel::database::Tx;
