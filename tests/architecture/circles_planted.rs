@@ -13,7 +13,8 @@ const JOB: &str = "src/features/backfill/job.rs";
 fn caught(planted: &[(&str, &str)], expected: &[(&str, usize, &str)]) {
     let found = check(&SourceTree::planted(planted));
     let [circle] = found.as_slice() else { panic!("not one circle but {found:#?}") };
-    let printed: Vec<&str> = circle.instead.lines().skip(1).map(|line| line.trim().split(" (").next().unwrap_or_default()).collect();
+    let printed: Vec<&str> =
+        circle.instead.lines().skip(1).map(|line| line.trim().split(" (").next().unwrap_or_default()).collect();
     let expected: Vec<String> = expected.iter().map(|(from, line, to)| format!("{from}:{line} → {to}")).collect();
     assert_eq!(printed, expected);
     assert!(circle.to_string().starts_with(expected[0].split(" →").next().unwrap_or_default()), "{circle}");
@@ -102,10 +103,30 @@ fn a_facade_that_uses_its_child_in_passing_is_caught() {
 fn a_circle_through_an_imported_module_is_caught() {
     let parts = "src/features/backfill/parts/mod.rs";
     let row = "src/features/backfill/parts/row.rs";
-    for import in ["use super::parts;\nfn f() { parts::row::find() }", "use super::parts as p;\nfn f() { p::row::find() }"] {
+    for import in
+        ["use super::parts;\nfn f() { parts::row::find() }", "use super::parts as p;\nfn f() { p::row::find() }"]
+    {
         let planted = [(HANDLER, import), (parts, "pub mod row;"), (row, "use super::super::handler::X;")];
         caught(&planted, &[(HANDLER, 2, row), (row, 1, HANDLER)]);
     }
+}
+
+/// A crate within the house is read like a module of it.
+#[test]
+fn a_circle_within_an_inner_crate_is_caught() {
+    let (lib, cluster) = ("src/postgres/lib.rs", "src/postgres/cluster.rs");
+    for text in
+        ["use crate::Error;", "use super::Error;", "use halfhour::postgres::Error;", "use halfhour_postgres::*;"]
+    {
+        let planted = [(lib, "mod cluster;\npub use crate::cluster::Cluster;"), (cluster, text), ("src/lib.rs", "")];
+        caught(&planted, &[(cluster, 1, lib), (lib, 2, cluster)]);
+    }
+    let house = ("src/lib.rs", "pub use halfhour_postgres as postgres;");
+    let layout = ("src/postgres/layout.rs", "");
+    assert_passes(
+        check,
+        &[house, (lib, "mod cluster;\npub use cluster::Cluster;"), (cluster, "use crate::layout::X;"), layout],
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The floors of the kernel: a room uses the rooms below it, and nothing beside or above it.
 
-use super::rust::{NamedPath, RustFile, Tail};
+use super::rust::{Inclusion, NamedPath, RustFile, Tail};
 use super::tree::{SourceTree, Violation};
 
 /// The rooms, from the lowest floor to the highest.
@@ -39,7 +39,7 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
 /// Every path of a file into its own crate, and every file that it pulls in.
 fn named_in(file: &RustFile) -> impl Iterator<Item = NamedPath> {
     let included = file.inclusions.iter().filter(|inclusion| inclusion.target.starts_with("src/"));
-    file.paths.iter().cloned().chain(included.map(super::rust::Inclusion::as_path))
+    file.paths.iter().cloned().chain(included.map(Inclusion::as_path))
 }
 
 /// What is wrong with a path named in a kernel file, and what to do instead.
@@ -54,7 +54,9 @@ fn objection(file: &str, path: &NamedPath) -> Option<String> {
     }
     let wanted = below_kernel?;
     let Some(room) = room_of(file) else {
-        return Some(format!("the kernel's own module declares the rooms and uses none: name `{wanted}` where it is used"));
+        return Some(format!(
+            "the kernel's own module declares the rooms and uses none: name `{wanted}` where it is used"
+        ));
     };
     // What lies in no room is the other rule's to report.
     let (from, to) = (floor_of(room)?, floor_of(wanted)?);
@@ -79,7 +81,8 @@ pub(super) fn check_rooms(tree: &SourceTree) -> Vec<Violation> {
     }
     for room in FLOORS.concat() {
         if !tree.under("src/kernel/").any(|(path, _)| room_of(path) == Some(room)) {
-            let instead = format!("the room `{room}` is empty, and a rule over no files keeps itself: take it off the floors");
+            let instead =
+                format!("the room `{room}` is empty, and a rule over no files keeps itself: take it off the floors");
             violations.push(Violation::new(KERNEL, 1, instead));
         }
     }

@@ -131,13 +131,18 @@ fn an_arrow_that_hides_its_room_is_caught() {
 
 #[test]
 fn arrows_downwards_arrows_within_a_room_and_look_alikes_pass() {
-    for (room, below) in FLOORS.iter().enumerate().flat_map(|(floor, rooms)| {
-        FLOORS[..floor].iter().flat_map(|below| pairs(rooms, below)).collect::<Vec<_>>()
-    }) {
+    for (room, below) in FLOORS
+        .iter()
+        .enumerate()
+        .flat_map(|(floor, rooms)| FLOORS[..floor].iter().flat_map(|below| pairs(rooms, below)).collect::<Vec<_>>())
+    {
         passes(&format!("src/kernel/{room}/planted.rs"), &format!("use super::super::{below}::X;"));
     }
     passes("src/kernel/call/trace.rs", "use super::line; use super::super::call::X; use crate::kernel::call::*;");
-    passes("src/kernel/call/trace.rs", "//! [`crate::kernel::usage`]\npub(in crate::kernel) fn f() { \"crate::kernel::usage\"; }");
+    passes(
+        "src/kernel/call/trace.rs",
+        "//! [`crate::kernel::usage`]\npub(in crate::kernel) fn f() { \"crate::kernel::usage\"; }",
+    );
     passes("src/kernel/call/trace.rs", "use usage::x; use crate::config::X; fn f(usage: u8) { http::get(usage) }");
     passes("src/kernel/access/token.rs", "fn authenticate() { query_file!(\"src/kernel/access/authenticate.sql\") }");
     passes("src/features/accounts/store.rs", "use crate::kernel::{self, bucket, usage::*};");

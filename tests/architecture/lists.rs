@@ -29,7 +29,11 @@ const DAY: &str = "day";
 const SHORTER_KEYS: [Shorter; 8] = [
     Shorter { file: "bucket_page.sql", columns: "hour_start, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "compare_user_days.sql", columns: "day, device_id, source, model", why: OF_ONE_USER },
-    Shorter { file: "fold_user_days.sql", columns: "user_id, device_id, source, model", why: "folds one day at a time" },
+    Shorter {
+        file: "fold_user_days.sql",
+        columns: "user_id, device_id, source, model",
+        why: "folds one day at a time",
+    },
     Shorter { file: "bucket_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "daily_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "erase_frozen_days.sql", columns: "user_id, device_id, source", why: A_SCOPE },
@@ -68,8 +72,9 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
 
 /// Every exception is still needed.
 pub(super) fn check_exceptions(tree: &SourceTree) -> Vec<Violation> {
-    let written: Vec<(&str, String)> =
-        judged(tree).flat_map(|(path, text)| lists(text).into_iter().map(move |list| (path, key(&list).join(", ")))).collect();
+    let written: Vec<(&str, String)> = judged(tree)
+        .flat_map(|(path, text)| lists(text).into_iter().map(move |list| (path, key(&list).join(", "))))
+        .collect();
     let unused = SHORTER_KEYS.iter().filter(|shorter| !written.iter().any(|(path, columns)| shorter.is(path, columns)));
     let instead = |it: &Shorter| format!("{} writes no `{}` ({}): take the line away", it.file, it.columns, it.why);
     unused.map(|it| Violation::new("tests/architecture/lists.rs", 1, instead(it))).collect()
@@ -161,7 +166,9 @@ fn wrong_key(path: &str, list: &List) -> Option<String> {
     let written = found.join(", ");
     let allowed = SHORTER_KEYS.iter().any(|shorter| shorter.is(path, &written));
     let wrong = found.iter().collect::<BTreeSet<_>>().len() > 2 && found != expected && !allowed;
-    wrong.then(|| format!("the key is {}, not {written}: write it whole, or say in SHORTER_KEYS why not", expected.join(", ")))
+    wrong.then(|| {
+        format!("the key is {}, not {written}: write it whole, or say in SHORTER_KEYS why not", expected.join(", "))
+    })
 }
 
 /// Counters that are added up are the disjoint classes, in order.

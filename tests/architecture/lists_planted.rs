@@ -13,7 +13,8 @@ const KEY: &str = "k.user_id, k.hour_start, k.device_id, k.source, k.model";
 
 /// Every place in which a statement has a list, around one.
 fn statements(list: &str) -> Vec<String> {
-    let assigned = list.split(", ").map(|column| format!("{} = {column}", column.split('.').next_back().unwrap_or_default()));
+    let assigned =
+        list.split(", ").map(|column| format!("{} = {column}", column.split('.').next_back().unwrap_or_default()));
     let named = list.split(", ").map(|column| {
         let bare = column.split('.').next_back().unwrap_or_default();
         format!("coalesce(sum({column}), 0)::text as \"{bare}!: Sum\"")
@@ -31,7 +32,10 @@ fn statements(list: &str) -> Vec<String> {
         "-- Why.\nwith x as (select true, ({}) is not distinct from row(1, 2) as equal from t) table x",
     ];
     let mut statements: Vec<String> = around.iter().map(|around| around.replace("{}", list)).collect();
-    statements.push(format!("-- Why.\nupdate t set {}, changed_at = now() where true", assigned.collect::<Vec<_>>().join(", ")));
+    statements.push(format!(
+        "-- Why.\nupdate t set {}, changed_at = now() where true",
+        assigned.collect::<Vec<_>>().join(", ")
+    ));
     statements.push(format!("-- Why.\nselect {} from t", named.collect::<Vec<_>>().join(", ")));
     statements
 }
@@ -133,7 +137,10 @@ fn a_total_of_other_counters_is_caught() {
     let total = "b.input_tokens + b.cache_read_tokens + b.cache_write_5m_tokens + b.cache_write_1h_tokens + \
         b.output_tokens + b.unclassified_tokens";
     let select = |total: &str| format!("-- Why.\nselect user_id, {total} as tokens_after from t");
-    assert_passes(check, &[(SQL, &select(total)), ("src/kernel/usage/seen.sql", &select(&total.replace("b.", "b.seen_")))]);
+    assert_passes(
+        check,
+        &[(SQL, &select(total)), ("src/kernel/usage/seen.sql", &select(&total.replace("b.", "b.seen_")))],
+    );
     for wrong in [
         total.replace("b.cache_write_5m_tokens + ", ""),
         total.replace("b.unclassified_tokens", "b.reasoning_tokens"),

@@ -9,7 +9,19 @@ const BEGINS: [&str; 4] = ["by", "returning", "select", "set"];
 
 /// What a list ends before, besides a parenthesis and what the next one begins behind.
 const ENDS: [&str; 13] = [
-    "except", "for", "from", "group", "having", "intersect", "limit", "offset", "on", "order", "union", "values", "where",
+    "except",
+    "for",
+    "from",
+    "group",
+    "having",
+    "intersect",
+    "limit",
+    "offset",
+    "on",
+    "order",
+    "union",
+    "values",
+    "where",
 ];
 
 /// The elements of one list.
