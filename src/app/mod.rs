@@ -4,6 +4,7 @@ mod housekeeping;
 mod layers;
 mod openapi;
 pub mod telemetry;
+mod verification;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +26,10 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use verification::verify_with;
+
 use housekeeping::{Housekeeper, tidy};
 
-use crate::commands::verify_with;
 use crate::config::{Limits, PoolSizes};
 use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};

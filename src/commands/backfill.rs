@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::output::{Output, explain};
 use super::serve::stop_on_signals;
-use super::verify::verify_with;
+use crate::app::verify_with;
 use crate::config::Config;
 use crate::features::backfill::{Backfills, Import, Job, JobChange, JobReply, Lines, Order, Shown, State, Worker};
 use crate::features::dashboard_rollup::Relay;

@@ -18,8 +18,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use verify::verify_with;
-
 use output::{Output, complain};
 
 use crate::config::{Config, Faults};

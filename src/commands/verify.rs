@@ -1,7 +1,6 @@
 //! `verify`: are the rollups what the buckets say?
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::Args;
@@ -10,13 +9,8 @@ use uuid::Uuid;
 use super::database::Opened;
 use super::output::{Output, explain};
 use crate::config::Config;
-use crate::features::backfill::{Findings, Verify};
 use crate::features::dashboard_rollup::{self, Report, Window};
 use crate::kernel::database::Pool;
-use crate::kernel::problem::Problem;
-
-/// A job compares a user no longer than this, well within its step; the command does, for a minute.
-const JOB_LIMIT: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
@@ -88,31 +82,4 @@ fn words(report: &Report) -> String {
         let _ = write!(words, "\n{}: could not be compared, {}", user.user_id, user.code);
     }
     words
-}
-
-/// How jobs verify: the slice that owns the rollups compares them.
-pub(crate) fn verify_with(pool: &Pool) -> Verify {
-    let pool = pool.clone();
-    Verify::new(move |user_id, days| {
-        let pool = pool.clone();
-        Box::pin(async move {
-            let (from, to) = (Some(days.first), Some(days.last));
-            let window = Window { user_ids: Some(vec![user_id]), from, to, limit: Some(JOB_LIMIT) };
-            let report = dashboard_rollup::verify(&pool, &window).await?;
-            Ok(Findings {
-                count: report.drifted,
-                pending: report.pending,
-                user_days: report.user_days,
-                first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
-                orphaned: report.orphaned,
-                orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
-                not_compared: report.not_compared,
-                not_compared_users: report.not_compared_users.iter().map(json).collect::<Result<_, _>>()?,
-            })
-        })
-    })
-}
-
-fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
-    serde_json::to_value(value).map_err(Problem::internal)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::rust::{NamedPath, RustFile, Tail, module_of};
+use super::rust::{Inclusion, NamedPath, RustFile, Tail, module_of};
 use super::tree::{SourceTree, Violation};
 
 /// The files by the module that each holds.
@@ -34,7 +34,7 @@ pub(super) fn arrows(tree: &SourceTree) -> Arrows<'_> {
 
 fn arrows_from<'tree>(file: &'tree RustFile, modules: &Modules<'tree>) -> BTreeMap<&'tree str, (usize, String)> {
     let imported = imported_modules(file, modules);
-    let included = file.inclusions.iter().filter(|inclusion| inclusion.macro_name == "include").map(|it| it.as_path());
+    let included = file.inclusions.iter().filter(|inclusion| inclusion.macro_name == "include").map(Inclusion::as_path);
     let mut arrows = BTreeMap::new();
     for path in file.paths.iter().filter(|path| !path.in_tests).cloned().chain(included) {
         let segments = through_imports(path.segments, &imported);
@@ -73,8 +73,7 @@ fn circles<'tree>(arrows: &Arrows<'tree>) -> Vec<BTreeSet<&'tree str>> {
         let others = ahead[file].iter().filter(|other| ahead[*other].contains(file));
         others.copied().collect::<BTreeSet<&'tree str>>()
     };
-    let found: BTreeSet<BTreeSet<&str>> =
-        arrows.keys().map(|file| round(file)).filter(|found| !found.is_empty()).collect();
+    let found: BTreeSet<BTreeSet<&str>> = arrows.keys().map(round).filter(|found| !found.is_empty()).collect();
     found.into_iter().collect()
 }
 

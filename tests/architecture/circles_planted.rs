@@ -111,6 +111,24 @@ fn a_circle_through_an_imported_module_is_caught() {
     }
 }
 
+/// A crate within the house is read like a module of it.
+#[test]
+fn a_circle_within_an_inner_crate_is_caught() {
+    let (lib, cluster) = ("src/postgres/lib.rs", "src/postgres/cluster.rs");
+    for text in
+        ["use crate::Error;", "use super::Error;", "use halfhour::postgres::Error;", "use halfhour_postgres::*;"]
+    {
+        let planted = [(lib, "mod cluster;\npub use crate::cluster::Cluster;"), (cluster, text), ("src/lib.rs", "")];
+        caught(&planted, &[(cluster, 1, lib), (lib, 2, cluster)]);
+    }
+    let house = ("src/lib.rs", "pub use halfhour_postgres as postgres;");
+    let layout = ("src/postgres/layout.rs", "");
+    assert_passes(
+        check,
+        &[house, (lib, "mod cluster;\npub use cluster::Cluster;"), (cluster, "use crate::layout::X;"), layout],
+    );
+}
+
 #[test]
 fn what_is_declared_tested_or_only_said_passes() {
     assert_passes(

@@ -1,6 +1,6 @@
 //! The floors of the kernel: a room uses the rooms below it, and nothing beside or above it.
 
-use super::rust::{NamedPath, RustFile, Tail};
+use super::rust::{Inclusion, NamedPath, RustFile, Tail};
 use super::tree::{SourceTree, Violation};
 
 /// The rooms, from the lowest floor to the highest.
@@ -39,7 +39,7 @@ pub(super) fn check(tree: &SourceTree) -> Vec<Violation> {
 /// Every path of a file into its own crate, and every file that it pulls in.
 fn named_in(file: &RustFile) -> impl Iterator<Item = NamedPath> {
     let included = file.inclusions.iter().filter(|inclusion| inclusion.target.starts_with("src/"));
-    file.paths.iter().cloned().chain(included.map(super::rust::Inclusion::as_path))
+    file.paths.iter().cloned().chain(included.map(Inclusion::as_path))
 }
 
 /// What is wrong with a path named in a kernel file, and what to do instead.

@@ -19,6 +19,8 @@ struct Scope {
 pub(super) struct Reader<'tree> {
     file: RustFile,
     tree: &'tree SourceTree,
+    /// What `crate` means here.
+    root: Vec<String>,
     /// Whether an attribute says that the item which follows is for tests only.
     next_is_test: bool,
 }
@@ -27,7 +29,7 @@ impl<'tree> Reader<'tree> {
     /// The tree tells which relative paths are child modules.
     pub(super) fn new(path: &str, tree: &'tree SourceTree) -> Self {
         let file = RustFile { path: path.to_owned(), ..RustFile::default() };
-        Self { file, tree, next_is_test: false }
+        Self { file, tree, root: root_of(path, tree), next_is_test: false }
     }
 
     pub(super) fn read(mut self, stream: TokenStream) -> RustFile {
@@ -304,9 +306,13 @@ impl<'tree> Reader<'tree> {
     /// What a written path means in a module. A path into another crate stays as it is.
     fn resolved(&self, written: Vec<String>, module: &[String]) -> Vec<String> {
         let first = written.first().map_or("", String::as_str);
-        if matches!(first, "crate" | "halfhour") {
-            let rest = written.into_iter().skip(1);
-            return std::iter::once("crate".to_owned()).chain(rest).collect();
+        let root = match first {
+            "crate" => Some(self.root.clone()),
+            "halfhour" => Some(vec!["crate".to_owned()]),
+            other => inner_crate(other, self.tree),
+        };
+        if let Some(root) = root {
+            return root.into_iter().chain(written.into_iter().skip(1)).collect();
         }
         let folder = format!("src{}", module[1..].iter().fold(String::new(), |path, part| path + "/" + part));
         let child = [format!("{folder}/{first}.rs"), format!("{folder}/{first}/mod.rs")]
@@ -325,4 +331,19 @@ impl<'tree> Reader<'tree> {
         }
         meant
     }
+}
+
+/// The root of the crate that a file belongs to: the house, or a crate within it (`src/embedded_postgres/lib.rs`).
+fn root_of(path: &str, tree: &SourceTree) -> Vec<String> {
+    let mut root = module_of(path);
+    while root.len() > 1 && !tree.contains(&format!("src/{}/lib.rs", root[1..].join("/"))) {
+        root.pop();
+    }
+    root
+}
+
+/// The module as which a crate within the house is read, by the crate's name.
+fn inner_crate(name: &str, tree: &SourceTree) -> Option<Vec<String>> {
+    let folder = name.strip_prefix("halfhour_")?;
+    tree.contains(&format!("src/{folder}/lib.rs")).then(|| vec!["crate".to_owned(), folder.to_owned()])
 }

@@ -152,6 +152,16 @@ fn the_usual_files_and_a_noun_pass() {
     assert_passes(check_files, &files);
 }
 
+/// A part has its own routes where its noun has some; what it answers is typed apart from how it is sent.
+#[test]
+fn a_part_with_its_own_routes_passes() {
+    let names = ["mod", "handler", "request", "reply", "store", "answer"];
+    let paths = names.map(|name| format!("src/features/accounts/devices/{name}.rs"));
+    let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
+    files.extend([("src/features/accounts/mod.rs", ""), ("src/features/accounts/devices/list_devices.sql", "")]);
+    assert_passes(check_files, &files);
+}
+
 #[test]
 fn only_stores_here_name_the_driver() {
     assert_kept_here(check_names);
@@ -173,6 +183,18 @@ fn a_request_or_a_rule_that_knows_the_framework_is_caught() {
     assert_caught(check_names, &[(REQUEST, "use {\n axum::Json,\n};")], REQUEST, 2);
     assert_caught(check_names, &[(REQUEST, "#[derive(axum::FromRequest)]\nstruct X;")], REQUEST, 1);
     assert_caught(check_names, &[(plan, "fn f() -> axum::http::StatusCode { todo!() }")], plan, 1);
+}
+
+#[test]
+fn an_answer_or_a_reply_that_knows_what_carries_it_is_caught() {
+    for name in ["answer", "reply"] {
+        let path = format!("src/features/dashboard_rollup/summary/{name}.rs");
+        assert_caught(check_names, &[(&path, "//! Why.\nuse axum::response::IntoResponse;")], &path, 2);
+        assert_caught(check_names, &[(&path, "//! Why.\n#[derive(sqlx::FromRow)]\nstruct Row;")], &path, 2);
+        let derives =
+            "use serde::Serialize;\n#[derive(Debug, Serialize, utoipa::ToSchema, utoipa::IntoResponses)]\nstruct X;";
+        assert_passes(check_names, &[(&path, derives)]);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod contract;
 pub mod handler;
 mod imported;
+mod key;
 pub mod lines;
 pub mod request;
 mod store;
@@ -18,7 +19,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::job::{Action, Exception, ExceptionKind, Job};
@@ -33,6 +33,7 @@ use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::usage::idempotency::{key_in_progress, key_reused};
 use imported::{ImportRules, Imported};
+use key::PlanKey;
 use lines::ImportLine;
 use request::{Order, PlanLimits};
 
@@ -46,15 +47,6 @@ const BATCH_PAUSE: TimeDelta = TimeDelta::seconds(15);
 const BATCH_LIMIT: Duration = Duration::from_secs(10);
 /// Adding a plan of millions of rows up takes some seconds.
 const SUMMARY_LIMIT: Duration = Duration::from_mins(1);
-
-/// The `Idempotency-Key` of a request that makes a job. It is kept with the job, as long as that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanKey {
-    /// SHA-256 of principal, method, path and key.
-    pub scope: [u8; 32],
-    /// SHA-256 of the request; `None` while its body is being read.
-    pub fingerprint: Option<[u8; 32]>,
-}
 
 /// A job that was asked for.
 #[derive(Debug)]
@@ -154,27 +146,6 @@ fn unread(job: &Job) -> Problem {
     }
     let detail = format!("The stream of job {} ended before it was read; send it again under another key.", job.job_id);
     Problem::new(Code::Conflict, detail)
-}
-
-/// SHA-256 of a request, of which the body may come in parts.
-#[derive(Clone, Debug)]
-pub struct Fingerprint(Sha256);
-
-impl Fingerprint {
-    /// Of a request with these parts besides its body.
-    pub fn new(parts: &[&[u8]]) -> Self {
-        Self(Sha256::new_with_prefix(crate::kernel::usage::idempotency::digest(parts)))
-    }
-
-    /// More of the body.
-    pub fn update(&mut self, chunk: &[u8]) {
-        self.0.update(chunk);
-    }
-
-    /// The whole.
-    pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
-    }
 }
 
 /// False where a job was made under the key before. Errors: 422 for users that do not exist, said of `users_pointer`.

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::PlanKey;
 use super::imported::Imported;
+use super::key::PlanKey;
 use super::request::Order;
 use crate::kernel::bucket::CountColumns;
 use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};

@@ -1,0 +1,35 @@
+//! How a request that makes a job is known again: by its key, and by what it said.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::kernel::usage::idempotency::digest;
+
+/// The `Idempotency-Key` of a request that makes a job. It is kept with the job, as long as that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanKey {
+    /// SHA-256 of principal, method, path and key.
+    pub scope: [u8; 32],
+    /// SHA-256 of the request; `None` while its body is being read.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+/// SHA-256 of a request, of which the body may come in parts.
+#[derive(Clone, Debug)]
+pub struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// Of a request with these parts besides its body.
+    pub fn new(parts: &[&[u8]]) -> Self {
+        Self(Sha256::new_with_prefix(digest(parts)))
+    }
+
+    /// More of the body.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.0.update(chunk);
+    }
+
+    /// The whole.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
