@@ -15,11 +15,11 @@ use crate::kernel::problem::Problem;
 
 /// Delete my usage
 ///
-/// Deletes the user's buckets of a device, a tool or some local days, for good. A bucket must
-/// match everything that is given. The rollup follows within seconds. Snapshots of the scope that were taken before are
-/// refused as `erased` from then on, so that a retry brings nothing back. Asked again, it deletes
-/// what has come since. More than 100 separate deletions are a conflict, which the deletion of a
-/// wider scope avoids. With `dry_run=true` it only counts.
+/// Deletes the user's buckets of a device, a tool or some local days, for good. A bucket must match
+/// everything that is given. The rollup follows within seconds. Snapshots of the scope that were
+/// taken before are refused as `erased` from then on, so that a retry brings nothing back. Asked
+/// again, it deletes what has come since. More than 100 separate deletions are a conflict, which
+/// the deletion of a wider scope avoids. With `dry_run=true` it only counts.
 #[utoipa::path(
     delete, path = "/v1/me/usage", operation_id = "erase_usage", tag = "accounts",
     params(
