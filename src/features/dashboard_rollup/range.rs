@@ -187,7 +187,7 @@ impl Filters {
         self.models.iter().map(Model::as_str).collect()
     }
 
-    /// Reads [`FILTERS`].
+    /// Reads the parameters `source`, `model` and `device`.
     pub fn read(fields: &mut FieldReader) -> Self {
         let filters = Self {
             sources: fields.list("source", source),

@@ -14,10 +14,10 @@ pub struct Trace {
 impl Trace {
     /// A new trace, not sampled.
     pub fn mint() -> Self {
-        let [.., a, b, c, d, e, f, g, h] = Uuid::now_v7().into_bytes();
+        let (_, random) = Uuid::now_v7().as_u64_pair();
         Self {
             trace_id: TraceId::from_bytes(Uuid::now_v7().into_bytes()),
-            parent_id: SpanId::from_bytes([a, b, c, d, e, f, g, h]),
+            parent_id: SpanId::from_bytes(random.to_be_bytes()),
             flags: TraceFlags::NOT_SAMPLED,
         }
     }

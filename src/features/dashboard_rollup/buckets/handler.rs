@@ -160,7 +160,7 @@ impl Rest {
                 return Ok(Some((first, (None, rest))));
             }
             let Some(next) = rest.next.take() else { return Ok(None) };
-            let context = RequestContext::new(rest.context.request_id, rest.context.trace.clone(), CHUNK_LIMIT);
+            let context = RequestContext::new(rest.context.request_id, rest.context.trace, CHUNK_LIMIT);
             match rest.read(&context, next).await {
                 Ok(part) => Ok(Some((part, (None, rest)))),
                 Err(problem) => Err(cut_off(&context, rest.started, &problem)),

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use store::{Candidate, Step};
+use store::{Candidate, FrozenDays};
 
 use super::relay::take_fold_lock;
 use crate::kernel::access::Actor;
@@ -167,7 +167,8 @@ impl Retention {
         loop {
             let mut tx = self.begin(context).await?;
             take_fold_lock(&mut tx).await?;
-            let Some(Step { time_zone, day }) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await? else {
+            let Some(FrozenDays { time_zone, day }) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await?
+            else {
                 tx.rollback().await?;
                 break;
             };

@@ -36,7 +36,7 @@ pub async fn users_past_retention(
 
 /// How far a user's rollup is to be frozen next.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct FrozenDays {
     /// The zone of the rollup's days.
     pub time_zone: String,
     /// The first day to keep.
@@ -44,9 +44,9 @@ pub struct Step {
 }
 
 /// The next days of a user to freeze, at most `days`; `None` where nothing is left to remove.
-pub async fn next_frozen_days(tx: &mut Tx, user_id: Uuid, days: i32) -> Result<Option<Step>, Problem> {
+pub async fn next_frozen_days(tx: &mut Tx, user_id: Uuid, days: i32) -> Result<Option<FrozenDays>, Problem> {
     let row = sqlx::query_file!("src/features/dashboard_rollup/retention/next_frozen_days.sql", user_id, days);
-    Ok(row.fetch_optional(tx).await?.map(|row| Step { time_zone: row.time_zone, day: row.day }))
+    Ok(row.fetch_optional(tx).await?.map(|row| FrozenDays { time_zone: row.time_zone, day: row.day }))
 }
 
 /// Freezes the days before `day`; false where one of them has an event that is not folded yet.

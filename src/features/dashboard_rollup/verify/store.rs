@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Drift, Orphan, Window};
+use super::report::{Drift, Orphan, Window};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 

@@ -1,0 +1,71 @@
+//! The comparison, user by user.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::report::{NotCompared, Report, UserFindings, Window};
+use super::store;
+use crate::kernel::call::RequestContext;
+use crate::kernel::database::{Access, Mode, Pool, is_data_fault};
+use crate::kernel::problem::{Code, Problem};
+
+/// Users of one page.
+const PAGE: i64 = 500;
+/// A page of users, and one user where nothing is said, may take this long.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Compares. Holds a page of user ids and one user's differing days in memory, never more. Errors: the database's, but
+/// for those of one user, which the report lists.
+pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
+    let mut report = Report::default();
+    let mut after = Uuid::nil();
+    loop {
+        let page = next_users(pool, window, after).await?;
+        for user_id in &page {
+            match examine(pool, *user_id, window).await {
+                Ok(found) => report.add(found),
+                Err(problem) => match reason(&problem) {
+                    Some(code) => report.add_not_compared(NotCompared { user_id: *user_id, code }),
+                    None => return Err(problem),
+                },
+            }
+        }
+        match page.last() {
+            Some(last) => after = *last,
+            None => return Ok(report),
+        }
+    }
+}
+
+/// Why a user could not be compared; `None` where that was nothing of the user's.
+fn reason(problem: &Problem) -> Option<String> {
+    if problem.code() == Code::DeadlineExceeded {
+        return Some("took_too_long".to_owned());
+    }
+    let error = problem.database_error().filter(|error| is_data_fault(error))?;
+    Some(format!("refused_{}", error.as_database_error()?.code()?))
+}
+
+async fn next_users(pool: &Pool, window: &Window, after: Uuid) -> Result<Vec<Uuid>, Problem> {
+    if let Some(named) = &window.user_ids {
+        let mut named: Vec<Uuid> = named.iter().copied().filter(|user_id| *user_id > after).collect();
+        named.sort_unstable();
+        named.dedup();
+        return Ok(named);
+    }
+    let mut tx = pool.begin(&RequestContext::internal(LIMIT), Access::Worker, Mode::Snapshot).await?;
+    let page = store::users_with_usage(&mut tx, after, PAGE).await?;
+    tx.rollback().await?;
+    Ok(page)
+}
+
+async fn examine(pool: &Pool, user_id: Uuid, window: &Window) -> Result<UserFindings, Problem> {
+    let context = RequestContext::internal(window.limit.unwrap_or(LIMIT));
+    let mut tx = pool.begin(&context, Access::Worker, Mode::Snapshot).await?;
+    let days = store::compare_user_days(&mut tx, user_id, window).await?;
+    let orphans = store::find_orphans(&mut tx, user_id).await?;
+    tx.rollback().await?;
+    let (user_days, pending) = days.first().map_or((0, 0), |day| (day.compared, day.pending));
+    Ok(UserFindings { user_days, pending, drift: days.into_iter().filter_map(|day| day.drift).collect(), orphans })
+}
