@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use halfhour::kernel::bucket::CountColumns;
 use halfhour::kernel::clock::Clock;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::support::load::Window;
-use super::support::posts::Device;
+use super::support::posts::{Device, Sample};
 
 const UPSERT_ONE: &str = include_str!("upsert_one.sql");
 const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/upsert_buckets.sql");
@@ -101,36 +102,34 @@ fn upsert_one(device: &Device) -> Query<'static, Postgres, PgArguments> {
         .bind(device.device_id)
         .bind(sample.source)
         .bind(sample.model);
-    sample.counts.into_iter().fold(query, Query::bind).bind(sample.observed_at())
+    sample.counts.into_values().into_iter().fold(query, Query::bind).bind(sample.observed_at())
 }
 
 /// One device's buckets, an array a column.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     user_ids: Vec<Uuid>,
     hour_starts: Vec<DateTime<Utc>>,
     device_ids: Vec<Uuid>,
     sources: Vec<&'static str>,
     models: Vec<&'static str>,
-    counts: [Vec<i64>; 8],
+    counts: CountColumns,
     observed_ats: Vec<DateTime<Utc>>,
 }
 
 impl Batch {
     /// Sorted by key, because places are.
     fn new(device: &Device, buckets: u32) -> Self {
-        let mut batch = Self::default();
-        for place in device.take(buckets) {
-            let sample = device.sample(place);
-            batch.user_ids.push(device.user_id);
-            batch.hour_starts.push(sample.hour_start);
-            batch.device_ids.push(device.device_id);
-            batch.sources.push(sample.source);
-            batch.models.push(sample.model);
-            batch.counts.iter_mut().zip(sample.counts).for_each(|(column, count)| column.push(count));
-            batch.observed_ats.push(sample.observed_at());
+        let samples: Vec<Sample> = device.take(buckets).map(|place| device.sample(place)).collect();
+        Self {
+            user_ids: vec![device.user_id; samples.len()],
+            hour_starts: samples.iter().map(|sample| sample.hour_start).collect(),
+            device_ids: vec![device.device_id; samples.len()],
+            sources: samples.iter().map(|sample| sample.source).collect(),
+            models: samples.iter().map(|sample| sample.model).collect(),
+            counts: samples.iter().map(|sample| sample.counts).collect(),
+            observed_ats: samples.iter().map(Sample::observed_at).collect(),
         }
-        batch
     }
 
     fn upsert(self) -> Query<'static, Postgres, PgArguments> {
@@ -143,6 +142,7 @@ impl Batch {
             .bind(self.sources)
             .bind(self.models);
         self.counts
+            .into_values()
             .into_iter()
             .fold(query, Query::bind)
             .bind(self.observed_ats)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use halfhour::kernel::bucket::TokenCounts;
 use uuid::Uuid;
 
 /// The kinds of bucket in one half hour of one device, sorted as the primary key is.
@@ -38,8 +39,7 @@ pub struct Sample {
     pub hour_start: DateTime<Utc>,
     pub source: &'static str,
     pub model: &'static str,
-    /// In column order.
-    pub counts: [i64; 8],
+    pub counts: TokenCounts,
 }
 
 impl Sample {
@@ -73,7 +73,15 @@ impl Device {
             hour_start: self.epoch + TimeDelta::minutes(30 * i64::from(half_hour)),
             source,
             model,
-            counts: [count(1200), count(90_000), 0, count(300), count(800), 200, 0, count(1)],
+            counts: TokenCounts {
+                input_tokens: count(1200),
+                cache_read_tokens: count(90_000),
+                cache_write_1h_tokens: count(300),
+                output_tokens: count(800),
+                reasoning_tokens: 200,
+                request_count: count(1),
+                ..TokenCounts::default()
+            },
         }
     }
 
@@ -89,16 +97,19 @@ impl Device {
                 times = (Some(sample.hour_start), text(sample.hour_start), text(sample.observed_at()));
             }
             let comma = if place == places.start { "" } else { "," };
-            let ((_, hour_start, observed_at), [input, read, _, write, output, reasoning, _, requests]) =
-                (&times, sample.counts);
+            let (_, hour_start, observed_at) = &times;
             write!(
                 body,
                 "{comma}{{\"hour_start\":\"{hour_start}\",\"source\":\"{}\",\"model\":\"{}\",\
-                 \"observed_at\":\"{observed_at}\",\"input_tokens\":{input},\"cache_read_tokens\":{read},\
-                 \"cache_write_1h_tokens\":{write},\"output_tokens\":{output},\"reasoning_tokens\":{reasoning},\
-                 \"request_count\":{requests}}}",
+                 \"observed_at\":\"{observed_at}\"",
                 sample.source, sample.model,
             )?;
+            // Trackers leave zeros out.
+            let counts = TokenCounts::NAMES.into_iter().zip(sample.counts.into_values());
+            for (name, count) in counts.filter(|(_, count)| *count != 0) {
+                write!(body, ",\"{name}\":{count}")?;
+            }
+            body.push(b'}');
         }
         body.extend_from_slice(b"]}");
         request.clear();
