@@ -53,13 +53,17 @@ async fn reply(app: &TestApp, user: &TestUser, path: &str) -> Value {
     app.get(&user.viewer, path).await.expect_ok().clone()
 }
 
-/// The typed answer is as fresh as the reply that came after it, and is about the same days.
+/// The typed answer is about the same days as the reply, and from the same state of the rollup.
 fn assert_same_state<T>(answered: &Answered<T>, reply: &Value) {
     let Answered { state, days, .. } = answered;
     assert_eq!((json!(days.from), json!(days.to)), (reply["from"].clone(), reply["to"].clone()));
     let says = (json!(state.time_zone()), json!(state.pending()), json!(state.version()));
     assert_eq!(says, (reply["time_zone"].clone(), reply["pending"].clone(), reply["version"].clone()));
-    assert!(state.as_of() <= instant(reply["as_of"].as_str().unwrap()));
+}
+
+/// As of when a reply is true.
+fn as_of(reply: &Value) -> DateTime<Utc> {
+    instant(reply["as_of"].as_str().unwrap())
 }
 
 async fn rollups(app: &TestApp, user_id: Uuid, request: RollupsRequest) -> Answered<RollupsAnswer> {
@@ -89,6 +93,7 @@ async fn rollups_say_what_the_route_says_page_by_page() {
         loop {
             let answered = app.answers().rollups(&context(), me.user_id, request.clone()).await.unwrap();
             assert_same_state(&answered, &whole);
+            assert!(answered.state.as_of() >= as_of(&whole), "nothing waits, so the later read is true as of later");
             assert_eq!(shown(&answered.answer.totals), whole["totals"], "{name}: the totals are those of all pages");
             for interval in answered.answer.intervals {
                 for group in interval.groups {
@@ -113,6 +118,7 @@ async fn the_summary_and_the_heatmap_say_what_their_routes_say() {
     let answered = app.answers().summary(&context(), me.user_id, request).await.unwrap();
     let told = reply(&app, &me, &format!("/v1/rollups/summary?{DAYS}")).await;
     assert_same_state(&answered, &told);
+    assert!(answered.state.as_of() <= as_of(&told), "the reply was read later");
     let summary = answered.answer;
     assert_eq!(
         [summary.before.from, summary.before.to].map(|day| json!(day)),
