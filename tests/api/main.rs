@@ -12,6 +12,7 @@ mod contract;
 mod dashboard_rollup;
 mod ingest_buckets;
 mod isolation;
+mod local_days;
 mod operations;
 mod relay;
 mod request_line;
