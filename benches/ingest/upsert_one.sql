@@ -1,6 +1,7 @@
--- What the product is compared with: one bucket, one statement, one transaction, and nothing besides.
--- $1 user_id, $2 hour_start, $3 device_id, $4 source, $5 model: the key; $6 … $13: the counts, in column order;
--- $14 observed_at.
+-- Writes one bucket in one statement and one transaction, and nothing besides. The product is
+-- compared with this.
+-- $1 user_id, $2 hour_start, $3 device_id, $4 source, $5 model: the key; $6 … $13: the counts, in
+-- column order; $14 observed_at.
 -- Index: bucket_pkey.
 insert into usage.bucket as b (
     user_id, hour_start, device_id, source, model,

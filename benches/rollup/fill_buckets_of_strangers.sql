@@ -1,4 +1,5 @@
--- Buckets of users that nobody reads: 32 a day for 30 days, every 90 minutes two of four kinds.
+-- Fills buckets of users that nobody reads: 32 a day for 30 days, every 90 minutes two of four
+-- kinds.
 -- $1 users: how many.
 insert into usage.bucket (
     user_id, hour_start, device_id, source, model,

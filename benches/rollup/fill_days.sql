@@ -1,4 +1,5 @@
--- A past for every device with an account: 32 buckets a day, every 90 minutes two of the eight kinds.
+-- Fills past days for every device with an account: 32 buckets a day, every 90 minutes two of the
+-- eight kinds.
 -- $1 days: how many, up to yesterday; $2 sources, $3 models: the kinds, position by position.
 insert into usage.bucket (
     user_id, hour_start, device_id, source, model,

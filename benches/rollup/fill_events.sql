@@ -1,4 +1,5 @@
--- One event for every day of every user with an account, as trackers' posts would have left.
+-- Fills one event for every day of every user with an account, as trackers' posts would have left
+-- them.
 -- $1 days: how many, up to yesterday.
 insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
 select

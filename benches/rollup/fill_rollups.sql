@@ -1,4 +1,7 @@
--- The rollups of all buckets, for users in UTC; day by day, as the relay writes them while usage arrives.
+-- Fills the rollups of all buckets, for users in UTC. Rows come day by day, as the relay writes
+-- them
+-- while usage arrives.
+-- No parameters.
 insert into rollup.daily (
     user_id, day, device_id, source, model,
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,

@@ -1,4 +1,4 @@
--- Rollups of users that nobody reads: two rows a day for 30 days.
+-- Fills rollups of users that nobody reads: two rows a day for 30 days.
 -- $1 users: how many.
 with stranger as (
     select gen_random_uuid() as user_id, gen_random_uuid() as device_id from generate_series(1, $1::integer)

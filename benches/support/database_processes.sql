@@ -1,4 +1,5 @@
--- Which of the database's processes works for whom.
+-- Lists the database's processes, each with what it works for.
+-- No parameters.
 select
     pid,
     coalesce(nullif(application_name, ''), backend_type, 'other') as work

@@ -1,4 +1,5 @@
--- A past for every device, so that posts meet a table of a certain size: half hours up to $1, eight buckets each.
+-- Fills a past for every device, so that posts meet a table of a certain size: half hours up to $1,
+-- eight buckets each.
 -- $1 until: the half hour after the last; $2 half_hours: how many of each device.
 -- $3 sources, $4 models: the eight kinds of bucket, position by position.
 insert into usage.bucket (

@@ -36,7 +36,9 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard};
-use crate::kernel::access::{Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, require_principal};
+use crate::kernel::access::{
+    Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, TokenCache, require_principal,
+};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::http::cursor::Cursors;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub pool_sizes: PoolSizes,
     /// How often one caller may call.
     pub limits: Limits,
+    /// How long a token is remembered, at most [`REVOCATION_BOUND`](crate::kernel::access::REVOCATION_BOUND).
+    pub token_memory: Duration,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// The oldest half hour that a tracker may post.
@@ -148,6 +152,7 @@ impl App {
         let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
         let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
+        let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
         let process_status = ProcessStatus {
             started: Instant::now(),
@@ -160,7 +165,7 @@ impl App {
         };
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
-            authenticator: Authenticator::new(key.clone(), pools.read.clone(), anonymous_callers, clock.clone()),
+            authenticator: Authenticator::new(key.clone(), read, cache, anonymous_callers, clock.clone()),
             intake: Intake::new(
                 switches.clone(),
                 clock.clone(),

@@ -16,6 +16,7 @@ use crate::app::telemetry::Telemetry;
 use crate::app::{App, Settings};
 use crate::config::Config;
 use crate::features::operations::Metrics;
+use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::schema::follow_database_clock;
 
@@ -51,6 +52,7 @@ async fn run(
         cors_origins: config.cors_origins.clone(),
         pool_sizes: config.pool_sizes,
         limits: config.limits,
+        token_memory: REVOCATION_BOUND,
         trusted_proxies: config.trusted_proxies.clone(),
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,

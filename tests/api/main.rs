@@ -14,6 +14,7 @@ mod dashboard_rollup;
 mod ingest_buckets;
 mod intake;
 mod isolation;
+mod local_days;
 mod operations;
 mod relay;
 mod request_line;

@@ -1,13 +1,17 @@
 //! Tokens are remembered for ten seconds: one look-up for all who come together, and a revocation that everyone heeds
-//! within that time.
+//! within that time. The servers that show the latter remember for less, so that nobody waits; that none remembers for
+//! more than ten seconds is shown beside the cache itself.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use halfhour::kernel::access::{Actor, REVOCATION_BOUND, TokenKind};
+use halfhour::kernel::access::{Actor, TokenKind};
 use serde_json::json;
 
 use crate::support::{TestApp, context, server_key};
+
+/// How long the servers remember tokens that are to heed a revocation.
+const MEMORY: Duration = Duration::from_millis(300);
 
 /// How often tokens were looked up so far; the server must have closed its pool, for only then are all calls counted.
 pub async fn look_ups(app: &TestApp) -> u32 {
@@ -65,8 +69,8 @@ async fn post_until_refused(server: &TestApp, token: &str) -> (Instant, Instant)
 
 #[tokio::test]
 async fn a_revoked_token_that_is_in_constant_use_is_refused_by_every_process_within_the_bound() {
-    let app = TestApp::start().await;
-    let second_server = app.second_server().await;
+    let app = TestApp::start_with(|settings| settings.token_memory = MEMORY).await;
+    let second_server = app.second_server_with(|settings| settings.token_memory = MEMORY).await;
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
     let other = app.device(&user, "phone").await;
@@ -82,11 +86,11 @@ async fn a_revoked_token_that_is_in_constant_use_is_refused_by_every_process_wit
         assert!(app.accounts().tokens.revoke(&context(), Actor::Command, listed.token_id).await.unwrap());
         Instant::now()
     };
-    let limit = REVOCATION_BOUND + Duration::from_secs(10);
+    let limit = MEMORY + Duration::from_secs(10);
     let ((here, there), revoked) =
         tokio::time::timeout(limit, Box::pin(async { tokio::join!(load, revoke) })).await.unwrap();
     for (last_accepted, refused) in [here, there] {
-        assert!(last_accepted < revoked + REVOCATION_BOUND, "{:?} after it was revoked", last_accepted - revoked);
+        assert!(last_accepted < revoked + MEMORY, "{:?} after it was revoked", last_accepted - revoked);
         assert!(refused >= revoked, "before it was revoked");
     }
     let body = json!({"buckets": [{"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "gpt"}]});

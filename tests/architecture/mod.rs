@@ -26,4 +26,5 @@ mod queries;
 mod queries_unchecked;
 mod rows;
 mod slices;
+mod sql_formulas;
 mod state;

@@ -62,7 +62,8 @@ fn objection(rights: &Rights<'_>, reference: &Reference) -> Option<String> {
         // What is done is written down where it is done, so the audit is the kernel's to add to; nobody rewrites it.
         Use::Write => own || (*owner == "the kernel" && schema == "ops" && name == "audit"),
         Use::Read => own || SHARED.contains(&schema) || schema == "pg_catalog",
-        // A function may do what its definer may; those of `account` check secrets, which is the kernel's business.
+        // A function may do what its definer may; those of `account` check secrets, which is the kernel's business. Those of
+        // `usage` only compute, as `sql_formulas` sees to, and are for everybody.
         Use::Call if schema == "account" && name == "authenticate" => *owner == "the kernel",
         Use::Call if schema == "account" => own || *owner == "the kernel",
         Use::Call => own || schema == "usage" || schema == "pg_catalog",

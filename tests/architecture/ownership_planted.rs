@@ -69,6 +69,24 @@ fn a_siblings_function_type_or_table_name_in_a_string_is_caught() {
 }
 
 #[test]
+fn everybody_may_call_a_function_of_the_kernel_and_nobody_may_write_through_its_name() {
+    let bounds = "where b.hour_start >= usage.window_start($2::date, $7) and b.hour_start < usage.window_end($3, $7)";
+    for path in [ROLLUP, INGEST, BACKFILL, ACCOUNTS, KERNEL, "src/features/operations/ping.sql"] {
+        passes(path, &format!("select usage.local_day_start($1::date, $2) from usage.bucket b {bounds}"));
+        passes(path, "select h from generate_series(usage.window_start($1, $3), usage.window_end($2, $3), $4) as h");
+        passes(path, "select f.begins from usage.bucket b, lateral usage.local_day_start($1, $2) f (begins)");
+    }
+    let unowned = "src/features/billing/find_day.sql";
+    caught(unowned, "select usage.local_day_start($1, $2)", 1);
+    caught(ROLLUP, "select window_start from usage.bucket\njoin window_start on true", 2);
+    caught(ROLLUP, "insert into usage.window_start (a)\nselect usage.window_start($1, $2)", 1);
+    caught(ROLLUP, "create or replace function\nusage.window_start(a date, b text) returns date return a", 2);
+    caught(KERNEL, "select rollup.local_day_start($1, $2)", 1);
+    caught(ACCOUNTS, "select 1 from usage.bucket b\nwhere b.hour_start >= backfill.window_start($1, $2)", 2);
+    caught(BACKFILL, "select account.local_day_start($1, $2)", 1);
+}
+
+#[test]
 fn a_table_without_a_schema_is_caught() {
     caught(ROLLUP, "select 1 from daily", 1);
     caught(ROLLUP, "insert into daily (a)\nselect 1", 1);

@@ -1,4 +1,4 @@
--- Hands a planned job to the workers. Its lock is held and its version was compared.
+-- Hands a planned job to the workers. The caller has locked the job and compared its version.
 -- $1 job_id; $2 executed_at: the stamp of its corrections.
 -- Index: job_pkey.
 update backfill.job

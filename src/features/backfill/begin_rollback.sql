@@ -1,4 +1,5 @@
--- Hands a job to the workers to be taken back, from its first row to the last that its execution reached.
+-- Hands a job to the workers to be rolled back, from its first row to the last that its execution
+-- reached.
 -- $1 job_id.
 -- Index: job_pkey.
 update backfill.job

@@ -1,4 +1,5 @@
--- Takes a job away from whoever works on it: the next statement that asks for the lease finds none.
+-- Cancels a job and takes it away from the worker that holds it. That worker's next fence finds no
+-- lease.
 -- $1 job_id.
 -- Index: job_pkey.
 update backfill.job

@@ -1,4 +1,4 @@
--- How many rows of a plan no longer replace what they were planned to replace, counted up to a limit.
+-- Counts the plan rows whose bucket has changed since the plan, up to a limit.
 -- $1 job_id; $2 limit.
 -- Index: plan_row_pkey, bucket_pkey.
 select count(*) as "count!"

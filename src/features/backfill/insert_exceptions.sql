@@ -1,5 +1,6 @@
--- Lists what did not go as planned; a row is listed once for each kind.
--- $1 job_id; $2 kinds, $3 lines, $4 user_ids, $5 hour_starts, $6 device_ids, $7 sources, $8 models, $9 codes.
+-- Adds rows of a job that did not go as planned. A bucket is listed once for each kind.
+-- $1 job_id; $2 kinds, $3 lines, $4 user_ids, $5 hour_starts, $6 device_ids, $7 sources, $8 models,
+-- $9 codes: position by position.
 -- Index: exception_is_listed_once.
 insert into backfill.exception (job_id, kind, line, user_id, hour_start, device_id, source, model, code)
 select $1, e.kind, e.line, e.user_id, e.hour_start, e.device_id, e.source, e.model, e.code

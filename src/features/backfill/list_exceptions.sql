@@ -1,5 +1,5 @@
--- A page of what did not go as planned.
--- $1 job_id; $2 kind, null for all; $3 after: the exception before; $4 limit.
+-- Reads a page of the rows of a job that did not go as planned.
+-- $1 job_id; $2 kind, null for all; $3 after: the last exception of the page before; $4 limit.
 -- Index: exception_pkey.
 select exception_id, kind, line, user_id, hour_start, device_id, source, model, code
 from backfill.exception

@@ -1,6 +1,6 @@
--- A page of a plan, in the order in which it is executed.
--- $1 job_id; $2 user_id, $3 hour_start, $4 device_id, $5 source, $6 model: the row before, or what is before all rows;
--- $7 limit.
+-- Reads a page of a plan, in the order in which it is executed.
+-- $1 job_id; $2 user_id, $3 hour_start, $4 device_id, $5 source, $6 model: the last row of the page
+-- before, or a key below all rows; $7 limit.
 -- Index: plan_row_pkey.
 select
     user_id, hour_start, device_id, source, model,

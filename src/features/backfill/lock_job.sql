@@ -1,4 +1,4 @@
--- Keeps a job as it is until the transaction ends: the worker's next step waits, or has just ended.
+-- Locks a job until the transaction ends, so that no worker begins a step on it meanwhile.
 -- $1 job_id.
 -- Index: job_pkey.
 select job_id from backfill.job where job_id = $1 for update

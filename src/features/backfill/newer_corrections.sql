@@ -1,4 +1,5 @@
--- The jobs that have corrected what this job's corrections say, and are not taken back: they come first.
+-- Lists the jobs that have corrected this job's corrections and are not rolled back. They must be
+-- rolled back before this one.
 -- $1 job_id.
 -- Index: pre_image_prior_backfill_id_idx, job_pkey.
 select j.job_id

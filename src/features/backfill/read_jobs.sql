@@ -1,5 +1,6 @@
--- Jobs, newest first.
--- $1 job_id: only this one, null for all; $2 before: only those made before that one, null from the newest; $3 limit.
+-- Reads jobs, newest first.
+-- $1 job_id: only this one, null for all; $2 before: only jobs made before that one, null from the
+-- newest on; $3 limit.
 -- Index: job_pkey.
 select
     job_id, action, state, version, reason, first_day, last_day, user_ids, plan_hash,

@@ -1,2 +1,3 @@
--- Every switch that was ever thrown: a handful of rows, read whole. No parameters. Index: none.
+-- Reads every switch that was ever set, which are a handful of rows.
+-- No parameters. Index: none.
 select name, is_on, reason, changed_at from ops.switch

@@ -1,4 +1,6 @@
--- The events that were set aside first, at most $1. Index: outbox_parked_idx.
+-- Lists the parked events, those that were parked first in front.
+-- $1 limit.
+-- Index: outbox_parked_idx.
 select o.user_id, o.id, o.topic, o.utc_day, o.attempts, o.parked_at as "parked_at!", o.last_error
 from usage.outbox o
 where o.parked_at is not null

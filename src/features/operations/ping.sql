@@ -1,2 +1,3 @@
--- Does the database answer? No parameters, no table.
+-- Asks whether the database answers.
+-- No parameters. Index: none; reads no table.
 select 1 as "one!"

@@ -1,4 +1,4 @@
--- The principal behind a token.
+-- Finds the principal behind a token. No row where the token is not valid.
 -- $1 hash: SHA-256 of the token.
 -- Index: token_pkey.
 select token_id as "token_id!", kind as "kind!", user_id as "user_id!", device_id

@@ -34,10 +34,16 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Looks tokens up through `pool`; `anonymous_callers` counts those that are not valid, `clock` says when the others were
-    /// used.
-    pub fn new(key: ServerKey, pool: Pool, anonymous_callers: AnonymousCallers, clock: Clock) -> Self {
-        Self { key: Arc::new(key), pool, cache: TokenCache::new(), anonymous_callers, uses: TokenUses::new(clock) }
+    /// Looks tokens up through `pool` and remembers them in `cache`; `anonymous_callers` counts those that are not valid,
+    /// `clock` says when the others were used.
+    pub fn new(
+        key: ServerKey,
+        pool: Pool,
+        cache: TokenCache,
+        anonymous_callers: AnonymousCallers,
+        clock: Clock,
+    ) -> Self {
+        Self { key: Arc::new(key), pool, cache, anonymous_callers, uses: TokenUses::new(clock) }
     }
 
     /// When tokens were used since the last writing down.
@@ -133,11 +139,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::kernel::access::REVOCATION_BOUND;
 
     #[tokio::test]
     async fn only_a_token_that_was_found_is_an_acquaintance() {
         let principal = Principal::new(TokenKind::Viewer, Uuid::now_v7(), Uuid::now_v7(), None);
-        let cache = TokenCache::new();
+        let cache = TokenCache::new(REVOCATION_BOUND);
         let key = ServerKey::new(&[1; 32]).unwrap();
         for found in [None, Some(principal)] {
             let hash = key.issue(TokenKind::Viewer).unwrap().hash();

@@ -36,19 +36,27 @@ struct Answer {
     asked_at: Instant,
 }
 
-struct FromTheQuestion;
+struct FromTheQuestion {
+    bound: Duration,
+}
+
+impl FromTheQuestion {
+    fn within(bound: Duration) -> Self {
+        Self { bound: bound.min(REVOCATION_BOUND) }
+    }
+}
 
 impl Expiry<TokenHash, Answer> for FromTheQuestion {
     fn expire_after_create(&self, _: &TokenHash, answer: &Answer, created_at: Instant) -> Option<Duration> {
-        Some(REVOCATION_BOUND.saturating_sub(created_at.saturating_duration_since(answer.asked_at)))
+        Some(self.bound.saturating_sub(created_at.saturating_duration_since(answer.asked_at)))
     }
 }
 
 impl TokenCache {
-    /// An empty cache.
-    pub fn new() -> Self {
+    /// An empty cache that uses an answer for at most `bound`, and never for longer than [`REVOCATION_BOUND`].
+    pub fn new(bound: Duration) -> Self {
         Self {
-            answers: Cache::builder().max_capacity(CAPACITY).expire_after(FromTheQuestion).build(),
+            answers: Cache::builder().max_capacity(CAPACITY).expire_after(FromTheQuestion::within(bound)).build(),
             valid: moka::sync::Cache::builder().max_capacity(CAPACITY).time_to_idle(ACQUAINTANCE).build(),
         }
     }
@@ -86,12 +94,6 @@ impl TokenCache {
     }
 }
 
-impl Default for TokenCache {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_that_come_together_share_one_look_up_and_unknown_tokens_are_remembered() {
-        let (cache, hash, asked) = (TokenCache::new(), hash(), AtomicUsize::new(0));
+        let (cache, hash, asked) = (TokenCache::new(REVOCATION_BOUND), hash(), AtomicUsize::new(0));
         let ask = || {
             cache.get(hash.clone(), async || {
                 asked.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_look_up_is_asked_again() {
-        let (cache, hash) = (TokenCache::new(), hash());
+        let (cache, hash) = (TokenCache::new(REVOCATION_BOUND), hash());
         let failed = cache.get(hash.clone(), async || Err(Problem::new(Code::DatabaseUnavailable, "gone"))).await;
         assert_eq!(failed.unwrap_err().code(), Code::DatabaseUnavailable);
         assert_eq!(cache.get(hash, async || Ok(None)).await.unwrap(), None);
@@ -132,8 +134,17 @@ mod tests {
     fn an_answer_is_as_old_as_its_question() {
         let asked_at = Instant::now();
         let answer = Answer { principal: None, asked_at };
-        let left = |after| FromTheQuestion.expire_after_create(&hash(), &answer, asked_at + after);
+        let served = FromTheQuestion::within(REVOCATION_BOUND);
+        let left = |after| served.expire_after_create(&hash(), &answer, asked_at + after);
         assert_eq!(left(Duration::from_secs(3)), Some(Duration::from_secs(7)));
         assert_eq!(left(Duration::from_secs(30)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn no_cache_uses_an_answer_for_longer_than_ten_seconds() {
+        let bound = |asked| FromTheQuestion::within(asked).bound;
+        assert_eq!(bound(Duration::from_millis(300)), Duration::from_millis(300));
+        assert_eq!(bound(Duration::from_secs(10)), Duration::from_secs(10));
+        assert_eq!(bound(Duration::from_hours(1)), Duration::from_secs(10));
     }
 }

@@ -1,2 +1,3 @@
--- The database's clock at this moment. No parameters, no table.
+-- Reads the database's clock.
+-- No parameters. Index: none; reads no table.
 select clock_timestamp() as "now!"

@@ -33,7 +33,9 @@ async fn every_day_of_whole_weeks_is_there_with_what_the_rollup_says() {
         assert_eq!((&reply["to"], &reply["today"]), (&json!("2026-11-22"), &json!("2026-11-20")));
         let (from, to) = (&days[0], &days[69]);
         let dense = rollups(&app, &me, &format!("from={from}&to={to}&fill=zero{filter}")).await;
-        for (cell, interval) in reply["data"].as_array().unwrap().iter().zip(dense["data"].as_array().unwrap()) {
+        let intervals = dense["data"].as_array().unwrap();
+        assert_eq!(intervals.len(), 70);
+        for (cell, interval) in reply["data"].as_array().unwrap().iter().zip(intervals) {
             assert_eq!(cell["day"], interval["label"]);
             for counter in ["total_tokens", "request_count"] {
                 assert_eq!(cell[counter], interval["results"][0][counter], "{cell}");

@@ -81,6 +81,7 @@ async fn a_key_present_throughout_comes_exactly_once_while_writers_touch_this_us
     let (me, device) = one_user(&app, "me").await;
     let path = format!("/v1/rollups?{RANGE}&group_by=source,model&limit=4");
     let stays: Vec<_> = results_of(&all_pages(&app, &me, &path).await).iter().map(key).collect();
+    assert!(stays.len() > 8, "hardly anything stays: {stays:?}");
     let mut cursor = String::new();
     let mut seen = BTreeMap::<String, usize>::new();
     for round in 0_u64.. {

@@ -54,6 +54,7 @@ async fn a_day_has_as_many_half_hours_as_its_zone_gives_it() {
         assert_eq!(labels.len(), count, "{zone} {day}: {labels:?}");
         assert!(labels.iter().all(|label| label.starts_with(day)), "{zone} {day}: {labels:?}");
         let results = results_of(&[reply]);
+        assert_eq!(results.len(), count, "{zone} {day}");
         for pair in results.windows(2) {
             assert_eq!(pair[0]["end"], pair[1]["start"], "{zone} {day}: without a gap");
         }

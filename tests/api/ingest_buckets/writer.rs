@@ -187,7 +187,11 @@ async fn users_of_one_batch_meet_in_one_transaction_and_each_has_exactly_its_row
         let counts = if number == 0 { 3 } else { number };
         assert_eq!(found, [(counts.into(), device.clone()), (1.into(), device)]);
     }
-    for event in tracker.app.ask("select o.user_id || ' ' || o.request_id from usage.outbox o").await {
+    let events = tracker.app.ask("select o.user_id || ' ' || o.request_id from usage.outbox o").await;
+    let announced: BTreeSet<_> = events.iter().filter_map(|event| Some(event.split_once(' ')?.0.to_owned())).collect();
+    let everybody = strangers.iter().map(|(user, _)| user.user_id).chain([tracker.me.user_id]);
+    assert_eq!(announced, everybody.map(|id| id.to_string()).collect(), "events of everybody");
+    for event in events {
         let (user_id, request_id) = event.split_once(' ').unwrap();
         let strangers = strangers.iter().map(|(user, _)| user.user_id.to_string());
         let owners: Vec<_> =

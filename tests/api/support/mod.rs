@@ -123,6 +123,7 @@ impl TestApp {
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: Limits::OFF,
+            token_memory: halfhour::kernel::access::REVOCATION_BOUND,
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),

@@ -1,4 +1,5 @@
--- A user's devices in the order of their registration (ids rise with time), revoked ones included.
+-- Lists a user's devices, revoked ones included, in the order of their registration, which is the
+-- order of their ids.
 -- $1 user_id; $2 after: only devices after this id, or null; $3 limit.
 -- Index: device_pkey, token_device_idx for the last use.
 select

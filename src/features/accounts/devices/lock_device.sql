@@ -1,4 +1,5 @@
--- Whether a user's device is active. Holds it until the transaction ends, so that two rotations take their turns.
+-- Reads whether a user's device is active, and locks it until the transaction ends, so that two
+-- rotations take their turns.
 -- $1 user_id, $2 device_id.
 -- Index: device_pkey.
 select revoked_at is null as "active!"

@@ -1,5 +1,5 @@
--- Revokes a device and its tokens for good; a device that was revoked before stays as it is. No row where the user has
--- no such device.
+-- Revokes a device and its tokens for good. A device that was revoked before keeps its time. No row
+-- where the user has no such device.
 -- $1 user_id, $2 device_id.
 -- Index: device_pkey, token_device_idx.
 with revoked as (

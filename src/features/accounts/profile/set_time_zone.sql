@@ -1,4 +1,4 @@
--- Another time zone for a user; no row where the zone is not in account.time_zone.
+-- Sets a user's time zone. No row where the zone is not in account.time_zone.
 -- $1 user_id, $2 time_zone.
 -- Index: user_pkey.
 update account.user u

@@ -1,4 +1,4 @@
--- Tokens with their owners, oldest first (token ids rise with time).
+-- Lists tokens with their owners, oldest first, which is the order of their ids.
 -- $1 user_id, or null for all users; $2 after: only tokens after this id, or null; $3 limit.
 -- Index: token_id_is_unique for the order, token_user_id_idx for one user.
 select

@@ -1,4 +1,4 @@
--- A new user; no row where the time zone is not in account.time_zone.
+-- Adds a user. No row where the time zone is not in account.time_zone.
 -- $1 user_id, $2 name, $3 time_zone.
 -- Index: user_name_is_unique_while_active refuses a second active user of that name.
 insert into account.user (user_id, name, time_zone)

@@ -1,4 +1,5 @@
--- Users in the order of their creation (ids rise with time), revoked ones included.
+-- Lists users, revoked ones included, in the order of their creation, which is the order of their
+-- ids.
 -- $1 after: only users after this id, or null; $2 limit.
 -- Index: user_pkey for the order, token_user_id_idx for the last use.
 select

@@ -1,4 +1,5 @@
--- Revokes a user and its tokens for good. Its devices stay as they are: nobody speaks for them any more.
+-- Revokes a user and its tokens for good. The user's devices stay as they are, because without a
+-- token nothing can post for them.
 -- $1 user_id.
 -- Index: user_pkey, token_user_id_idx.
 with revoked as (

@@ -1,4 +1,4 @@
--- Gives a plan up whose lines could not be read to their end.
+-- Fails a plan whose lines could not be read to their end.
 -- $1 job_id, $2 lease_token, $3 failure.
 -- Index: job_pkey.
 update backfill.job

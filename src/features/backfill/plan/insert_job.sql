@@ -1,6 +1,6 @@
--- A job that is being planned. Nothing where another request has made one under the same key.
--- $1 job_id, $2 action, $3 reason, $4 first_day, $5 last_day, $6 user_ids, $7 scope_hash, $8 fingerprint;
--- $9 lease_token: of the stream that is being read, which has a minute for each batch.
+-- Makes a job that is being planned. No row where another request has made one under the same key.
+-- $1 job_id, $2 action, $3 reason, $4 first_day, $5 last_day, $6 user_ids, $7 scope_hash,
+-- $8 fingerprint; $9 lease_token: of the stream that is being read, which has a minute a batch.
 -- Index: job_pkey, job_scope_hash_is_unique.
 insert into backfill.job (
     job_id, action, state, reason, first_day, last_day, user_ids, scope_hash, fingerprint, lease_token, lease_until

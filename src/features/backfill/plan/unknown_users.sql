@@ -1,4 +1,4 @@
--- Which of these users do not exist.
+-- Finds those of the given users that do not exist.
 -- $1 user_ids.
 -- Index: user_pkey.
 select k.user_id as "user_id!"

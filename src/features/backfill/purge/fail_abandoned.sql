@@ -1,4 +1,6 @@
--- Fails plans whose stream has paused for too long, and those that were never executed within 30 days.
+-- Fails the plans whose stream has paused for too long, and the plans that nobody executed within
+-- 30
+-- days.
 -- No parameters. Index: none; jobs are few.
 update backfill.job
 set state = 'failed',

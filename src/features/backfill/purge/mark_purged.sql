@@ -1,5 +1,7 @@
--- Says before the first row is removed that jobs can no longer be executed or rolled back: those that ended 30 days ago,
--- and at once those that never had a plan. Judged under the job's lock: a rollback that has begun meanwhile goes on.
+-- Marks the jobs that can no longer be executed or rolled back: those that ended 30 days ago, and
+-- at
+-- once those that failed without a plan. The mark is set before the first row is removed. Jobs are
+-- judged under their own lock, so that a rollback that has just begun goes on.
 -- No parameters. Index: none; jobs are few.
 update backfill.job
 set purged_at = transaction_timestamp()

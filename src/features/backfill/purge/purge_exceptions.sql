@@ -1,4 +1,4 @@
--- Removes the lists of what did not go as planned.
+-- Removes exceptions of jobs.
 -- $1 job_ids; $2 limit.
 -- Index: exception_pkey.
 delete from backfill.exception

@@ -1,4 +1,4 @@
--- Removes rows of plans.
+-- Removes plan rows of jobs.
 -- $1 job_ids; $2 limit.
 -- Index: plan_row_pkey.
 delete from backfill.plan_row

@@ -1,5 +1,7 @@
--- Moves the cursor over rows, forward only, with what came of them. The fence has locked the job.
--- $1 job_id; $2 rows; $3 user_id, $4 hour_start, $5 device_id, $6 source, $7 model: the last of them;
+-- Moves the cursor forward over rows or users, and adds what came of them. fence.sql has locked the
+-- job.
+-- $1 job_id; $2 rows; $3 user_id, $4 hour_start, $5 device_id, $6 source, $7 model: the last of
+-- them;
 -- $8 poisoned, $9 skipped: how many of them; $10 drift: what a verification has found up to here.
 -- Index: job_pkey.
 update backfill.job

@@ -1,4 +1,4 @@
--- How many events of a job are not folded, and how many of these are parked.
+-- Counts the events of a job that are not folded yet, and those of them that are parked.
 -- $1 request_id: the job.
 -- Index: outbox_lane_id_idx.
 select count(*) as "unfolded!", count(parked_at) as "parked!"

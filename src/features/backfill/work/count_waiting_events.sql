@@ -1,4 +1,4 @@
--- How many events of backfills wait to be folded, counted up to a limit.
+-- Counts the events of backfills that wait to be folded, up to a limit.
 -- $1 limit.
 -- Index: outbox_lane_id_idx.
 select count(*) as "count!"

@@ -1,6 +1,7 @@
--- The first statement of each step's transaction: goes on only while this worker's lease lasts and the job is where it
--- has left it. The lock keeps everybody else away until the step is whole, and the lease is longer than the time after
--- which the database ends a transaction that has gone quiet.
+-- Begins the transaction of each step. It updates the job only while this worker's lease lasts and
+-- the job is where this worker has left it. The row's lock keeps everybody else away until the step
+-- is whole. The lease is longer than the time after which the database ends an idle transaction, so
+-- that it cannot run out under an open step.
 -- $1 job_id, $2 lease_token; $3 state, $4 done: as this worker knows them.
 -- Index: job_pkey.
 update backfill.job

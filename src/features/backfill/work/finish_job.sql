@@ -1,4 +1,4 @@
--- Ends a phase of a job. The fence has locked it.
+-- Ends a phase of a job. fence.sql has locked the job.
 -- $1 job_id, $2 state, $3 failure: null where there is none.
 -- Index: job_pkey.
 update backfill.job

@@ -1,5 +1,7 @@
--- The next users of a replay or a verification: those that exist, and those that have buckets without existing.
--- $1 user_ids: only these, null for all; $2 after: the user before, null at the beginning; $3 limit.
+-- Lists the next users of a replay or a verification: those that exist, and those that have buckets
+-- without existing.
+-- $1 user_ids: only these, null for all; $2 after: the user before, null at the beginning; $3
+-- limit.
 -- Index: user_pkey, bucket_pkey.
 with recursive owner as (
     (

@@ -1,4 +1,5 @@
--- Takes the oldest job that has work to do and nobody who does it. Two who ask at once get two jobs, or one of them none.
+-- Takes the lease of the oldest job that has work to do and no worker. Two workers that ask at once
+-- never get the same job.
 -- $1 lease_token: the worker's own; $2 job_id: only this one, null for any.
 -- Index: job_at_work_idx.
 update backfill.job

@@ -1,6 +1,8 @@
--- What each day of some weeks adds up to, every day, ascending.
--- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty list filters nothing.
--- Sums as text: a sum of bigints can be larger than a bigint. Index: daily_pkey.
+-- Sums each day of some weeks, ascending. Days without usage are there with zeros.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
+-- list
+-- filters nothing.
+-- Sums are text, because a sum of bigints can be larger than a bigint. Index: daily_pkey.
 select
     d.day::date as "day!",
     coalesce(u.total_tokens, 0)::text as "total_tokens!: Sum",

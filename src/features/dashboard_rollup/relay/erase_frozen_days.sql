@@ -1,5 +1,8 @@
--- Removes what an owner erased from days whose buckets retention has removed before: no fold can do that. Only days
--- that the erasure covers whole, by the zone that the rollup is in: of a part nobody knows any more what it was.
+-- Subtracts an owner's erasure from frozen days. Their buckets are gone, so that a fold cannot do
+-- it;
+-- the rollup's rows are deleted instead. Only days that lie wholly inside the erasure, in the
+-- rollup's time zone, lose their rows. What part of a day's sums a shorter erasure would take away
+-- is no longer known.
 -- $1 user_ids, $2 ids: events, position by position; only those of topic erased count.
 -- Index: outbox_pkey, user_state_pkey, daily_pkey.
 with erased as materialized (

@@ -1,10 +1,16 @@
--- Folds the local days that the named events touch: what rollup.daily says of them becomes what usage.bucket says.
--- Rows whose buckets are gone go, rows that differ are written, and rows that are right are left alone, so that a
--- replay changes nothing. A user's version rises by one where a row changed. Days before the retention horizon are
--- never touched; what a zone would count to them counts to the first day after it.
+-- Folds the local days that the named events touch, so that the rows of rollup.daily are again the
+-- sums of usage.bucket. Rows without buckets are deleted and rows that differ are written. Rows
+-- that
+-- are right already are left alone, so that a replay changes nothing. The version of a user rises
+-- by
+-- one where a row changed.
+-- Frozen days (before frozen_before) are never touched. A bucket that the user's zone counts to a
+-- frozen day is summed into the first day that is not frozen.
 -- $1 user_ids, $2 ids: the events, position by position.
--- Returns how many days of users that were. One statement, so that it sees one moment; it needs the fold lock, which makes it the only writer of rollup.*.
--- The laterals keep it to index scans whatever the planner believes about the size of a common table expression.
+-- Returns the number of folded days, counted for each user.
+-- It is one statement, so that it reads one snapshot. It needs the fold lock, whose holder alone
+-- writes rollup.*.
+-- The laterals force index scans, whatever size the planner assumes for a common table expression.
 -- Index: outbox_pkey, user_state_pkey, user_pkey, bucket_pkey, daily_pkey.
 with touched as materialized (
     select distinct o.user_id, z.time_zone, s.frozen_before, greatest(d.day, s.frozen_before) as day
@@ -14,11 +20,13 @@ with touched as materialized (
     cross join lateral (select coalesce(s.time_zone, u.time_zone, 'UTC') as time_zone) z
     cross join lateral unnest(
         case when o.topic = 'bucket_changed' then array(
-            -- The days of every half hour, not those between the first and the last: a zone may repeat the end of a day.
+            -- The day of every half hour, because the day of one in the middle may lie after that of the
+            -- last, where a zone repeats the end of a day.
             select distinct (h.hour_start at time zone z.time_zone)::date
             from generate_series(o.first_hour, o.last_hour, interval '30 minutes') h (hour_start)
         )
-        -- The hours may have no bounds: the days that there are, and those that there should not be.
+        -- The hours may have no bounds. So these are the days that have buckets, and those that have
+        -- rows and perhaps should not.
         else array(
             select (b.hour_start at time zone z.time_zone)::date
             from usage.bucket b
@@ -60,11 +68,11 @@ difference as materialized (
                 count(*) as bucket_count
             from usage.bucket b
             where b.user_id = t.user_id
-              -- Wide enough for a midnight that is skipped or comes twice, and at the horizon for what another zone
-              -- counted to the day before; the last line is exact.
-              and b.hour_start >= (t.day::timestamp at time zone t.time_zone)
-                  - case when t.day = t.frozen_before then interval '2 days' else interval '3 hours' end
-              and b.hour_start < ((t.day + 1)::timestamp at time zone t.time_zone) + interval '3 hours'
+              -- The first day that is not frozen also takes buckets that the present zone would give to
+              -- the day before.
+              and b.hour_start >= usage.window_start(t.day, t.time_zone)
+                  - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
+              and b.hour_start < usage.window_end(t.day, t.time_zone)
               and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
             group by b.user_id, b.device_id, b.source, b.model
         ) f

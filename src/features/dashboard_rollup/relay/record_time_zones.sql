@@ -1,5 +1,6 @@
--- Moves the rollups of users who asked for it into the zone that they want; the fold after it rebuilds their days. A
--- user without a rollup gets one in that zone anyway.
+-- Moves the rollups of users who asked for another time zone into that zone. The fold after it
+-- rebuilds their days. A user without a rollup needs no move, because a new rollup begins in the
+-- wanted zone.
 -- $1 user_ids, $2 ids: events, position by position; only those of topic rebuild count.
 -- Index: outbox_pkey, user_state_pkey, user_pkey.
 update rollup.user_state s

@@ -1,5 +1,6 @@
--- Freezes a user's rollup before a day, unless an event that may touch one of those days is not folded yet.
--- $1 user_id; $2 time_zone: the rollup's; $3 day: the first to keep.
+-- Freezes a user's rollup before a day. Does nothing while an event waits that may touch an earlier
+-- day.
+-- $1 user_id; $2 time_zone: the rollup's; $3 day: the first that stays open.
 -- Needs the fold lock. Index: user_state_pkey, outbox_pkey.
 update rollup.user_state s
 set frozen_before = $3

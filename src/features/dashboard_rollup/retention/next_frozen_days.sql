@@ -1,6 +1,9 @@
--- How far to freeze a user's rollup next: up to the local day in which the horizon lies, but not more than so many days
--- after the first that still has buckets. No row where nothing is left to remove.
--- $1 user_id; $2 days: at most so many.
+-- Finds the day up to which a user's rollup is frozen next. It is the local day in which the
+-- horizon
+-- lies, but at most so many days after the first day that still has buckets. No row where nothing
+-- is
+-- left to remove.
+-- $1 user_id; $2 days: the most days in one step.
 -- Needs the fold lock, so that the zone stays. Index: user_state_pkey, horizon_pkey, bucket_pkey.
 select s.time_zone as "time_zone!", k.day as "day!"
 from rollup.user_state s
@@ -13,7 +16,7 @@ cross join lateral (
 cross join lateral (
     select least(
         (h.first_hour at time zone s.time_zone)::date,
-        -- What lies before the frozen days is counted to the first day after them.
+        -- Buckets of frozen days are counted to the first day that is not frozen.
         greatest(oldest.day, s.frozen_before) + $2::integer
     ) as day
 ) k

@@ -1,7 +1,11 @@
--- The next users who have buckets of days past their retention, with the first half hour to keep: the one after the
--- last that belongs to a day before the first to keep. Midnight may be skipped, come twice, or lie between half hours.
--- Users in a zone that PostgreSQL does not know any more come too, and without one: which days are past nobody can say.
--- $1 now; $2 days: whole local days to keep before today's; $3 after: the last user of the page before; $4 limit.
+-- Finds the next users who have buckets of days past their retention, and for each user the new
+-- horizon. The horizon is the half hour after the last one that belongs to a removed day. It is
+-- found
+-- by trying half hours, because midnight may be skipped, come twice, or lie between half hours.
+-- A user whose time zone PostgreSQL no longer knows is returned too, with a null horizon, because
+-- nobody can say which of that user's days are past.
+-- $1 now; $2 days: whole local days to keep before today's; $3 after: the last user of the page
+-- before; $4 limit.
 -- Index: user_state_pkey, bucket_pkey.
 with known as materialized (
     select n.name from pg_catalog.pg_timezone_names n
@@ -13,14 +17,14 @@ cross join lateral (
         case when s.time_zone in (select n.name from known n)
             then ($1::timestamptz at time zone s.time_zone)::date - $2::integer
         end as day
-    -- Else the planner would write the look-up out wherever the day is used.
+    -- Without this the planner would repeat the look-up wherever the day is used.
     offset 0
 ) d
 cross join lateral (
     select max(h.hour_start) + interval '30 minutes' as first_hour
     from generate_series(
-        date_trunc('hour', d.day::timestamp at time zone s.time_zone) - interval '3 hours',
-        d.day::timestamp at time zone s.time_zone + interval '3 hours',
+        date_bin('30 minutes', usage.window_start(d.day, s.time_zone), '2020-01-01T00:00:00Z'),
+        usage.window_end(d.day - 1, s.time_zone),
         interval '30 minutes'
     ) h (hour_start)
     where (h.hour_start at time zone s.time_zone)::date < d.day

@@ -1,9 +1,15 @@
--- Sums of the buckets by interval and by the groups asked for; ascending. An interval is known by its first local day,
--- or for half hours by its start in UTC.
--- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty list filters nothing.
--- $7 by_source, $8 by_model, $9 by_device: the groups; a column that is none is empty. $10 unit: half_hour, day or month.
--- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the first; $15 limit.
--- $16 time_zone: whose local days. Sums as text, as in daily_totals.sql. Index: bucket_pkey, as in bucket_totals.sql.
+-- Sums the buckets by interval and by the groups asked for, ascending. `at` is the first local day
+-- of
+-- a day or month, and the start of a half hour in UTC.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
+-- list
+-- filters nothing.
+-- $7 by_source, $8 by_model, $9 by_device: the groups asked for; the column of any other is empty.
+-- $10 unit: half_hour, day or month.
+-- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the
+-- first page; $15 limit.
+-- $16 time_zone: of the local days. Sums are text, as in daily_totals.sql.
+-- Index: bucket_pkey, as in bucket_totals.sql.
 select
     g.at as "at!",
     g.source as "source!",
@@ -40,8 +46,8 @@ from (
         count(*)::text as bucket_count
     from usage.bucket b
     where b.user_id = $1
-      and b.hour_start >= ($2::date::timestamp at time zone $16::text) - interval '3 hours'
-      and b.hour_start < (($3::date + 1)::timestamp at time zone $16::text) + interval '3 hours'
+      and b.hour_start >= usage.window_start($2::date, $16::text)
+      and b.hour_start < usage.window_end($3::date, $16::text)
       and (b.hour_start at time zone $16::text)::date between $2::date and $3::date
       and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
       and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))

@@ -1,7 +1,9 @@
--- Sums of the buckets over the whole range and the filters. As text, as in daily_totals.sql.
--- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty list filters nothing;
--- $7 time_zone: whose local days.
--- Index: bucket_pkey. The bounds are wide enough for a midnight that is skipped or comes twice; the date is exact.
+-- Sums the buckets over a whole range. Sums are text, as in daily_totals.sql.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
+-- list
+-- filters nothing; $7 time_zone: of the local days.
+-- Index: bucket_pkey. The window gives the index its bounds, and the local date is compared
+-- besides.
 select
     coalesce(sum(b.input_tokens), 0)::text as "input_tokens!: Sum",
     coalesce(sum(b.cache_read_tokens), 0)::text as "cache_read_tokens!: Sum",
@@ -15,8 +17,8 @@ select
     count(*)::text as "bucket_count!: Sum"
 from usage.bucket b
 where b.user_id = $1
-  and b.hour_start >= ($2::date::timestamp at time zone $7::text) - interval '3 hours'
-  and b.hour_start < (($3::date + 1)::timestamp at time zone $7::text) + interval '3 hours'
+  and b.hour_start >= usage.window_start($2::date, $7::text)
+  and b.hour_start < usage.window_end($3::date, $7::text)
   and (b.hour_start at time zone $7::text)::date between $2::date and $3::date
   and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
   and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))

@@ -1,9 +1,11 @@
--- What a user's rollup is in, how fresh it is, and in which zone a question is answered. Exactly one row for a user
--- that exists.
--- $1 user_id; $2 now: for today's local date; $3 time_zone: another zone that is asked for, or null.
--- Of the events only the first and the last are looked at, however many wait. The first by id is as good as the oldest:
--- what has a higher id was announced later than that one began, and acknowledged later still.
--- account.time_zone reads a folder of files: only where the zone asked for is not the rollup's.
+-- Reads the state of a user's rollup, the age of the events that are not folded yet, and the time
+-- zone of the answer. Exactly one row for a user that exists.
+-- $1 user_id; $2 now: for today's local date; $3 time_zone: the zone asked for, or null.
+-- Only the first and the last event are looked at, however many wait. The first by id stands for
+-- the
+-- oldest: an event with a higher id was published after that one's transaction had begun.
+-- account.time_zone reads a folder of files, so that it is asked only where $3 is another zone than
+-- the rollup's.
 -- Index: user_pkey, user_state_pkey, outbox_pkey.
 select
     transaction_timestamp() as "read_at!",
@@ -22,7 +24,7 @@ cross join lateral (
     select (
         select n.name from account.time_zone n where n.name = $3::text and $3::text <> z.recorded
     ) as time_zone
-    -- Else the planner would write the look-up out wherever its result is used.
+    -- Without this the planner would repeat the look-up wherever its result is used.
     offset 0
 ) a
 where u.user_id = $1

@@ -1,8 +1,10 @@
--- Sums of a range and of the range before it, each as a whole, by source, and by model. A whole without usage has no row.
--- The wholes and the sources come first, and of the models no more than fit the limit.
--- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the range before reaches from here to the day
--- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing; $8 limit.
--- Sums as text: a sum of bigints can be larger than a bigint. Index: daily_pkey.
+-- Sums a range and the range before it, each as a whole, by source and by model. A range without
+-- usage has no row. The wholes and the sources come first, and then as many models as the limit
+-- leaves room for.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the first day of the range
+-- before, which ends the day before $2; $5 sources, $6 models, $7 devices: an empty list filters
+-- nothing; $8 limit.
+-- Sums are text, because a sum of bigints can be larger than a bigint. Index: daily_pkey.
 select
     (r.day >= $2::date) as "is_current!",
     case when grouping(r.source) = 0 then r.source end as source,

@@ -1,9 +1,11 @@
--- Active days of a range and of the one before it, and streaks over the whole history. A day is active where tokens or
--- requests were counted: a row of zeros is no activity. A streak is a run of active days; the current one has not been
--- broken yet: it reaches to today, or to yesterday while today is young.
--- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the range before reaches from here to the day
--- before $2; $5 sources, $6 models, $7 devices: an empty list filters nothing; $8 today.
--- Index: daily_pkey, and nothing else of the table: every column that is named here is in it.
+-- Counts the active days of a range and of the range before it, and finds the streaks of the whole
+-- history. A day is active where tokens or requests were counted; a row of zeros is no activity. A
+-- streak is a run of active days. The current streak reaches to today, or to yesterday as long as
+-- today has no usage.
+-- $1 user_id; $2 from, $3 to: local days, inclusive; $4 before_from: the first day of the range
+-- before, which ends the day before $2; $5 sources, $6 models, $7 devices: an empty list filters
+-- nothing; $8 today.
+-- Index: daily_pkey alone. It holds every column that is named here, so that the table is not read.
 with active as (
     select r.day
     from rollup.daily r

@@ -1,7 +1,7 @@
--- Compares the days of a window of one user: the fold of the buckets beside the rollup's rows, by day. A day with an
--- event that is not folded yet is pending and no drift. Days before the retention horizon are not compared.
+-- Compares the fold of one user's buckets with the rows of the rollup, day by day. A day that an
+-- event may still change is pending and counts as no drift. Frozen days are not compared.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; null for no bound.
--- Returns the days that drifted, each beside the counts of all; one row without a day where none did.
+-- Returns the days that drifted, each beside the counts of all days, or one row without a day.
 -- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey.
 with state as materialized (
     select
@@ -29,9 +29,9 @@ expected as materialized (
         count(*) as bucket_count
     from state z
     join usage.bucket b on b.user_id = $1
-    where b.hour_start >= (z.first_day::timestamp at time zone z.time_zone)
-            - case when z.first_day = z.frozen_before then interval '2 days' else interval '3 hours' end
-      and b.hour_start < (z.last_day::timestamp at time zone z.time_zone) + interval '27 hours'
+    where b.hour_start >= usage.window_start(z.first_day, z.time_zone)
+            - case when z.first_day = z.frozen_before then interval '2 days' else interval '0 days' end
+      and b.hour_start < usage.window_end(z.last_day, z.time_zone)
       and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
     group by 1, 2, 3, 4
 ),

@@ -1,6 +1,8 @@
--- Who has buckets or rollup rows and does not exist: null for the user itself, else the devices. One step down an index
--- for each device would need one by device; the owner's rows are read once instead.
+-- Finds the owner of buckets or rollup rows who does not exist. Returns a null where the user
+-- itself
+-- is unknown, else each unknown device.
 -- $1 user_id.
+-- The user's rows are read once, because no index finds the devices of a user without reading them.
 -- Index: user_pkey, device_pkey, bucket_pkey, daily_pkey.
 select null::uuid as device_id
 where not exists (select from account.user u where u.user_id = $1)

@@ -1,4 +1,5 @@
--- The next users who have buckets or rollup rows, whether they exist or not: one step down each index for each user.
+-- Lists the next users who have buckets or rollup rows, whether the users exist or not. Each user
+-- costs one step down each index.
 -- $1 after: the last user of the page before; $2 limit.
 -- Index: bucket_pkey, daily_pkey.
 with recursive found as (

@@ -1,7 +1,8 @@
--- Removes an owner's buckets. Writers are locked out: what they wrote before is seen here, and what they write later
--- sees the erasure.
--- $1 user_id; $2 device_id, $3 source, $4 first_hour, $5 last_hour: the scope, null where it is open.
--- Returns what went of each device, with the newest stamp of it.
+-- Removes an owner's buckets. lock_out_writers.sql has run in this transaction: this statement sees
+-- every bucket that was written before, and writers that come later see the erasure.
+-- $1 user_id; $2 device_id, $3 source, $4 first_hour, $5 last_hour: the scope, null where it is
+-- open.
+-- Returns for each device how many buckets were removed, and the newest stamp among them.
 -- Index: bucket_pkey.
 with erased as (
     delete from usage.bucket b

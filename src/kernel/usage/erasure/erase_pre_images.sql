@@ -1,5 +1,7 @@
--- Removes what corrections of an owner's buckets hide, so that rolling one back does not bring it back.
--- $1 user_id; $2 device_id, $3 source, $4 first_hour, $5 last_hour: the scope, null where it is open.
+-- Removes the pre-images of an owner's buckets, so that rolling a correction back does not bring an
+-- erased bucket back.
+-- $1 user_id; $2 device_id, $3 source, $4 first_hour, $5 last_hour: the scope, null where it is
+-- open.
 -- Index: pre_image_pkey.
 delete from usage.pre_image p
 where p.user_id = $1

@@ -22,6 +22,10 @@ use crate::kernel::problem::{Code, Problem};
 /// How many erasures a user may have that none of the others covers: the writer looks at all of them.
 pub const MAX_ERASURES: i64 = 100;
 
+/// The first half of the advisory lock's key; the second is a hash of the user's id. Writers of a user's buckets share the
+/// lock, and an erasure holds it alone. Two releases that run side by side must agree on this number.
+const ERASURE_LOCK: i32 = 1_701_999_987;
+
 /// What went, or would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
@@ -47,7 +51,8 @@ struct ErasedDevice {
 /// statement before the one that writes. Returns the users who are being erased at this moment, whose buckets must not
 /// be written in this transaction.
 pub async fn hold_off_erasures(tx: &mut Tx, user_ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/kernel/usage/erasure/hold_off_erasures.sql", user_ids).fetch_all(tx).await
+    let query = sqlx::query_file_scalar!("src/kernel/usage/erasure/hold_off_erasures.sql", user_ids, ERASURE_LOCK);
+    query.fetch_all(tx).await
 }
 
 /// What a post of such a user is told: 503 with `Retry-After`.
@@ -113,7 +118,7 @@ fn busy(error: sqlx::Error) -> Problem {
 }
 
 async fn lock_out_writers(tx: &mut Tx, user_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query_file!("src/kernel/usage/erasure/lock_out_writers.sql", user_id).execute(tx).await?;
+    sqlx::query_file!("src/kernel/usage/erasure/lock_out_writers.sql", user_id, ERASURE_LOCK).execute(tx).await?;
     Ok(())
 }
 

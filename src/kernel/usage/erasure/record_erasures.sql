@@ -1,7 +1,9 @@
--- Records erasures of one scope, and forgets those that they cover.
--- $1 user_id; $2 erasure_ids, $3 device_ids, $4 erased_ats: position by position, a null device for all devices;
--- $5 source, $6 first_hour, $7 last_hour: the rest of the scope, null where it is open.
--- Returns how many erasures the user has then.
+-- Records erasures that share one scope but for the device, and deletes the older erasures that
+-- they cover.
+-- $1 user_id; $2 erasure_ids, $3 device_ids, $4 erased_ats: position by position, a null device for
+-- all devices; $5 source, $6 first_hour, $7 last_hour: the rest of the scope, null where it is
+-- open.
+-- Returns how many erasures the user has afterwards.
 -- Index: erasure_pkey.
 with erasure as (
     select

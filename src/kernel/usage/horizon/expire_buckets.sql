@@ -1,5 +1,5 @@
--- Removes the buckets of local days before a day, and none that lies behind the horizon: what could still be written
--- stays.
+-- Removes the buckets that belong to local days before a day and lie before the horizon. Buckets
+-- from the horizon on stay, because trackers may still write them.
 -- $1 user_id; $2 time_zone; $3 day: the first to keep.
 -- Index: bucket_pkey, horizon_pkey.
 delete from usage.bucket b

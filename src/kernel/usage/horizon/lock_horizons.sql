@@ -1,3 +1,4 @@
--- Waits until every transaction that has read horizons is over, and makes those that want to read them wait.
--- Index: none.
+-- Waits until every transaction that has read usage.horizon has ended, and makes later readers
+-- wait.
+-- No parameters. Index: none; reads no row.
 lock table usage.horizon in access exclusive mode

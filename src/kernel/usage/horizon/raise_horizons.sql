@@ -1,4 +1,4 @@
--- Raises horizons; never lowers one.
+-- Raises horizons and never lowers one.
 -- $1 user_ids, $2 first_hours: position by position, users distinct.
 -- Index: horizon_pkey.
 insert into usage.horizon as h (user_id, first_hour)

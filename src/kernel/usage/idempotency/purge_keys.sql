@@ -1,4 +1,4 @@
--- Removes records that have expired.
+-- Removes expired records.
 -- $1 limit.
 -- Index: idempotency_created_at_idx.
 delete from usage.idempotency

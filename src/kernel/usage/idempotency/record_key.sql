@@ -1,5 +1,7 @@
--- Records an answer; an expired record of the same key is replaced. Keeps the newest 1000 records of the device.
--- $1 user_id, $2 scope_hash, $3 device_id, $4 fingerprint, $5 request_id, $6 verdicts, $7 rejections.
+-- Records the answer under a key and replaces an expired record of that key. Of the device's other
+-- records only the newest 999 stay.
+-- $1 user_id, $2 scope_hash, $3 device_id, $4 fingerprint, $5 request_id, $6 verdicts, $7
+-- rejections.
 -- Index: idempotency_pkey, idempotency_newest_idx.
 with forgotten as (
     delete from usage.idempotency f

@@ -1,4 +1,4 @@
--- What was answered under keys within the last 24 hours.
+-- Finds the answers that were recorded under keys within the last 24 hours.
 -- $1 user_ids, $2 scope_hashes: position by position.
 -- Index: idempotency_pkey.
 select

@@ -1,6 +1,9 @@
--- The oldest due events of each lane, and those whose time to be tried again has come.
--- $1 now; $2 live, $3 bulk, $4 whole: how many of each lane at most, and of those tried again as many besides;
--- $5 live_from, $6 bulk_from, $7 whole_from: no id below these, for what was consumed there may not be vacuumed yet.
+-- Finds the events to fold next: the oldest of each lane that have never failed, and failed ones
+-- whose time to be tried again has come.
+-- $1 now; $2 live, $3 bulk, $4 whole: the most events of each lane, and as many failed ones
+-- besides;
+-- $5 live_from, $6 bulk_from, $7 whole_from: the lowest id to look at in each lane. The index below
+-- it may be full of events that were consumed and are not vacuumed yet.
 -- Index: outbox_lane_id_idx, outbox_retry_idx.
 (
     select user_id as "user_id!", id as "id!", topic as "topic!", created_at as "created_at!", attempts as "attempts!",
@@ -36,7 +39,8 @@ union all
             from usage.outbox
             where retry_at <= $1
               and parked_at is null
-              -- Of no lane that rests; said so that only the index by time serves, whatever waits in that lane.
+              -- No event of a lane that rests. The condition is a case, because the planner would use
+              -- another one to read an index by lane, whatever waits in that lane.
               and case lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end > 0
             order by retry_at
             limit $2

@@ -1,13 +1,15 @@
--- The parked events of the same users that may touch the days of other events, which are folded: these may heal. Half
--- hours less than a day apart may be of one local day.
--- $1 user_ids, $2 ids: the other events, position by position; $3 lanes: of which parked events may be taken.
+-- Finds the parked events of the same users that may touch the same local days as events that are
+-- being folded now. Folding them along may heal them. Half hours less than a day apart count as
+-- possibly one local day.
+-- $1 user_ids, $2 ids: the events being folded, position by position; $3 lanes: parked events of
+-- other lanes are left out.
 -- Index: outbox_parked_idx, outbox_pkey.
 select p.user_id as "user_id!", p.id as "id!", p.topic as "topic!", p.created_at as "created_at!",
     p.attempts as "attempts!", p.lane as "lane!"
 from usage.outbox p
 where p.parked_at is not null
   and p.user_id = any($1::uuid[])
-  -- Said so that no index by lane serves, whatever waits there.
+  -- Not `any`, because the planner would then read an index by lane, whatever waits in that lane.
   and array_position($3::text[], p.lane) is not null
   and exists (
       select from usage.outbox o

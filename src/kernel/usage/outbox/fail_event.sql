@@ -1,5 +1,6 @@
--- Counts a failure that is the event's own fault, and parks the event after too many.
--- $1 user_id, $2 id: the event; $3 error: SQLSTATE and constraint; $4 now; $5 retry_at; $6 max_attempts.
+-- Counts a failure that the event itself caused, and parks the event after too many of them.
+-- $1 user_id, $2 id: the event; $3 error: SQLSTATE and constraint; $4 now; $5 retry_at;
+-- $6 max_attempts.
 -- Index: outbox_pkey.
 update usage.outbox
 set attempts = attempts + 1,

@@ -1,5 +1,6 @@
--- What waits in the outbox, by lane: how much, and since when. The lowest id is as good as the oldest.
--- Index: outbox_lane_id_idx, outbox_parked_idx.
+-- Counts the events that wait in each lane, and finds since when. The event with the lowest id
+-- stands for the oldest.
+-- No parameters. Index: outbox_lane_id_idx, outbox_parked_idx.
 select
     l.lane as "lane!",
     (select count(*) from usage.outbox o where o.lane = l.lane and o.parked_at is null) as "waiting!",

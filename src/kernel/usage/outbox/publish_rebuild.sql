@@ -1,5 +1,5 @@
--- Announces that a user wants another time zone.
--- $1 user_id; $2 request_id, $3 traceparent: the cause.
+-- Publishes the event that a user wants another time zone.
+-- $1 user_id; $2 request_id, $3 traceparent: the request that caused it.
 -- Index: none.
 insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, traceparent)
 values (

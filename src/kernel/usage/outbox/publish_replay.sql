@@ -1,6 +1,8 @@
--- Announces that days are to be folded again: an event for each user and week, so that no event is large.
--- $1 user_ids: distinct; $2 first_hour, $3 last_hour: inclusive; $4 lane; $5 request_id, $6 traceparent: the cause.
--- Returns how many events that were. Index: none.
+-- Publishes events that days are to be folded again, one for each user and week, so that no event
+-- is large.
+-- $1 user_ids: distinct; $2 first_hour, $3 last_hour: inclusive; $4 lane; $5 request_id,
+-- $6 traceparent: the request that caused it.
+-- Returns the number of events. Index: none.
 with published as (
     insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id, traceparent)
     select

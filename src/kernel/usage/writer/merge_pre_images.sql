@@ -1,9 +1,11 @@
--- Merges versions that a correction hides into the correction's pre-image: the version rule, one table further down.
--- Where there was no bucket before the correction there is no pre-image yet, and the version becomes it.
--- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, sorted in this order.
+-- Merges trackers' snapshots that lost against a correction into the correction's pre-image, by the
+-- same rule of versions as upsert_buckets.sql. Where the correction inserted its bucket there is no
+-- pre-image yet, and the snapshot becomes it.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, sorted in this
+-- order.
 -- $6 … $13: the counts, in column order. $14 observed_ats, $15 stamped: the versions.
 -- $16 backfill_ids: the corrections; a key may come once for each.
--- Returns the entries that lost against an older correction, which stands in the pre-image, with that one's job.
+-- Returns the entries that lost against an older correction in the pre-image, with that one's job.
 -- Index: pre_image_pkey.
 with entry as (
     select *

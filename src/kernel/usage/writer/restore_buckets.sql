@@ -1,8 +1,11 @@
--- Takes corrections of one job back: what its pre-images hold stands again, stamp and all, and what it had inserted is
--- removed. The rows are locked and marked by the job. Announces the half hours whose counts changed, in the statement
--- that changes them.
--- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys; $6 backfill_id: the job.
--- $7 changed_at: now, an instant that no other statement of this process was given; $8 traceparent: of the events.
+-- Takes corrections of one job back. A bucket with a pre-image gets that version again, including
+-- observed_at; a bucket without one was inserted by the job and is deleted. The caller has locked
+-- the buckets and checked that each still holds this job's correction. The same statement publishes
+-- events for the half hours whose counts changed.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys; $6 backfill_id: the
+-- job.
+-- $7 changed_at: now, an instant that no other statement of this process was given; $8 traceparent:
+-- of the events.
 -- Index: bucket_pkey, pre_image_pkey.
 with key as (
     select *

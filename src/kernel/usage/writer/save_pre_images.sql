@@ -1,6 +1,8 @@
--- Keeps what a job is about to correct. The rows are locked. A row that the job has kept before stays as it is: the
--- first version is the one to go back to.
--- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys; $6 backfill_id: the job.
+-- Saves the present versions of the buckets that a job is about to correct. lock_buckets.sql has
+-- locked them. A version that the job has saved before stays, because a rollback restores the
+-- first.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys; $6 backfill_id: the
+-- job.
 -- Index: bucket_pkey, pre_image_pkey.
 insert into usage.pre_image (
     user_id, hour_start, device_id, source, model, backfill_id,

@@ -1,6 +1,10 @@
--- What stands where a snapshot was not written: the statement after the upsert, so that it sees who won.
--- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys of the losers, position by position.
--- A subscript each instead of one unnest of all: Citus cannot join a distributed table with the latter.
+-- Returns the stored bucket for each snapshot that was not written, so that its verdict can be
+-- told.
+-- It runs after upsert_buckets.sql as a statement of its own, and so sees what won there.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, position by
+-- position.
+-- Each array is read by subscript, because Citus cannot join a distributed table with an unnest of
+-- several arrays.
 -- Index: bucket_pkey, erasure_pkey.
 select
     i.position as "position!",

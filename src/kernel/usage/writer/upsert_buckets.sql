@@ -1,19 +1,35 @@
--- Writes snapshots where they win, and announces the half hours whose counts changed: one statement, so that facts and
--- events cannot part. The row comparison is made under the row's lock. A newer stamp with the same counts is stored
--- too (skipping it would lose convergence), but announces nothing.
--- What already stands in the same or a newer version is judged before it can conflict: a conflict that loses still locks
--- the row, which writes the log and waits for the disk; a repetition that is left out is a transaction that only reads.
--- Versions only rise, so what is left out here would have lost under the lock too; where a correction stands they may
--- fall again (a rollback), and the lock decides. Corrections are no repetitions.
--- Reading usage.horizon here is also the lock that makes who raises it wait for this transaction.
--- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted in this order.
+-- Writes every snapshot that wins against the stored bucket, and publishes events for the half
+-- hours
+-- whose counts changed. Both happen in one statement, so that neither is ever stored without the
+-- other. The row comparison is made again under the row's lock. A later stamp with the same counts
+-- is
+-- stored too, because versions would not converge without it, but it publishes no event.
+--
+-- `judged` finds the snapshots that have lost already, before `written` can conflict with the
+-- stored
+-- row. A conflict locks that row even where the snapshot loses, and a lock writes to the log and
+-- waits for the disk; a post that only repeats stored snapshots stays a transaction that only
+-- reads.
+-- The early verdict is safe, because the version of a stored bucket only rises. There is one
+-- exception: a rollback lowers the version of a bucket that holds a correction. Such buckets, and
+-- corrections themselves ($21), are therefore compared under the lock only.
+--
+-- Reading usage.horizon takes ACCESS SHARE on it, so lock_horizons.sql (ACCESS EXCLUSIVE) waits
+-- until
+-- this transaction ends.
+-- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted
+-- in
+-- this order.
 -- $6 … $13: the counts, in column order.
 -- $14 observed_ats, $15 stamped: the versions.
--- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of the events.
--- $18 cause_users, $19 request_ids, $20 traceparents: for each user one request that its events are put down to.
--- $21 backfill_id: of the job whose corrections these are, null for trackers' snapshots.
--- $22 only_inserts: whatever stands is left alone, for corrections of what was absent.
--- Returns a verdict for each key but those that lost under the lock or were erased.
+-- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of
+-- the
+-- events.
+-- $18 cause_users, $19 request_ids, $20 traceparents: one request for each user, which the user's
+-- events name as their cause.
+-- $21 backfill_id: the job whose corrections these are, null for trackers' snapshots.
+-- $22 only_inserts: true where no stored bucket may change, for corrections of absent buckets.
+-- Returns a verdict for each key, but for those that were erased or lost only under the lock.
 -- Index: bucket_pkey, erasure_pkey, horizon_pkey.
 with entry as (
     select *
@@ -140,7 +156,7 @@ event as (
         select
             w.user_id, (w.hour_start at time zone 'UTC')::date as utc_day,
             min(w.hour_start) as first_hour, max(w.hour_start) as last_hour,
-            -- Not a join: the planner expects one row, and would compare every row with every cause.
+            -- Not a join, because the planner expects one row and would compare each with every cause.
             array_position($18::uuid[], w.user_id) as cause
         from written w
         where w.changed
