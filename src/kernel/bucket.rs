@@ -1,7 +1,7 @@
 //! The vocabulary of usage: half hours, sources, models, the counters of a bucket and its key.
 //! Pure: no database, no HTTP.
 //!
-//! [`with_counters`] is the table of counters. Other Rust files make what they need from the table,
+//! `with_counters!` is the table of counters. Other Rust files make what they need from the table,
 //! or loop over [`PerCounter::NAMES`]. SQL spells the whole lists.
 
 use std::ops::Add;
