@@ -1,6 +1,5 @@
 -- Fills the rollups of all buckets, for users in UTC. Rows come day by day, as the relay writes
--- them
--- while usage arrives.
+-- them while usage arrives.
 -- No parameters.
 insert into rollup.daily (
     user_id, day, device_id, source, model,

@@ -1,7 +1,6 @@
 -- Finds the half hours of a range of local days in the user's wanted zone: the first whose local
--- date
--- is $2 or later, and the last whose local date is $3 or earlier. It tries the half hours within 15
--- hours of UTC's midnight, because no zone is further from UTC than 14 hours.
+-- date is $2 or later, and the last whose local date is $3 or earlier. It tries the half hours
+-- within 15 hours of UTC's midnight, because no zone is further from UTC than 14 hours.
 -- $1 user_id; $2 from and $3 to: local dates, inclusive; null leaves that end open.
 -- Index: user_pkey.
 select

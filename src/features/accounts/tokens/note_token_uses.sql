@@ -1,6 +1,5 @@
 -- Writes down when tokens were last used. The rows are locked in the order of their ids first, so
--- that
--- two processes do not deadlock.
+-- that two processes do not deadlock.
 -- $1 token_ids, $2 used_ats: position by position.
 -- Index: token_id_is_unique, token_pkey.
 with used as (

@@ -1,6 +1,6 @@
 -- Adds up the rows of a plan and makes the job one that can be executed. The fingerprint is a sum
--- of
--- hashes, so that the order of the lines does not matter. It tells plans apart and is no signature.
+-- of hashes, so that the order of the lines does not matter. It tells plans apart and is no
+-- signature.
 -- $1 job_id, $2 lease_token; $3 fingerprint: of the whole request, null for commands.
 -- Index: plan_row_pkey, user_pkey.
 with line as materialized (

@@ -1,6 +1,5 @@
 -- Completes the plan of a replay or a verification: counts its users, those that exist and those
--- that
--- have buckets without existing.
+-- that have buckets without existing.
 -- $1 job_id, $2 lease_token.
 -- Index: job_pkey, user_pkey, bucket_pkey.
 with recursive owner as (

@@ -1,9 +1,7 @@
 -- Stages rows of a plan, each with the present version of its bucket. Returns the rows that cannot
--- be
--- staged, each with the reason.
+-- be staged, each with the reason.
 -- $1 job_id; $2 user_ids, $3 hour_starts, $4 device_ids, $5 sources, $6 models: the keys, distinct
--- and
--- sorted.
+-- and sorted.
 -- $7 … $14: the counts, in column order.
 -- Index: device_pkey, horizon_pkey, bucket_pkey, plan_row_pkey.
 with entry as (

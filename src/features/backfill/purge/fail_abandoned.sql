@@ -1,6 +1,5 @@
 -- Fails the plans whose stream has paused for too long, and the plans that nobody executed within
--- 30
--- days.
+-- 30 days.
 -- No parameters. Index: none; jobs are few.
 update backfill.job
 set state = 'failed',

@@ -1,8 +1,7 @@
 -- Takes rows off the list of those that a rollback has kept, because a later rollback has restored
 -- them.
 -- $1 job_id; $2 user_ids, $3 hour_starts, $4 device_ids, $5 sources, $6 models: the keys, position
--- by
--- position.
+-- by position.
 -- Index: exception_is_listed_once.
 delete from backfill.exception e
 using unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[])

@@ -1,7 +1,6 @@
 -- Reads a page of the user's buckets in the order of their key, which is also the order of time.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list
--- filters nothing; $7 time_zone: of the local days; $8 hour_start, $9 device_id, $10 source,
+-- list filters nothing; $7 time_zone: of the local days; $8 hour_start, $9 device_id, $10 source,
 -- $11 model: the last bucket of the page before; $12 limit.
 -- Index: bucket_pkey. The window gives the index its bounds, and the local date is compared
 -- besides.

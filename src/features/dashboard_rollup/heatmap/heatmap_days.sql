@@ -1,7 +1,6 @@
 -- Sums each day of some weeks, ascending. Days without usage are there with zeros.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list
--- filters nothing.
+-- list filters nothing.
 -- Sums are text, because a sum of bigints can be larger than a bigint. Index: daily_pkey.
 select
     d.day::date as "day!",

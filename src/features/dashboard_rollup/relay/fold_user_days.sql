@@ -1,9 +1,7 @@
 -- Folds the local days that the named events touch, so that the rows of rollup.daily are again the
 -- sums of usage.bucket. Rows without buckets are deleted and rows that differ are written. Rows
--- that
--- are right already are left alone, so that a replay changes nothing. The version of a user rises
--- by
--- one where a row changed.
+-- that are right already are left alone, so that a replay changes nothing. The version of a user
+-- rises by one where a row changed.
 -- Frozen days (before frozen_before) are never touched. A bucket that the user's zone counts to a
 -- frozen day is summed into the first day that is not frozen.
 -- $1 user_ids, $2 ids: the events, position by position.

@@ -1,8 +1,6 @@
 -- Finds the day up to which a user's rollup is frozen next. It is the local day in which the
--- horizon
--- lies, but at most so many days after the first day that still has buckets. No row where nothing
--- is
--- left to remove.
+-- horizon lies, but at most so many days after the first day that still has buckets. No row where
+-- nothing is left to remove.
 -- $1 user_id; $2 days: the most days in one step.
 -- Needs the fold lock, so that the zone stays. Index: user_state_pkey, horizon_pkey, bucket_pkey.
 select s.time_zone as "time_zone!", k.day as "day!"

@@ -1,9 +1,8 @@
 -- Finds the next users who have buckets of days past their retention, and for each user the new
 -- horizon. The horizon is the half hour after the last one that belongs to a removed day. It is
--- found
--- by trying half hours, because midnight may be skipped, come twice, or lie between half hours.
--- A user whose time zone PostgreSQL no longer knows is returned too, with a null horizon, because
--- nobody can say which of that user's days are past.
+-- found by trying half hours, because midnight may be skipped, come twice, or lie between half
+-- hours. A user whose time zone PostgreSQL no longer knows is returned too, with a null horizon,
+-- because nobody can say which of that user's days are past.
 -- $1 now; $2 days: whole local days to keep before today's; $3 after: the last user of the page
 -- before; $4 limit.
 -- Index: user_state_pkey, bucket_pkey.

@@ -1,9 +1,7 @@
 -- Sums the buckets by interval and by the groups asked for, ascending. `at` is the first local day
--- of
--- a day or month, and the start of a half hour in UTC.
+-- of a day or month, and the start of a half hour in UTC.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list
--- filters nothing.
+-- list filters nothing.
 -- $7 by_source, $8 by_model, $9 by_device: the groups asked for; the column of any other is empty.
 -- $10 unit: half_hour, day or month.
 -- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the

@@ -1,7 +1,6 @@
 -- Sums the buckets over a whole range. Sums are text, as in daily_totals.sql.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list
--- filters nothing; $7 time_zone: of the local days.
+-- list filters nothing; $7 time_zone: of the local days.
 -- Index: bucket_pkey. The window gives the index its bounds, and the local date is compared
 -- besides.
 select

@@ -1,8 +1,7 @@
 -- Sums the rollup over a whole range. Sums are text, because a sum of bigints can be larger than a
 -- bigint.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list
--- filters nothing.
+-- list filters nothing.
 -- Index: daily_pkey.
 select
     coalesce(sum(r.input_tokens), 0)::text as "input_tokens!: Sum",

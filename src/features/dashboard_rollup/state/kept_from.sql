@@ -1,11 +1,10 @@
--- Finds the instant from which on a user's buckets are complete; no row where nothing is frozen.
--- It is the horizon, which stays where it is when the user's zone changes. But where the first day
+-- Finds the instant from which on a user's buckets are complete; no row where nothing is frozen. It
+-- is the horizon, which stays where it is when the user's zone changes. But where the first day
 -- that is not frozen also counts buckets that the present zone would give to the day before, it is
 -- the end of that day.
 -- $1 user_id.
 -- Reading usage.horizon makes lock_horizons.sql wait. Therefore only reads whose range comes near
--- the
--- frozen days run this.
+-- the frozen days run this.
 -- Index: user_state_pkey, horizon_pkey.
 select
     case

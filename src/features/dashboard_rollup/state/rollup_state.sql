@@ -1,11 +1,9 @@
 -- Reads the state of a user's rollup, the age of the events that are not folded yet, and the time
 -- zone of the answer. Exactly one row for a user that exists.
--- $1 user_id; $2 now: for today's local date; $3 time_zone: the zone asked for, or null.
--- Only the first and the last event are looked at, however many wait. The first by id stands for
--- the
--- oldest: an event with a higher id was published after that one's transaction had begun.
--- account.time_zone reads a folder of files, so that it is asked only where $3 is another zone than
--- the rollup's.
+-- $1 user_id; $2 now: for today's local date; $3 time_zone: the zone asked for, or null. Only the
+-- first and the last event are looked at, however many wait. The first by id stands for the oldest:
+-- an event with a higher id was published after that one's transaction had begun. account.time_zone
+-- reads a folder of files, so that it is asked only where $3 is another zone than the rollup's.
 -- Index: user_pkey, user_state_pkey, outbox_pkey.
 select
     transaction_timestamp() as "read_at!",

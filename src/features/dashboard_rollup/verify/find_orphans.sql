@@ -1,6 +1,5 @@
 -- Finds the owner of buckets or rollup rows who does not exist. Returns a null where the user
--- itself
--- is unknown, else each unknown device.
+-- itself is unknown, else each unknown device.
 -- $1 user_id.
 -- The user's rows are read once, because no index finds the devices of a user without reading them.
 -- Index: user_pkey, device_pkey, bucket_pkey, daily_pkey.

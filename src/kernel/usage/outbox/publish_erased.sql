@@ -1,7 +1,6 @@
 -- Publishes the event that an owner removed buckets.
 -- $1 user_id; $2 device_id, $3 source: null for all; $4 first_hour, $5 last_hour: inclusive, null
--- for
--- no bound; $6 request_id, $7 traceparent: the request that caused it.
+-- for no bound; $6 request_id, $7 traceparent: the request that caused it.
 -- Index: none.
 insert into usage.outbox (
     user_id, topic, utc_day, first_hour, last_hour, lane, device_id, source, request_id, traceparent

@@ -1,7 +1,6 @@
 -- Locks buckets one after the other, in the order of the keys given, and returns their versions.
 -- Buckets before the user's horizon count as absent. Reading usage.horizon takes ACCESS SHARE on
--- it,
--- so lock_horizons.sql (ACCESS EXCLUSIVE) waits until this transaction ends.
+-- it, so lock_horizons.sql (ACCESS EXCLUSIVE) waits until this transaction ends.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, sorted as
 -- upsert_buckets.sql sorts them.
 -- The lateral forces one index look-up a key. A table that is just being filled has misleading

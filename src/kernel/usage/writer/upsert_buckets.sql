@@ -1,30 +1,22 @@
 -- Writes every snapshot that wins against the stored bucket, and publishes events for the half
--- hours
--- whose counts changed. Both happen in one statement, so that neither is ever stored without the
--- other. The row comparison is made again under the row's lock. A later stamp with the same counts
--- is
--- stored too, because versions would not converge without it, but it publishes no event.
---
--- `judged` finds the snapshots that have lost already, before `written` can conflict with the
--- stored
--- row. A conflict locks that row even where the snapshot loses, and a lock writes to the log and
--- waits for the disk; a post that only repeats stored snapshots stays a transaction that only
+-- hours whose counts changed. Both happen in one statement, so that neither is ever stored without
+-- the other. The row comparison is made again under the row's lock. A later stamp with the same
+-- counts is stored too, because versions would not converge without it, but it publishes no event.
+--  `judged` finds the snapshots that have lost already, before `written` can conflict with the
+-- stored row. A conflict locks that row even where the snapshot loses, and a lock writes to the log
+-- and waits for the disk; a post that only repeats stored snapshots stays a transaction that only
 -- reads.
 -- The early verdict is safe, because the version of a stored bucket only rises. There is one
 -- exception: a rollback lowers the version of a bucket that holds a correction. Such buckets, and
 -- corrections themselves ($21), are therefore compared under the lock only.
---
--- Reading usage.horizon takes ACCESS SHARE on it, so lock_horizons.sql (ACCESS EXCLUSIVE) waits
--- until
--- this transaction ends.
+--  Reading usage.horizon takes ACCESS SHARE on it, so lock_horizons.sql (ACCESS EXCLUSIVE) waits
+-- until this transaction ends.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted
--- in
--- this order.
+-- in this order.
 -- $6 … $13: the counts, in column order.
 -- $14 observed_ats, $15 stamped: the versions.
 -- $16 changed_at: now, an instant that no other statement of this process was given; $17 lane: of
--- the
--- events.
+-- the events.
 -- $18 cause_users, $19 request_ids, $20 traceparents: one request for each user, which the user's
 -- events name as their cause.
 -- $21 backfill_id: the job whose corrections these are, null for trackers' snapshots.
