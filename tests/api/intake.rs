@@ -15,7 +15,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::stream;
 use halfhour::app::Settings;
-use halfhour::kernel::access::{Addresses, AnonymousCallers, Authenticator, Device, require_principal};
+use halfhour::kernel::access::{
+    Addresses, AnonymousCallers, Authenticator, Device, REVOCATION_BOUND, TokenCache, require_principal,
+};
 use halfhour::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
 use halfhour::kernel::http::request_line::{RequestLine, observe};
 use halfhour::kernel::operations::switches::Switch;
@@ -108,7 +110,8 @@ impl Lines {
         let me = app.user("me", "UTC").await;
         let device = app.device(&me, "laptop").await;
         let anonymous = AnonymousCallers::new(Addresses::new(&[]), None, None);
-        let authenticator = Authenticator::new(server_key(), app.pools.read.clone(), anonymous, app.clock.clone());
+        let (read, cache) = (app.pools.read.clone(), TokenCache::new(REVOCATION_BOUND));
+        let authenticator = Authenticator::new(server_key(), read, cache, anonymous, app.clock.clone());
         let line = RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
