@@ -15,7 +15,7 @@ use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::page::Page;
-use crate::kernel::http::refusals::Refusals;
+use crate::kernel::http::refusals::{NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 
 /// List jobs
@@ -32,9 +32,8 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
     ),
     responses(
         (status = 200, description = "The jobs", body = JobsReply),
-        (status = 422, description = "The query is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -62,10 +61,9 @@ pub async fn list_backfills(
     params(("job_id" = Uuid, Path, description = "The job")),
     responses(
         (status = 200, description = "The job", body = JobReply, headers(("ETag" = String, description = "Its version"))),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -95,10 +93,9 @@ pub async fn get_backfill(
     responses(
         (status = 200, description = "The rows; none for replays and verifications, and 30 days after the job",
             body = RowsReply),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -135,10 +132,9 @@ pub async fn list_backfill_rows(
     ),
     responses(
         (status = 200, description = "The lines and rows", body = ExceptionsReply),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -175,14 +171,12 @@ pub async fn list_backfill_exceptions(
     request_body(content = (), description = "None"),
     responses(
         (status = 200, description = "It is running", body = JobReply, headers(("ETag" = String, description = "Its version"))),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`plan_stale`, or it is not planned",
             body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The request is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        VersionRefusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -212,13 +206,11 @@ pub async fn execute_backfill(
     responses(
         (status = 200, description = "It is cancelled", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The request is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        VersionRefusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -234,8 +226,9 @@ pub async fn cancel_backfill(
 
 /// Roll an import back
 ///
-/// Buckets that still say what the job wrote say again what they said before, stamp and all, or what trackers have sent
-/// since; what the job had inserted goes. Buckets that have changed since are kept, and listed. It may be repeated.
+/// Every bucket that still holds this job's value gets its previous value back, including `observed_at`, or a newer one
+/// that a tracker has sent since. Buckets that the job inserted are deleted. Buckets that have changed since are kept, and
+/// listed. A rollback may be repeated.
 #[utoipa::path(
     post,
     path = "/v1/backfills/{job_id}/rollback",
@@ -249,14 +242,12 @@ pub async fn cancel_backfill(
     responses(
         (status = 200, description = "It is being taken back", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "There is nothing to take back, newer corrections come first, or it ended more \
             than 30 days ago", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "It has another version", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The request is not acceptable: see `errors`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`If-Match` is missing", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        VersionRefusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]

@@ -19,7 +19,7 @@ use crate::kernel::access::Operator;
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::PoolLoad;
 use crate::kernel::http::body::{JsonBytes, NoParameters};
-use crate::kernel::http::refusals::Refusals;
+use crate::kernel::http::refusals::{BodyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
 use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::usage::outbox::Backlog;
@@ -121,8 +121,8 @@ pub(super) struct SwitchesReply {
     get, path = "/v1/switches", operation_id = "list_switches", tag = "operations",
     responses(
         (status = 200, description = "All of them", body = SwitchesReply),
-        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -144,9 +144,9 @@ pub(super) async fn list_switches(
     params(("name" = String, Path, description = "`ingest`, `relay`, `backfill` or `retention`", example = "ingest")),
     responses(
         (status = 200, description = "The switch", body = SwitchReply),
-        (status = 404, description = "No such switch", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        NotFoundRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -170,12 +170,9 @@ pub(super) async fn get_switch(
     request_body = Setting,
     responses(
         (status = 200, description = "The switch as it is now", body = SwitchReply),
-        (status = 404, description = "No such switch", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "Not acceptable: see `errors`; nothing was changed",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        BodyRefusals,
+        NotFoundRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -310,8 +307,8 @@ impl LaneReply {
     get, path = "/v1/status", operation_id = "get_status", tag = "operations",
     responses(
         (status = 200, description = "How it is doing", body = StatusReply),
-        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -344,8 +341,8 @@ pub(super) async fn get_status(
     get, path = "/metrics", operation_id = "get_metrics", tag = "operations",
     responses(
         (status = 200, description = "The metrics", content_type = "text/plain", body = String),
-        (status = 422, description = "A query parameter", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]

@@ -44,7 +44,12 @@ groups! {
 
     /// Of routes without a body, whether or not they take parameters.
     QueryRefusal: [
-        (UNPROCESSABLE_ENTITY, "The query is not acceptable: `errors` lists every violation, and nothing was done."),
+        (UNPROCESSABLE_ENTITY, "Not acceptable: `errors` lists every violation, and nothing was done."),
+    ]
+
+    /// Of routes that answer in several media types, or in one that the caller may not accept.
+    MediaTypeRefusal: [
+        (NOT_ACCEPTABLE, "The caller accepts none of the media types that this route answers in."),
     ]
 
     /// Of routes with a body of JSON.
@@ -114,6 +119,7 @@ mod tests {
     fn every_refusal_is_a_problem_and_those_worth_waiting_for_say_how_long() {
         assert_describes::<Refusals>(&[400, 401, 403, 429, 500, 503, 504]);
         assert_describes::<QueryRefusal>(&[422]);
+        assert_describes::<MediaTypeRefusal>(&[406]);
         assert_describes::<BodyRefusals>(&[413, 415, 422]);
         assert_describes::<NotFoundRefusal>(&[404]);
         assert_describes::<ConflictRefusal>(&[409]);

@@ -25,8 +25,8 @@ use crate::kernel::access::Viewer;
 use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
-use crate::kernel::http::refusals::Refusals;
-use crate::kernel::problem::{Code, Problem, ProblemBody};
+use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::{Code, Problem};
 
 /// A stream may take this long; a caller that reads more slowly goes on with pages.
 const STREAM_LIMIT: Duration = Duration::from_mins(5);
@@ -80,11 +80,9 @@ pub struct BucketsReply {
         (status = 200, description = "The buckets.",
             content((BucketsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")),
             headers(("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."))),
-        (status = 406, description = "The caller accepts none of JSON, NDJSON and CSV.",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable, or reaches behind retention: see `errors`.",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        MediaTypeRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = []))
 )]

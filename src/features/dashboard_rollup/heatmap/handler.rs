@@ -14,8 +14,8 @@ use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
-use crate::kernel::http::refusals::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
 
 /// Every day of some weeks.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,11 +72,9 @@ pub struct HeatmapDay {
         (status = 200, description = "The days.", body = HeatmapReply,
             headers(("ETag" = String, description = "A weak validator."))),
         (status = 304, description = "The caller has this reply already; it is true as of `Date`."),
-        (status = 406, description = "The caller does not accept JSON.",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable: see `errors`.",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        MediaTypeRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = []))
 )]

@@ -19,8 +19,8 @@ use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
-use crate::kernel::http::refusals::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
 
 /// Usage by interval.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,11 +118,9 @@ pub struct GroupResult {
             headers(("ETag" = String, description = "A weak validator."),
                 ("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."))),
         (status = 304, description = "The caller has this reply already; it is true as of `Date`."),
-        (status = 406, description = "The caller accepts neither JSON nor CSV.",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable: see `errors`.",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        MediaTypeRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = []))
 )]

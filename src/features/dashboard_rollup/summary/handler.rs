@@ -15,8 +15,8 @@ use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
-use crate::kernel::http::refusals::Refusals;
-use crate::kernel::problem::{Problem, ProblemBody};
+use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
+use crate::kernel::problem::Problem;
 
 /// A range beside the equally long one before it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,11 +102,9 @@ pub struct ModelSummary {
         (status = 200, description = "The summary.", body = SummaryReply,
             headers(("ETag" = String, description = "A weak validator."))),
         (status = 304, description = "The caller has this reply already; it is true as of `Date`."),
-        (status = 406, description = "The caller does not accept JSON.",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The query is not acceptable, or has too many models: see `errors`.",
-            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
+        MediaTypeRefusal,
+        QueryRefusal,
     ),
     security(("bearer" = []))
 )]
