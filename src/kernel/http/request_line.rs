@@ -1,4 +1,4 @@
-//! The outermost layer. It gives every request an id, a trace and a deadline, renders every
+//! The outermost layer but for the one that throws unread bodies away. It gives every request an id, a trace and a deadline, renders every
 //! problem, and writes the one log line that says how the request ended, even when the client has
 //! gone.
 
