@@ -24,8 +24,9 @@ pub fn with_stand_ins(json: &str) -> Option<String> {
                 if exceeds_doubles(&json[at..end]) {
                     changed.push_str(&json[copied..at]);
                     let sign = if *byte == b'-' { "-" } else { "" };
-                    let width = end - at - sign.len();
-                    changed.push_str(&format!("{sign}{STAND_IN:<width$}"));
+                    changed.push_str(sign);
+                    changed.push_str(STAND_IN);
+                    changed.extend(std::iter::repeat_n(' ', end - at - sign.len() - STAND_IN.len()));
                     copied = end;
                 }
                 at = end;
