@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use verification::verify_with;
@@ -41,8 +40,10 @@ use crate::kernel::access::{
 };
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::request_line::{RequestLine, observe};
+use crate::kernel::http::unread_body::{UnreadBodies, throw_away_unread};
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::intake::Intake;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub retention_days: Option<u32>,
     /// The longest window of an import of buckets, in days.
     pub backfill_max_days: u32,
+    /// What becomes of bodies that nobody reads.
+    pub unread_bodies: UnreadBodies,
     /// Where this process counts.
     pub metrics: Metrics,
 }
@@ -295,7 +298,7 @@ impl App {
         router
             .merge(Router::from(limited(openapi::publish(document).into(), self.anonymous.as_ref())))
             .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
-            .layer(RequestDecompressionLayer::new())
+            .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors(
                 &self.settings.cors_origins,
@@ -303,6 +306,7 @@ impl App {
             )))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
+            .layer(from_fn_with_state(self.settings.unread_bodies.clone(), throw_away_unread))
             .with_state(self.state.clone())
     }
 

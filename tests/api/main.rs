@@ -11,6 +11,7 @@ mod backfill;
 mod connections;
 mod contract;
 mod dashboard_rollup;
+mod encodings;
 mod ingest_buckets;
 mod intake;
 mod isolation;

@@ -100,9 +100,9 @@ mod tests {
         fields.as_object_mut().unwrap().retain(|_, value| *value != "REMOVED");
         let mut draft = Draft::new(&Clock::fixed(instant(now)), max_age_days);
         let text = json!({"buckets": [fields]}).to_string();
-        let (mut outside, mut result) = (Violations::outside(), None);
+        let mut result = None;
         let mut take = |element: Element<'_>| result = Some(snapshot(element, &draft));
-        body::read(&text, &mut outside, &mut take).unwrap();
+        body::read(&text, &mut take).unwrap();
         let added = result.unwrap().map(|snapshot| {
             draft.add(snapshot);
             draft.buckets()[0].clone()

@@ -94,7 +94,8 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
 /// `observed_at` wins, at equal stamps the one with the greater counts. 200 means durable.
 ///
 /// One bucket that is not acceptable fails the whole request, unless it says `Prefer: handling=lenient`: then the
-/// others are written, and `rejections` says why it was not. The body may be compressed with gzip or zstd.
+/// others are written, and `rejections` says why it was not. The body may be compressed with gzip or zstd; all
+/// members of gzip are one body.
 #[utoipa::path(
     post,
     path = "/v1/buckets",

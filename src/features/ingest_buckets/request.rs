@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta};
 
 use super::acceptance::snapshot;
 use super::body::{self, Element, Unreadable};
-use super::violations::Violations;
 use crate::kernel::bucket::MAX_POSTED;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::{Code, Problem};
@@ -20,12 +19,11 @@ pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
         malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
     })?;
-    let mut outside = Violations::outside();
     let mut take = |element: Element<'_>| match snapshot(element, &draft) {
         Ok(snapshot) => draft.add(snapshot),
         Err(violations) => draft.reject(violations.into_list()),
     };
-    body::read(json, &mut outside, &mut take).map_err(refuse)?;
+    let outside = body::read(json, &mut take).map_err(refuse)?;
     draft.refuse(outside.into_list());
     Ok(draft)
 }
@@ -101,7 +99,7 @@ mod tests {
             b"{\"buckets\":[]}x",
             b"{\"buckets\":[],}",
             b"{\"buckets\":[{\"input_tokens\":NaN}]}",
-            b"{\"buckets\":[{\"input_tokens\":1e999}]}",
+            b"{\"buckets\":[{\"input_tokens\":01e999}]}",
             b"{\"buckets\":[{\"input_tokens\":01}]}",
             b"{\"buckets\":[{\"model\":\"\\ud800\"}]}",
             b"\xef\xbb\xbf{\"buckets\":[]}",
@@ -117,6 +115,44 @@ mod tests {
         let problem = read(b"{\"buckets\":[\n  hunter2]}").unwrap_err();
         let body = serde_json::to_string(&problem.body(uuid::Uuid::nil(), "")).unwrap();
         assert!(body.contains("line 2, column 3") && !body.contains("hunter2"), "{body}");
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_wrong_where_it_stands() {
+        let digits = "9".repeat(310);
+        for number in ["1E400", "-1e999", "2e+308", &digits, &format!("-{digits}")] {
+            for (bucket, pointer, code) in [
+                (format!(r#"{{"input_tokens":{number}}}"#), "/buckets/1/input_tokens", "out_of_range"),
+                (format!(r#"{{"model":{number}}}"#), "/buckets/1/model", "wrong_type"),
+                (format!(r#"{{"colour":{number}}}"#), "/buckets/1/colour", "unknown_field"),
+                (format!(r#"{{"source":[{{"a":[{number}]}}]}}"#), "/buckets/1/source", "wrong_type"),
+                (number.to_owned(), "/buckets/1", "wrong_type"),
+            ] {
+                let body = format!("{{\"buckets\":[{0},{bucket},{0}]}}", sound());
+                let draft = read(body.as_bytes()).unwrap();
+                assert_eq!((draft.places(), draft.buckets().len()), (3, 2), "{body}");
+                let rejected = draft.rejections().iter().map(|(place, found)| (*place, &*found.pointer, found.code));
+                let rejected: Vec<_> = rejected.collect();
+                assert!(rejected.contains(&(1, pointer, code)), "{body}: {rejected:?}");
+                assert!(rejected.iter().all(|(place, ..)| *place == 1), "{body}: {rejected:?}");
+            }
+            assert_eq!(refusals(number), [(String::new(), "wrong_type")]);
+            assert_eq!(refusals(&format!(r#"{{"buckets":{number}}}"#)), [("/buckets".to_owned(), "wrong_type")]);
+            let beside = format!(r#"{{"x":{number},"buckets":[{number}]}}"#);
+            assert_eq!(refusals(&beside), [("/x".to_owned(), "unknown_field")]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_beside_such_a_number_is_malformed_all_the_same() {
+        for body in [
+            "{\"buckets\":[1e400,]}",
+            "{\"buckets\":[1e400,{\"model\":\"\\ud800\"}]}",
+            "{\"buckets\":[1e400]",
+            "1e4001x",
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap_err().code(), Code::Malformed, "{body}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::great_numbers::with_stand_ins;
 use crate::kernel::problem::{Code, Problem, Violation};
 
 /// A name is repeated to the caller up to this length, in bytes. No name that exists is longer.
@@ -41,7 +42,11 @@ enum Place {
 impl FieldReader {
     /// The fields of a body that may have the `known` ones. Errors: 400 for what is not a JSON object.
     pub fn of_body(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        match serde_json::from_slice(body) {
+        let read = serde_json::from_slice(body).or_else(|error| {
+            let held = str::from_utf8(body).ok().and_then(with_stand_ins);
+            held.map_or(Err(error), |held| serde_json::from_str(&held))
+        });
+        match read {
             Ok(Value::Object(members)) => Ok(Self::of_object("", members, known)),
             _ => Err(Problem::new(Code::Malformed, "The body is not a JSON object, or breaks off.")),
         }
@@ -309,6 +314,14 @@ mod tests {
         assert_eq!(list("tag=a,%20b&name=x&tag=c"), texts(&["a", " b", "c"]));
         assert_eq!(list("tag="), texts(&[""]));
         assert_eq!(list("name=x"), None);
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_wrong_where_it_stands() {
+        let body = format!(r#"{{"name":1E400,"platform":-{},"colour":[1e999]}}"#, "9".repeat(310));
+        let violations = [("/colour", "unknown_field"), ("/name", "wrong_type"), ("/platform", "wrong_type")];
+        assert_eq!(found(of_body(&body)), expected(violations));
+        assert_eq!(FieldReader::of_body(b"[1e400]", &[]).unwrap_err().code(), Code::Malformed);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //! layer.
 
 pub mod body;
+pub mod content_coding;
 pub mod counters;
 pub mod cursor;
 pub mod field_reader;
+pub mod great_numbers;
 pub mod page;
 pub mod refusals;
 pub mod request_line;
+pub mod unread_body;
 pub mod values;

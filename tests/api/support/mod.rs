@@ -21,6 +21,7 @@ use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
+use halfhour::kernel::http::unread_body::UnreadBodies;
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use reqwest::Method;
@@ -124,6 +125,7 @@ impl TestApp {
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
+            unread_bodies: UnreadBodies::default(),
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
