@@ -60,7 +60,7 @@ fn snapshot(number: usize, line: &str, draft: &Draft) -> Result<Snapshot, Violat
     Ok(Snapshot {
         hour_start: draft.hour_start(half_hour).map_err(untimely)?,
         source: Source::parse(source).ok_or_else(|| unreadable("source"))?,
-        model: Model::parse(model).ok_or_else(|| unreadable("model"))?,
+        model: Model::parse(model).map_err(|_| unreadable("model"))?,
         counts,
         observed_at,
     })

@@ -16,6 +16,7 @@ mod ingest_buckets;
 mod intake;
 mod isolation;
 mod local_days;
+mod model_names;
 mod operations;
 mod relay;
 mod request_line;

@@ -169,6 +169,11 @@ pub struct ExceptionReply {
     /// What is wrong with it.
     #[schema(example = "unknown_device")]
     code: String,
+    /// The field of the line that is wrong; null where it is the line as a whole, and for what was found later.
+    #[schema(example = "model")]
+    field: Option<String>,
+    /// What was expected of the field.
+    detail: Option<String>,
 }
 
 /// A page of jobs, newest first.
@@ -285,11 +290,14 @@ impl From<Correction> for RowReply {
 
 impl From<Exception> for ExceptionReply {
     fn from(exception: Exception) -> Self {
+        let (field, detail) = exception.expected.unzip();
         Self {
             kind: exception.kind.as_str(),
             line: exception.line,
             bucket: exception.key.map(KeyReply::from),
             code: exception.code,
+            field,
+            detail,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`].
 
 mod buckets;
+mod cells;
 mod checked;
 mod heatmap;
 mod media;

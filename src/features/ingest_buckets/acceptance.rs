@@ -187,7 +187,7 @@ mod tests {
         for bad in ["", "Codex", "codex ", "windsurf"] {
             assert_refused(&json!({"source": bad}), "/source", "unknown_source");
         }
-        for bad in ["", "gpt 5", "é", "a\u{0}b", &"m".repeat(129)] {
+        for bad in ["", " gpt 5", "gpt\u{200b}", "a\u{0}b", &"m".repeat(257)] {
             assert_refused(&json!({"model": bad}), "/model", "malformed_model");
         }
     }

@@ -34,8 +34,9 @@ struct PostedSnapshot {
     /// The tool.
     #[schema(schema_with = source)]
     source: String,
-    /// The model, by the tool's name for it.
-    #[schema(pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    /// The model, by the tool's name for it: text without control, format and unassigned characters, without ends of
+    /// lines, and without blanks at its ends. At most 512 bytes.
+    #[schema(pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
     model: String,
     /// When the snapshot was taken: of two versions the later one wins. At most 5 minutes ahead of the server; finer
     /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
@@ -85,7 +86,7 @@ fn example() -> serde_json::Value {
 mod tests {
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED};
+    use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED, Model};
 
     #[test]
     fn the_contract_names_the_fields_that_the_body_takes_and_its_limits() {
@@ -99,6 +100,8 @@ mod tests {
         assert_eq!(schema["required"], serde_json::json!(["hour_start", "source", "model"]));
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(properties["source"]["enum"], serde_json::json!(SOURCES));
+        let lengths = (&properties["model"]["minLength"], &properties["model"]["maxLength"]);
+        assert_eq!(lengths, (&1.into(), &Model::MAX_CHARACTERS.into()));
         for (name, property) in properties.iter().filter(|(_, property)| property["type"] == "integer") {
             assert_eq!((&property["minimum"], &property["maximum"]), (&0.into(), &MAX_COUNT.into()), "{name}");
         }

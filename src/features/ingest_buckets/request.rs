@@ -224,7 +224,7 @@ mod tests {
 
     prop_compose! {
         fn any_bucket()(
-            half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}",
+            half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}|[!-~\u{a1}-\u{ac}问🦙]([ -~\u{a0}-\u{ac}问🦙]{0,99}[!-~问🦙])?",
             counts in prop::array::uniform(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64,
         ) -> Bucket {
             let mut counts = TokenCounts::from_values(counts);

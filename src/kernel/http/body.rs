@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::content_coding::overgrown;
-use super::field_reader::FieldReader;
+use super::field_reader::{FieldReader, LISTED_WHOLE};
 use crate::kernel::problem::{Code, Problem};
 
 /// No body may be larger than this, decompressed, in bytes.
@@ -127,16 +127,36 @@ fn refuse_body(error: Box<dyn Error + Send + Sync>) -> Problem {
     Problem::new(Code::Malformed, "The body broke off, or is not what its Content-Encoding says.").because(error)
 }
 
-/// The query's parameters, decoded, in order; repeated names stay repeated.
+/// The query's parameters, decoded, in order; repeated names stay repeated. `model=a,b` is two parameters of one name,
+/// and `model=a%2Cb` is one: names of models may hold commas.
 #[derive(Debug)]
 pub struct Parameters(pub Vec<(String, String)>);
+
+impl Parameters {
+    /// Errors: 400 for a query that is not UTF-8 once it is decoded.
+    pub fn of(query: &str) -> Result<Self, Problem> {
+        if percent_encoding::percent_decode_str(query).decode_utf8().is_err() {
+            return Err(Problem::new(Code::Malformed, "The query is not UTF-8 once its `%` are decoded."));
+        }
+        let decoded = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().next();
+        let mut parameters = Vec::new();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if decoded(name).is_some_and(|(name, _)| name == LISTED_WHOLE) {
+                parameters.extend(value.split(',').filter_map(|value| decoded(&format!("{name}={value}"))));
+            } else {
+                parameters.extend(decoded(pair));
+            }
+        }
+        Ok(Self(parameters))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        Self::of(parts.uri.query().unwrap_or_default())
     }
 }
 
@@ -155,7 +175,44 @@ impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn parameters(query: &str) -> Vec<(String, String)> {
+        Parameters::of(query).unwrap().0
+    }
+
+    #[test]
+    fn a_comma_separates_models_where_it_is_bare_and_belongs_to_a_name_where_it_is_encoded() {
+        let models = |query: &str| parameters(query).into_iter().map(|(_, model)| model).collect::<Vec<_>>();
+        assert_eq!(models("model=a,b%2Cc&mo%64el=d%2cd,+e"), ["a", "b,c", "d,d", " e"]);
+        assert_eq!(models("model=,a&model&model="), ["", "a", "", ""]);
+        assert_eq!(models("source=a,b%2Cc"), ["a,b,c"]);
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_refused_and_never_read_as_something_else() {
+        for query in ["model=%FF", "a=%e9%80", "%c3=1&b=2", "a=%ed%a0%80"] {
+            assert_eq!(Parameters::of(query).unwrap_err().code(), Code::Malformed, "{query}");
+        }
+        assert_eq!(
+            parameters("a=%EF%BF%BD&b=%zz"),
+            [("a", "\u{fffd}"), ("b", "%zz")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parameters_are_those_of_the_url_standard_however_many_commas_a_value_has(
+            pairs in prop::collection::vec(("model|a|", ".{0,9}|[a,&=%+]{0,9}"), 0..5),
+        ) {
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let given: Vec<_> = pairs.into_iter().filter(|(name, value)| !(name.is_empty() && value.is_empty())).collect();
+            let read: Vec<_> = parameters(&query).into_iter().filter(|pair| *pair != Default::default()).collect();
+            prop_assert_eq!(read, given);
+        }
+    }
 
     #[test]
     fn a_media_type_is_told_without_its_parameters_however_it_is_spelled() {

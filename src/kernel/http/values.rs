@@ -8,7 +8,7 @@ use serde_json::Number;
 use uuid::Uuid;
 
 use super::field_reader::Broken;
-use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source};
+use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, SOURCES, Source};
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
 pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
@@ -98,10 +98,20 @@ pub fn source(text: &str) -> Result<Source, Broken> {
     Source::parse(text).ok_or_else(|| ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into()))
 }
 
-/// A model's name.
+/// A model's name. What is wrong with it is told by the code point, because the character itself cannot be seen.
 pub fn model(text: &str) -> Result<Model, Broken> {
-    let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
-    Model::parse(text).ok_or(malformed)
+    let detail = |wrong| match wrong {
+        NoModel::WrongLength => {
+            format!("Expected 1 to {} characters, in at most {} bytes.", Model::MAX_CHARACTERS, Model::MAX_BYTES)
+        }
+        NoModel::Misplaced { before, character, kind } => {
+            let (code_point, place) = (u32::from(character), before + 1);
+            format!(
+                "U+{code_point:04X}, the name's character {place} counted from 1, is {kind}: send the name without it."
+            )
+        }
+    };
+    Model::parse(text).map_err(|wrong| ("malformed_model", detail(wrong).into()))
 }
 
 #[cfg(test)]
@@ -193,6 +203,23 @@ mod tests {
             assert_eq!(number(bad, 1000).unwrap_err().0, "out_of_range", "{bad}");
         }
         assert_eq!((number("1", 1000), number("1000", 1000)), (Ok(1), Ok(1000)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_model_is_told_by_code_point_and_place_and_never_repeated() {
+        let detail = |text: &str| model(text).unwrap_err().1.into_owned();
+        for (text, told) in [
+            ("gp\u{200b}t", "U+200B, the name's character 3 counted from 1, is an invisible format character"),
+            ("問 ", "U+0020, the name's character 2 counted from 1, is a blank at an end of the name"),
+            ("\u{1b}[31m", "U+001B, the name's character 1 counted from 1, is a control character"),
+            ("a\u{10ffff}", "U+10FFFF, the name's character 2 counted from 1, is not assigned by Unicode"),
+            ("a\u{2028}b", "U+2028, the name's character 2 counted from 1, is an end of a line"),
+        ] {
+            assert_eq!(detail(text), format!("{told}: send the name without it."));
+        }
+        for text in ["", &"secret".repeat(100)] {
+            assert_eq!(detail(text), "Expected 1 to 256 characters, in at most 512 bytes.");
+        }
     }
 
     #[test]

@@ -53,8 +53,8 @@ struct ImportedKey {
     /// The tool.
     #[schema(schema_with = source)]
     source: String,
-    /// The model.
-    #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    /// The model, by the rule of `POST /v1/buckets`.
+    #[schema(example = "gpt-5.2-codex", pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
     model: String,
 }
 

@@ -148,7 +148,7 @@ mod tests {
             ("user_id", "01980000-0000-7000-8000-000000000002", "outside_users"),
             ("device_id", "laptop", "not_a_uuid"),
             ("source", "Codex", "unknown_source"),
-            ("model", "gpt 5", "malformed_model"),
+            ("model", "gpt\u{a0}", "malformed_model"),
         ] {
             assert_eq!(codes(&json!({name: value})), [(format!("/{name}"), code)], "{value}");
         }
@@ -192,7 +192,7 @@ mod tests {
         let mut line = json!({"user_id": USER, "device_id": USER, "hour_start": "2026-10-20T11:30:00Z",
             "source": "codex", "model": "gpt", "input_tokens": "many", "colour": "red"});
         assert_eq!(key_of(&line).as_deref(), Some(USER));
-        line["model"] = json!("gpt 5");
+        line["model"] = json!("gpt 5\u{200b}");
         assert_eq!(key_of(&line), None);
     }
 }

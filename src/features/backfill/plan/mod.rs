@@ -198,6 +198,12 @@ async fn stage_body(tx: &mut Tx, job_id: Uuid, buckets: &[Imported]) -> Result<V
     Ok(violations)
 }
 
+/// What a line says wrongly, and what was expected. A name that is no field's may be a secret and is not kept.
+fn expected(violation: &Violation) -> Option<(String, String)> {
+    let field = violation.pointer.strip_prefix('/').filter(|name| imported::FIELDS.contains(name))?;
+    Some((field.to_owned(), violation.detail.clone()))
+}
+
 fn violation(index: usize, code: &str) -> Violation {
     let pointer = format!("/buckets/{index}");
     match code {
@@ -249,12 +255,16 @@ impl Import<'_> {
             None => {
                 let code = fields.violations().first().map_or("malformed", |violation| violation.code);
                 self.refuse(number, imported::key(&fields), code);
+                if let Some(last) = self.exceptions.last_mut() {
+                    last.expected = fields.violations().first().and_then(expected);
+                }
             }
         }
     }
 
     fn refuse(&mut self, line: i64, key: Option<BucketKey>, code: &str) {
-        self.exceptions.push(Exception { kind: ExceptionKind::Poisoned, line: Some(line), key, code: code.to_owned() });
+        let (kind, code) = (ExceptionKind::Poisoned, code.to_owned());
+        self.exceptions.push(Exception { kind, line: Some(line), key, code, expected: None });
     }
 
     /// Whether it is time to stage what was taken.
