@@ -63,6 +63,7 @@ fn snapshot(number: usize, line: &str, draft: &Draft) -> Result<Snapshot, Violat
         model: Model::parse(model).ok_or_else(|| unreadable("model"))?,
         counts,
         observed_at,
+        retracts: false,
     })
 }
 
