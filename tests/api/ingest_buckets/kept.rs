@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Tracker, bucket, verdicts};
-use crate::support::{TestApp, TestDevice, instant};
+use crate::support::{TestDevice, instant};
 
 /// More than 25 days before the tests' present.
 const WINTER: &str = "2026-10-20T10:30:00Z";
@@ -194,24 +194,27 @@ async fn a_correction_of_an_old_half_hour_stands_against_silent_scans_and_gives_
 }
 
 /// Writes a row as a release does that knows no ranks.
-async fn as_an_older_release(app: &TestApp, tracker: &Tracker, observed_at: &str, backfill_id: &str) {
-    app.tell(&format!(
-        "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
-             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
-             request_count, observed_at, stamped, backfill_id, changed_at)
-         values ('{}', '{WINTER}', '{}', 'claude-code', 'claude-opus-4-5', 500, 0, 0, 0, 0, 0, 0, 0, '{observed_at}', true,
-             {backfill_id}, now())
-         on conflict (user_id, hour_start, device_id, source, model) do update set
-             input_tokens = excluded.input_tokens, observed_at = excluded.observed_at, backfill_id = excluded.backfill_id",
-        tracker.me.user_id, tracker.device.device_id
-    ))
-    .await;
+async fn as_an_older_release(tracker: &Tracker, model: &str, observed_at: &str, backfill_id: &str) {
+    let (user_id, device_id) = (tracker.me.user_id, tracker.device.device_id);
+    tracker
+        .execute(format!(
+            "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+                 cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
+                 request_count, observed_at, stamped, backfill_id, changed_at)
+             values ('{user_id}', '{WINTER}', '{device_id}', 'claude-code', '{model}', 500, 0, 0, 0, 0, 0, 0, 0,
+                 '{observed_at}', true, {backfill_id}, now())
+             on conflict (user_id, hour_start, device_id, source, model) do update set
+                 input_tokens = excluded.input_tokens, observed_at = excluded.observed_at,
+                 backfill_id = excluded.backfill_id"
+        ))
+        .await;
 }
 
 #[tokio::test]
 async fn a_row_of_an_older_release_has_the_rank_that_it_would_have_had() {
+    let tracker = Tracker::start().await;
     let job = "'00000000-0000-7000-8000-000000000001'";
-    for (observed_at, backfill_id, sent, verdict) in [
+    for (number, (observed_at, backfill_id, sent, verdict)) in [
         (IN_TIME, "null", old(900, Some(LATER_SCAN)), "kept"),
         (SCAN, "null", old(900, Some("2026-11-20T11:00:00Z")), "updated"),
         (SCAN, "null", old(400, Some(LATER_SCAN)), "kept"),
@@ -220,14 +223,22 @@ async fn a_row_of_an_older_release_has_the_rank_that_it_would_have_had() {
         (SCAN, job, old(900, Some(LATER_SCAN)), "kept"),
         (SCAN, job, retracting(old(900, Some("2026-11-20T11:00:00Z"))), "stale"),
         (SCAN, job, retracting(old(900, Some(LATER_SCAN))), "updated"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         // It may have inserted the row, or replaced one of this release, whose rank is another.
-        for standing in [None, Some(old(3, Some(SCAN))), Some(old(3, Some(IN_TIME)))] {
-            let tracker = Tracker::start().await;
-            tracker.verdicts(standing.as_slice()).await;
-            as_an_older_release(&tracker.app, &tracker, observed_at, backfill_id).await;
-            let said = tracker.verdicts(std::slice::from_ref(&sent)).await;
-            assert_eq!(said, [verdict], "{observed_at} {backfill_id} {sent}");
+        for (variant, standing) in [None, Some(SCAN), Some(IN_TIME)].into_iter().enumerate() {
+            let model = format!("m{number}/{variant}");
+            let named = |mut snapshot: Value| {
+                snapshot["model"] = model.as_str().into();
+                snapshot
+            };
+            let standing: Vec<_> = standing.map(|observed_at| named(old(3, Some(observed_at)))).into_iter().collect();
+            tracker.verdicts(&standing).await;
+            as_an_older_release(&tracker, &model, observed_at, backfill_id).await;
+            let said = tracker.verdicts(&[named(sent.clone())]).await;
+            assert_eq!(said, [verdict], "{model} {observed_at} {backfill_id} {sent}");
         }
     }
 }

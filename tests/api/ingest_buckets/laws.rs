@@ -81,7 +81,7 @@ fn snapshot() -> impl Strategy<Value = (Key, Version)> {
         counts
     });
     let second = prop_oneof![Just(3_u32), 0..4_u32];
-    (key, (second, counts, any::<bool>()))
+    (key, (second, counts, prop::bool::ANY))
 }
 
 /// Every snapshot at least once, some twice, in any order, by any client, cut anywhere.

@@ -1,5 +1,5 @@
 -- Merges trackers' snapshots that lost against a correction into the correction's pre-image, by the
--- same rule of versions as upsert_buckets.sql. Where the correction inserted its bucket there is no
+-- same order of versions as upsert_buckets.sql. Where the correction inserted its bucket there is no
 -- pre-image yet, and the snapshot becomes it.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, sorted in this
 -- order.

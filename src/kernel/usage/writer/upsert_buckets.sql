@@ -1,7 +1,10 @@
 -- Writes every snapshot that wins against the stored bucket, and publishes events for the half
 -- hours whose counts changed. Both happen in one statement, so that neither is ever stored without
--- the other. The row comparison is made again under the row's lock. A later stamp with the same
+-- the other. The row comparison is made again under the row's lock. A greater version with the same
 -- counts is stored too, because versions would not converge without it, but it publishes no event.
+--  Versions are compared as usage::snapshot says: by rank, by the instant or the total that decides
+-- within the rank, by counts, and by the stamp. A new version's rank is right as it is given. The
+-- rank of a stored one may be an older release's, and is asked of usage.rank_of.
 --  `judged` finds the snapshots that have lost already, before `written` can conflict with the
 -- stored row. A conflict locks that row even where the snapshot loses, and a lock writes to the log
 -- and waits for the disk; a post that only repeats stored snapshots stays a transaction that only
