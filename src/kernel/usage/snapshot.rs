@@ -74,12 +74,12 @@ pub struct Bucket {
 
 /// A snapshot's place in the order: its rank, what decides within the rank, its counts, and last
 /// what decides between equal counts.
-pub type Place = (Rank, i64, TokenCounts, i64);
+pub type SnapshotPlace = (Rank, i64, TokenCounts, i64);
 
 impl Bucket {
     /// Of two snapshots of one bucket the one with the greater place stands. The statements of the
     /// writer have the same order.
-    pub const fn place(&self) -> Place {
+    pub const fn place(&self) -> SnapshotPlace {
         let Stamp { observed_at, rank, .. } = self.stamp;
         match rank {
             Rank::LateAndSilent => (rank, self.counts.total(), self.counts, observed_at.timestamp_micros()),

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::kernel::bucket::BucketKeyRef;
-use crate::kernel::usage::snapshot::{Bucket, Place};
+use crate::kernel::usage::snapshot::{Bucket, SnapshotPlace};
 
 /// A snapshot and whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The order within a commit, which is that of the statements.
-    pub(super) const fn version(&self) -> (Place, bool) {
+    pub(super) const fn version(&self) -> (SnapshotPlace, bool) {
         (self.bucket.place(), self.bucket.stamp.stamped)
     }
 }
