@@ -63,6 +63,7 @@ fn snapshot(number: usize, line: &str, draft: &Draft) -> Result<Snapshot, Violat
         model: Model::parse(model).map_err(|_| unreadable("model"))?,
         counts,
         observed_at,
+        retracts: false,
     })
 }
 

@@ -22,10 +22,11 @@ pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, 
     let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| {
         draft.observed_at(instant(value.text()?)?).map_err(broken)
     });
+    let retracts = optional(&fields, Field::Retracts, &mut violations, Scalar::boolean).unwrap_or(false);
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
         (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
-            Ok(Snapshot { hour_start, source, model, counts, observed_at })
+            Ok(Snapshot { hour_start, source, model, counts, observed_at, retracts })
         }
         _ => Err(violations),
     }
@@ -78,8 +79,8 @@ mod tests {
 
     use super::super::body;
     use super::*;
-    use crate::kernel::bucket::{Bucket, Stamp};
     use crate::kernel::clock::Clock;
+    use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
 
     const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -121,14 +122,15 @@ mod tests {
     fn absent_counts_are_zero_and_an_absent_stamp_is_the_arrival() {
         let bucket = read(&json!({})).unwrap();
         assert_eq!(bucket.counts, TokenCounts::default());
-        assert_eq!(bucket.stamp, Stamp { observed_at: instant(NOW), stamped: false });
+        assert_eq!(bucket.stamp, Stamp { observed_at: instant(NOW), stamped: false, rank: Rank::OnTime });
         assert_eq!((bucket.source.as_str(), bucket.model.as_str()), ("codex", "gpt-5.2-codex"));
     }
 
     #[test]
     fn a_stamp_is_converted_to_utc_and_cut_to_microseconds() {
         let bucket = read(&json!({"observed_at": "2026-11-20T13:04:59.123456999+01:00"})).unwrap();
-        assert_eq!(bucket.stamp, Stamp { observed_at: instant("2026-11-20T12:04:59.123456Z"), stamped: true });
+        let observed_at = instant("2026-11-20T12:04:59.123456Z");
+        assert_eq!(bucket.stamp, Stamp { observed_at, stamped: true, rank: Rank::OnTime });
         let old = read(&json!({"observed_at": "0000-01-01T00:00:00.0000009+23:59"})).unwrap();
         assert_eq!(old.stamp.observed_at.timestamp_subsec_nanos(), 0, "also before 1970");
     }
@@ -141,7 +143,24 @@ mod tests {
         for field in Field::ALL.map(Field::name) {
             assert_refused(&json!({field: null}), &format!("/{field}"), "wrong_type");
             assert_refused(&json!({field: [1]}), &format!("/{field}"), "wrong_type");
-            assert_refused(&json!({field: true}), &format!("/{field}"), "wrong_type");
+            if field != "retracts" {
+                assert_refused(&json!({field: true}), &format!("/{field}"), "wrong_type");
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_snapshot_is_silent_unless_it_says_that_it_retracts() {
+        let late = |retracts: Value| read(&json!({"hour_start": "2026-10-01T00:00:00Z", "retracts": retracts}));
+        for (retracts, rank) in [
+            (json!("REMOVED"), Rank::LateAndSilent),
+            (json!(false), Rank::LateAndSilent),
+            (json!(true), Rank::LateAndRetracting),
+        ] {
+            assert_eq!(late(retracts).unwrap().stamp.rank, rank);
+        }
+        for bad in [json!("true"), json!(1), json!(0), json!(null), json!({}), json!([true])] {
+            assert_eq!(late(bad), Err(vec![("/retracts".to_owned(), "wrong_type")]));
         }
     }
 

@@ -24,13 +24,14 @@ pub(super) enum Field {
     Source,
     Model,
     ObservedAt,
+    Retracts,
     /// The counter at this place of the table.
     Counter(usize),
 }
 
 impl Field {
     /// The fields that are no counters, in the order of their declaration.
-    const OTHERS: [Self; 4] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt];
+    const OTHERS: [Self; 5] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt, Self::Retracts];
 
     /// All of them, each at its place.
     pub(super) const ALL: [Self; Self::OTHERS.len() + TokenCounts::NAMES.len()] = {
@@ -50,6 +51,7 @@ impl Field {
             Self::Source => 1,
             Self::Model => 2,
             Self::ObservedAt => 3,
+            Self::Retracts => 4,
             Self::Counter(counter) => Self::OTHERS.len() + counter,
         }
     }
@@ -61,6 +63,7 @@ impl Field {
             Self::Source => "source",
             Self::Model => "model",
             Self::ObservedAt => "observed_at",
+            Self::Retracts => "retracts",
             Self::Counter(counter) => TokenCounts::NAMES[counter],
         }
     }

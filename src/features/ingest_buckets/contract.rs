@@ -42,6 +42,11 @@ struct PostedSnapshot {
     /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
     #[schema(required = false)]
     observed_at: DateTime<Utc>,
+    /// Whether the total may be smaller than what was sent before, and is meant to be. It matters only for a snapshot
+    /// that was taken more than 25 days after the end of its half hour: without it such a snapshot replaces none that
+    /// was taken earlier, and gets the verdict `kept`.
+    #[schema(required = false, default = false)]
+    retracts: bool,
 }
 
 impl ToSchema for PostedBucket {}

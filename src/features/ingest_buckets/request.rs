@@ -68,7 +68,8 @@ mod tests {
 
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{Bucket, HalfHour, MAX_COUNT, Model, SOURCES, Source, Stamp, TokenCounts};
+    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source, TokenCounts};
+    use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
 
     fn now() -> DateTime<Utc> {
         "2026-11-20T12:00:00Z".parse().unwrap()
@@ -197,7 +198,7 @@ mod tests {
     fn arrivals_are_stamped_one_by_one_in_order() {
         let body = json!({"buckets": [sound(), sound(), 7, sound()]}).to_string();
         let draft = read(body.as_bytes()).unwrap();
-        let stamps: Vec<_> = draft.buckets().iter().map(|bucket| bucket.stamp).collect();
+        let stamps: Vec<_> = draft.buckets().iter().map(|bucket| bucket.stamp.observed_at).collect();
         assert!(stamps.is_sorted() && stamps[0] != stamps[1], "{stamps:?}");
     }
 
@@ -216,6 +217,9 @@ mod tests {
             "hour_start": bucket.hour_start.start(), "source": bucket.source.as_str(), "model": bucket.model.as_str(),
             "observed_at": bucket.stamp.observed_at,
         });
+        if bucket.stamp.rank == Rank::LateAndRetracting {
+            written["retracts"] = true.into();
+        }
         for (name, count) in TokenCounts::NAMES.into_iter().zip(bucket.counts.into_values()) {
             written[name] = count.into();
         }
@@ -225,17 +229,19 @@ mod tests {
     prop_compose! {
         fn any_bucket()(
             half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}|[!-~\u{a1}-\u{ac}问🦙]([ -~\u{a0}-\u{ac}问🦙]{0,99}[!-~问🦙])?",
-            counts in prop::array::uniform(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64,
+            counts in prop::array::uniform(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64, retracts: bool,
         ) -> Bucket {
             let mut counts = TokenCounts::from_values(counts);
             let [a, b] = [counts.output_tokens, counts.reasoning_tokens];
             [counts.output_tokens, counts.reasoning_tokens] = [a.max(b), a.min(b)];
+            let hour_start = HalfHour::new(now() - chrono::TimeDelta::minutes(30 * half_hours_ago)).unwrap();
+            let observed_at = now() - chrono::TimeDelta::microseconds(us_ago);
             Bucket {
-                hour_start: HalfHour::new(now() - chrono::TimeDelta::minutes(30 * half_hours_ago)).unwrap(),
+                hour_start,
                 source: Source::parse(SOURCES[source]).unwrap(),
                 model: Model::parse(&model).unwrap(),
                 counts,
-                stamp: Stamp { observed_at: now() - chrono::TimeDelta::microseconds(us_ago), stamped: true },
+                stamp: Stamp { observed_at, stamped: true, rank: Rank::of(hour_start, observed_at, retracts) },
             }
         }
     }

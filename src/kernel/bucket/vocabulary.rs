@@ -269,30 +269,6 @@ impl BucketKeyRef<'_> {
     }
 }
 
-/// When a snapshot was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
-    /// The instant, to the microsecond.
-    pub observed_at: DateTime<Utc>,
-    /// True where the tracker said so, false where the server took the arrival time.
-    pub stamped: bool,
-}
-
-/// One snapshot as a tracker reports it. Whose it is, the writer takes from the principal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// The half hour.
-    pub hour_start: HalfHour,
-    /// The tool.
-    pub source: Source,
-    /// The model.
-    pub model: Model,
-    /// What was used.
-    pub counts: TokenCounts,
-    /// When it was observed.
-    pub stamp: Stamp,
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -33,7 +33,7 @@ async fn a_receipt_counts_its_verdicts_in_the_order_of_the_request() {
         *receipt,
         json!({
             "request_id": reply.header("x-request-id"), "received": 4, "inserted": 1, "updated": 1, "unchanged": 1,
-            "stale": 1, "superseded": 0, "corrected": 0, "erased": 0, "before_retention_horizon": 0,
+            "stale": 1, "kept": 0, "superseded": 0, "corrected": 0, "erased": 0, "before_retention_horizon": 0,
             "rejected": 0,
             "verdicts": ["inserted", "updated", "unchanged", "stale"], "rejections": [],
         })
@@ -201,7 +201,7 @@ async fn every_field_is_stored_as_it_was_posted() {
         json!({
             "user_id": tracker.me.user_id, "device_id": tracker.device.device_id,
             "hour_start": "2026-11-20T10:30:00+00:00", "source": "kilo-code", "model": "a/b:c@d+e-f_g.h",
-            "observed_at": "2026-11-20T10:59:59.123456+00:00", "stamped": true, "backfill_id": null,
+            "observed_at": "2026-11-20T10:59:59.123456+00:00", "stamped": true, "rank": 1, "backfill_id": null,
             "input_tokens": 1, "cache_read_tokens": 2, "cache_write_5m_tokens": 3, "cache_write_1h_tokens": 4,
             "output_tokens": most, "reasoning_tokens": most, "unclassified_tokens": 5, "request_count": 6,
             "total_tokens": most + 15,

@@ -7,6 +7,7 @@ pub mod logs;
 pub mod plans;
 mod proxy;
 pub mod rollups;
+pub mod snapshots;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -4,10 +4,11 @@
 use chrono::{DateTime, Utc};
 
 use super::arrival::{Arrival, Timely, Untimely};
-use crate::kernel::bucket::{Bucket, HalfHour, MAX_POSTED, Model, Source, TokenCounts};
+use crate::kernel::bucket::{HalfHour, MAX_POSTED, Model, Source, TokenCounts};
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::usage::idempotency::IdempotencyKey;
+use crate::kernel::usage::snapshot::Bucket;
 use crate::kernel::usage::writer::{Rejection, Rejections};
 
 /// What to do with a post in which some places are not acceptable.
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub counts: TokenCounts,
     /// When it was observed: see [`Draft::observed_at`]. `None` where the tracker does not say.
     pub observed_at: Option<Timely<DateTime<Utc>>>,
+    /// Whether the total may be smaller than what the tracker sent before, and is meant to be.
+    pub retracts: bool,
 }
 
 /// A post in the making. It is empty at first, strict, and without a key.
@@ -89,8 +92,8 @@ impl Draft {
     /// The next place holds this. Without `observed_at` it is stamped here, on arrival, before it
     /// waits for anything.
     pub fn add(&mut self, snapshot: Snapshot) {
-        let Snapshot { hour_start, source, model, counts, observed_at } = snapshot;
-        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at);
+        let Snapshot { hour_start, source, model, counts, observed_at, retracts } = snapshot;
+        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at, retracts);
         self.buckets.push(Bucket { hour_start, source, model, counts, stamp });
         self.places += 1;
     }
@@ -173,7 +176,8 @@ mod tests {
         let hour_start = HalfHour::new("2026-11-20T10:30:00Z".parse().unwrap()).unwrap();
         let hour_start = draft.hour_start(hour_start).unwrap();
         let (source, model) = (Source::parse("codex").unwrap(), Model::parse("m").unwrap());
-        draft.add(Snapshot { hour_start, source, model, counts: TokenCounts::default(), observed_at: None });
+        let counts = TokenCounts::default();
+        draft.add(Snapshot { hour_start, source, model, counts, observed_at: None, retracts: false });
     }
 
     fn violation(pointer: &str) -> Vec<Violation> {
