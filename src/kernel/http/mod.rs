@@ -8,4 +8,5 @@ pub mod field_reader;
 pub mod page;
 pub mod refusals;
 pub mod request_line;
+pub mod schemas;
 pub mod values;

@@ -7,4 +7,5 @@ pub mod idempotency;
 pub mod intake;
 pub mod outbox;
 pub mod relay_notifier;
+pub mod sources;
 pub mod writer;
