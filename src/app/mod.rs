@@ -34,7 +34,7 @@ use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard};
+use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, TokenCache, require_principal,
 };
@@ -48,6 +48,7 @@ use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::intake::Intake;
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
+use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::{cors, keep_private, panicked, without_key};
 
@@ -121,6 +122,7 @@ handed_out! {
         backfills: Backfills,
         process_status: ProcessStatus,
         intake: Intake,
+        sources: Sources,
     }
 }
 
@@ -157,6 +159,7 @@ impl App {
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
+        let sources = Sources::new(pools.worker.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
@@ -173,6 +176,7 @@ impl App {
                 switches.clone(),
                 clock.clone(),
                 writer.clone(),
+                sources.clone(),
                 settings.ingest_max_age_days,
                 settings.limits.device_buckets_per_hour,
             ),
@@ -190,6 +194,7 @@ impl App {
                 settings.backfill_max_days,
             ),
             process_status,
+            sources,
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
@@ -273,14 +278,21 @@ impl App {
         &self.state.0.switchboard
     }
 
+    /// The tools as this process knows them, for callers that read them on demand.
+    pub fn sources(&self) -> &Sources {
+        &self.state.0.sources
+    }
+
     /// Every route behind every layer.
     fn router(&self) -> Router {
         let limits = self.settings.limits;
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
         let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
+        let sources = operations::sources_router().route_layer(map_request(without_key));
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
@@ -332,6 +344,7 @@ impl App {
         tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
+        tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

@@ -50,7 +50,7 @@ pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;
 pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
-pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
+pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
 
 use crate::kernel::access::Authenticator;
 use crate::kernel::http::cursor::Cursors;

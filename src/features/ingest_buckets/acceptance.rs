@@ -1,12 +1,13 @@
-//! When a bucket is acceptable: every rule of the contract, each with its code. Which times are, the intake says.
+//! When a bucket is acceptable: every rule of the contract, each with its code. Which times and tools are, the intake says.
 
 use super::body::{Element, Field, Fields};
 use super::scalar::Scalar;
 use super::violations::Violations;
 use crate::kernel::bucket::{PerCounter, TokenCounts};
 use crate::kernel::http::field_reader::Broken;
-use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
+use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model};
 use crate::kernel::usage::intake::{Draft, Snapshot, Untimely};
+use crate::kernel::usage::sources::Unlisted;
 
 /// The snapshot that an element of `buckets` is, or all that is wrong with it.
 pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, Violations> {
@@ -17,7 +18,9 @@ pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, 
     let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| {
         draft.hour_start(half_hour(text)?).map_err(broken)
     });
-    let source = required_text(&fields, Field::Source, &mut violations, source);
+    let source = required_text(&fields, Field::Source, &mut violations, |text| {
+        draft.source(text).map_err(|Unlisted { code, detail }| (code, detail))
+    });
     let model = required_text(&fields, Field::Model, &mut violations, model);
     let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| {
         draft.observed_at(instant(value.text()?)?).map_err(broken)
@@ -74,6 +77,8 @@ fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::{DateTime, Utc};
     use serde_json::{Value, json};
 
@@ -81,6 +86,7 @@ mod tests {
     use super::*;
     use crate::kernel::clock::Clock;
     use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
+    use crate::kernel::usage::sources::KnownSources;
 
     const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -99,7 +105,8 @@ mod tests {
             fields[name] = value.clone();
         }
         fields.as_object_mut().unwrap().retain(|_, value| *value != "REMOVED");
-        let mut draft = Draft::new(&Clock::fixed(instant(now)), max_age_days);
+        let mut draft =
+            Draft::new(&Clock::fixed(instant(now)), max_age_days, Arc::new(KnownSources::allowing(&["codex"])));
         let text = json!({"buckets": [fields]}).to_string();
         let mut result = None;
         let mut take = |element: Element<'_>| result = Some(snapshot(element, &draft));
@@ -202,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_and_models_are_checked_by_the_vocabulary() {
+    fn sources_are_checked_by_the_intake_and_models_by_the_vocabulary() {
         for bad in ["", "Codex", "codex ", "windsurf"] {
             assert_refused(&json!({"source": bad}), "/source", "unknown_source");
         }

@@ -1,6 +1,7 @@
 //! What a tracker posts, turned into a draft for the intake, with everything that is wrong at once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 
@@ -10,11 +11,12 @@ use crate::kernel::bucket::MAX_POSTED;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::intake::{Draft, Handling};
+use crate::kernel::usage::sources::KnownSources;
 
 /// Reads a body into a draft: every element of `buckets` has its place, and what is wrong around them refuses the whole.
 ///
 /// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. Details never repeat the body, except for
-/// the names of fields.
+/// the names of fields and of tools.
 pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
         malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
@@ -31,7 +33,8 @@ pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
 /// For fuzzing: reads any bytes and panics where a promise of this file does not hold.
 pub(super) fn parse_any(body: &[u8]) {
     let clock = Clock::fixed(DateTime::UNIX_EPOCH + TimeDelta::days(20_777));
-    let read = |handling| parse(body, Draft::new(&clock, Some(400)).handled(handling));
+    let sources = Arc::new(KnownSources::allowing(&["codex", "claude-code"]));
+    let read = |handling| parse(body, Draft::new(&clock, Some(400), sources.clone()).handled(handling));
     let (Ok(strict), Ok(lenient)) = (read(Handling::Strict), read(Handling::Lenient)) else { return };
     assert!(strict.places() <= MAX_POSTED.into(), "more than a request may hold");
     let mut rejected: Vec<usize> = strict.rejections().iter().map(|(place, _)| *place).collect();
@@ -68,15 +71,17 @@ mod tests {
 
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source, TokenCounts};
+    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, Source, TokenCounts};
     use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
+
+    const SOURCES: [&str; 3] = ["claude-code", "codex", "9router"];
 
     fn now() -> DateTime<Utc> {
         "2026-11-20T12:00:00Z".parse().unwrap()
     }
 
     fn read(body: &[u8]) -> Result<Draft, Problem> {
-        parse(body, Draft::new(&Clock::fixed(now()), Some(400)))
+        parse(body, Draft::new(&Clock::fixed(now()), Some(400), Arc::new(KnownSources::allowing(&SOURCES))))
     }
 
     fn sound() -> Value {

@@ -7,6 +7,6 @@ mod vocabulary;
 pub use model::{Model, NoModel};
 pub(crate) use vocabulary::with_counters;
 pub use vocabulary::{
-    Bucket, BucketKey, BucketKeyRef, CountColumns, HALF_HOUR_S, HalfHour, MAX_COUNT, MAX_POSTED, PerCounter, SOURCES,
-    Source, Stamp, TokenCounts,
+    BucketKey, BucketKeyRef, CountColumns, HALF_HOUR_S, HalfHour, MAX_COUNT, MAX_POSTED, PerCounter, Source,
+    TokenCounts,
 };

@@ -5,6 +5,7 @@
 
 use std::ops::Add;
 
+use arrayvec::ArrayString;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -12,29 +13,6 @@ use super::model::Model;
 
 /// Half an hour, in seconds.
 pub const HALF_HOUR_S: i64 = 1800;
-
-/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test
-/// compares them.
-pub const SOURCES: [&str; 18] = [
-    "claude-code",
-    "codex",
-    "every-code",
-    "gemini-cli",
-    "opencode",
-    "cursor",
-    "cline",
-    "roo-code",
-    "kilo-code",
-    "copilot",
-    "qwen-code",
-    "aider",
-    "goose",
-    "amp",
-    "droid",
-    "kiro",
-    "api",
-    "other",
-];
 
 /// No count is larger than this.
 pub const MAX_COUNT: i64 = 1_000_000_000_000;
@@ -72,19 +50,30 @@ impl HalfHour {
     }
 }
 
-/// A tool from the allowlist.
+/// A tool's name: 1 to 64 of `a-z 0-9 . _ -`, the first a letter or a digit. Whether the tool may
+/// report usage, `kernel::usage::sources` knows. It is stored in place, so that copies are cheap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(&'static str);
+pub struct Source(ArrayString<64>);
 
 impl Source {
-    /// `None` when it is not on the list.
+    /// The form as a regular expression. CHECKs of the tables say the same.
+    pub const PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
+
+    /// The same in a sentence.
+    pub const FORM: &str = "A tool's name has 1 to 64 of `a-z 0-9 . _ -` and begins with a letter or a digit.";
+
+    /// `None` when it is not well formed.
     pub fn parse(text: &str) -> Option<Self> {
-        SOURCES.into_iter().find(|source| *source == text).map(Self)
+        let begins = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let allowed = |byte: u8| begins(&byte) || b"._-".contains(&byte);
+        let well_formed = text.as_bytes().first().is_some_and(begins) && text.bytes().all(allowed);
+        // A longer one does not fit.
+        well_formed.then(|| ArrayString::from(text).ok().map(Self)).flatten()
     }
 
     /// As stored.
-    pub const fn as_str(self) -> &'static str {
-        self.0
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -10,5 +10,6 @@ pub mod great_numbers;
 pub mod page;
 pub mod refusals;
 pub mod request_line;
+pub mod schemas;
 pub mod unread_body;
 pub mod values;

@@ -8,7 +8,7 @@ use serde_json::Number;
 use uuid::Uuid;
 
 use super::field_reader::Broken;
-use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, SOURCES, Source};
+use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, Source};
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
 pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
@@ -93,9 +93,9 @@ pub fn uuid(text: &str) -> Result<Uuid, Broken> {
     Uuid::try_parse(text).map_err(|_| ("not_a_uuid", "Expected a UUID.".into()))
 }
 
-/// A tool.
+/// A tool's name, whether or not the tool may report usage.
 pub fn source(text: &str) -> Result<Source, Broken> {
-    Source::parse(text).ok_or_else(|| ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into()))
+    Source::parse(text).ok_or(("malformed_source", Source::FORM.into()))
 }
 
 /// A model's name. What is wrong with it is told by the code point, because the character itself cannot be seen.
@@ -229,6 +229,17 @@ mod tests {
         }
         for good in ["Etc/GMT+3", &"a".repeat(64)] {
             assert_eq!(time_zone(good), Ok(good.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_source_has_1_to_64_plain_characters_and_begins_with_a_letter_or_digit() {
+        for good in ["a", "9router", "pi-open.ai_2", &"s".repeat(64)] {
+            assert_eq!(source(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", ".a", "_a", "Codex", "codex ", " codex", "a b", "a\n", "\0", "é", "a/b", &"s".repeat(65)]
+        {
+            assert_eq!(source(bad).unwrap_err().0, "malformed_source", "{bad:?}");
         }
     }
 }

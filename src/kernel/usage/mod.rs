@@ -8,4 +8,5 @@ pub mod intake;
 pub mod outbox;
 pub mod relay_notifier;
 pub mod snapshot;
+pub mod sources;
 pub mod writer;

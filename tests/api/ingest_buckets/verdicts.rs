@@ -1,8 +1,6 @@
 //! What becomes of buckets that are acceptable: which version stands, and what the receipt says.
 
-use halfhour::kernel::bucket::SOURCES;
 use serde_json::json;
-use sqlx::{Executor as _, Row as _};
 
 use super::{Tracker, bucket, rows, snapshot, verdicts};
 use crate::support::instant;
@@ -207,15 +205,4 @@ async fn every_field_is_stored_as_it_was_posted() {
             "total_tokens": most + 15,
         })
     );
-}
-
-#[tokio::test]
-async fn the_table_takes_exactly_the_sources_that_the_code_knows() {
-    let tracker = Tracker::start().await;
-    let sql = "select pg_get_constraintdef(oid) from pg_constraint where conname = 'bucket_source_is_known'";
-    let rule: String = tracker.app.admin.fetch_one(sqlx::raw_sql(sql)).await.unwrap().get(0);
-    let quoted: Vec<_> = rule.split('\'').skip(1).step_by(2).collect();
-    assert_eq!(quoted, SOURCES, "{rule}");
-    let all = SOURCES.map(|source| bucket(&json!({"source": source})));
-    assert_eq!(tracker.verdicts(&all).await, ["inserted"; SOURCES.len()]);
 }

@@ -219,6 +219,11 @@ impl TestApp {
         self.app.switches()
     }
 
+    /// The tools as this server knows them.
+    pub fn sources(&self) -> &halfhour::kernel::usage::sources::Sources {
+        self.app.sources()
+    }
+
     /// Who reads the switches.
     pub fn switchboard(&self) -> &halfhour::features::operations::Switchboard {
         self.app.switchboard()

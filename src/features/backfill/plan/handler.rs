@@ -94,7 +94,8 @@ pub async fn create_backfill(
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
     fingerprint.update(&body);
     let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };
-    let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
+    let (order, buckets) =
+        Order::parse_body(&body, backfills.limits(), &backfills.known_sources(operator.context()).await?)?;
     let planned = backfills.plan(operator.context(), operator.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
 }

@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_violation_is_found() {
-        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=emacs&model=a%20&device=7&zoom=1\
+        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=Emacs&model=a%20&device=7&zoom=1\
             &fill=one&limit=0&time_zone=%00";
         let expected = [
             ("?zoom", "unknown_parameter"),
@@ -281,7 +281,7 @@ mod tests {
             ("?width", "unknown_width"),
             ("?time_zone", "unknown_time_zone"),
             ("?group_by", "unknown_group"),
-            ("?source", "unknown_source"),
+            ("?source", "malformed_source"),
             ("?model", "malformed_model"),
             ("?device", "not_a_uuid"),
             ("?fill", "unknown_fill"),
