@@ -224,7 +224,7 @@ async fn a_tool_that_is_allowed_again_keeps_its_title_and_says_since_when() {
 #[tokio::test]
 async fn operators_who_allow_and_retire_at_once_leave_one_row_and_an_entry_each() {
     let desk = Desk::new().await;
-    let server = |turn: usize| if turn % 2 == 0 { &desk.app } else { &desk.other };
+    let server = |turn: usize| if turn.is_multiple_of(2) { &desk.app } else { &desk.other };
     let windsurf = json!({"name": "windsurf"});
     let adding = join_all((0..8).map(|turn| add(server(turn), &desk.me.operator, &windsurf))).await;
     let mut statuses: Vec<_> = adding.iter().map(|reply| reply.status).collect();
