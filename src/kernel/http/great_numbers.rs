@@ -19,7 +19,7 @@ pub fn with_stand_ins(json: &str) -> Option<String> {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at = end_of_text(bytes, at + 1),
-            b'-' | b'0'..=b'9' => {
+            b'-' | b'+' | b'0'..=b'9' => {
                 let end = at + bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
                 if exceeds_doubles(&json[at..end]) {
                     changed.push_str(&json[copied..at]);

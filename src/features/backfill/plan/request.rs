@@ -177,6 +177,10 @@ mod tests {
 
     use super::*;
 
+    fn tools() -> Arc<KnownSources> {
+        Arc::new(KnownSources::allowing(&["codex"]))
+    }
+
     const USER: &str = "01980000-0000-7000-8000-000000000001";
 
     fn limits() -> PlanLimits {
@@ -184,7 +188,7 @@ mod tests {
     }
 
     fn violations(body: &serde_json::Value) -> Vec<(String, &'static str)> {
-        let problem = Order::parse_body(body.to_string().as_bytes(), limits(), &Arc::default()).unwrap_err();
+        let problem = Order::parse_body(body.to_string().as_bytes(), limits(), &tools()).unwrap_err();
         problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
 
@@ -198,7 +202,7 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_an_order_is_said_at_once() {
-        assert!(Order::parse_body(replay(&json!({})).to_string().as_bytes(), limits(), &Arc::default()).is_ok());
+        assert!(Order::parse_body(replay(&json!({})).to_string().as_bytes(), limits(), &tools()).is_ok());
         for (changes, pointer, code) in [
             (json!({"action": "delete"}), "/action", "unknown_action"),
             (json!({"reason": " "}), "/reason", "wrong_length"),
@@ -239,13 +243,9 @@ mod tests {
         assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
         assert_eq!(violations(&import(&json!({"buckets": []}))), [("/buckets".to_owned(), "wrong_length")]);
         let most = |count: usize| {
-            Order::parse_body(
-                import(&json!({"buckets": vec![7; count]})).to_string().as_bytes(),
-                limits(),
-                &Arc::default(),
-            )
-            .unwrap_err()
-            .code()
+            Order::parse_body(import(&json!({"buckets": vec![7; count]})).to_string().as_bytes(), limits(), &tools())
+                .unwrap_err()
+                .code()
         };
         assert_eq!((most(MAX_BUCKETS), most(MAX_BUCKETS + 1)), (Code::Invalid, Code::BatchTooLarge));
     }
@@ -257,7 +257,7 @@ mod tests {
                 "user_id":"{USER}","device_id":"{USER}","hour_start":"2026-11-01T12:00:00Z","source":"codex",
                 "model":"a","model":"b","observed_at":null}}]}}"#
         );
-        let problem = Order::parse_body(body.as_bytes(), limits(), &Arc::default()).unwrap_err();
+        let problem = Order::parse_body(body.as_bytes(), limits(), &tools()).unwrap_err();
         let found: Vec<_> =
             problem.violations().iter().map(|violation| (violation.pointer.as_str(), violation.code)).collect();
         let expected = [
