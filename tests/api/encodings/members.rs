@@ -62,7 +62,7 @@ fn check<S: Strategy>(
     cases: u32,
     strategy: &S,
     house: &House,
-    law: impl AsyncFn(&House, S::Value) -> Result<(), TestCaseError>,
+    law: &impl AsyncFn(&House, S::Value) -> Result<(), TestCaseError>,
     runtime: &tokio::runtime::Runtime,
 ) {
     let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 200, ..Default::default() };
@@ -88,12 +88,12 @@ fn any_body_in_any_number_of_members_is_the_body_itself() {
         prop_assert!(again == status && replayed, "it was read as another body: {again} {plain}");
         if cut.streams {
             let lines = plain["progress"]["total"].as_u64().unwrap() + plain["poisoned"].as_u64().unwrap();
-            let expected = cut.plain().iter().filter(|byte| **byte == b'\n').count();
+            let expected = cut.plain().split(|byte| *byte == b'\n').count() - 1;
             prop_assert_eq!(usize::try_from(lines).unwrap(), expected, "{}", plain);
         }
         Ok(())
     };
-    check(150, &cut(line), &house, law, &runtime);
+    check(150, &cut(line), &house, &law, &runtime);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_changed_cut_or_lengthened_body_is_refused_and_leaves_nothing() {
         }
         Ok(())
     };
-    check(300, &(cuts, damage), &house, law, &runtime);
+    check(300, &(cuts, damage), &house, &law, &runtime);
 }
 
 #[tokio::test]
