@@ -85,7 +85,9 @@ pub async fn send(servers: &[TestApp; 2], token: &str, buckets: impl Iterator<It
             count = 0;
         }
         count += due.len();
-        due.into_iter().for_each(|snapshot| snapshot.write(&mut body, model));
+        for snapshot in due {
+            snapshot.write(&mut body, model);
+        }
     }
     bodies.push(body);
     let client = async |client: usize| {
