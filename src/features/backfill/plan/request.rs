@@ -273,7 +273,7 @@ mod tests {
         let query = |parameters: &[(&str, &str)]| {
             let parameters: Vec<_> =
                 parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            Order::parse_query(&parameters, limits(), &Arc::default())
+            Order::parse_query(&parameters, limits())
         };
         let sound = [("action", "import"), ("reason", "r"), ("from", "2026-11-01"), ("to", "2026-11-02")];
         let order =
