@@ -7,6 +7,7 @@ pub mod logs;
 pub mod plans;
 mod proxy;
 pub mod rollups;
+mod web_proxy;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 pub use http::{Reply, Request};
 pub use proxy::Proxy;
+pub use web_proxy::{PREFIX, WebProxy};
 
 /// What the tests' tokens are made under.
 pub const SERVER_SECRET: &str = "the tests' key, which is no secret";
