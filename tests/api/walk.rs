@@ -92,7 +92,8 @@ impl Walk {
         self.app.drain().await;
         let viewer = self.ann.viewer.clone();
         for route in ["GET /v1/rollups?group_by=model&limit=1", "GET /v1/buckets?limit=1"] {
-            assert!(self.ask(route, Some(&viewer), &[], "").await.headers.contains_key("link"), "{route}");
+            let page = self.ask(route, Some(&viewer), &[], "").await;
+            assert!(page.headers.contains_key("link"), "{route}: {}", page.json);
             self.ask(route, Some(&viewer), &[("accept", "text/csv")], "").await;
             self.ask(route, Some(&viewer), &[("accept", "text/html")], "").await;
         }
@@ -120,7 +121,7 @@ impl Walk {
             self.ask("POST /v1/backfills", Some(&operator), &key, &order).await;
         }
         let planned = self.answers.last().unwrap();
-        let (tag, job) = (planned.reply.header("etag").to_owned(), planned.reply.json["job_id"].clone());
+        let (tag, job) = (planned.reply.header("etag").to_owned(), planned.reply.json["id"].clone());
         assert_eq!((planned.reply.status, planned.reply.header("idempotency-replayed")), (201, "true"));
         let of_job = |rest: &str| format!("/v1/backfills/{}{rest}", job.as_str().unwrap());
         for (method, rest) in [("GET", ""), ("GET", "/rows"), ("GET", "/exceptions"), ("POST", "/execute")] {
