@@ -46,7 +46,7 @@ pub(crate) fn request_headers(document: &Document) -> Vec<HeaderName> {
         let headers = parameters.filter(|parameter| parameter.parameter_in == ParameterIn::Header);
         found.extend(headers.map(|parameter| parameter.name.to_ascii_lowercase()));
     }
-    names(found)
+    names(&found)
 }
 
 /// Every header that an answer may have, in lower case.
@@ -57,7 +57,7 @@ pub(crate) fn answer_headers(document: &Document) -> Vec<HeaderName> {
         let answers = operation.responses.responses.values().filter_map(described);
         found.extend(answers.flat_map(|answer| answer.headers.keys()).map(|name| name.to_ascii_lowercase()));
     }
-    names(found)
+    names(&found)
 }
 
 fn describe_request(operation: &mut Operation) {
@@ -106,6 +106,6 @@ fn described<T>(described: &RefOr<T>) -> Option<&T> {
     }
 }
 
-fn names(found: BTreeSet<String>) -> Vec<HeaderName> {
+fn names(found: &BTreeSet<String>) -> Vec<HeaderName> {
     found.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect()
 }
