@@ -4,51 +4,23 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
-};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, VARY};
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::cors::CorsLayer;
+use utoipa::openapi::OpenApi as Document;
 
-use crate::kernel::access::{RATE_LIMIT, RATE_LIMIT_POLICY};
-use crate::kernel::http::request_line::X_REQUEST_ID;
+use super::contract_headers::{answer_headers, request_headers};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::idempotency::{self, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use crate::kernel::usage::idempotency;
 
-/// `None` where no browser may call from elsewhere.
-/// `exposed` are the slices' own response headers.
-pub(crate) fn cors(origins: &[HeaderValue], exposed: &[HeaderName]) -> Option<CorsLayer> {
+/// `None` where no browser may call from elsewhere. What it may send and read is what the contract describes.
+pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsLayer> {
     let cors = CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
-        .allow_headers([
-            AUTHORIZATION,
-            CONTENT_TYPE,
-            X_REQUEST_ID,
-            IDEMPOTENCY_KEY,
-            IF_MATCH,
-            IF_NONE_MATCH,
-            HeaderName::from_static("prefer"),
-            HeaderName::from_static("traceparent"),
-        ])
-        .expose_headers(
-            exposed
-                .iter()
-                .cloned()
-                .chain([
-                    X_REQUEST_ID,
-                    RETRY_AFTER,
-                    IDEMPOTENCY_REPLAYED,
-                    RATE_LIMIT,
-                    RATE_LIMIT_POLICY,
-                    HeaderName::from_static("preference-applied"),
-                    ETAG,
-                    LINK,
-                    LOCATION,
-                ])
-                .collect::<Vec<_>>(),
-        )
+        .allow_headers(request_headers(contract))
+        .expose_headers(answer_headers(contract))
         .max_age(Duration::from_hours(1));
     (!origins.is_empty()).then_some(cors)
 }

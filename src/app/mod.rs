@@ -1,8 +1,10 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
+mod contract_headers;
 mod housekeeping;
 mod layers;
 mod openapi;
+mod paths;
 pub mod telemetry;
 mod verification;
 
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Uri};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
@@ -42,15 +44,17 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::request_line::{RequestLine, observe};
 use crate::kernel::http::unread_body::{UnreadBodies, throw_away_unread};
 use crate::kernel::operations::switches::Switches;
-use crate::kernel::problem::{Code, Problem};
+use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::Intake;
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::{cors, keep_private, panicked, without_key};
+use paths::KnownPaths;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -61,7 +65,7 @@ const EXCHANGES_PER_MINUTE: u32 = 10;
 /// What the application is made from.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where `/problems/{code}` can be reached.
+    /// Where callers reach the server. What it has as a path stands before every path that leaves the server.
     pub public_url: String,
     /// Requests may take this long.
     pub request_deadline: Duration,
@@ -286,6 +290,7 @@ impl App {
     /// Every route behind every layer.
     fn router(&self) -> Router {
         let limits = self.settings.limits;
+        let public_url = PublicUrl::from(self.settings.public_url.as_str());
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
         let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
@@ -296,26 +301,29 @@ impl App {
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
-        let for_everyone = limited(openapi::frame(), self.anonymous.as_ref())
+        let for_everyone = limited(openapi::frame(&public_url), self.anonymous.as_ref())
             .merge(limited(exchange, self.exchange.as_ref()))
             .merge(operations::health());
-        let (router, document) = for_everyone.merge(for_principals).split_for_parts();
+        let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
+        openapi::complete(&mut document, &public_url);
+        let paths = Arc::new(KnownPaths::new(&document));
+        let cors = cors(&self.settings.cors_origins, &document);
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
-            public_url: self.settings.public_url.as_str().into(),
+            public_url: public_url.clone(),
             operations: Arc::new(openapi::operations(&document)),
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(limited(openapi::publish(document).into(), self.anonymous.as_ref())))
-            .fallback(async || Problem::new(Code::NotFound, "There is no such path; /docs lists them all."))
+            .merge(Router::from(limited(
+                openapi::publish(document, &public_url, paths.clone()).into(),
+                self.anonymous.as_ref(),
+            )))
+            .fallback(async move |uri: Uri| paths.refuse(&uri))
             .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(tower::util::option_layer(cors(
-                &self.settings.cors_origins,
-                &[dashboard_rollup::AS_OF, dashboard_rollup::PENDING, dashboard_rollup::VERSION],
-            )))
+            .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .layer(from_fn_with_state(self.settings.unread_bodies.clone(), throw_away_unread))

@@ -3,19 +3,25 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::Method;
 use axum::http::header::CACHE_CONTROL;
+use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, PathItem};
+use utoipa::openapi::{OpenApi as Document, PathItem, Server};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::contract_headers;
+use super::paths::{DOCUMENT_PATH, KnownPaths, PAGE_PATH};
+use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 
 /// The frame of the document; the slices fill in paths and schemas.
@@ -53,13 +59,30 @@ impl Modify for Bearer {
 }
 
 /// The document's frame as a router to merge the slices into. Only described routes can be added to it.
-pub fn frame<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
-    OpenApiRouter::with_openapi(Contract::openapi()).routes(routes!(get_problem_page))
+pub fn frame<S: Clone + Send + Sync + 'static>(public_url: &PublicUrl) -> OpenApiRouter<S> {
+    let frame = OpenApiRouter::with_openapi(Contract::openapi()).routes(routes!(get_problem_page));
+    frame.layer(Extension(public_url.clone()))
+}
+
+/// What the slices cannot know: the headers that layers read and send, and under which URL all paths are.
+pub fn complete(document: &mut Document, public_url: &PublicUrl) {
+    contract_headers::describe(document);
+    if !public_url.path().is_empty() {
+        document.servers = Some(vec![Server::new(public_url.as_str())]);
+    }
 }
 
 /// The routes that publish a finished document.
-pub fn publish<S: Clone + Send + Sync + 'static>(document: Document) -> Router<S> {
-    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+pub fn publish<S>(document: Document, public_url: &PublicUrl, paths: Arc<KnownPaths>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let config = Config::from(format!("{}{DOCUMENT_PATH}", public_url.path()));
+    let page = SwaggerUi::new(PAGE_PATH).url(DOCUMENT_PATH, document).config(config);
+    Router::from(page).route_layer(from_fn(move |request, next| {
+        let paths = paths.clone();
+        async move { paths.guard(request, next).await }
+    }))
 }
 
 /// The operation's name of every described route, by method and pattern: what log lines call `function`.
@@ -97,13 +120,16 @@ pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
         (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-async fn get_problem_page(Path(name): Path<String>) -> Result<Response, Problem> {
+async fn get_problem_page(
+    Path(name): Path<String>,
+    Extension(public_url): Extension<PublicUrl>,
+) -> Result<Response, Problem> {
     let code = Code::ALL.iter().copied().find(|code| code.as_str() == name);
     let code = code.ok_or_else(|| {
         let known = Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");
         Problem::new(Code::NotFound, format!("There is no such problem code; there are: {known}."))
     })?;
-    Ok(([(CACHE_CONTROL, "public, max-age=3600")], Html(page(code))).into_response())
+    Ok(([(CACHE_CONTROL, "public, max-age=3600")], Html(public_url.lead(&page(code)).into_owned())).into_response())
 }
 
 fn page(code: Code) -> String {

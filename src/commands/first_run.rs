@@ -19,9 +19,14 @@ use crate::kernel::problem::{Code, Problem};
 const USER: &str = "me";
 const DEVICE: &str = "this-machine";
 
-/// Makes sure that `credentials.env` is there and names the address that the server listens on.
-/// Returns its path.
-pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
+/// Makes sure that `credentials.env` is there and names the public URL, or else the address that the
+/// server listens on. Returns its path.
+pub async fn credentials(
+    opened: &Opened,
+    data_dir: &Path,
+    public_url: Option<&str>,
+    address: SocketAddr,
+) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("credentials.env");
     // A server that listens on every address is reached from here by loopback.
     let reached = match address {
@@ -33,7 +38,8 @@ pub async fn credentials(opened: &Opened, data_dir: &Path, address: SocketAddr) 
         }
         address => address,
     };
-    let url = format!("HALFHOUR_URL=http://{reached}");
+    let url = public_url.map_or_else(|| format!("http://{reached}"), str::to_owned);
+    let url = format!("HALFHOUR_URL={url}");
     let content = match std::fs::read_to_string(&path) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -47,8 +47,9 @@ async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    let public_url = config.public_url.clone();
     let settings = Settings {
-        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        public_url: public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         request_deadline: config.request_deadline,
         cors_origins: config.cors_origins.clone(),
         pool_sizes: config.pool_sizes,
@@ -66,11 +67,11 @@ async fn run(
     // No stamp may be taken before the clock is known.
     follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
     let credentials = if opened.is_embedded() {
-        Some(first_run::credentials(opened, &config.data_dir, address).await?)
+        Some(first_run::credentials(opened, &config.data_dir, public_url.as_deref(), address).await?)
     } else {
         None
     };
-    greet(address, credentials.as_deref());
+    greet(address, public_url.as_deref(), credentials.as_deref());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     app.serve(listener, shutdown).await.context("the server failed")?;
     tracing::info!("stopped");
@@ -78,10 +79,12 @@ async fn run(
 }
 
 /// For the person at the terminal; the log is for machines.
-fn greet(address: SocketAddr, credentials: Option<&Path>) {
+fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Path>) {
     let mut stderr = std::io::stderr().lock();
     // When standard error is closed, the server serves all the same.
-    let _ = writeln!(stderr, "halfhour listens on http://{address} and explains itself at http://{address}/docs");
+    let listens = format!("http://{address}");
+    let docs = public_url.unwrap_or(&listens);
+    let _ = writeln!(stderr, "halfhour listens on {listens} and explains itself at {docs}/docs");
     if let Some(path) = credentials {
         let path = path.display();
         let _ = writeln!(stderr, "Your tokens are in {path}. Try, in another terminal:\n  . {path}");

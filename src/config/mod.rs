@@ -330,6 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn a_public_url_is_scheme_host_and_at_most_a_path() {
+        let public_url = |text| read(&[("HALFHOUR_PUBLIC_URL", text)]);
+        for (text, kept) in [
+            ("https://example.org", "https://example.org"),
+            ("HTTPS://Example.org/", "https://example.org"),
+            ("https://example.org:8443/halfhour/", "https://example.org:8443/halfhour"),
+            ("https://example.org/h\u{e4}lf/hour", "https://example.org/h%C3%A4lf/hour"),
+        ] {
+            assert_eq!(public_url(text).unwrap().public_url.as_deref(), Some(kept), "{text}");
+        }
+        for text in [
+            "example.org",
+            "/halfhour",
+            "ftp://example.org",
+            "https://",
+            "https://example.org/?a=1",
+            "https://example.org/halfhour#x",
+            "https://ann:secret@example.org",
+            "https://example.org//halfhour",
+        ] {
+            let faults = public_url(text).unwrap_err().to_string();
+            assert!(faults.contains("HALFHOUR_PUBLIC_URL must be") && !faults.contains("secret"), "{faults}");
+        }
+    }
+
+    #[test]
     fn an_hour_has_room_for_a_whole_post() {
         let quota = |text| read(&[("HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR", text)]);
         assert_eq!(quota("500").unwrap().limits.device_buckets_per_hour, 500);

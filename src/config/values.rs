@@ -85,11 +85,18 @@ impl VariableReader {
 
     pub(crate) fn public_url(&mut self, url: Option<String>) -> Option<String> {
         let url = url?;
-        let is_web = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if !is_web {
+        let parsed = url::Url::parse(url.trim()).ok();
+        let Some(parsed) = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
             self.fault("HALFHOUR_PUBLIC_URL", format!("must be a URL such as https://halfhour.example, not {url:?}"));
+            return None;
+        };
+        let has_more = parsed.query().is_some() || parsed.fragment().is_some() || !parsed.username().is_empty();
+        if has_more || parsed.password().is_some() || parsed.path().contains("//") {
+            let what = "must be scheme, host and at most a path, such as https://example.org/halfhour: no user, query, \
+                        fragment or doubled slashes";
+            self.fault("HALFHOUR_PUBLIC_URL", what);
         }
-        Some(url.trim_end_matches('/').to_owned())
+        Some(parsed.as_str().trim_end_matches('/').to_owned())
     }
 
     pub(crate) fn log(&mut self, filter: Option<String>) -> String {

@@ -22,9 +22,9 @@ const OPERATORS_CREATE: [u16; 7] = [401, 401, 403, 403, 201, 401, 201];
 const NO_SUCH_JOB: [u16; 7] = [401, 401, 403, 403, 404, 401, 404];
 
 /// A route, what is sent to it (`$caller` differs in each column), and what each caller is answered.
-type Row = (&'static str, &'static str, [u16; 7]);
+pub type Row = (&'static str, &'static str, [u16; 7]);
 
-const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     ("POST /v1/buckets", r#"{"buckets":[]}"#, DEVICES),
     ("GET /v1/buckets", "", VIEWERS),
     ("GET /v1/rollups", "", VIEWERS),

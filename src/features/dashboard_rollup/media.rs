@@ -43,12 +43,13 @@ impl Media {
     }
 
     /// The one of `offered` with the highest quality in the values of `Accept`, the first of equals; `None` where nothing
-    /// fits. No `Accept` accepts everything. What is no media range is passed over.
-    pub fn choose(accept: &[&str], offered: &[Self]) -> Option<Self> {
-        if accept.is_empty() {
+    /// fits. No `Accept` accepts everything, and so does one that names nothing. What is no media range is passed over.
+    pub fn choose<Value: AsRef<str>>(accept: &[Value], offered: &[Self]) -> Option<Self> {
+        let values = accept.iter().map(AsRef::as_ref);
+        if values.clone().all(names_nothing) {
             return offered.first().copied();
         }
-        let ranges: Vec<_> = accept.iter().flat_map(|value| MediaTypeList::new(value)).flatten().collect();
+        let ranges: Vec<_> = values.flat_map(MediaTypeList::new).flatten().collect();
         let mut best = None;
         for media in offered {
             let quality = quality(*media, &ranges);
@@ -58,6 +59,11 @@ impl Media {
         }
         best.map(|(media, _)| media)
     }
+}
+
+/// Whether a list has no members: RFC 9110 lets it be empty, and have commas with nothing between them.
+fn names_nothing(list: &str) -> bool {
+    list.chars().all(|character| matches!(character, ' ' | '\t' | ','))
 }
 
 /// What the most specific range that covers a media type says of it, in thousandths.
@@ -112,7 +118,6 @@ mod tests {
             (&["text/html, */*;q=0.1"], Some(Media::Json)),
             (&["application/json;q=0"], None),
             (&["text/html"], None),
-            (&[""], None),
             (&["text/csv;q=2"], None),
             (&["text/csv;q=0.1234"], None),
             (&["text/html;note=\"a, b;q=0\", text/csv ; Q=0.1"], Some(Media::Csv)),
@@ -121,5 +126,22 @@ mod tests {
         ] {
             assert_eq!(Media::choose(accept, &ALL), chosen, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn an_accept_that_names_nothing_is_no_accept() {
+        for accept in [&[""][..], &[" "], &["\t"], &[","], &[" , ,\t,"], &["", ""], &["", " ,"]] {
+            for offered in [&ALL[..], &[Media::Csv], &[Media::Json]] {
+                assert_eq!(Media::choose(accept, offered), Some(offered[0]), "{accept:?}");
+            }
+            let and_html: Vec<_> = accept.iter().copied().chain(["text/html"]).collect();
+            assert_eq!(Media::choose(&and_html, &ALL), None, "{accept:?}");
+            let and_csv: Vec<_> = ["text/csv"].into_iter().chain(accept.iter().copied()).collect();
+            assert_eq!(Media::choose(&and_csv, &ALL), Some(Media::Csv), "{accept:?}");
+        }
+        for accept in [";", "\u{a0}", "\u{fffd}", ",;,", "*"] {
+            assert_eq!(Media::choose(&[accept], &ALL), None, "{accept:?}");
+        }
+        assert_eq!(Media::choose(&[",, text/csv ,"], &ALL), Some(Media::Csv));
     }
 }

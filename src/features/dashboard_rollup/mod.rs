@@ -43,7 +43,6 @@ pub use checked::Checked;
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};
-pub use reply::{AS_OF, PENDING, VERSION};
 pub use retention::{Pass, Retention};
 pub use rollups::{GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, Width};
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};

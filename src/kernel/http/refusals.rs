@@ -52,6 +52,11 @@ groups! {
         (NOT_ACCEPTABLE, "The caller accepts none of the media types that this route answers in."),
     ]
 
+    /// Of routes that answer with a stream.
+    StreamRefusal: [
+        (UPGRADE_REQUIRED, "A stream over HTTP/1.0: ask for pages with `limit`, or speak HTTP/1.1."),
+    ]
+
     /// Of routes with a body of JSON.
     BodyRefusals: [
         (PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB, decompressed."),
@@ -120,6 +125,7 @@ mod tests {
         assert_describes::<Refusals>(&[400, 401, 403, 429, 500, 503, 504]);
         assert_describes::<QueryRefusal>(&[422]);
         assert_describes::<MediaTypeRefusal>(&[406]);
+        assert_describes::<StreamRefusal>(&[426]);
         assert_describes::<BodyRefusals>(&[413, 415, 422]);
         assert_describes::<NotFoundRefusal>(&[404]);
         assert_describes::<ConflictRefusal>(&[409]);

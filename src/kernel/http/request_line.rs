@@ -15,6 +15,8 @@ use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
+use super::http_1_0;
+use super::public_url::PublicUrl;
 use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
 use crate::kernel::problem::{Code, Problem};
 
@@ -29,8 +31,8 @@ pub struct RequestLine {
     pub deadline: Duration,
     /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
     pub streaming_routes: &'static [&'static str],
-    /// Where `/problems/{code}` can be reached.
-    pub public_url: Arc<str>,
+    /// Where callers reach this server, and with it `/problems/{code}`.
+    pub public_url: PublicUrl,
     /// The operation's name of every route, by method and pattern.
     pub operations: Arc<HashMap<(Method, String), String>>,
 }
@@ -64,10 +66,13 @@ pub async fn observe(State(settings): State<RequestLine>, mut request: Request, 
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(record.observed.clone());
 
-    let response = match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => response,
-        Err(_elapsed) => overdue(deadline).into_response(),
+    let speaks_1_0 = http_1_0::speaks_it(&request);
+    let prepared = if speaks_1_0 { http_1_0::prepare(request.headers_mut()) } else { Ok(()) };
+    let response = match prepared {
+        Ok(()) => answer(request, next, deadline).await,
+        Err(problem) => problem.into_response(),
     };
+    let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
@@ -76,7 +81,15 @@ pub async fn observe(State(settings): State<RequestLine>, mut request: Request, 
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
+    settings.public_url.lead_headers(response.headers_mut());
     response
+}
+
+async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
+    match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => overdue(deadline).into_response(),
+    }
 }
 
 fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
@@ -99,9 +112,13 @@ fn problem_of(response: &Response) -> Option<Problem> {
 }
 
 /// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
-fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &str) -> Response {
+fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &PublicUrl) -> Response {
     let status = problem.code().status();
-    let body = serde_json::to_vec(&problem.body(request_id, public_url)).unwrap_or_default();
+    let mut body = problem.body(request_id, public_url.as_str());
+    for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
+        *text = public_url.lead(text).into_owned();
+    }
+    let body = serde_json::to_vec(&body).unwrap_or_default();
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);

@@ -109,6 +109,9 @@ codes! {
     PlanStale "plan_stale" CONFLICT Client Never
         "What the plan replaces has changed since"
         "Make a new plan, look at its diff, and execute that one.";
+    UpgradeRequired "upgrade_required" UPGRADE_REQUIRED Client Never
+        "HTTP/1.0 cannot tell the end of a stream"
+        "Ask for pages with `limit`, or speak HTTP/1.1. nginx does so with `proxy_http_version 1.1;`.";
     VersionMismatch "version_mismatch" PRECONDITION_FAILED Client Never
         "`If-Match` names another version"
         "Somebody changed it meanwhile: read it again, and decide again.";

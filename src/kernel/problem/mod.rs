@@ -166,6 +166,7 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
             StatusCode::NOT_ACCEPTABLE => Code::NotAcceptable,
             StatusCode::CONFLICT => Code::Conflict,
+            StatusCode::UPGRADE_REQUIRED => Code::UpgradeRequired,
             StatusCode::PAYLOAD_TOO_LARGE => Code::BatchTooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
             StatusCode::UNPROCESSABLE_ENTITY => Code::Invalid,

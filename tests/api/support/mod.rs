@@ -8,6 +8,7 @@ pub mod plans;
 mod proxy;
 pub mod rollups;
 pub mod snapshots;
+mod web_proxy;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 pub use http::{Reply, Request};
 pub use proxy::Proxy;
+pub use web_proxy::{PREFIX, WebProxy};
 
 /// What the tests' tokens are made under.
 pub const SERVER_SECRET: &str = "the tests' key, which is no secret";

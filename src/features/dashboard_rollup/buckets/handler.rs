@@ -26,7 +26,7 @@ use crate::kernel::access::Viewer;
 use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
-use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
+use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals, StreamRefusal};
 use crate::kernel::problem::{Code, Problem};
 
 /// A stream may take this long; a caller that reads more slowly goes on with pages.
@@ -61,7 +61,8 @@ pub struct BucketsReply {
 ///
 /// Buckets as they stand, by half hour, device, source and model. JSON comes in pages. NDJSON and CSV come as one stream
 /// of everything behind `cursor`, or as a page where `limit` is given; `Link` leads from one page to the next. A stream
-/// that cannot be finished is cut off, so that half of it cannot be taken for the whole.
+/// that cannot be finished is cut off, so that half of it cannot be taken for the whole. HTTP/1.0 cannot show a cut, so
+/// there only pages are answered.
 #[utoipa::path(
     get,
     path = "/v1/buckets",
@@ -82,10 +83,15 @@ pub struct BucketsReply {
     responses(
         (status = 200, description = "The buckets.",
             content((BucketsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")),
-            headers(("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."))),
+            headers(("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."),
+                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
+                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
+                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
+            )),
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,
+        StreamRefusal,
     ),
     security(("bearer" = []))
 )]

@@ -17,15 +17,17 @@ use super::state::RollupState;
 use crate::kernel::problem::{Code, Problem};
 
 /// Everything acknowledged before this instant is in the reply: what JSON calls `as_of`.
-pub const AS_OF: HeaderName = HeaderName::from_static("halfhour-as-of");
+const AS_OF: HeaderName = HeaderName::from_static("halfhour-as-of");
 /// What JSON calls `pending`.
-pub const PENDING: HeaderName = HeaderName::from_static("halfhour-pending");
+const PENDING: HeaderName = HeaderName::from_static("halfhour-pending");
 /// What JSON calls `version`.
-pub const VERSION: HeaderName = HeaderName::from_static("halfhour-version");
+const VERSION: HeaderName = HeaderName::from_static("halfhour-version");
 
 /// The media type to answer in. Errors: 406 where the caller accepts none of `offered`.
 pub fn media(headers: &HeaderMap, offered: &[Media]) -> Result<Media, Problem> {
-    let accept: Vec<_> = headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    // What is not text is something all the same, and names no media type.
+    let accept: Vec<_> =
+        headers.get_all(ACCEPT).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     Media::choose(&accept, offered).ok_or_else(|| {
         let names: Vec<_> = offered.iter().map(|media| media.essence()).collect();
         Problem::new(Code::NotAcceptable, format!("This route answers in {}.", names.join(", ")))

@@ -119,8 +119,17 @@ pub struct GroupResult {
     responses(
         (status = 200, description = "The sums.", content((RollupsReply = "application/json"), (String = "text/csv")),
             headers(("ETag" = String, description = "A weak validator."),
+                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
+                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
+                ("Halfhour-Version" = i64, description = "`version` of the rollup."),
                 ("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."))),
-        (status = 304, description = "The caller has this reply already; it is true as of `Date`."),
+        (status = 304, description = "The caller has this reply already; it is true as of `Date`.",
+            headers(("ETag" = String, description = "A weak validator."),
+                ("Date" = String, description = "The instant as of which the caller's copy is still true."),
+                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
+                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
+                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
+            )),
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,
