@@ -85,7 +85,7 @@ fn described_for_answers(operation: &Value, status: Option<u16>) -> BTreeSet<Str
 /// Headers of an answer that its operation does not describe.
 fn undescribed(operation: &Value, Answer { route, reply }: &Answer) -> Vec<String> {
     let described = described_for_answers(operation, Some(reply.status));
-    let sent = reply.headers.keys().map(|name| name.as_str());
+    let sent = reply.headers.keys().map(reqwest::header::HeaderName::as_str);
     let own = sent.filter(|name| !OF_HTTP.contains(name) && !name.starts_with("access-control-"));
     own.filter(|name| !described.contains(*name)).map(|name| format!("{route} {}: {name}", reply.status)).collect()
 }

@@ -31,8 +31,8 @@ impl Plain {
 /// Says `request`, without its version, over HTTP/1.0.
 async fn say(app: &TestApp, request: &str, headers: &[(&str, &str)], body: &str) -> Plain {
     let mut stream = TcpStream::connect(app.url.strip_prefix("http://").unwrap()).await.unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let text = format!("{request} HTTP/1.0\r\n{headers}\r\n{body}");
+    let fields: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let text = format!("{request} HTTP/1.0\r\n{}\r\n{body}", fields.concat());
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await.unwrap();
@@ -94,7 +94,7 @@ async fn pages_over_http_1_0_say_their_length_and_lead_through_everything() {
         let reply = say(&app, &format!("GET {path}"), &headers, "").await;
         assert_eq!((reply.status, reply.header("content-encoding")), (200, None));
         assert_eq!(reply.header("content-length"), Some(reply.body.len().to_string().as_str()));
-        lines += reply.body.iter().filter(|byte| **byte == b'\n').count();
+        lines += std::str::from_utf8(&reply.body).unwrap().lines().count();
         pages += 1;
         let Some(next) = reply.header("link") else { break };
         path = next.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
