@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use verification::verify_with;
@@ -37,19 +36,22 @@ use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard};
+use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, TokenCache, require_principal,
 };
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::request_line::{RequestLine, observe};
+use crate::kernel::http::unread_body::{UnreadBodies, throw_away_unread};
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::Intake;
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
+use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::{cors, keep_private, panicked, without_key};
 use paths::KnownPaths;
@@ -83,6 +85,8 @@ pub struct Settings {
     pub retention_days: Option<u32>,
     /// The longest window of an import of buckets, in days.
     pub backfill_max_days: u32,
+    /// What becomes of bodies that nobody reads.
+    pub unread_bodies: UnreadBodies,
     /// Where this process counts.
     pub metrics: Metrics,
 }
@@ -122,6 +126,7 @@ handed_out! {
         backfills: Backfills,
         process_status: ProcessStatus,
         intake: Intake,
+        sources: Sources,
     }
 }
 
@@ -158,6 +163,7 @@ impl App {
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
+        let sources = Sources::new(pools.worker.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
@@ -174,6 +180,7 @@ impl App {
                 switches.clone(),
                 clock.clone(),
                 writer.clone(),
+                sources.clone(),
                 settings.ingest_max_age_days,
                 settings.limits.device_buckets_per_hour,
             ),
@@ -191,6 +198,7 @@ impl App {
                 settings.backfill_max_days,
             ),
             process_status,
+            sources,
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
@@ -274,6 +282,11 @@ impl App {
         &self.state.0.switchboard
     }
 
+    /// The tools as this process knows them, for callers that read them on demand.
+    pub fn sources(&self) -> &Sources {
+        &self.state.0.sources
+    }
+
     /// Every route behind every layer.
     fn router(&self) -> Router {
         let limits = self.settings.limits;
@@ -281,8 +294,10 @@ impl App {
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
         let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
+        let sources = operations::sources_router().route_layer(map_request(without_key));
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
@@ -306,11 +321,12 @@ impl App {
                 self.anonymous.as_ref(),
             )))
             .fallback(async move |uri: Uri| paths.refuse(&uri))
-            .layer(RequestDecompressionLayer::new())
+            .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
+            .layer(from_fn_with_state(self.settings.unread_bodies.clone(), throw_away_unread))
             .with_state(self.state.clone())
     }
 
@@ -336,6 +352,7 @@ impl App {
         tasks.spawn(async move { backfill_worker.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
+        tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

@@ -3,8 +3,9 @@
 
 use std::fmt::{self, Write as _};
 use std::io::BufWriter;
+use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -65,66 +66,72 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
-        let mut values = Values(vec![Value::Null; metadata.fields().len()]);
+        let mut values = Values::of(metadata.fields().len());
         event.record(&mut values);
-        let mut line = Line::begin();
-        line.member("timestamp", &Clock::machine_now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into())?;
-        line.member("level", &metadata.level().as_str().into())?;
-        let mut fields = metadata.fields().iter().zip(values.0).peekable();
-        while let Some((field, value)) = fields.next() {
+        let timestamp = Clock::machine_now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let mut line = format!(r#"{{"timestamp":"{timestamp}","level":"{}""#, metadata.level());
+        let mut fields = metadata.fields().iter().enumerate().peekable();
+        while let Some((place, field)) = fields.next() {
             let Some((object, member)) = field.name().split_once('.') else {
-                line.member(field.name(), &value)?;
+                write!(line, r#","{}":{}"#, field.name(), values.at(place))?;
                 continue;
             };
-            let mut members = Map::from_iter([(member.to_owned(), value)]);
+            let mut members = format!(r#""{member}":{}"#, values.at(place));
+            let mut is_known = values.is_set(place);
             let further = |name: &'static str| name.split_once('.').filter(|(of, _)| *of == object);
-            while let Some((field, value)) = fields.next_if(|(field, _)| further(field.name()).is_some()) {
-                members.extend(further(field.name()).map(|(_, member)| (member.to_owned(), value)));
+            while let Some((place, field)) = fields.next_if(|(_, field)| further(field.name()).is_some()) {
+                let member = further(field.name()).map_or("", |(_, member)| member);
+                write!(members, r#","{member}":{}"#, values.at(place))?;
+                is_known |= values.is_set(place);
             }
-            let is_unknown = members.values().all(Value::is_null);
-            line.member(object, &if is_unknown { Value::Null } else { Value::Object(members) })?;
+            let value = if is_known { format!("{{{members}}}") } else { NULL.to_owned() };
+            write!(line, r#","{object}":{value}"#)?;
         }
         if metadata.target() != REQUEST_LOG {
-            line.member("target", &metadata.target().into())?;
+            write!(line, r#","target":"{}""#, metadata.target())?;
         }
-        writeln!(writer, "{}", line.end())
+        writeln!(writer, "{line}}}")
     }
 }
 
-/// An object on its way to one line of text.
-struct Line(String);
+const NULL: &str = "null";
 
-impl Line {
-    fn begin() -> Self {
-        Self("{".to_owned())
-    }
-
-    fn member(&mut self, name: &str, value: &Value) -> fmt::Result {
-        let separator = if self.0.len() == 1 { "" } else { "," };
-        // A value prints itself as JSON; so does a name.
-        write!(self.0, "{separator}{}:{value}", Value::from(name))
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
+/// The values of an event as JSON, one behind the other, and where that of each field stands.
+struct Values {
+    json: Vec<u8>,
+    places: Vec<Range<usize>>,
 }
-
-/// The values of an event, each at its field's place.
-struct Values(Vec<Value>);
 
 impl Values {
-    fn set(&mut self, field: &Field, value: impl Into<Value>) {
-        if let Some(place) = self.0.get_mut(field.index()) {
-            *place = value.into();
+    /// Of so many fields, none of which has a value yet.
+    fn of(fields: usize) -> Self {
+        Self { json: Vec::with_capacity(512), places: vec![0..0; fields] }
+    }
+
+    /// The value of the field at `place`, `null` where it has none.
+    fn at(&self, place: usize) -> &str {
+        let json = self.places.get(place).and_then(|range| self.json.get(range.clone())).unwrap_or_default();
+        str::from_utf8(json).ok().filter(|json| !json.is_empty()).unwrap_or(NULL)
+    }
+
+    fn is_set(&self, place: usize) -> bool {
+        self.places.get(place).is_some_and(|range| !range.is_empty())
+    }
+
+    fn set(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        let start = self.json.len();
+        // Nothing that is recorded fails to be JSON; a field that did would stay null.
+        if serde_json::to_writer(&mut self.json, value).is_ok()
+            && let Some(place) = self.places.get_mut(field.index())
+        {
+            *place = start..self.json.len();
         }
     }
 }
 
 impl Visit for Values {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, format!("{value:?}"));
+        self.set(field, &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -132,23 +139,23 @@ impl Visit for Values {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let chain = std::iter::successors(Some(value), |&error| error.source());
-        self.set(field, chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+        self.set(field, &chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
     }
 }

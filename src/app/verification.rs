@@ -26,6 +26,8 @@ pub(crate) fn verify_with(pool: &Pool) -> Verify {
                 first: report.drift.iter().map(json).collect::<Result<_, _>>()?,
                 orphaned: report.orphaned,
                 orphans: report.orphans.iter().map(json).collect::<Result<_, _>>()?,
+                of_unknown_sources: report.of_unknown_sources,
+                unknown_sources: report.unknown_sources.iter().map(json).collect::<Result<_, _>>()?,
                 not_compared: report.not_compared,
                 not_compared_users: report.not_compared_users.iter().map(json).collect::<Result<_, _>>()?,
             })

@@ -3,8 +3,8 @@
 //! Every command finds the database as the server does. Its result goes to standard output, in
 //! words or with `--json` as one JSON value. What went wrong goes to standard error.
 //!
-//! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift or
-//! orphans, or a job did not end well.
+//! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift,
+//! orphans or unknown tools, or a job did not end well.
 
 mod accounts;
 mod backfill;
@@ -12,6 +12,7 @@ mod database;
 mod first_run;
 mod output;
 mod serve;
+mod sources;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ enum Command {
     /// Tokens: issue, rotate, revoke, list.
     #[command(subcommand)]
     Token(accounts::TokenCommand),
+    /// Tools: which may report usage.
+    #[command(subcommand)]
+    Source(sources::SourceCommand),
     /// Compare rollups with the fold of their buckets. Changes nothing.
     Verify(verify::VerifyCommand),
     /// Change history: plan, execute, watch, cancel, roll back.
@@ -81,6 +85,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(command) => accounts::user(config, command, &output).await,
         Command::Device(command) => accounts::device(config, command, &output).await,
         Command::Token(command) => accounts::token(config, command, &output).await,
+        Command::Source(command) => sources::source(config, command, &output).await,
         Command::Verify(command) => verify::verify(config, command, &output).await,
         Command::Backfill(command) => Box::pin(backfill::backfill(config, command, &output)).await,
     }

@@ -19,6 +19,7 @@ use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::http::unread_body::UnreadBodies;
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&config.log);
@@ -58,6 +59,7 @@ async fn run(
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
+        unread_bodies: UnreadBodies::default(),
         metrics,
     };
     let clock = Clock::system();

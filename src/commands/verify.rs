@@ -31,7 +31,9 @@ pub struct Unclean;
 
 impl fmt::Display for Unclean {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the rollups are not what the buckets say; a replay of those days heals drift")
+        formatter.write_str(
+            "not all is well; a replay of those days heals drift, and a tool that is allowed is no longer unknown",
+        )
     }
 }
 
@@ -55,8 +57,14 @@ pub async fn verify(config: Config, command: VerifyCommand, output: &Output) -> 
 fn words(report: &Report) -> String {
     let mut words = format!(
         "{} day(s) of {} user(s) compared: {} with drift, {} with events that are not folded yet; {} orphan(s); \
-         {} user(s) not compared.",
-        report.user_days, report.users, report.drifted, report.pending, report.orphaned, report.not_compared
+         {} bucket(s) of unknown tools; {} user(s) not compared.",
+        report.user_days,
+        report.users,
+        report.drifted,
+        report.pending,
+        report.orphaned,
+        report.of_unknown_sources,
+        report.not_compared
     );
     for drift in &report.drift {
         // Writing to a String cannot fail.
@@ -77,6 +85,13 @@ fn words(report: &Report) -> String {
             None => write!(words, "\n{}: there is no such user", orphan.user_id),
             Some(device_id) => write!(words, "\n{}: there is no such device, {device_id}", orphan.user_id),
         };
+    }
+    for unknown in &report.unknown_sources {
+        let _ = write!(
+            words,
+            "\n{}: {} bucket(s) of {}, which is no tool; `halfhour source add {}` makes it one",
+            unknown.user_id, unknown.buckets, unknown.source, unknown.source
+        );
     }
     for user in &report.not_compared_users {
         let _ = write!(words, "\n{}: could not be compared, {}", user.user_id, user.code);

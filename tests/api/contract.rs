@@ -19,8 +19,12 @@ fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
 }
 
 /// What is posted without saying anything more than the path does.
-const WITHOUT_BODY: [&str; 3] =
-    ["post /v1/link-codes", "post /v1/devices/{device_id}/revoke", "post /v1/devices/{device_id}/rotate"];
+const WITHOUT_BODY: [&str; 4] = [
+    "post /v1/link-codes",
+    "post /v1/devices/{device_id}/revoke",
+    "post /v1/devices/{device_id}/rotate",
+    "post /v1/sources/{name}/retire",
+];
 
 /// What is missing from an operation's description.
 fn gaps(name: &str, operation: &Map<String, Value>) -> Vec<String> {

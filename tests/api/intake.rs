@@ -18,7 +18,7 @@ use halfhour::app::Settings;
 use halfhour::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Device, REVOCATION_BOUND, TokenCache, require_principal,
 };
-use halfhour::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
+use halfhour::kernel::bucket::{HalfHour, Model, TokenCounts};
 use halfhour::kernel::http::request_line::{RequestLine, observe};
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::{Problem, Violation};
@@ -59,10 +59,11 @@ fn snapshot(number: usize, line: &str, draft: &Draft) -> Result<Snapshot, Violat
     };
     Ok(Snapshot {
         hour_start: draft.hour_start(half_hour).map_err(untimely)?,
-        source: Source::parse(source).ok_or_else(|| unreadable("source"))?,
-        model: Model::parse(model).ok_or_else(|| unreadable("model"))?,
+        source: draft.source(source).map_err(|unlisted| unlisted.at(place("source")))?,
+        model: Model::parse(model).map_err(|_| unreadable("model"))?,
         counts,
         observed_at,
+        retracts: false,
     })
 }
 

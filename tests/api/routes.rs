@@ -51,6 +51,10 @@ pub const TABLE: &[Row] = &[
     ("GET /v1/switches", "", OPERATORS),
     ("GET /v1/switches/{name}", "", OPERATORS),
     ("PUT /v1/switches/{name}", r#"{"is_on":true,"reason":"x"}"#, OPERATORS),
+    ("GET /v1/sources", "", [401, 401, 200, 200, 200, 401, 200]),
+    ("POST /v1/sources", r#"{"name":"codex"}"#, OPERATORS),
+    // What stands for a name in these paths is no tool.
+    ("POST /v1/sources/{name}/retire", "", [401, 401, 403, 403, 404, 401, 404]),
     ("GET /v1/backfills", "", OPERATORS),
     // Operators see all jobs; there are none here, and an empty plan is none.
     ("POST /v1/backfills", "{}", [401, 401, 403, 403, 422, 401, 422]),

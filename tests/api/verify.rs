@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use halfhour::features::dashboard_rollup::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
+use halfhour::features::dashboard_rollup::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
 use uuid::Uuid;
 
 use crate::relay::{WAITING, hold, one_user, release};
@@ -120,6 +120,42 @@ async fn users_and_devices_that_do_not_exist_are_reported_as_orphans() {
     app.tell(&format!("delete from usage.bucket where device_id in ('{ghost}', '{lost}')")).await;
     let found = of_all(&app).await;
     assert_eq!((found.orphaned, found.drifted), (2, 2));
+}
+
+#[tokio::test]
+async fn buckets_of_tools_that_were_never_allowed_are_counted_and_the_first_hundred_tools_listed() {
+    let app = TestApp::start().await;
+    let (me, device) = one_user(&app).await;
+    app.post_usage(&device, &HOURS.map(|hour| Usage::input(hour, 5))).await;
+    app.request(reqwest::Method::POST, "/v1/sources/codex/retire").bearer(&me.operator).send().await.expect_ok();
+    app.drain().await;
+    assert!(of_all(&app).await.is_clean(), "what is retired is known");
+    let plant = |from: u32, to: u32| {
+        format!(
+            "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+                 cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens,
+                 request_count, observed_at, changed_at, stamped)
+             select user_id, hour_start, device_id, 'planted-' || to_char(n, 'FM000'), model, 1, 0, 0, 0, 0, 0, 0, 0,
+                 observed_at, changed_at, stamped
+             from usage.bucket, generate_series({from}, {to}) n where source not like 'planted%'"
+        )
+    };
+    app.tell(&plant(0, 0)).await;
+    let found = of_all(&app).await;
+    let planted = |name: &str| UnknownSource { user_id: me.user_id, source: name.to_owned(), buckets: 3 };
+    assert_eq!((found.of_unknown_sources, found.is_clean()), (3, false));
+    assert_eq!(found.unknown_sources, [planted("planted-000")]);
+    app.tell(&plant(1, 150)).await;
+    let found = of_all(&app).await;
+    assert_eq!((found.of_unknown_sources, found.unknown_sources.len()), (453, LISTED));
+    assert_eq!(found.unknown_sources[99], planted("planted-099"));
+
+    let order = serde_json::json!({"action": "verify", "reason": "x", "from": "2026-11-01", "to": "2026-11-20"});
+    let job = app.planned(&me.operator, &order).await;
+    let drift = app.executed(&me.operator, &job).await["drift"].clone();
+    assert_eq!((&drift["of_unknown_sources"], drift["unknown_sources"].as_array().unwrap().len()), (&453.into(), 100));
+    let first = serde_json::json!({"user_id": me.user_id, "source": "planted-000", "buckets": 3});
+    assert_eq!(drift["unknown_sources"][0], first);
 }
 
 #[tokio::test]

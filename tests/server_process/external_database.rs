@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
+use halfhour::kernel::clock::Clock;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -17,6 +18,13 @@ fn start_postgres() -> (TempDir, EmbeddedPostgres) {
     let directory = tempfile::tempdir().unwrap();
     let postgres = EmbeddedPostgres::start(directory.path(), Durability::Disposable).unwrap();
     (directory, postgres)
+}
+
+/// The post of one bucket, taken so many seconds ago.
+fn taken(mut post: Value, seconds_ago: i64) -> Value {
+    let at = Clock::machine_now() - chrono::TimeDelta::seconds(seconds_ago);
+    post["buckets"][0]["observed_at"] = at.to_rfc3339().into();
+    post
 }
 
 fn password(directory: &Path) -> String {
@@ -69,9 +77,10 @@ async fn two_servers_started_at_once_on_an_empty_database_both_serve() {
 
     first.post(device, &recent("m", 1)).await;
     second.post(device, &recent("n", 10)).await;
-    // The same bucket through both: one is kept, and the later one stands.
-    first.post(device, &recent("o", 100)).await;
-    second.post(device, &recent("o", 200)).await;
+    // The same bucket through both: one is kept, and the later one stands. It says when it was taken: two processes
+    // stamp arrivals by their own measure of the database's clock, which a busy machine puts off by more than a post takes.
+    first.post(device, &taken(recent("o", 100), 2)).await;
+    second.post(device, &taken(recent("o", 200), 1)).await;
     for server in [&first, &second] {
         let totals = &server.folded(viewer, "/v1/rollups").await["totals"];
         assert_eq!((&totals["input_tokens"], &totals["bucket_count"]), (&json!(211), &json!(3)));

@@ -10,6 +10,7 @@ mod backfills_interrupted;
 mod commands;
 mod commands_accounts;
 mod commands_refused;
+mod commands_sources;
 mod configuration;
 mod crashes;
 mod crashes_while_loading;

@@ -111,7 +111,7 @@ pub async fn list_backfill_rows(
     let rows = backfills.rows(operator.context(), job_id, list.after()?.as_ref(), list.one_more()).await?;
     let (rows, next_cursor) = list.cut(rows, |row| {
         let BucketKey { user_id, hour_start, device_id, source, model } = row.key.clone();
-        (user_id, hour_start.start(), device_id, source.as_str(), model.as_str().to_owned())
+        (user_id, hour_start.start(), device_id, source.as_str().to_owned(), model.as_str().to_owned())
     })?;
     Ok(Json(RowsReply { data: rows.into_iter().map(RowReply::from).collect(), next_cursor }))
 }

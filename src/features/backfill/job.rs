@@ -309,6 +309,8 @@ pub struct Exception {
     pub key: Option<BucketKey>,
     /// What is wrong with it.
     pub code: String,
+    /// The field of a line that is wrong, and what was expected of it.
+    pub expected: Option<(String, String)>,
 }
 
 #[cfg(test)]

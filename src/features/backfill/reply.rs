@@ -52,7 +52,8 @@ pub struct JobReply {
     kept_on_rollback: Vec<KeyReply>,
     /// What a verification found; null for other jobs, and until it has begun. `count` days with drift, the `first` 100;
     /// `pending` days that were not compared because their events are not folded yet, of `user_days`; `orphaned` users and
-    /// devices that do not exist, the first 100 in `orphans`; users `not_compared` because their data was refused or it
+    /// devices that do not exist, the first 100 in `orphans`; buckets `of_unknown_sources`, which are of tools that were never
+    /// allowed, the first 100 of these in `unknown_sources`; users `not_compared` because their data was refused or it
     /// took too long, the first 100 in `not_compared_users`.
     #[schema(value_type = Option<Object>)]
     drift: Option<serde_json::Value>,
@@ -115,7 +116,7 @@ pub struct KeyReply {
     /// The half hour.
     hour_start: DateTime<Utc>,
     /// The tool.
-    source: &'static str,
+    source: String,
     /// The model.
     model: String,
 }
@@ -169,6 +170,11 @@ pub struct ExceptionReply {
     /// What is wrong with it.
     #[schema(example = "unknown_device")]
     code: String,
+    /// The field of the line that is wrong; null where it is the line as a whole, and for what was found later.
+    #[schema(example = "model")]
+    field: Option<String>,
+    /// What was expected of the field.
+    detail: Option<String>,
 }
 
 /// A page of jobs, newest first.
@@ -256,7 +262,7 @@ impl From<BucketKey> for KeyReply {
             user_id: key.user_id,
             device_id: key.device_id,
             hour_start: key.hour_start.start(),
-            source: key.source.as_str(),
+            source: key.source.as_str().to_owned(),
             model: key.model.as_str().to_owned(),
         }
     }
@@ -285,11 +291,14 @@ impl From<Correction> for RowReply {
 
 impl From<Exception> for ExceptionReply {
     fn from(exception: Exception) -> Self {
+        let (field, detail) = exception.expected.unzip();
         Self {
             kind: exception.kind.as_str(),
             line: exception.line,
             bucket: exception.key.map(KeyReply::from),
             code: exception.code,
+            field,
+            detail,
         }
     }
 }

@@ -213,7 +213,8 @@ pub async fn list_exceptions(
             };
             let kind =
                 ExceptionKind::parse(&row.kind).ok_or_else(|| Problem::internal("an exception has an unknown kind"))?;
-            Ok((row.exception_id, Exception { kind, line: row.line, key, code: row.code }))
+            let expected = row.field.zip(row.detail);
+            Ok((row.exception_id, Exception { kind, line: row.line, key, code: row.code, expected }))
         })
         .collect()
 }
@@ -224,6 +225,7 @@ pub async fn insert_exceptions(tx: &mut Tx, job_id: Uuid, exceptions: &[Exceptio
         return Ok(());
     }
     let keys: Vec<Option<&BucketKey>> = exceptions.iter().map(|exception| exception.key.as_ref()).collect();
+    let expected: Vec<_> = exceptions.iter().map(|exception| exception.expected.as_ref()).collect();
     sqlx::query_file!(
         "src/features/backfill/insert_exceptions.sql",
         job_id,
@@ -235,6 +237,10 @@ pub async fn insert_exceptions(tx: &mut Tx, job_id: Uuid, exceptions: &[Exceptio
         &keys.iter().map(|key| key.map(|key| key.source.as_str())).collect::<Vec<_>>() as &[Option<&str>],
         &keys.iter().map(|key| key.map(|key| key.model.as_str())).collect::<Vec<_>>() as &[Option<&str>],
         &exceptions.iter().map(|exception| exception.code.as_str()).collect::<Vec<_>>() as &[&str],
+        &expected.iter().map(|expected| expected.map(|(field, _)| field.as_str())).collect::<Vec<_>>()
+            as &[Option<&str>],
+        &expected.iter().map(|expected| expected.map(|(_, detail)| detail.as_str())).collect::<Vec<_>>()
+            as &[Option<&str>],
     )
     .execute(tx)
     .await?;

@@ -17,6 +17,7 @@
 //! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`].
 
 mod buckets;
+mod cells;
 mod checked;
 mod heatmap;
 mod media;
@@ -48,7 +49,7 @@ pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;
 pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
-pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, Window, verify};
+pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
 
 use crate::kernel::access::Authenticator;
 use crate::kernel::http::cursor::Cursors;

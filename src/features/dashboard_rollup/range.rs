@@ -178,8 +178,8 @@ pub struct Filters {
 
 impl Filters {
     /// The tools as stored.
-    pub fn source_names(&self) -> Vec<&'static str> {
-        self.sources.iter().map(|source| source.as_str()).collect()
+    pub fn source_names(&self) -> Vec<&str> {
+        self.sources.iter().map(Source::as_str).collect()
     }
 
     /// The models as stored.

@@ -1,12 +1,13 @@
-//! When a bucket is acceptable: every rule of the contract, each with its code. Which times are, the intake says.
+//! When a bucket is acceptable: every rule of the contract, each with its code. Which times and tools are, the intake says.
 
 use super::body::{Element, Field, Fields};
 use super::scalar::Scalar;
 use super::violations::Violations;
 use crate::kernel::bucket::{PerCounter, TokenCounts};
 use crate::kernel::http::field_reader::Broken;
-use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model, source};
+use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model};
 use crate::kernel::usage::intake::{Draft, Snapshot, Untimely};
+use crate::kernel::usage::sources::Unlisted;
 
 /// The snapshot that an element of `buckets` is, or all that is wrong with it.
 pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, Violations> {
@@ -17,15 +18,18 @@ pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, 
     let hour_start = required_text(&fields, Field::HourStart, &mut violations, |text| {
         draft.hour_start(half_hour(text)?).map_err(broken)
     });
-    let source = required_text(&fields, Field::Source, &mut violations, source);
+    let source = required_text(&fields, Field::Source, &mut violations, |text| {
+        draft.source(text).map_err(|Unlisted { code, detail }| (code, detail))
+    });
     let model = required_text(&fields, Field::Model, &mut violations, model);
     let observed_at = optional(&fields, Field::ObservedAt, &mut violations, |value| {
         draft.observed_at(instant(value.text()?)?).map_err(broken)
     });
+    let retracts = optional(&fields, Field::Retracts, &mut violations, Scalar::boolean).unwrap_or(false);
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
         (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
-            Ok(Snapshot { hour_start, source, model, counts, observed_at })
+            Ok(Snapshot { hour_start, source, model, counts, observed_at, retracts })
         }
         _ => Err(violations),
     }
@@ -73,13 +77,16 @@ fn counts(fields: &Fields<'_>, violations: &mut Violations) -> TokenCounts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::{DateTime, Utc};
     use serde_json::{Value, json};
 
     use super::super::body;
     use super::*;
-    use crate::kernel::bucket::{Bucket, Stamp};
     use crate::kernel::clock::Clock;
+    use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
+    use crate::kernel::usage::sources::KnownSources;
 
     const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -98,11 +105,12 @@ mod tests {
             fields[name] = value.clone();
         }
         fields.as_object_mut().unwrap().retain(|_, value| *value != "REMOVED");
-        let mut draft = Draft::new(&Clock::fixed(instant(now)), max_age_days);
+        let mut draft =
+            Draft::new(&Clock::fixed(instant(now)), max_age_days, Arc::new(KnownSources::allowing(&["codex"])));
         let text = json!({"buckets": [fields]}).to_string();
-        let (mut outside, mut result) = (Violations::outside(), None);
+        let mut result = None;
         let mut take = |element: Element<'_>| result = Some(snapshot(element, &draft));
-        body::read(&text, &mut outside, &mut take).unwrap();
+        body::read(&text, &mut take).unwrap();
         let added = result.unwrap().map(|snapshot| {
             draft.add(snapshot);
             draft.buckets()[0].clone()
@@ -121,14 +129,15 @@ mod tests {
     fn absent_counts_are_zero_and_an_absent_stamp_is_the_arrival() {
         let bucket = read(&json!({})).unwrap();
         assert_eq!(bucket.counts, TokenCounts::default());
-        assert_eq!(bucket.stamp, Stamp { observed_at: instant(NOW), stamped: false });
+        assert_eq!(bucket.stamp, Stamp { observed_at: instant(NOW), stamped: false, rank: Rank::OnTime });
         assert_eq!((bucket.source.as_str(), bucket.model.as_str()), ("codex", "gpt-5.2-codex"));
     }
 
     #[test]
     fn a_stamp_is_converted_to_utc_and_cut_to_microseconds() {
         let bucket = read(&json!({"observed_at": "2026-11-20T13:04:59.123456999+01:00"})).unwrap();
-        assert_eq!(bucket.stamp, Stamp { observed_at: instant("2026-11-20T12:04:59.123456Z"), stamped: true });
+        let observed_at = instant("2026-11-20T12:04:59.123456Z");
+        assert_eq!(bucket.stamp, Stamp { observed_at, stamped: true, rank: Rank::OnTime });
         let old = read(&json!({"observed_at": "0000-01-01T00:00:00.0000009+23:59"})).unwrap();
         assert_eq!(old.stamp.observed_at.timestamp_subsec_nanos(), 0, "also before 1970");
     }
@@ -141,7 +150,24 @@ mod tests {
         for field in Field::ALL.map(Field::name) {
             assert_refused(&json!({field: null}), &format!("/{field}"), "wrong_type");
             assert_refused(&json!({field: [1]}), &format!("/{field}"), "wrong_type");
-            assert_refused(&json!({field: true}), &format!("/{field}"), "wrong_type");
+            if field != "retracts" {
+                assert_refused(&json!({field: true}), &format!("/{field}"), "wrong_type");
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_snapshot_is_silent_unless_it_says_that_it_retracts() {
+        let late = |retracts: Value| read(&json!({"hour_start": "2026-10-01T00:00:00Z", "retracts": retracts}));
+        for (retracts, rank) in [
+            (json!("REMOVED"), Rank::LateAndSilent),
+            (json!(false), Rank::LateAndSilent),
+            (json!(true), Rank::LateAndRetracting),
+        ] {
+            assert_eq!(late(retracts).unwrap().stamp.rank, rank);
+        }
+        for bad in [json!("true"), json!(1), json!(0), json!(null), json!({}), json!([true])] {
+            assert_eq!(late(bad), Err(vec![("/retracts".to_owned(), "wrong_type")]));
         }
     }
 
@@ -183,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn sources_and_models_are_checked_by_the_vocabulary() {
+    fn sources_are_checked_by_the_intake_and_models_by_the_vocabulary() {
         for bad in ["", "Codex", "codex ", "windsurf"] {
             assert_refused(&json!({"source": bad}), "/source", "unknown_source");
         }
-        for bad in ["", "gpt 5", "é", "a\u{0}b", &"m".repeat(129)] {
+        for bad in ["", " gpt 5", "gpt\u{200b}", "a\u{0}b", &"m".repeat(257)] {
             assert_refused(&json!({"model": bad}), "/model", "malformed_model");
         }
     }

@@ -15,6 +15,7 @@ use serde_json::error::Category;
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
 use crate::kernel::bucket::{MAX_POSTED, TokenCounts};
+use crate::kernel::http::great_numbers::with_stand_ins;
 
 /// A field of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +24,14 @@ pub(super) enum Field {
     Source,
     Model,
     ObservedAt,
+    Retracts,
     /// The counter at this place of the table.
     Counter(usize),
 }
 
 impl Field {
     /// The fields that are no counters, in the order of their declaration.
-    const OTHERS: [Self; 4] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt];
+    const OTHERS: [Self; 5] = [Self::HourStart, Self::Source, Self::Model, Self::ObservedAt, Self::Retracts];
 
     /// All of them, each at its place.
     pub(super) const ALL: [Self; Self::OTHERS.len() + TokenCounts::NAMES.len()] = {
@@ -49,6 +51,7 @@ impl Field {
             Self::Source => 1,
             Self::Model => 2,
             Self::ObservedAt => 3,
+            Self::Retracts => 4,
             Self::Counter(counter) => Self::OTHERS.len() + counter,
         }
     }
@@ -60,6 +63,7 @@ impl Field {
             Self::Source => "source",
             Self::Model => "model",
             Self::ObservedAt => "observed_at",
+            Self::Retracts => "retracts",
             Self::Counter(counter) => TokenCounts::NAMES[counter],
         }
     }
@@ -99,16 +103,28 @@ pub(super) enum Unreadable {
     TooManyBuckets,
 }
 
-/// Reads a body. Every element of `buckets` goes to `take`, in order. Violations around the buckets
-/// go to `outside`.
-pub(super) fn read<'de>(
-    json: &'de str,
-    outside: &mut Violations,
-    take: &mut dyn FnMut(Element<'de>),
-) -> Result<(), Unreadable> {
+/// Reads a body. Every element of `buckets` goes to `take`, in order. What comes back is wrong around the buckets.
+pub(super) fn read(json: &str, take: &mut dyn FnMut(Element<'_>)) -> Result<Violations, Unreadable> {
+    let mut taken = 0_usize;
+    let read = read_once(json, &mut |element| {
+        taken += 1;
+        take(element);
+    });
+    let Err(Unreadable::Malformed { .. }) = read else { return read };
+    // A number that no double holds is wrong where it stands, and nowhere else.
+    let Some(held) = with_stand_ins(json) else { return read };
+    let mut known = taken;
+    read_once(&held, &mut |element| match known.checked_sub(1) {
+        Some(less) => known = less,
+        None => take(element),
+    })
+}
+
+fn read_once<'de>(json: &'de str, take: &mut dyn FnMut(Element<'de>)) -> Result<Violations, Unreadable> {
+    let mut outside = Violations::outside();
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let read = Shaped(Envelope { outside, take }).deserialize(&mut deserializer);
-    read.and_then(|()| deserializer.end()).map_err(|error| match error.classify() {
+    let read = Shaped(Envelope { outside: &mut outside, take }).deserialize(&mut deserializer);
+    read.and_then(|()| deserializer.end()).map(|()| outside).map_err(|error| match error.classify() {
         // The shapes below take every value, so an error that is not the JSON's own is that of
         // `Excess`.
         Category::Data => Unreadable::TooManyBuckets,

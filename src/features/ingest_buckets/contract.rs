@@ -2,11 +2,11 @@
 //! can report every violation at once. A test compares the two.
 
 use chrono::{DateTime, Utc};
-use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::kernel::bucket::SOURCES;
 use crate::kernel::http::counters::{Wording, joined, posted_counters};
+use crate::kernel::http::schemas;
 
 /// Snapshots of one device.
 #[derive(ToSchema)]
@@ -32,15 +32,21 @@ struct PostedSnapshot {
     /// takes.
     hour_start: DateTime<Utc>,
     /// The tool.
-    #[schema(schema_with = source)]
+    #[schema(schema_with = schemas::source)]
     source: String,
-    /// The model, by the tool's name for it.
-    #[schema(pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    /// The model, by the tool's name for it: text without control, format and unassigned characters, without ends of
+    /// lines, and without blanks at its ends. At most 512 bytes.
+    #[schema(pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
     model: String,
     /// When the snapshot was taken: of two versions the later one wins. At most 5 minutes ahead of the server; finer
     /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
     #[schema(required = false)]
     observed_at: DateTime<Utc>,
+    /// Whether the total may be smaller than what was sent before, and is meant to be. It matters only for a snapshot
+    /// that was taken more than 25 days after the end of its half hour: without it such a snapshot replaces none that
+    /// was taken earlier, and gets the verdict `kept`.
+    #[schema(required = false, default = false)]
+    retracts: bool,
 }
 
 impl ToSchema for PostedBucket {}
@@ -60,15 +66,6 @@ const WORDINGS: [Wording; 5] = [
     ("request_count", "Model requests; 0 where the tool does not say."),
 ];
 
-fn source() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some("The tool."))
-        .enum_values(Some(SOURCES))
-        .examples(["claude-code"])
-        .build()
-}
-
 fn example() -> serde_json::Value {
     serde_json::json!({"buckets": [{
         "hour_start": "2026-11-20T10:30:00Z",
@@ -85,7 +82,7 @@ fn example() -> serde_json::Value {
 mod tests {
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED};
+    use crate::kernel::bucket::{MAX_COUNT, MAX_POSTED, Model, Source};
 
     #[test]
     fn the_contract_names_the_fields_that_the_body_takes_and_its_limits() {
@@ -98,7 +95,9 @@ mod tests {
         assert_eq!(documented, fields);
         assert_eq!(schema["required"], serde_json::json!(["hour_start", "source", "model"]));
         assert_eq!(schema["additionalProperties"], false);
-        assert_eq!(properties["source"]["enum"], serde_json::json!(SOURCES));
+        assert_eq!(properties["source"]["pattern"], Source::PATTERN);
+        let lengths = (&properties["model"]["minLength"], &properties["model"]["maxLength"]);
+        assert_eq!(lengths, (&1.into(), &Model::MAX_CHARACTERS.into()));
         for (name, property) in properties.iter().filter(|(_, property)| property["type"] == "integer") {
             assert_eq!((&property["minimum"], &property["maximum"]), (&0.into(), &MAX_COUNT.into()), "{name}");
         }

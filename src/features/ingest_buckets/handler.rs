@@ -44,6 +44,10 @@ pub(super) struct ReceiptBody<'a> {
     /// A newer version stands.
     #[schema(example = 1)]
     stale: usize,
+    /// Taken more than 25 days after their half hour, without `retracts`, against what was reported in time or against
+    /// a larger total: that stands, although these are newer.
+    #[schema(example = 0)]
+    kept: usize,
     /// Another entry for the same bucket in the same commit won, with other counts.
     #[schema(example = 0)]
     superseded: usize,
@@ -76,6 +80,7 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             updated: count(Verdict::Updated),
             unchanged: count(Verdict::Unchanged),
             stale: count(Verdict::Stale),
+            kept: count(Verdict::Kept),
             superseded: count(Verdict::Superseded),
             corrected: count(Verdict::Corrected),
             erased: count(Verdict::Erased),
@@ -91,10 +96,13 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
 ///
 /// Stores snapshots of what the token's device used. A bucket is absolute: post it again with new totals as they
 /// change, or unchanged when an answer was lost; nothing is counted twice. Of two versions the one with the later
-/// `observed_at` wins, at equal stamps the one with the greater counts. 200 means durable.
+/// `observed_at` wins, at equal stamps the one with the greater counts. A version that was taken more than 25 days after
+/// the end of its half hour replaces none that was taken earlier, unless it says `retracts`; among its like the larger
+/// total wins. 200 means durable.
 ///
 /// One bucket that is not acceptable fails the whole request, unless it says `Prefer: handling=lenient`: then the
-/// others are written, and `rejections` says why it was not. The body may be compressed with gzip or zstd.
+/// others are written, and `rejections` says why it was not. The body may be compressed with gzip or zstd; all
+/// members of gzip are one body.
 #[utoipa::path(
     post,
     path = "/v1/buckets",
@@ -183,13 +191,13 @@ mod tests {
     fn a_receipt_counts_each_verdict_once_and_its_counts_add_up() {
         let verdicts: Vec<_> = Verdict::ALL.into_iter().chain([Verdict::Rejected]).collect();
         let rejection = |index| Rejection { index, pointer: "/x".into(), code: "a".into(), detail: "b".into() };
-        let rejections = [rejection(8), rejection(9), rejection(9)].into();
+        let rejections = [rejection(8), rejection(10), rejection(10)].into();
         let receipt = Receipt { request_id: Uuid::nil(), verdicts, rejections, replayed: false, granted: None };
         let body = serde_json::to_value(ReceiptBody::from(&receipt)).unwrap();
         for verdict in Verdict::ALL {
             assert_eq!(body[verdict.as_str()], if verdict == Verdict::Rejected { 2 } else { 1 }, "{body}");
         }
-        assert_eq!((&body["received"], &body["verdicts"][9]), (&10.into(), &"rejected".into()));
+        assert_eq!((&body["received"], &body["verdicts"][10]), (&11.into(), &"rejected".into()));
         let rejection = r#"{"index":8,"pointer":"/x","code":"a","detail":"b"}"#;
         assert_eq!(serde_json::to_string(&receipt.rejections[0]).unwrap(), rejection);
     }

@@ -1,31 +1,31 @@
 //! What a tracker posts, turned into a draft for the intake, with everything that is wrong at once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 
 use super::acceptance::snapshot;
 use super::body::{self, Element, Unreadable};
-use super::violations::Violations;
 use crate::kernel::bucket::MAX_POSTED;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::intake::{Draft, Handling};
+use crate::kernel::usage::sources::KnownSources;
 
 /// Reads a body into a draft: every element of `buckets` has its place, and what is wrong around them refuses the whole.
 ///
 /// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. Details never repeat the body, except for
-/// the names of fields.
+/// the names of fields and of tools.
 pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
     let json = str::from_utf8(body).map_err(|error| {
         malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
     })?;
-    let mut outside = Violations::outside();
     let mut take = |element: Element<'_>| match snapshot(element, &draft) {
         Ok(snapshot) => draft.add(snapshot),
         Err(violations) => draft.reject(violations.into_list()),
     };
-    body::read(json, &mut outside, &mut take).map_err(refuse)?;
+    let outside = body::read(json, &mut take).map_err(refuse)?;
     draft.refuse(outside.into_list());
     Ok(draft)
 }
@@ -33,7 +33,8 @@ pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
 /// For fuzzing: reads any bytes and panics where a promise of this file does not hold.
 pub(super) fn parse_any(body: &[u8]) {
     let clock = Clock::fixed(DateTime::UNIX_EPOCH + TimeDelta::days(20_777));
-    let read = |handling| parse(body, Draft::new(&clock, Some(400)).handled(handling));
+    let sources = Arc::new(KnownSources::allowing(&["codex", "claude-code"]));
+    let read = |handling| parse(body, Draft::new(&clock, Some(400), sources.clone()).handled(handling));
     let (Ok(strict), Ok(lenient)) = (read(Handling::Strict), read(Handling::Lenient)) else { return };
     assert!(strict.places() <= MAX_POSTED.into(), "more than a request may hold");
     let mut rejected: Vec<usize> = strict.rejections().iter().map(|(place, _)| *place).collect();
@@ -70,14 +71,17 @@ mod tests {
 
     use super::super::body::Field;
     use super::*;
-    use crate::kernel::bucket::{Bucket, HalfHour, MAX_COUNT, Model, SOURCES, Source, Stamp, TokenCounts};
+    use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, Source, TokenCounts};
+    use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
+
+    const SOURCES: [&str; 3] = ["claude-code", "codex", "9router"];
 
     fn now() -> DateTime<Utc> {
         "2026-11-20T12:00:00Z".parse().unwrap()
     }
 
     fn read(body: &[u8]) -> Result<Draft, Problem> {
-        parse(body, Draft::new(&Clock::fixed(now()), Some(400)))
+        parse(body, Draft::new(&Clock::fixed(now()), Some(400), Arc::new(KnownSources::allowing(&SOURCES))))
     }
 
     fn sound() -> Value {
@@ -101,7 +105,7 @@ mod tests {
             b"{\"buckets\":[]}x",
             b"{\"buckets\":[],}",
             b"{\"buckets\":[{\"input_tokens\":NaN}]}",
-            b"{\"buckets\":[{\"input_tokens\":1e999}]}",
+            b"{\"buckets\":[{\"input_tokens\":01e999}]}",
             b"{\"buckets\":[{\"input_tokens\":01}]}",
             b"{\"buckets\":[{\"model\":\"\\ud800\"}]}",
             b"\xef\xbb\xbf{\"buckets\":[]}",
@@ -117,6 +121,45 @@ mod tests {
         let problem = read(b"{\"buckets\":[\n  hunter2]}").unwrap_err();
         let body = serde_json::to_string(&problem.body(uuid::Uuid::nil(), "")).unwrap();
         assert!(body.contains("line 2, column 3") && !body.contains("hunter2"), "{body}");
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_wrong_where_it_stands() {
+        let digits = "9".repeat(310);
+        for number in ["1E400", "-1e999", "2e+308", &digits, &format!("-{digits}")] {
+            for (bucket, pointer, code) in [
+                (format!(r#"{{"input_tokens":{number}}}"#), "/buckets/1/input_tokens", "out_of_range"),
+                (format!(r#"{{"model":{number}}}"#), "/buckets/1/model", "wrong_type"),
+                (format!(r#"{{"colour":{number}}}"#), "/buckets/1/colour", "unknown_field"),
+                (format!(r#"{{"source":[{{"a":[{number}]}}]}}"#), "/buckets/1/source", "wrong_type"),
+                (number.to_owned(), "/buckets/1", "wrong_type"),
+            ] {
+                let body = format!("{{\"buckets\":[{0},{bucket},{0}]}}", sound());
+                let draft = read(body.as_bytes()).unwrap();
+                assert_eq!((draft.places(), draft.buckets().len()), (3, 2), "{body}");
+                let rejected = draft.rejections().iter().map(|(place, found)| (*place, &*found.pointer, found.code));
+                let rejected: Vec<_> = rejected.collect();
+                assert!(rejected.contains(&(1, pointer, code)), "{body}: {rejected:?}");
+                assert!(rejected.iter().all(|(place, ..)| *place == 1), "{body}: {rejected:?}");
+            }
+            assert_eq!(refusals(number), [(String::new(), "wrong_type")]);
+            assert_eq!(refusals(&format!(r#"{{"buckets":{number}}}"#)), [("/buckets".to_owned(), "wrong_type")]);
+            let beside = format!(r#"{{"x":{number},"buckets":[{number}]}}"#);
+            let found = [("/x".to_owned(), "unknown_field"), ("/buckets/0".to_owned(), "wrong_type")];
+            assert_eq!(refusals(&beside), found);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_beside_such_a_number_is_malformed_all_the_same() {
+        for body in [
+            "{\"buckets\":[1e400,]}",
+            "{\"buckets\":[1e400,{\"model\":\"\\ud800\"}]}",
+            "{\"buckets\":[1e400]",
+            "1e4001x",
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap_err().code(), Code::Malformed, "{body}");
+        }
     }
 
     #[test]
@@ -161,7 +204,7 @@ mod tests {
     fn arrivals_are_stamped_one_by_one_in_order() {
         let body = json!({"buckets": [sound(), sound(), 7, sound()]}).to_string();
         let draft = read(body.as_bytes()).unwrap();
-        let stamps: Vec<_> = draft.buckets().iter().map(|bucket| bucket.stamp).collect();
+        let stamps: Vec<_> = draft.buckets().iter().map(|bucket| bucket.stamp.observed_at).collect();
         assert!(stamps.is_sorted() && stamps[0] != stamps[1], "{stamps:?}");
     }
 
@@ -180,6 +223,9 @@ mod tests {
             "hour_start": bucket.hour_start.start(), "source": bucket.source.as_str(), "model": bucket.model.as_str(),
             "observed_at": bucket.stamp.observed_at,
         });
+        if bucket.stamp.rank == Rank::LateAndRetracting {
+            written["retracts"] = true.into();
+        }
         for (name, count) in TokenCounts::NAMES.into_iter().zip(bucket.counts.into_values()) {
             written[name] = count.into();
         }
@@ -188,18 +234,20 @@ mod tests {
 
     prop_compose! {
         fn any_bucket()(
-            half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}",
-            counts in prop::array::uniform(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64,
+            half_hours_ago in 0..19_200_i64, source in 0..SOURCES.len(), model in "[A-Za-z0-9._:/@+-]{1,128}|[!-~\u{a1}-\u{ac}问🦙]([ -~\u{a0}-\u{ac}问🦙]{0,99}[!-~问🦙])?",
+            counts in prop::array::uniform(0..=MAX_COUNT), us_ago in 0..1_000_000_000_000_i64, retracts: bool,
         ) -> Bucket {
             let mut counts = TokenCounts::from_values(counts);
             let [a, b] = [counts.output_tokens, counts.reasoning_tokens];
             [counts.output_tokens, counts.reasoning_tokens] = [a.max(b), a.min(b)];
+            let hour_start = HalfHour::new(now() - chrono::TimeDelta::minutes(30 * half_hours_ago)).unwrap();
+            let observed_at = now() - chrono::TimeDelta::microseconds(us_ago);
             Bucket {
-                hour_start: HalfHour::new(now() - chrono::TimeDelta::minutes(30 * half_hours_ago)).unwrap(),
+                hour_start,
                 source: Source::parse(SOURCES[source]).unwrap(),
                 model: Model::parse(&model).unwrap(),
                 counts,
-                stamp: Stamp { observed_at: now() - chrono::TimeDelta::microseconds(us_ago), stamped: true },
+                stamp: Stamp { observed_at, stamped: true, rank: Rank::of(hour_start, observed_at, retracts) },
             }
         }
     }

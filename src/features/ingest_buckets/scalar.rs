@@ -14,7 +14,7 @@ use crate::kernel::http::values::count;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Scalar<'de> {
     Null,
-    Boolean,
+    Boolean(bool),
     Number(Number),
     Text(Cow<'de, str>),
     Array,
@@ -38,11 +38,19 @@ impl Scalar<'_> {
         }
     }
 
+    /// A boolean.
+    pub(super) fn boolean(&self) -> Result<bool, Broken> {
+        match self {
+            Self::Boolean(value) => Ok(*value),
+            other => Err(other.unlike("a boolean")),
+        }
+    }
+
     /// What was expected, and which kind of value came instead. The value itself is not repeated.
     pub(super) fn unlike(&self, expected: &str) -> Broken {
         let found = match self {
             Self::Null => "null",
-            Self::Boolean => "a boolean",
+            Self::Boolean(_) => "a boolean",
             Self::Number(_) => "a number",
             Self::Text(_) => "a string",
             Self::Array => "an array",
@@ -72,8 +80,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::Null)
     }
 
-    fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
-        Ok(Scalar::Boolean)
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Scalar::Boolean(value))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
@@ -130,6 +138,14 @@ mod tests {
             ("{\"a\":1}", Err("wrong_type")),
         ] {
             assert_eq!(read(json).count().map_err(|(code, _)| code), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_is_no_number_and_no_text() {
+        assert_eq!((read("true").boolean(), read("false").boolean()), (Ok(true), Ok(false)));
+        for json in ["0", "1", "\"true\"", "null", "[true]", "{}"] {
+            assert_eq!(read(json).boolean().map_err(|(code, _)| code), Err("wrong_type"), "{json}");
         }
     }
 

@@ -8,16 +8,21 @@
 //!   probes cost nothing.
 //! - A kill switch that is thrown in one process is obeyed by all within two seconds. Who threw
 //!   it, and why, is written down in the same transaction.
+//! - A tool that is allowed or retired in one process is so in all within two seconds. Who did it
+//!   is written down in the same transaction.
 //!
 //! Routes: `GET /health/live`, `/health/ready`, `/health/startup` (anonymous); `GET /v1/status`,
-//! `/metrics`, `/v1/switches`, `GET` and `PUT /v1/switches/{name}` (operator). Worker:
-//! [`Switchboard`].
+//! `/metrics`, `/v1/switches`, `GET` and `PUT /v1/switches/{name}`, `POST /v1/sources`,
+//! `/v1/sources/{name}/retire` (operator); `GET /v1/sources` (whoever has a token). Workers:
+//! [`Switchboard`], [`follow_sources`].
 
 mod handler;
 mod metrics;
 mod process_status;
 mod readiness;
+mod readings;
 mod request;
+mod sources;
 mod store;
 mod switchboard;
 
@@ -28,9 +33,11 @@ use utoipa_axum::routes;
 pub use metrics::{METRICS, Metrics};
 pub use process_status::ProcessStatus;
 pub use readiness::Readiness;
+pub use sources::{NewSource, SourceReply, follow_sources};
 pub use switchboard::Switchboard;
 
 use crate::kernel::access::Authenticator;
+use crate::kernel::usage::sources::Sources;
 
 /// The routes for everyone.
 pub(crate) fn health<S>() -> OpenApiRouter<S>
@@ -44,6 +51,16 @@ where
         .routes(routes!(handler::get_startup))
 }
 
+/// The list of tools, for whoever has a token.
+pub(crate) fn sources_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Authenticator: FromRef<S>,
+    Sources: FromRef<S>,
+{
+    sources::list_router()
+}
+
 /// The routes for operators.
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
@@ -51,8 +68,9 @@ where
     Authenticator: FromRef<S>,
     Switchboard: FromRef<S>,
     ProcessStatus: FromRef<S>,
+    Sources: FromRef<S>,
 {
-    OpenApiRouter::new()
+    sources::change_router()
         .routes(routes!(handler::get_status))
         .routes(routes!(handler::get_metrics))
         .routes(routes!(handler::list_switches))

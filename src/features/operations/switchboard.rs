@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::readings::keep_reading;
 use super::store::{self, ThrownSwitch};
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
@@ -17,9 +17,7 @@ use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 
-/// A reading begins at least this often, and is given up before the next is due: what one process throws, the others
-/// obey in less than twice this time.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// A reading is given up before the next is due.
 const READING_LIMIT: Duration = Duration::from_millis(900);
 
 /// Reads and throws the switches. Clones share them.
@@ -40,23 +38,7 @@ impl Switchboard {
 
     /// Reads until `stop`. While the database cannot be read, this process keeps to what it last read.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut readable = true;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            let result = self.refresh().await;
-            if let Err(problem) = &result
-                && readable
-            {
-                let error = problem.source_chain();
-                tracing::warn!(error, "the switches cannot be read; they stay as they are");
-            }
-            readable = result.is_ok();
-        }
+        keep_reading(stop, "the switches", || self.refresh()).await;
     }
 
     /// One reading. Errors: the database's, or that it took too long; then nothing has changed.

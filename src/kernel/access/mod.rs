@@ -2,7 +2,7 @@
 //!
 //! A request with a bearer token goes through [`require_principal`]: the [`Authenticator`] checks the token's own
 //! signature, then asks its cache, then the database. What comes out is a [`Principal`], from which handlers take a
-//! [`Device`], a [`Viewer`] or an [`Operator`]. A [`Limit`] counts by token, and by address for [`AnonymousCallers`].
+//! [`Device`], a [`Viewer`] or an [`Operator`], or, where it does not matter which, a [`Caller`]. A [`Limit`] counts by token, and by address for [`AnonymousCallers`].
 
 mod address;
 mod anonymous;
@@ -18,6 +18,6 @@ pub use anonymous::AnonymousCallers;
 pub use authenticator::{Authenticator, require_principal};
 pub use cache::{REVOCATION_BOUND, TokenCache};
 pub use limit::{Granted, Limit, RATE_LIMIT, RATE_LIMIT_POLICY, Refused, SLOTS};
-pub use principal::{Actor, Device, Operator, Principal, Viewer};
+pub use principal::{Actor, Caller, Device, Operator, Principal, Viewer};
 pub use token::{ServerKey, Token, TokenHash, TokenKind};
 pub use uses::TokenUses;

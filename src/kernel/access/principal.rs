@@ -1,5 +1,5 @@
 //! Who is calling, as types. A handler names the one it needs in its signature ([`Device`],
-//! [`Viewer`], [`Operator`]) and so cannot forget to ask. Only this room makes a [`Principal`].
+//! [`Viewer`], [`Operator`], [`Caller`] for any) and so cannot forget to ask. Only this room makes a [`Principal`].
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -110,6 +110,19 @@ impl Operator {
     }
 }
 
+/// Whoever has a valid token, of any kind.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    context: RequestContext,
+}
+
+impl Caller {
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
 /// Who acted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -128,13 +141,17 @@ pub enum Actor {
     Server,
 }
 
-/// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
-fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestContext), Problem> {
+/// The caller, and its call.
+fn any_principal(parts: &Parts) -> Result<(Principal, RequestContext), Problem> {
     let principal = parts.extensions.get::<Principal>().cloned();
     let context = parts.extensions.get::<RequestContext>().cloned();
     let found = principal.zip(context);
-    let (principal, context) =
-        found.ok_or_else(|| Problem::internal("a handler asks for a principal on a route without one"))?;
+    found.ok_or_else(|| Problem::internal("a handler asks for a principal on a route without one"))
+}
+
+/// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
+fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestContext), Problem> {
+    let (principal, context) = any_principal(parts)?;
     if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted, principal.kind)) }
 }
 
@@ -168,5 +185,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Operator)?;
         Ok(Self { user_id: principal.user_id, token_id: principal.token_id, context })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (_principal, context) = any_principal(parts)?;
+        Ok(Self { context })
     }
 }

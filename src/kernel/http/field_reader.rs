@@ -8,10 +8,14 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::great_numbers::with_stand_ins;
 use crate::kernel::problem::{Code, Problem, Violation};
 
 /// A name is repeated to the caller up to this length, in bytes. No name that exists is longer.
 pub const MAX_NAME: usize = 64;
+
+/// The list whose values may hold commas: names of models. Its values come one by one.
+pub const LISTED_WHOLE: &str = "model";
 
 /// The rule that a value broke: its code, and what was expected.
 pub type Broken = (&'static str, Cow<'static, str>);
@@ -41,7 +45,11 @@ enum Place {
 impl FieldReader {
     /// The fields of a body that may have the `known` ones. Errors: 400 for what is not a JSON object.
     pub fn of_body(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        match serde_json::from_slice(body) {
+        let read = serde_json::from_slice(body).or_else(|error| {
+            let held = str::from_utf8(body).ok().and_then(with_stand_ins);
+            held.map_or(Err(error), |held| serde_json::from_str(&held))
+        });
+        match read {
             Ok(Value::Object(members)) => Ok(Self::of_object("", members, known)),
             _ => Err(Problem::new(Code::Malformed, "The body is not a JSON object, or breaks off.")),
         }
@@ -57,7 +65,8 @@ impl FieldReader {
     }
 
     /// The parameters of a query that may have the `known` ones. Those of them that are `lists` may be repeated, or hold
-    /// several values with commas between them: they become lists of texts, the others texts.
+    /// several values with commas between them: they become lists of texts, the others texts. [`LISTED_WHOLE`] was cut at
+    /// its commas before it was decoded.
     pub fn of_query(parameters: &[(String, String)], known: &[&str], lists: &[&str]) -> Self {
         let mut fields = Self { place: Place::Query, values: Vec::new(), violations: Vec::new() };
         for (name, text) in parameters {
@@ -65,7 +74,8 @@ impl FieldReader {
                 fields.insert(name.clone(), Value::Text(text.clone()), known);
                 continue;
             }
-            let texts = text.split(',').map(|text| Value::Text(text.to_owned()));
+            let pieces: Vec<&str> = if name == LISTED_WHOLE { vec![text] } else { text.split(',').collect() };
+            let texts = pieces.into_iter().map(|text| Value::Text(text.to_owned()));
             match fields.values.iter_mut().find(|(before, _)| before == name) {
                 Some((_, Value::List(list))) => list.extend(texts),
                 _ => fields.values.push((name.clone(), Value::List(texts.collect()))),
@@ -309,6 +319,17 @@ mod tests {
         assert_eq!(list("tag=a,%20b&name=x&tag=c"), texts(&["a", " b", "c"]));
         assert_eq!(list("tag="), texts(&[""]));
         assert_eq!(list("name=x"), None);
+        let models = [("model", "a,b"), ("model", "c")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let models = FieldReader::of_query(&models, &["model"], &["model"]).get("model").cloned();
+        assert_eq!(models, texts(&["a,b", "c"]), "names of models hold commas");
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_wrong_where_it_stands() {
+        let body = format!(r#"{{"name":1E400,"platform":-{},"colour":[1e999]}}"#, "9".repeat(310));
+        let violations = [("/colour", "unknown_field"), ("/name", "wrong_type"), ("/platform", "wrong_type")];
+        assert_eq!(found(of_body(&body)), expected(violations));
+        assert_eq!(FieldReader::of_body(b"[1e400]", &[]).unwrap_err().code(), Code::Malformed);
     }
 
     #[test]

@@ -2,12 +2,16 @@
 //! layer.
 
 pub mod body;
+pub mod content_coding;
 pub mod counters;
 pub mod cursor;
 pub mod field_reader;
+pub mod great_numbers;
 pub mod http_1_0;
 pub mod page;
 pub mod public_url;
 pub mod refusals;
 pub mod request_line;
+pub mod schemas;
+pub mod unread_body;
 pub mod values;

@@ -60,7 +60,7 @@ groups! {
     /// Of routes with a body of JSON.
     BodyRefusals: [
         (PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB, decompressed."),
-        (UNSUPPORTED_MEDIA_TYPE, "Neither plain, gzip nor zstd JSON."),
+        (UNSUPPORTED_MEDIA_TYPE, "Neither plain, gzip nor zstd JSON. `Accept-Encoding` lists the codings where one is not known."),
         (UNPROCESSABLE_ENTITY, "Not acceptable: `errors` lists every violation, and nothing was changed."),
     ]
 

@@ -1,6 +1,6 @@
-//! The outermost layer. It gives every request an id, a trace and a deadline, renders every
-//! problem, and writes the one log line that says how the request ended, even when the client has
-//! gone.
+//! The outermost layer, but for the one that throws unread bodies away. It gives every request an
+//! id, a trace and a deadline, renders every problem, and writes the one log line that says how the
+//! request ended, even when the client has gone.
 
 use std::collections::HashMap;
 use std::sync::Arc;

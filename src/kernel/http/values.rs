@@ -8,7 +8,7 @@ use serde_json::Number;
 use uuid::Uuid;
 
 use super::field_reader::Broken;
-use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, SOURCES, Source};
+use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, Source};
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
 pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
@@ -93,15 +93,25 @@ pub fn uuid(text: &str) -> Result<Uuid, Broken> {
     Uuid::try_parse(text).map_err(|_| ("not_a_uuid", "Expected a UUID.".into()))
 }
 
-/// A tool.
+/// A tool's name, whether or not the tool may report usage.
 pub fn source(text: &str) -> Result<Source, Broken> {
-    Source::parse(text).ok_or_else(|| ("unknown_source", format!("Expected one of {}.", SOURCES.join(", ")).into()))
+    Source::parse(text).ok_or(("malformed_source", Source::FORM.into()))
 }
 
-/// A model's name.
+/// A model's name. What is wrong with it is told by the code point, because the character itself cannot be seen.
 pub fn model(text: &str) -> Result<Model, Broken> {
-    let malformed = ("malformed_model", "Expected 1 to 128 characters of A-Z a-z 0-9 . _ : / @ + -".into());
-    Model::parse(text).ok_or(malformed)
+    let detail = |wrong| match wrong {
+        NoModel::WrongLength => {
+            format!("Expected 1 to {} characters, in at most {} bytes.", Model::MAX_CHARACTERS, Model::MAX_BYTES)
+        }
+        NoModel::Misplaced { before, character, kind } => {
+            let (code_point, place) = (u32::from(character), before + 1);
+            format!(
+                "U+{code_point:04X}, the name's character {place} counted from 1, is {kind}: send the name without it."
+            )
+        }
+    };
+    Model::parse(text).map_err(|wrong| ("malformed_model", detail(wrong).into()))
 }
 
 #[cfg(test)]
@@ -196,12 +206,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_model_is_told_by_code_point_and_place_and_never_repeated() {
+        let detail = |text: &str| model(text).unwrap_err().1.into_owned();
+        for (text, told) in [
+            ("gp\u{200b}t", "U+200B, the name's character 3 counted from 1, is an invisible format character"),
+            ("問 ", "U+0020, the name's character 2 counted from 1, is a blank at an end of the name"),
+            ("\u{1b}[31m", "U+001B, the name's character 1 counted from 1, is a control character"),
+            ("a\u{10ffff}", "U+10FFFF, the name's character 2 counted from 1, is not assigned by Unicode"),
+            ("a\u{2028}b", "U+2028, the name's character 2 counted from 1, is an end of a line"),
+        ] {
+            assert_eq!(detail(text), format!("{told}: send the name without it."));
+        }
+        for text in ["", &"secret".repeat(100)] {
+            assert_eq!(detail(text), "Expected 1 to 256 characters, in at most 512 bytes.");
+        }
+    }
+
+    #[test]
     fn nothing_that_is_no_name_of_a_zone_reaches_the_database() {
         for bad in ["", "Europe/Ber\0lin", "Europe Berlin", "'; select", &"a".repeat(65)] {
             assert_eq!(time_zone(bad), Err(UNKNOWN_TIME_ZONE), "{bad}");
         }
         for good in ["Etc/GMT+3", &"a".repeat(64)] {
             assert_eq!(time_zone(good), Ok(good.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_source_has_1_to_64_plain_characters_and_begins_with_a_letter_or_digit() {
+        for good in ["a", "9router", "pi-open.ai_2", &"s".repeat(64)] {
+            assert_eq!(source(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", ".a", "_a", "Codex", "codex ", " codex", "a b", "a\n", "\0", "é", "a/b", &"s".repeat(65)]
+        {
+            assert_eq!(source(bad).unwrap_err().0, "malformed_source", "{bad:?}");
         }
     }
 }

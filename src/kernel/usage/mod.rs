@@ -7,4 +7,6 @@ pub mod idempotency;
 pub mod intake;
 pub mod outbox;
 pub mod relay_notifier;
+pub mod snapshot;
+pub mod sources;
 pub mod writer;

@@ -115,6 +115,7 @@ async fn a_rollback_keeps_and_lists_what_a_tracker_changed_and_restores_what_a_c
         bucket["input_tokens"] = json!(input);
         if let Some(observed_at) = observed_at {
             bucket["observed_at"] = json!(observed_at);
+            bucket["retracts"] = json!(observed_at.starts_with("2026"));
         }
         let token = &devices[&posted[at].device].token;
         app.post_buckets(token, &json!({"buckets": [bucket]})).await.expect_ok()["verdicts"][0].clone()

@@ -8,7 +8,14 @@ use super::{bucket, import};
 use crate::support::{TestApp, TestDevice, TestUser, instant};
 
 const HOUR: &str = "2026-11-20T10:30:00Z";
+/// What is seen of it late in November is late.
+const OLD_HOUR: &str = "2026-10-20T10:30:00Z";
 const KEYS: u64 = 240;
+
+/// Every second bucket is of the old half hour.
+fn hour(key: u64) -> &'static str {
+    if key.is_multiple_of(2) { OLD_HOUR } else { HOUR }
+}
 
 /// Numbers that look random and are the same in every run.
 struct Numbers(u64);
@@ -46,11 +53,17 @@ impl Scene {
             let mut batch = Vec::new();
             for _ in 0..40 {
                 let key = self.numbers.below(KEYS);
-                let mut bucket = json!({"hour_start": HOUR, "source": "codex", "model": format!("m{key:03}"),
-                    "input_tokens": self.numbers.below(4)});
+                let mut bucket = json!({"hour_start": hour(key), "source": "codex", "model": format!("m{key:03}"),
+                    "input_tokens": self.numbers.below(4), "output_tokens": self.numbers.below(3)});
                 if !key.is_multiple_of(3) {
                     // Before, between and after the corrections.
                     bucket["observed_at"] = json!(format!("2026-11-20T12:00:{:02}Z", self.numbers.below(60)));
+                    if self.numbers.below(4) == 0 {
+                        bucket["observed_at"] = json!(format!("2026-10-20T12:00:{:02}Z", self.numbers.below(60)));
+                    }
+                }
+                if self.numbers.below(3) == 0 {
+                    bucket["retracts"] = json!(true);
                 }
                 batch.push(bucket);
             }
@@ -75,9 +88,11 @@ impl Scene {
         let mut all = Vec::new();
         for key in (0..KEYS).filter(|_| self.numbers.below(2) == 0).collect::<Vec<_>>() {
             let input_tokens = self.numbers.below(4);
-            all.push(bucket(&self.user, &self.device, HOUR, &format!("m{key:03}"), input_tokens));
+            all.push(bucket(&self.user, &self.device, hour(key), &format!("m{key:03}"), input_tokens));
         }
-        let plan = self.app.planned(&self.user.operator, &import(&all)).await;
+        let mut body = import(&all);
+        body["from"] = json!("2026-10-01");
+        let plan = self.app.planned(&self.user.operator, &body).await;
         self.app.tell_job(&self.user.operator, &plan, "execute").await.expect_ok().clone()
     }
 
@@ -96,7 +111,7 @@ impl Scene {
     async fn says(&self, user: &TestUser) -> Vec<String> {
         // An arrival is of another microsecond for each of them.
         let sql = format!(
-            "select concat_ws(' ', model, input_tokens, stamped, case when stamped then observed_at end, backfill_id)
+            "select concat_ws(' ', model, input_tokens, output_tokens, rank, stamped, case when stamped then observed_at end, backfill_id)
              from usage.bucket where user_id = '{}' order by model",
             user.user_id
         );

@@ -7,6 +7,7 @@ mod keeping;
 mod laws;
 mod overlaps;
 mod plans;
+mod ranks;
 mod streaming;
 mod streams;
 mod verification;

@@ -30,10 +30,12 @@ async fn a_broken_line_is_reported_by_its_number_and_key_and_the_others_are_writ
         "7".to_owned(),
         line("b").to_string(),
         line("e").to_string().replace(r#""input_tokens":1"#, r#""input_tokens":1,"input_tokens":2"#),
+        line("f").to_string().replace(r#""input_tokens":1"#, r#""input_tokens":1E400"#),
+        line("g").to_string().replace(r#""input_tokens":1"#, &format!(r#""input_tokens":-{}"#, "9".repeat(310))),
     ];
     let reply = app.stream(&user.operator, "key", QUERY, &lines.join("\n")).await;
     assert_eq!((reply.status, &reply.json["state"]), (201, &json!("planned")), "{}", reply.json);
-    assert_eq!((&reply.json["progress"]["total"], &reply.json["poisoned"]), (&json!(2), &json!(7)));
+    assert_eq!((&reply.json["progress"]["total"], &reply.json["poisoned"]), (&json!(2), &json!(9)));
     let found = app.job_list(&user.operator, &reply.json, "exceptions").await;
     let mut found: Vec<(i64, &str, bool)> = found
         .iter()
@@ -51,6 +53,8 @@ async fn a_broken_line_is_reported_by_its_number_and_key_and_the_others_are_writ
         (7, "line_too_long", false),
         (8, "malformed", false),
         (10, "duplicate_field", true),
+        (11, "out_of_range", true),
+        (12, "out_of_range", true),
     ];
     assert_eq!(found, expected);
     let stored = app.ask("select string_agg(to_jsonb(e)::text, '') from backfill.exception e").await;
@@ -59,6 +63,21 @@ async fn a_broken_line_is_reported_by_its_number_and_key_and_the_others_are_writ
     let done = app.executed(&user.operator, &reply.json).await;
     assert_eq!((&done["state"], &done["failure"]), (&json!("failed"), &json!("incomplete")), "no quiet success");
     assert_eq!(app.ask("select string_agg(model, ',' order by model) from usage.bucket").await, ["a,b"]);
+}
+
+#[tokio::test]
+async fn a_body_with_numbers_that_no_double_holds_names_them() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await;
+    let buckets = ["a", "b", "c"].map(|model| bucket(&user, &device, "2026-11-20T10:30:00Z", model, 77));
+    let body = super::import(&buckets).to_string().replacen("77", "1e999", 1).replacen("77", &"9".repeat(310), 1);
+    let request = app.request(Method::POST, "/v1/backfills").bearer(&user.operator).header("idempotency-key", "key");
+    let reply = request.header("content-type", "application/json").body(body).send().await;
+    let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap();
+    let found: Vec<_> = errors.iter().map(|error| (error["pointer"].as_str(), error["code"].as_str())).collect();
+    let expected = ["/buckets/0/input_tokens", "/buckets/1/input_tokens"];
+    assert_eq!(found, expected.map(|pointer| (Some(pointer), Some("out_of_range"))));
 }
 
 #[tokio::test]

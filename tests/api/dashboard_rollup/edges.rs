@@ -46,6 +46,25 @@ async fn every_instant_of_a_reply_is_one_of_rfc_3339_up_to_the_last_day_that_may
 }
 
 #[tokio::test]
+async fn a_bucket_that_spans_local_midnight_counts_for_the_day_it_begins_in_and_start_names_the_midnight_itself() {
+    for (zone, midnight, last, first) in [
+        ("Asia/Kathmandu", "2026-11-19T18:15:00Z", "2026-11-19T18:00:00Z", "2026-11-19T18:30:00Z"),
+        ("Australia/Eucla", "2026-11-19T15:15:00Z", "2026-11-19T15:00:00Z", "2026-11-19T15:30:00Z"),
+        ("Pacific/Chatham", "2026-11-19T10:15:00Z", "2026-11-19T10:00:00Z", "2026-11-19T10:30:00Z"),
+    ] {
+        let app = TestApp::start().await;
+        let (me, device) = one_user(&app, zone).await;
+        app.post_usage(&device, &[Usage::input(last, 7), Usage::input(first, 300)]).await;
+        app.drain().await;
+        let by_day = rollups(&app, &me, "from=2026-11-19&to=2026-11-20").await;
+        let says = |day: &Value| (day["label"].clone(), day["results"][0]["input_tokens"].clone());
+        let days: Vec<_> = by_day["data"].as_array().unwrap().iter().map(says).collect();
+        assert_eq!(days, [(json!("2026-11-19"), json!(7)), (json!("2026-11-20"), json!(300))], "{zone}");
+        assert_eq!((&by_day["data"][0]["end"], &by_day["data"][1]["start"]), (&json!(midnight), &json!(midnight)));
+    }
+}
+
+#[tokio::test]
 async fn a_zone_asked_for_by_name_answers_the_same_before_and_after_the_rollup_moves_into_it() {
     let app = TestApp::start().await;
     let (me, device) = one_user(&app, "Europe/Berlin").await;

@@ -178,7 +178,7 @@ async fn a_summary_says_how_fresh_it_is_and_refuses_what_it_does_not_know() {
         ("from=2026-01-02&to=2026-01-01", "?from range_is_reversed"),
         ("to=2026-01-01&to=2026-01-01", "?to repeated_parameter"),
         ("group_by=source", "?group_by unknown_parameter"),
-        ("source=emacs", "?source unknown_source"),
+        ("source=Emacs", "?source malformed_source"),
     ] {
         assert_eq!(refusals(&app, &me, &format!("/v1/rollups/summary?{query}")).await, [refused]);
     }

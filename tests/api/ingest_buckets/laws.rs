@@ -19,8 +19,13 @@ use crate::support::{TestApp, TestDevice, TestUser, instant};
 
 const CASES: u32 = 300;
 const CLIENTS: usize = 4;
-/// Midnight in Berlin is between the first two, midnight in London between the last two.
-const HOURS: [&str; 3] = ["2026-11-19T22:30:00Z", "2026-11-19T23:30:00Z", "2026-11-20T00:00:00Z"];
+/// Midnight in Berlin is between the first two, midnight in London between the next two. The last one is old.
+const HOURS: [&str; 4] =
+    ["2026-11-19T22:30:00Z", "2026-11-19T23:30:00Z", "2026-11-20T00:00:00Z", "2026-10-20T10:30:00Z"];
+const OLD: usize = 3;
+/// When an old half hour was seen: twice in time, twice late.
+const OLD_STAMPS: [&str; 4] =
+    ["2026-11-14T10:59:59Z", "2026-11-14T11:00:00Z", "2026-11-14T11:00:00.000001Z", "2026-11-20T11:00:00Z"];
 const SOURCES: [&str; 2] = ["codex", "claude-code"];
 /// Byte order and dictionary order differ.
 const MODELS: [&str; 3] = ["a", "B", "a-b"];
@@ -34,8 +39,17 @@ struct Key {
     model: usize,
 }
 
-/// The stamp's second and the counts in column order: the greater one wins.
-type Version = (u32, [u64; 8]);
+/// The stamp's number, the counts in column order, and whether it retracts.
+type Version = (u32, [u64; 8], bool);
+
+/// The model: of two versions the one with the greater place wins.
+fn place(key: Key, (stamp, counts, retracts): Version) -> (u8, u64, [u64; 8], u32) {
+    let [.., reasoning, _, requests] = counts;
+    match (key.hour == OLD && stamp > 1, retracts) {
+        (true, false) => (0, counts.iter().sum::<u64>() - reasoning - requests, counts, stamp),
+        (late, _) => (if late { 2 } else { 1 }, stamp.into(), counts, 0),
+    }
+}
 
 /// A snapshot as it is sent: by which client, and whether that client's request ends with it.
 #[derive(Clone, Debug)]
@@ -49,6 +63,7 @@ struct Sending {
 fn snapshot() -> impl Strategy<Value = (Key, Version)> {
     let bucket = prop_oneof![
         3 => Just((0, 0, 0)),
+        3 => Just((OLD, 0, 0)),
         1 => (0..HOURS.len(), 0..SOURCES.len(), 0..MODELS.len()),
     ];
     let device = prop_oneof![Just(0), 0..DEVICES];
@@ -66,7 +81,7 @@ fn snapshot() -> impl Strategy<Value = (Key, Version)> {
         counts
     });
     let second = prop_oneof![Just(3_u32), 0..4_u32];
-    (key, (second, counts))
+    (key, (second, counts, prop::bool::ANY))
 }
 
 /// Every snapshot at least once, some twice, in any order, by any client, cut anywhere.
@@ -118,10 +133,15 @@ impl World {
     }
 
     /// Every case has its own models, and with them its own buckets.
-    fn bucket(case: u32, (key, (second, counts)): (Key, Version)) -> Value {
+    fn bucket(case: u32, (key, (stamp, counts, retracts)): (Key, Version)) -> Value {
+        let observed_at = if key.hour == OLD {
+            OLD_STAMPS[usize::try_from(stamp).unwrap()].to_owned()
+        } else {
+            format!("2026-11-20T11:00:0{stamp}Z")
+        };
         let mut bucket = json!({
             "hour_start": HOURS[key.hour], "source": SOURCES[key.source],
-            "model": format!("{}/{case}", MODELS[key.model]), "observed_at": format!("2026-11-20T11:00:0{second}Z"),
+            "model": format!("{}/{case}", MODELS[key.model]), "observed_at": observed_at, "retracts": retracts,
         });
         for (counter, count) in COUNTERS.into_iter().zip(counts) {
             bucket[counter] = count.into();
@@ -149,7 +169,7 @@ impl World {
         let mut expected = BTreeMap::new();
         for Sending { snapshot: (key, version), .. } in sendings {
             let best = expected.entry(*key).or_insert(*version);
-            *best = (*best).max(*version);
+            *best = [*best, *version].into_iter().max_by_key(|version| place(*key, *version)).unwrap();
         }
         self.standing.borrow_mut().extend(expected.iter().map(|(key, version)| ((case, *key), *version)));
 
@@ -169,6 +189,8 @@ impl World {
             .into_iter()
             .map(|(key, version)| {
                 let mut bucket = Self::bucket(case, (key, version));
+                bucket.as_object_mut().unwrap().remove("retracts");
+                bucket["rank"] = place(key, version).0.into();
                 bucket["device_id"] = self.devices[key.device].device_id.to_string().into();
                 for instant in ["hour_start", "observed_at"] {
                     bucket[instant] = bucket[instant].as_str().unwrap().replace('Z', "+00:00").into();
@@ -185,7 +207,7 @@ impl World {
     /// The rollup of everything, added up without the server and without PostgreSQL.
     fn rollup(&self) -> Vec<String> {
         let mut days = BTreeMap::<_, [u64; 10]>::new();
-        for ((case, key), (_, counts)) in self.standing.borrow().iter() {
+        for ((case, key), (_, counts, _)) in self.standing.borrow().iter() {
             let (user, zone) = self.owner(key.device);
             let day = instant(HOURS[key.hour]).with_timezone(&zone).date_naive().to_string();
             let device_id = self.devices[key.device].device_id;

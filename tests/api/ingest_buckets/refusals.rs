@@ -42,7 +42,7 @@ async fn one_bad_bucket_fails_the_request_with_every_violation_and_nothing_is_wr
         (json!({"observed_at": "2026-11-20T12:05:00.000001Z"}), "observed_at", "observed_at_in_future"),
         (json!({"observed_at": null}), "observed_at", "wrong_type"),
         (json!({"source": "windsurf"}), "source", "unknown_source"),
-        (json!({"model": "gpt 5"}), "model", "malformed_model"),
+        (json!({"model": "gpt 5 "}), "model", "malformed_model"),
         (json!({"input_tokens": 1.5}), "input_tokens", "not_an_integer"),
         (json!({"input_tokens": "1"}), "input_tokens", "wrong_type"),
         (json!({"request_count": 1_000_000_000_001_i64}), "request_count", "out_of_range"),

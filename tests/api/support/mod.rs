@@ -7,6 +7,7 @@ pub mod logs;
 pub mod plans;
 mod proxy;
 pub mod rollups;
+pub mod snapshots;
 mod web_proxy;
 
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
+use halfhour::kernel::http::unread_body::UnreadBodies;
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use reqwest::Method;
@@ -126,6 +128,7 @@ impl TestApp {
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
+            unread_bodies: UnreadBodies::default(),
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
@@ -216,6 +219,11 @@ impl TestApp {
     /// The switches as this server knows them.
     pub fn switches(&self) -> &halfhour::kernel::operations::switches::Switches {
         self.app.switches()
+    }
+
+    /// The tools as this server knows them.
+    pub fn sources(&self) -> &halfhour::kernel::usage::sources::Sources {
+        self.app.sources()
     }
 
     /// Who reads the switches.

@@ -32,12 +32,18 @@ pub struct DeviceListing {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it last called, give or take a minute or two; null where it never did.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// How many of its snapshots replaced nothing, because it reports less for old half hours than it once did: its
+    /// tool deletes logs.
+    #[schema(example = 0, minimum = 0)]
+    pub kept: i64,
+    /// When the last of them arrived; null where there was none.
+    pub last_kept_at: Option<DateTime<Utc>>,
 }
 
 impl From<DeviceRow> for DeviceListing {
     fn from(row: DeviceRow) -> Self {
-        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at } = row;
-        Self { device_id, name, platform, created_at, revoked_at, last_used_at }
+        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at } = row;
+        Self { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at }
     }
 }
 

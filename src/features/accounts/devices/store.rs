@@ -16,6 +16,8 @@ pub struct DeviceRow {
     pub created_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub kept: i64,
+    pub last_kept_at: Option<DateTime<Utc>>,
 }
 
 /// Since when a device is revoked, and whether that is new.

@@ -49,7 +49,7 @@ impl Erasures {
         let (erased, erased_at) = erasure::erase(&mut tx, &scope, &self.clock, context).await?;
         let details = json!({
             "device_id": scope.device_id,
-            "source": scope.source.map(Source::as_str),
+            "source": scope.source.as_ref().map(Source::as_str),
             "first_hour": scope.first_hour,
             "last_hour": scope.last_hour,
             "erased_at": erased_at,

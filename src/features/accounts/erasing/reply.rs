@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request::ErasureQuery;
-use crate::kernel::bucket::Source;
 use crate::kernel::usage::erasure::Erased;
 
 /// What was deleted, or would be.
@@ -20,7 +19,7 @@ pub struct Erasure {
     /// Only of this device; null for all.
     pub device: Option<Uuid>,
     /// Only of this tool; null for all.
-    pub source: Option<&'static str>,
+    pub source: Option<String>,
     /// From this local day on; null where there is no such end.
     pub from: Option<NaiveDate>,
     /// Up to this local day, inclusive; null where there is no such end.
@@ -40,7 +39,7 @@ impl Erasure {
             dry_run: asked.dry_run,
             erased_at,
             device: asked.device,
-            source: asked.source.map(Source::as_str),
+            source: asked.source.map(|source| source.as_str().to_owned()),
             from: asked.from,
             to: asked.to,
             buckets: erased.buckets,

@@ -4,12 +4,16 @@
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 use uuid::Uuid;
 
 use crate::kernel::access::{ServerKey, Token, TokenKind};
 
 /// Symbols of a code: 12 of 32 make 60 random bits.
 const LENGTH: usize = 12;
+/// What is pasted is read up to so many bytes: enough for any decoration, and nothing to work on.
+const MOST_PASTED: usize = 1024;
 /// Crockford's alphabet has no I, L, O or U, so that no symbol looks like another.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -25,16 +29,22 @@ impl LinkCode {
         Ok(Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)])))
     }
 
-    /// Reads what a person typed. Case, spaces and hyphens do not count, O is 0, I and L are 1.
-    /// `None` where it cannot be a code.
+    /// Reads what a person typed or pasted. Only letters and digits count, wide ones like narrow ones and small ones like
+    /// capitals; O is 0, I and L are 1. `None` where it cannot be a code: a letter that only looks like a symbol is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let symbols = text.bytes().filter(|byte| !b" -".contains(byte)).take(LENGTH + 1).map(|byte| {
-            let symbol = match byte.to_ascii_uppercase() {
-                b'O' => b'0',
-                b'I' | b'L' => b'1',
+        if text.len() > MOST_PASTED {
+            return None;
+        }
+        let counts = |character: &char| {
+            matches!(character.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
+        };
+        let symbols = text.nfkc().filter(counts).take(LENGTH + 1).map(|character| {
+            let symbol = match character.to_ascii_uppercase() {
+                'O' => '0',
+                'I' | 'L' => '1',
                 other => other,
             };
-            ALPHABET.contains(&symbol).then_some(symbol)
+            u8::try_from(symbol).ok().filter(|symbol| ALPHABET.contains(symbol))
         });
         let symbols: Vec<u8> = symbols.collect::<Option<_>>()?;
         symbols.try_into().ok().map(Self)
@@ -87,6 +97,8 @@ impl fmt::Debug for LinkRequest {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(byte: u8) -> ServerKey {
@@ -102,6 +114,90 @@ mod tests {
             assert_eq!(LinkCode::parse(&typed), Some(code.clone()), "{typed}");
         }
         assert_eq!(LinkCode::parse("oO0o-iIlL-1111").unwrap().reveal(), "0000-1111-1111");
+    }
+
+    #[test]
+    fn a_code_is_read_back_however_it_is_pasted() {
+        let code = LinkCode::parse("7K3M-9QXD-2VTA").unwrap();
+        for pasted in [
+            "\t7K3M-9QXD-2VTA\r\n",
+            "7K3M\u{a0}9QXD\u{a0}2VTA",
+            "7K3M\u{2013}9QXD\u{2014}2VTA",
+            "7K3M\u{2011}9QXD\u{2010}2VTA",
+            "7K3M\u{2212}9QXD\u{fe63}2VTA",
+            "\u{feff}7K\u{200b}3M\u{ad}-9QXD\u{2060}-2VTA\u{200f}",
+            "７Ｋ３Ｍ－９ＱＸＤ－２ＶＴＡ",
+            "７ｋ３ｍ　９ｑｘｄ　２ｖｔａ",
+            "“7K3M-9QXD-2VTA”",
+            "`7K3M.9QXD_2VTA`,",
+            "𝟳𝗞𝟯𝗠-𝟵𝗤𝗫𝗗-𝟮𝗩𝗧𝗔",
+            "7\u{fe0f}\u{20e3}K3M-9QXD-2VTA 🔑",
+            "\u{212a}3M9QXD2VTA7",
+        ] {
+            let expected = if pasted.starts_with('\u{212a}') { "K3M9-QXD2-VTA7" } else { "7K3M-9QXD-2VTA" };
+            assert_eq!(LinkCode::parse(pasted).map(|code| code.reveal()).as_deref(), Some(expected), "{pasted:?}");
+        }
+        let longest = format!("{}{}", code.reveal(), " ".repeat(MOST_PASTED - 14));
+        assert_eq!(LinkCode::parse(&longest), Some(code));
+        assert_eq!(LinkCode::parse(&format!("{longest} ")), None, "more is not looked at");
+    }
+
+    #[test]
+    fn a_letter_that_only_looks_like_a_symbol_is_not_dropped_and_not_taken() {
+        // Cyrillic, Greek, dotless, accented, Arabic-Indic, Han.
+        for look_alike in ["К", "Κ", "ı", "É", "E\u{301}", "٧", "七", "µ", "ß"] {
+            for text in [format!("{look_alike}K3M-9QXD-2VT"), format!("7K3M-9QXD-2VTA{look_alike}")] {
+                assert_eq!(LinkCode::parse(&text), None, "{text}");
+            }
+        }
+    }
+
+    /// What may stand around and between symbols without being a letter or a digit, even after a fold.
+    const DECORATIONS: &str = r#"[ \t\r\n\-_.:;,'"`()\[\]<>|/*“”‘’«»‹›\x{a0}\x{ad}\x{1680}\x{2000}-\x{2015}\x{2028}\x{2029}\x{202a}-\x{202f}\x{205f}-\x{2064}\x{2066}-\x{2069}\x{2212}\x{3000}\x{fe58}\x{fe63}\x{feff}\x{ff0d}]{0,4}"#;
+
+    prop_compose! {
+        fn code()(symbols in prop::array::uniform12(0..ALPHABET.len())) -> LinkCode {
+            LinkCode(symbols.map(|symbol| ALPHABET[symbol]))
+        }
+    }
+
+    /// A symbol as a person may send it: narrow or wide, small or capital.
+    fn written(symbol: u8, how: u8) -> char {
+        let narrow = char::from(if how & 1 == 0 { symbol } else { symbol.to_ascii_lowercase() });
+        let wide = char::from_u32(u32::from(narrow) + 0xfee0).unwrap();
+        if how & 2 == 0 { narrow } else { wide }
+    }
+
+    proptest! {
+        #[test]
+        fn any_decoration_of_a_code_is_that_code(
+            code in code(), around in prop::collection::vec(DECORATIONS, 13), how in prop::array::uniform12(0..4_u8),
+        ) {
+            let mut text = around[12].clone();
+            for ((symbol, how), behind) in code.0.iter().zip(how).zip(&around) {
+                text.push(written(*symbol, how));
+                text.push_str(behind);
+            }
+            prop_assert_eq!(LinkCode::parse(&text), Some(code), "{:?}", text);
+        }
+
+        #[test]
+        fn two_codes_never_read_as_one(one in code(), other in code(), place in 0..LENGTH, symbol in 0..ALPHABET.len()) {
+            let mut near = one.clone();
+            near.0[place] = ALPHABET[symbol];
+            for another in [other, near] {
+                let both = [&one, &another].map(|code| LinkCode::parse(&code.reveal()).unwrap());
+                prop_assert_eq!(both[0] == both[1], one.0 == another.0);
+                prop_assert_eq!(&both[1], &another);
+            }
+        }
+
+        #[test]
+        fn whatever_is_sent_a_code_has_twelve_symbols_or_is_none(text in any::<String>()) {
+            if let Some(code) = LinkCode::parse(&text) {
+                prop_assert!(code.0.iter().all(|symbol| ALPHABET.contains(symbol)));
+            }
+        }
     }
 
     #[test]

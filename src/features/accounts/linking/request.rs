@@ -17,7 +17,7 @@ pub const UNUSABLE_CODE: Broken =
 /// A link code to exchange.
 #[derive(Debug, ToSchema)]
 pub struct Exchange {
-    /// As its owner typed it. Case, spaces and hyphens do not count.
+    /// As its owner typed or pasted it. Only letters and digits count, in either case, wide or narrow.
     #[schema(value_type = String, example = "7K3M-9QXD-2VTA")]
     pub code: LinkCode,
     /// A UUID that the device makes at random and keeps to itself. An exchange that is repeated

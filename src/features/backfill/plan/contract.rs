@@ -6,8 +6,8 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::job::Action;
-use crate::kernel::bucket::SOURCES;
 use crate::kernel::http::counters::{joined, posted_counters};
+use crate::kernel::http::schemas;
 
 /// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
 #[derive(ToSchema)]
@@ -50,11 +50,11 @@ struct ImportedKey {
     /// A half hour of the window that has ended.
     #[schema(value_type = String, format = DateTime, example = "2026-10-02T08:30:00Z")]
     hour_start: String,
-    /// The tool.
-    #[schema(schema_with = source)]
+    /// The tool, which may be a retired one.
+    #[schema(schema_with = schemas::source)]
     source: String,
-    /// The model.
-    #[schema(example = "gpt-5.2-codex", pattern = "^[A-Za-z0-9._:/@+-]{1,128}$", min_length = 1, max_length = 128)]
+    /// The model, by the rule of `POST /v1/buckets`.
+    #[schema(example = "gpt-5.2-codex", pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
     model: String,
 }
 
@@ -67,16 +67,8 @@ impl PartialSchema for ImportedBucket {
 }
 
 fn action() -> Object {
-    one_of(Action::ALL.map(Action::as_str), "What it does.", "import")
-}
-
-fn source() -> Object {
-    one_of(SOURCES, "The tool.", "codex")
-}
-
-fn one_of<const N: usize>(values: [&'static str; N], description: &str, example: &str) -> Object {
-    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values));
-    one_of.description(Some(description)).examples([example]).build()
+    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Action::ALL.map(Action::as_str)));
+    one_of.description(Some("What it does.")).examples(["import"]).build()
 }
 
 #[cfg(test)]
@@ -86,7 +78,7 @@ mod tests {
     use super::super::imported::FIELDS;
     use super::super::request::{self, MAX_BUCKETS, MAX_USERS};
     use super::*;
-    use crate::kernel::bucket::MAX_COUNT;
+    use crate::kernel::bucket::{MAX_COUNT, Source};
 
     fn schema<T: PartialSchema>() -> Value {
         serde_json::to_value(T::schema()).unwrap()
@@ -114,7 +106,7 @@ mod tests {
         assert_eq!((*last, properties(&schema)), ("observed_at", sorted(fields.iter().copied())));
         assert_eq!(required(&schema), ["device_id", "hour_start", "model", "source", "user_id"]);
         assert_eq!(schema["additionalProperties"], false);
-        assert_eq!(schema["properties"]["source"]["enum"], json!(SOURCES));
+        assert_eq!(schema["properties"]["source"]["pattern"], Source::PATTERN);
         let fields = schema["properties"].as_object().unwrap();
         for (name, property) in fields.iter().filter(|(_, property)| property["type"] == "integer") {
             assert_eq!((&property["minimum"], &property["maximum"]), (&json!(0), &json!(MAX_COUNT)), "{name}");

@@ -1,14 +1,11 @@
 //! `POST /v1/backfills`: from a body, or a stream of lines, to a plan.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest as _, RawQuery, Request, State};
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::StreamExt as _;
 
 use super::super::jobs::Backfills;
 use super::super::reply::JobReply;
@@ -18,14 +15,11 @@ use super::lines::Lines;
 use super::request::Order;
 use super::{Import, Planned, replayed};
 use crate::kernel::access::Operator;
-use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, media_type};
+use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, TextChunks, media_type};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
-
-/// A stream on which nothing comes for so long has broken off.
-const CHUNK_PAUSE: Duration = Duration::from_secs(30);
 
 /// Plan a job
 ///
@@ -100,7 +94,8 @@ pub async fn create_backfill(
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
     fingerprint.update(&body);
     let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };
-    let (order, buckets) = Order::parse_body(&body, backfills.limits())?;
+    let (order, buckets) =
+        Order::parse_body(&body, backfills.limits(), &backfills.known_sources(operator.context()).await?)?;
     let planned = backfills.plan(operator.context(), operator.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
 }
@@ -118,12 +113,12 @@ async fn stream(
     mut fingerprint: Fingerprint,
     body: Body,
 ) -> Result<Planned, Problem> {
-    let mut chunks = body.into_data_stream();
+    let mut chunks = TextChunks::new(body);
     let begun = backfills.begin_import(operator.context(), operator.actor(), Some(key), order).await?;
     let mut import = match begun {
         Ok(import) => import,
         Err(job) => {
-            while let Some(chunk) = next_chunk(&mut chunks).await? {
+            while let Some(chunk) = chunks.next().await? {
                 fingerprint.update(&chunk);
             }
             return replayed(job, Some(&fingerprint.finish()));
@@ -140,11 +135,11 @@ async fn stream(
 
 async fn read_lines(
     import: &mut Import<'_>,
-    chunks: &mut axum::body::BodyDataStream,
+    chunks: &mut TextChunks,
     fingerprint: &mut Fingerprint,
 ) -> Result<(), Problem> {
     let mut lines = Lines::default();
-    while let Some(chunk) = next_chunk(chunks).await? {
+    while let Some(chunk) = chunks.next().await? {
         fingerprint.update(&chunk);
         // A chunk may hold many lines: in parts that end soon after a batch is full.
         for part in chunk.chunks(super::lines::LONGEST) {
@@ -156,22 +151,6 @@ async fn read_lines(
     }
     lines.finish(|number, line| import.take(number, line));
     Ok(())
-}
-
-async fn next_chunk(chunks: &mut axum::body::BodyDataStream) -> Result<Option<axum::body::Bytes>, Problem> {
-    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Problem::new(
-            Code::Malformed,
-            "The stream broke off, paused for too long, or is not what its Content-Encoding says.",
-        )
-        .because(error)
-    };
-    match tokio::time::timeout(CHUNK_PAUSE, chunks.next()).await {
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
-        Ok(Some(Err(error))) => Err(broken(error.into())),
-        Err(elapsed) => Err(broken(elapsed.into())),
-    }
 }
 
 fn reply(backfills: &Backfills, Planned { job, replayed }: Planned) -> Result<Response, Problem> {

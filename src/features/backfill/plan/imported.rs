@@ -1,5 +1,7 @@
 //! Reads one bucket of an import, and finds every violation in it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -7,6 +9,7 @@ use super::super::job::Days;
 use crate::kernel::bucket::{BucketKey, HalfHour, TokenCounts};
 use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
 use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, count, half_hour, model, source, uuid};
+use crate::kernel::usage::sources::{KnownSources, Unlisted};
 
 /// A bucket as an operator wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct ImportRules {
     pub user_ids: Option<Vec<Uuid>>,
     /// The present: half hours that have not ended are not taken.
     pub now: DateTime<Utc>,
+    /// The tools. Retired ones have history, which may be imported.
+    pub sources: Arc<KnownSources>,
 }
 
 /// The fields of an import's bucket besides its counters.
@@ -48,7 +53,8 @@ pub fn read(fields: &mut FieldReader, rules: &ImportRules) -> Option<Imported> {
     let user_id = fields.text("user_id", |text| user_id(text, rules));
     let device_id = fields.text("device_id", uuid);
     let hour_start = fields.text("hour_start", |text| hour_start(text, rules));
-    let source = fields.text("source", source);
+    let source =
+        fields.text("source", |text| rules.sources.known(text).map_err(|Unlisted { code, detail }| (code, detail)));
     let model = fields.text("model", model);
     let counts = counts(fields);
     let key =
@@ -115,6 +121,7 @@ mod tests {
             days: Days { first: date("2026-11-01"), last: date("2026-11-20") },
             user_ids: Some(vec![USER.parse().unwrap()]),
             now: "2026-11-20T12:00:00Z".parse().unwrap(),
+            sources: Arc::new(KnownSources::allowing(&["codex"])),
         }
     }
 
@@ -148,7 +155,8 @@ mod tests {
             ("user_id", "01980000-0000-7000-8000-000000000002", "outside_users"),
             ("device_id", "laptop", "not_a_uuid"),
             ("source", "Codex", "unknown_source"),
-            ("model", "gpt 5", "malformed_model"),
+            ("source", "emacs", "unknown_source"),
+            ("model", "gpt\u{a0}", "malformed_model"),
         ] {
             assert_eq!(codes(&json!({name: value})), [(format!("/{name}"), code)], "{value}");
         }
@@ -192,7 +200,7 @@ mod tests {
         let mut line = json!({"user_id": USER, "device_id": USER, "hour_start": "2026-10-20T11:30:00Z",
             "source": "codex", "model": "gpt", "input_tokens": "many", "colour": "red"});
         assert_eq!(key_of(&line).as_deref(), Some(USER));
-        line["model"] = json!("gpt 5");
+        line["model"] = json!("gpt 5\u{200b}");
         assert_eq!(key_of(&line), None);
     }
 }

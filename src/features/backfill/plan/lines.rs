@@ -1,5 +1,7 @@
 //! Lines of a stream, put together from chunks of any size. No line is kept longer than it may be.
 
+use crate::kernel::http::body::BYTE_ORDER_MARK;
+
 /// A line may have this many bytes; a bucket has some hundred.
 pub const LONGEST: usize = 16 * 1024;
 
@@ -52,8 +54,12 @@ impl Lines {
         self.number += 1;
         if std::mem::take(&mut self.too_long) {
             take(self.number, ImportLine::TooLong);
-        } else if !self.begun.trim_ascii().is_empty() {
-            take(self.number, ImportLine::Text(self.begun.trim_ascii()));
+        } else {
+            // Files that were written one after the other into one may each begin with a mark.
+            let line = self.begun.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.begun).trim_ascii();
+            if !line.is_empty() {
+                take(self.number, ImportLine::Text(line));
+            }
         }
         self.begun.clear();
     }
@@ -84,6 +90,13 @@ mod tests {
             assert_eq!(read(&chunks), expected, "{size}");
         }
         assert_eq!(read(&[b"", b""]), []);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_a_line_is_skipped() {
+        let found = read(&[b"\xef\xbb", b"\xbfone\n\xef\xbb\xbf\n\xef\xbb\xbf two\nthree\xef\xbb\xbf"]);
+        let texts: Vec<_> = found.iter().map(|(number, text)| (*number, text.as_deref().unwrap())).collect();
+        assert_eq!(texts, [(1, &b"one"[..]), (3, b"two"), (4, b"three\xef\xbb\xbf")]);
     }
 
     #[test]

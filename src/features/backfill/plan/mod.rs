@@ -15,6 +15,7 @@ pub mod request;
 mod store;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,6 +33,7 @@ use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::usage::idempotency::{key_in_progress, key_reused};
+use crate::kernel::usage::sources::{KnownSources, known_in};
 use imported::{ImportRules, Imported};
 use key::PlanKey;
 use lines::ImportLine;
@@ -61,6 +63,14 @@ impl Backfills {
     /// What an order has to be like now.
     pub fn limits(&self) -> PlanLimits {
         PlanLimits { now: self.clock.now(), max_days: self.max_days }
+    }
+
+    /// The tools that an import may name, as they are stored now. Errors: the database's.
+    pub async fn known_sources(&self, context: &RequestContext) -> Result<Arc<KnownSources>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let known = known_in(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(Arc::new(known))
     }
 
     /// Plans an order whose buckets are all there. Errors: 422 with every violation, and for a key that stands for
@@ -113,13 +123,14 @@ impl Backfills {
             tx.rollback().await?;
             return if job.fingerprint.is_some() { Ok(Err(job)) } else { Err(unread(&job)) };
         }
+        let sources = Arc::new(known_in(&mut tx).await?);
         tx.commit().await?;
         Ok(Ok(Import {
             backfills: self,
             context: context.clone(),
             job_id,
             lease_token,
-            rules: order.rules(self.clock.now()),
+            rules: order.rules(self.clock.now(), sources),
             lines: 0,
             staged_at: self.clock.now(),
             rows: BTreeMap::new(),
@@ -198,6 +209,12 @@ async fn stage_body(tx: &mut Tx, job_id: Uuid, buckets: &[Imported]) -> Result<V
     Ok(violations)
 }
 
+/// What a line says wrongly, and what was expected. A name that is no field's may be a secret and is not kept.
+fn expected(violation: &Violation) -> Option<(String, String)> {
+    let field = violation.pointer.strip_prefix('/').filter(|name| imported::FIELDS.contains(name))?;
+    Some((field.to_owned(), violation.detail.clone()))
+}
+
 fn violation(index: usize, code: &str) -> Violation {
     let pointer = format!("/buckets/{index}");
     match code {
@@ -249,12 +266,16 @@ impl Import<'_> {
             None => {
                 let code = fields.violations().first().map_or("malformed", |violation| violation.code);
                 self.refuse(number, imported::key(&fields), code);
+                if let Some(last) = self.exceptions.last_mut() {
+                    last.expected = fields.violations().first().and_then(expected);
+                }
             }
         }
     }
 
     fn refuse(&mut self, line: i64, key: Option<BucketKey>, code: &str) {
-        self.exceptions.push(Exception { kind: ExceptionKind::Poisoned, line: Some(line), key, code: code.to_owned() });
+        let (kind, code) = (ExceptionKind::Poisoned, code.to_owned());
+        self.exceptions.push(Exception { kind, line: Some(line), key, code, expected: None });
     }
 
     /// Whether it is time to stage what was taken.

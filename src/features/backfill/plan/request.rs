@@ -1,5 +1,7 @@
 //! What an operator asks for: a JSON body, or query parameters beside a stream of lines.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Days as DayCount, Utc};
 use uuid::Uuid;
 
@@ -9,6 +11,7 @@ use crate::kernel::bucket::HalfHour;
 use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
 use crate::kernel::http::values::{BEFORE_2020, date, reason, uuid};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::usage::sources::KnownSources;
 
 /// A body has this many buckets at most; more are streamed.
 pub const MAX_BUCKETS: usize = 5_000;
@@ -44,16 +47,21 @@ pub struct PlanLimits {
 
 impl Order {
     /// The rules for the buckets of this job.
-    pub fn rules(&self, now: DateTime<Utc>) -> ImportRules {
-        ImportRules { days: self.days, user_ids: self.user_ids.clone(), now }
+    pub fn rules(&self, now: DateTime<Utc>, sources: Arc<KnownSources>) -> ImportRules {
+        ImportRules { days: self.days, user_ids: self.user_ids.clone(), now, sources }
     }
 
     /// Reads a body: the order, and the buckets of an import with their places in it. Errors: 400 for what is not a
     /// JSON object, 413 for more than `MAX_BUCKETS`, 422 with every violation.
-    pub fn parse_body(body: &[u8], limits: PlanLimits) -> Result<(Self, Vec<Imported>), Problem> {
+    pub fn parse_body(
+        body: &[u8],
+        limits: PlanLimits,
+        sources: &Arc<KnownSources>,
+    ) -> Result<(Self, Vec<Imported>), Problem> {
         let mut fields = FieldReader::of_body(body, &FIELDS)?;
         let order = order(&mut fields, limits);
-        let buckets = buckets(&mut fields, order.as_ref(), limits.now)?;
+        let rules = order.as_ref().map(|order: &Self| order.rules(limits.now, sources.clone()));
+        let buckets = buckets(&mut fields, rules)?;
         fields.finish(order.map(|order| (order, buckets)))
     }
 
@@ -127,7 +135,7 @@ fn user_ids(value: &Value) -> Result<Vec<Uuid>, Broken> {
 }
 
 /// The buckets of an import. Errors: 413 for more than `MAX_BUCKETS`.
-fn buckets(fields: &mut FieldReader, order: Option<&Order>, now: DateTime<Utc>) -> Result<Vec<Imported>, Problem> {
+fn buckets(fields: &mut FieldReader, rules: Option<ImportRules>) -> Result<Vec<Imported>, Problem> {
     let is_import = fields.get("action").is_some_and(|action| action.text() == Ok("import"));
     let list = if is_import {
         fields.required("buckets", |value| match value.list()? {
@@ -143,7 +151,7 @@ fn buckets(fields: &mut FieldReader, order: Option<&Order>, now: DateTime<Utc>) 
         return Err(Problem::new(Code::BatchTooLarge, detail));
     }
     // Without a sound window there is nothing to compare the buckets with.
-    let Some(rules) = order.map(|order| order.rules(now)) else { return Ok(Vec::new()) };
+    let Some(rules) = rules else { return Ok(Vec::new()) };
     let mut buckets = Vec::new();
     for (index, value) in list.into_iter().enumerate() {
         match bucket(format!("/buckets/{index}"), value, &rules) {
@@ -169,6 +177,10 @@ mod tests {
 
     use super::*;
 
+    fn tools() -> Arc<KnownSources> {
+        Arc::new(KnownSources::allowing(&["codex"]))
+    }
+
     const USER: &str = "01980000-0000-7000-8000-000000000001";
 
     fn limits() -> PlanLimits {
@@ -176,7 +188,7 @@ mod tests {
     }
 
     fn violations(body: &serde_json::Value) -> Vec<(String, &'static str)> {
-        let problem = Order::parse_body(body.to_string().as_bytes(), limits()).unwrap_err();
+        let problem = Order::parse_body(body.to_string().as_bytes(), limits(), &tools()).unwrap_err();
         problem.violations().iter().map(|violation| (violation.pointer.clone(), violation.code)).collect()
     }
 
@@ -190,7 +202,7 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_an_order_is_said_at_once() {
-        assert!(Order::parse_body(replay(&json!({})).to_string().as_bytes(), limits()).is_ok());
+        assert!(Order::parse_body(replay(&json!({})).to_string().as_bytes(), limits(), &tools()).is_ok());
         for (changes, pointer, code) in [
             (json!({"action": "delete"}), "/action", "unknown_action"),
             (json!({"reason": " "}), "/reason", "wrong_length"),
@@ -231,7 +243,7 @@ mod tests {
         assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
         assert_eq!(violations(&import(&json!({"buckets": []}))), [("/buckets".to_owned(), "wrong_length")]);
         let most = |count: usize| {
-            Order::parse_body(import(&json!({"buckets": vec![7; count]})).to_string().as_bytes(), limits())
+            Order::parse_body(import(&json!({"buckets": vec![7; count]})).to_string().as_bytes(), limits(), &tools())
                 .unwrap_err()
                 .code()
         };
@@ -245,7 +257,7 @@ mod tests {
                 "user_id":"{USER}","device_id":"{USER}","hour_start":"2026-11-01T12:00:00Z","source":"codex",
                 "model":"a","model":"b","observed_at":null}}]}}"#
         );
-        let problem = Order::parse_body(body.as_bytes(), limits()).unwrap_err();
+        let problem = Order::parse_body(body.as_bytes(), limits(), &tools()).unwrap_err();
         let found: Vec<_> =
             problem.violations().iter().map(|violation| (violation.pointer.as_str(), violation.code)).collect();
         let expected = [

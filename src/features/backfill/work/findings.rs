@@ -25,6 +25,10 @@ pub struct Findings {
     pub orphaned: u64,
     /// The first hundred of them.
     pub orphans: Vec<serde_json::Value>,
+    /// Buckets of tools that were never allowed.
+    pub of_unknown_sources: u64,
+    /// The first hundred of these tools, by user.
+    pub unknown_sources: Vec<serde_json::Value>,
     /// Users that could not be compared.
     pub not_compared: u64,
     /// The first hundred of them, each with a code that says why.
@@ -40,10 +44,12 @@ impl Findings {
         self.pending += more.pending;
         self.user_days += more.user_days;
         self.orphaned += more.orphaned;
+        self.of_unknown_sources += more.of_unknown_sources;
         self.not_compared += more.not_compared;
         for (listed, more) in [
             (&mut self.first, more.first),
             (&mut self.orphans, more.orphans),
+            (&mut self.unknown_sources, more.unknown_sources),
             (&mut self.not_compared_users, more.not_compared_users),
         ] {
             listed.extend(more.into_iter().take(Self::LISTED - listed.len().min(Self::LISTED)));

@@ -144,7 +144,7 @@ fn rows_after(rows: usize, took: Duration) -> usize {
 }
 
 fn exception(kind: ExceptionKind, key: &BucketKey, code: &str) -> Exception {
-    Exception { kind, line: None, key: Some(key.clone()), code: code.to_owned() }
+    Exception { kind, line: None, key: Some(key.clone()), code: code.to_owned(), expected: None }
 }
 
 fn advance(rows: i64, cursor: Cursor, exceptions: &[Exception]) -> Advance {

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::answer::BucketsAnswer;
 use super::request::{BucketsRequest, RowKey};
-use super::table::{BucketItem, encode};
+use super::table::{BucketItem, Notation, encode};
+use crate::features::dashboard_rollup::cells::{Cells, Paging};
 use crate::features::dashboard_rollup::checked::Checked;
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range::{self, PagePosition};
@@ -72,8 +73,10 @@ pub struct BucketsReply {
         ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 31 days."),
         ("time_zone" = Option<String>, Query, description = "Whose days; by default the rollup's."),
         ("source" = Option<Vec<String>>, Query, description = "Only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Only this model; repeatable, at most 100."),
+        ("model" = Option<Vec<String>>, Query, description = "Only this model; repeatable, at most 100. A comma of its name is `%2C`."),
         ("device" = Option<Vec<Uuid>>, Query, description = "Only this device; repeatable, at most 100."),
+        ("csv" = Option<String>, Query,
+            description = "For CSV: `plain` (the default), or `spreadsheet`, which puts an apostrophe before a model that begins like a formula."),
         ("limit" = Option<u16>, Query, description = "Buckets on a page: 1 to 1000, by default 100 in JSON."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same parameters."),
     ),
@@ -100,12 +103,13 @@ pub async fn get_buckets(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Ndjson, Media::Csv])?;
-    let (request, cursor) = BucketsRequest::parse(&parameters)?;
+    let (request, Paging { cursor, cells }) = BucketsRequest::parse(&parameters)?;
+    let notation = Notation { media, cells: Cells::of(cells, media)? };
     let (context, user_id) = (viewer.context(), viewer.user_id());
     let list = format!("buckets {user_id} {}", range::canonical(&parameters));
     let request = request.after(cursor.map(|cursor| cursors.open(&list, &cursor)).transpose()?);
     if media != Media::Json && request.limit.is_none() {
-        return stream(answers, context, user_id, request.in_largest_pages(), media).await;
+        return stream(answers, context, user_id, request.in_largest_pages(), notation).await;
     }
 
     let Answered { state, days, answer } = answers.buckets(context, user_id, request).await?;
@@ -113,7 +117,7 @@ pub async fn get_buckets(
     let next = next_cursor.as_ref().map(|next| format!("/v1/buckets?{}", range::next_query(&parameters, next)));
     let meta = ReplyMeta { state: &state, tag: None, next };
     if media != Media::Json {
-        return meta.ok(media, encode(media, answer.buckets, true)?);
+        return meta.ok(media, encode(notation, answer.buckets, true)?);
     }
     meta.json(&BucketsReply {
         from: days.from,
@@ -133,14 +137,14 @@ async fn stream(
     context: &RequestContext,
     user_id: Uuid,
     request: Checked<BucketsRequest>,
-    media: Media,
+    notation: Notation,
 ) -> Result<Response, Problem> {
     let Answered { state, answer, .. } = answers.buckets(context, user_id, request.clone()).await?;
     let BucketsAnswer { buckets, next } = answer;
     let (context, started) = (context.clone(), Instant::now());
-    let rest = Rest { answers, context, user_id, request, media, started, next };
-    let first = encode(media, buckets, true)?;
-    ReplyMeta { state: &state, tag: None, next: None }.ok(media, rest.behind(first))
+    let rest = Rest { answers, context, user_id, request, notation, started, next };
+    let first = encode(notation, buckets, true)?;
+    ReplyMeta { state: &state, tag: None, next: None }.ok(notation.media, rest.behind(first))
 }
 
 /// The pages of a stream that are still to be read.
@@ -150,7 +154,7 @@ struct Rest {
     context: RequestContext,
     user_id: Uuid,
     request: Checked<BucketsRequest>,
-    media: Media,
+    notation: Notation,
     started: Instant,
     /// Where the next page begins; `None` at the end.
     next: Option<PagePosition<RowKey>>,
@@ -181,7 +185,7 @@ impl Rest {
         let answered = self.answers.buckets(context, self.user_id, request).await?;
         let BucketsAnswer { buckets, next } = answered.answer;
         self.next = next;
-        encode(self.media, buckets, false)
+        encode(self.notation, buckets, false)
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::features::dashboard_rollup::cells::{CSV, Paging};
 use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, FILTERS, Filters, PagePosition};
 use crate::features::dashboard_rollup::snapshot::UsageRequest;
@@ -13,7 +14,7 @@ use crate::kernel::http::page::MAX_LIMIT;
 use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
 
-const KNOWN: [&str; 8] = ["from", "to", "time_zone", "source", "model", "device", "limit", "cursor"];
+const KNOWN: [&str; 9] = ["from", "to", "time_zone", "source", "model", "device", CSV, "limit", "cursor"];
 
 /// A page holds this many buckets where nothing else is said.
 const DEFAULT_LIMIT: u16 = 100;
@@ -67,7 +68,7 @@ pub struct BucketsRequest {
 
 impl BucketsRequest {
     /// Reads the query's parameters. The cursor stays sealed. Errors: 422 with every violation.
-    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Option<String>), Problem> {
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Paging), Problem> {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &FILTERS);
         let request = Self {
             days: AskedDays::read(&mut fields),
@@ -76,9 +77,9 @@ impl BucketsRequest {
             limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)),
             after: None,
         };
-        let cursor = fields.optional_text("cursor", |text| Ok(text.to_owned()));
+        let paging = Paging::read(&mut fields);
         fields.add(request.days.violation(&DAYS));
-        Ok((Checked::new(fields, request)?, cursor))
+        Ok((Checked::new(fields, request)?, paging))
     }
 
     /// The request, where it keeps the rules of the query. Errors: 422 with every violation, as the query has them.

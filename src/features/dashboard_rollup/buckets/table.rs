@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::store::BucketRow;
+use crate::features::dashboard_rollup::cells::Cells;
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::sums::counter_fields;
 use crate::kernel::bucket::TokenCounts;
@@ -81,10 +82,19 @@ impl PartialSchema for BucketItem {
     }
 }
 
+/// How buckets are written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Notation {
+    /// As what.
+    pub media: Media,
+    /// How names stand in a table.
+    pub cells: Cells,
+}
+
 /// A part of a table, or of a file of lines. The first part of a table has the header line.
-pub fn encode(media: Media, buckets: Vec<BucketRow>, is_first: bool) -> Result<Vec<u8>, Problem> {
-    if media == Media::Csv {
-        return encode_csv(buckets, is_first);
+pub fn encode(notation: Notation, buckets: Vec<BucketRow>, is_first: bool) -> Result<Vec<u8>, Problem> {
+    if notation.media == Media::Csv {
+        return encode_csv(notation.cells, buckets, is_first);
     }
     let mut lines = Vec::new();
     for bucket in buckets {
@@ -94,16 +104,19 @@ pub fn encode(media: Media, buckets: Vec<BucketRow>, is_first: bool) -> Result<V
     Ok(lines)
 }
 
-fn encode_csv(buckets: Vec<BucketRow>, is_first: bool) -> Result<Vec<u8>, Problem> {
+fn encode_csv(cells: Cells, buckets: Vec<BucketRow>, is_first: bool) -> Result<Vec<u8>, Problem> {
     let mut table =
         csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    // Written by hand, because a table without rows has its header too.
+    // Notation by hand, because a table without rows has its header too.
     if is_first {
         let names = KEY_NAMES.into_iter().chain(TokenCounts::NAMES_WITH_TOTAL).chain(VERSION_NAMES);
         table.write_record(names).map_err(Problem::internal)?;
     }
     for bucket in buckets {
-        let BucketItem { key, counts: ShownCounts(counts), version } = bucket.into();
+        let BucketItem { mut key, counts: ShownCounts(counts), version } = bucket.into();
+        if let Cow::Owned(marked) = cells.cell(&key.model) {
+            key.model = marked;
+        }
         table.serialize((key, counts, version)).map_err(Problem::internal)?;
     }
     table.into_inner().map_err(|error| Problem::internal(error.to_string()))

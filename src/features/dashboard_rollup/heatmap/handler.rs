@@ -64,7 +64,7 @@ pub struct HeatmapDay {
     params(
         ("weeks" = Option<u16>, Query, description = "How many weeks: 1 to 104, by default 53."),
         ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100."),
+        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
         ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
         ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
     ),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::answer::IntervalSums;
 use super::request::{GroupBy, RollupsRequest, Width};
 use super::store::{GroupSums, Span};
+use crate::features::dashboard_rollup::cells::{Cells, Paging};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
@@ -105,10 +106,12 @@ pub struct GroupResult {
         ("group_by" = Option<Vec<String>>, Query,
             description = "Any of `source`, `model`, `device`; repeated, or separated by commas."),
         ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100."),
+        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
         ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
         ("fill" = Option<String>, Query,
             description = "`none` leaves out intervals without usage, `zero` shows them; `zero` only without `group_by`."),
+        ("csv" = Option<String>, Query,
+            description = "For CSV: `plain` (the default), or `spreadsheet`, which puts an apostrophe before a model that begins like a formula."),
         ("limit" = Option<u16>, Query, description = "Results on a page: 1 to 1000, by default 1000."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same parameters."),
         ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
@@ -141,7 +144,8 @@ pub async fn get_rollups(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json, Media::Csv])?;
-    let (request, cursor) = RollupsRequest::parse(&parameters)?;
+    let (request, Paging { cursor, cells }) = RollupsRequest::parse(&parameters)?;
+    let cells = Cells::of(cells, media)?;
     let user_id = viewer.user_id();
     let list = format!("rollups {user_id} {}", range::canonical(&parameters));
     let request = request.after(cursor.map(|cursor| cursors.open(&list, &cursor)).transpose()?);
@@ -172,7 +176,7 @@ pub async fn get_rollups(
         return meta.not_modified();
     }
     if media == Media::Csv {
-        return meta.ok(media, csv(&data, group_by)?);
+        return meta.ok(media, csv(&data, group_by, cells)?);
     }
     meta.json(&RollupsReply {
         from: days.from,
@@ -216,7 +220,7 @@ fn label(span: &Span, width: Width) -> String {
 }
 
 /// The same results as a table.
-fn csv(intervals: &[Interval], by: GroupBy) -> Result<Vec<u8>, Problem> {
+fn csv(intervals: &[Interval], by: GroupBy, cells: Cells) -> Result<Vec<u8>, Problem> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let mut names = vec!["start", "end", "label"];
     names.extend(by.names());
@@ -227,7 +231,7 @@ fn csv(intervals: &[Interval], by: GroupBy) -> Result<Vec<u8>, Problem> {
         for result in &interval.results {
             let mut row = vec![instant(interval.start), instant(interval.end), interval.label.clone()];
             row.extend(result.source.clone());
-            row.extend(result.model.clone());
+            row.extend(result.model.as_deref().map(|model| cells.cell(model).into_owned()));
             row.extend(result.device.map(|device| device.to_string()));
             row.extend(result.counters.values().map(|count| count.to_string()));
             table.write_record(row).map_err(Problem::internal)?;

@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::features::dashboard_rollup::cells::{CSV, Paging};
 use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, Filters, PagePosition};
 use crate::features::dashboard_rollup::snapshot::UsageRequest;
@@ -13,8 +14,8 @@ use crate::kernel::http::page::MAX_LIMIT;
 use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
 
-const KNOWN: [&str; 11] =
-    ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", "limit", "cursor"];
+const KNOWN: [&str; 12] =
+    ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", CSV, "limit", "cursor"];
 const LISTS: [&str; 4] = ["group_by", "source", "model", "device"];
 
 const HALF_HOURS: Cap = Cap {
@@ -137,7 +138,7 @@ pub struct RollupsRequest {
 
 impl RollupsRequest {
     /// Reads the query's parameters. The cursor stays sealed. Errors: 422 with every violation.
-    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Option<String>), Problem> {
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Checked<Self>, Paging), Problem> {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &LISTS);
         let request = Self {
             days: AskedDays::read(&mut fields),
@@ -149,9 +150,9 @@ impl RollupsRequest {
             limit: fields.optional_text("limit", |text| number(text, MAX_LIMIT)),
             after: None,
         };
-        let cursor = fields.optional_text("cursor", |text| Ok(text.to_owned()));
+        let paging = Paging::read(&mut fields);
         request.check_together(&mut fields);
-        Ok((Checked::new(fields, request)?, cursor))
+        Ok((Checked::new(fields, request)?, paging))
     }
 
     /// The request, where it keeps the rules of the query. Errors: 422 with every violation, as the query has them.
@@ -230,10 +231,10 @@ fn fill(text: &str) -> Result<bool, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::http::body::Parameters;
 
     fn parse(query: &str) -> Result<RollupsRequest, Problem> {
-        let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        RollupsRequest::parse(&parameters).map(|(request, _)| RollupsRequest::clone(&request))
+        RollupsRequest::parse(&Parameters::of(query)?.0).map(|(request, _)| RollupsRequest::clone(&request))
     }
 
     fn codes(query: &str) -> Vec<(String, &'static str)> {
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_violation_is_found() {
-        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=emacs&model=a%20b&device=7&zoom=1\
+        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=Emacs&model=a%20&device=7&zoom=1\
             &fill=one&limit=0&time_zone=%00";
         let expected = [
             ("?zoom", "unknown_parameter"),
@@ -280,7 +281,7 @@ mod tests {
             ("?width", "unknown_width"),
             ("?time_zone", "unknown_time_zone"),
             ("?group_by", "unknown_group"),
-            ("?source", "unknown_source"),
+            ("?source", "malformed_source"),
             ("?model", "malformed_model"),
             ("?device", "not_a_uuid"),
             ("?fill", "unknown_fill"),
@@ -300,6 +301,7 @@ mod tests {
         }
         let filters = parse("source=codex&source=amp&model=m1,m2").unwrap().filters;
         assert_eq!((filters.sources.len(), filters.models.len()), (2, 2));
+        assert_eq!(parse("model=a%2Cb,c").unwrap().filters.model_names(), ["a,b", "c"]);
         assert!(parse(&vec!["model=m"; 100].join("&")).is_ok());
         assert_eq!(codes(&vec!["model=m"; 101].join("&")), [("?model".to_owned(), "too_many_values")]);
     }

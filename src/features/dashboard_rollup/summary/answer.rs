@@ -8,14 +8,16 @@ use crate::features::dashboard_rollup::checked::Checked;
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
 use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot, UsageAnswers};
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::bucket::SOURCES;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::{Problem, Violation};
 
 /// A summary lists at most this many models.
 const MAX_MODELS: usize = 1000;
-/// Of either range: the whole, each source, and one model more, which tells that there are too many.
-const MAX_ROWS: usize = 2 * (1 + SOURCES.len() + MAX_MODELS + 1);
+/// And at most this many tools. There may be more in the buckets than are known today.
+const MAX_SOURCES: usize = 1000;
+/// Of either range: the whole, and of sources and models one more each, which tells that there are too many. Sources come
+/// first, so that models are cut off only where there are too many of them, or of sources.
+const MAX_ROWS: usize = 2 * (1 + (MAX_SOURCES + 1) + (MAX_MODELS + 1));
 
 /// A range beside the one before it.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ pub struct BothSums {
 }
 
 impl UsageAnswers {
-    /// A summary of a user's usage. Errors: those of [`UsageAnswers::open`]; 422 for more models than a summary lists.
+    /// A summary of a user's usage. Errors: those of [`UsageAnswers::open`]; 422 for more tools or models than a summary lists.
     pub async fn summary(
         &self,
         context: &RequestContext,
@@ -54,7 +56,7 @@ impl UsageAnswers {
 }
 
 impl OpenSnapshot<SummaryRequest> {
-    /// Reads the sums and closes the snapshot. Errors: 422 for more models than a summary lists; the database's.
+    /// Reads the sums and closes the snapshot. Errors: 422 for more tools or models than a summary lists; the database's.
     pub async fn answer(mut self) -> Result<Answered<SummaryAnswer>, Problem> {
         let result = self.read().await;
         self.close(result).await
@@ -71,19 +73,21 @@ impl OpenSnapshot<SummaryRequest> {
     }
 }
 
-/// Puts a summary together. Errors: 422 where there are more models than it may list.
+/// Puts a summary together. Errors: 422 where there are more tools or models than it may list.
 fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<SummaryAnswer, Problem> {
     let (whole, parts): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.source.is_none() && row.model.is_none());
     let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|row| row.source.is_some());
     let by_source = by_name(&by_source, |row| row.source.as_ref());
     let by_model = by_name(&by_model, |row| row.model.as_ref());
-    if by_model.len() > MAX_MODELS {
-        let detail = format!(
-            "More than {MAX_MODELS} models, which is as many as a summary lists. Ask for fewer days, or for \
-             GET /v1/rollups?group_by=model, which has pages."
-        );
-        return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
+    for (name, count, most) in [("source", by_source.len(), MAX_SOURCES), ("model", by_model.len(), MAX_MODELS)] {
+        if count > most {
+            let detail = format!(
+                "More than {most} {name}s, which is as many as a summary lists. Ask for fewer days, or for \
+                 GET /v1/rollups?group_by={name}, which has pages."
+            );
+            return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
+        }
     }
     Ok(SummaryAnswer { before, totals: both(&whole), by_source, by_model, streaks })
 }

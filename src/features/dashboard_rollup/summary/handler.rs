@@ -94,7 +94,7 @@ pub struct ModelSummary {
         ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
         ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
         ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100."),
+        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
         ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
         ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
     ),

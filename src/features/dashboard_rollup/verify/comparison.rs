@@ -65,7 +65,9 @@ async fn examine(pool: &Pool, user_id: Uuid, window: &Window) -> Result<UserFind
     let mut tx = pool.begin(&context, Access::Worker, Mode::Snapshot).await?;
     let days = store::compare_user_days(&mut tx, user_id, window).await?;
     let orphans = store::find_orphans(&mut tx, user_id).await?;
+    let (of_unknown_sources, unknown_sources) = store::find_unknown_sources(&mut tx, user_id).await?;
     tx.rollback().await?;
     let (user_days, pending) = days.first().map_or((0, 0), |day| (day.compared, day.pending));
-    Ok(UserFindings { user_days, pending, drift: days.into_iter().filter_map(|day| day.drift).collect(), orphans })
+    let drift = days.into_iter().filter_map(|day| day.drift).collect();
+    Ok(UserFindings { user_days, pending, drift, orphans, of_unknown_sources, unknown_sources })
 }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Days with drift, orphans, and users not compared that a report lists; it counts all.
+/// Days with drift, orphans, unknown tools, and users not compared that a report lists; it counts all.
 pub const LISTED: usize = 100;
 /// What to verify.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,10 @@ pub struct Report {
     pub orphaned: u64,
     /// The first [`LISTED`] of them.
     pub orphans: Vec<Orphan>,
+    /// Buckets of tools that `usage.source` does not have, in the window or not. Retired tools are known.
+    pub of_unknown_sources: u64,
+    /// The first [`LISTED`] of these tools, by user.
+    pub unknown_sources: Vec<UnknownSource>,
     /// Users that could not be compared.
     pub not_compared: u64,
     /// The first [`LISTED`] of them.
@@ -72,6 +76,17 @@ pub struct Orphan {
     pub device_id: Option<Uuid>,
 }
 
+/// Buckets of a user whose tool nobody ever allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnknownSource {
+    /// Whose.
+    pub user_id: Uuid,
+    /// What the buckets say.
+    pub source: String,
+    /// How many there are.
+    pub buckets: u64,
+}
+
 /// Someone who could not be compared, such as a user in a time zone that PostgreSQL does not know any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotCompared {
@@ -82,9 +97,9 @@ pub struct NotCompared {
 }
 
 impl Report {
-    /// Whether the rollups are what the buckets say, as far as events are folded.
+    /// Whether the rollups are what the buckets say, as far as events are folded, and everything in them is known.
     pub fn is_clean(&self) -> bool {
-        self.drifted == 0 && self.orphaned == 0 && self.not_compared == 0
+        self.drifted == 0 && self.orphaned == 0 && self.of_unknown_sources == 0 && self.not_compared == 0
     }
 }
 
@@ -99,6 +114,10 @@ pub struct UserFindings {
     pub drift: Vec<Drift>,
     /// Users and devices that do not exist.
     pub orphans: Vec<Orphan>,
+    /// Buckets of unknown tools.
+    pub of_unknown_sources: u64,
+    /// The first of these tools.
+    pub unknown_sources: Vec<UnknownSource>,
 }
 
 impl Report {
@@ -109,6 +128,8 @@ impl Report {
         self.pending += found.pending;
         self.drifted += count(&found.drift);
         self.orphaned += count(&found.orphans);
+        self.of_unknown_sources += found.of_unknown_sources;
+        self.unknown_sources.extend(found.unknown_sources.into_iter().take(LISTED - self.unknown_sources.len()));
         self.drift.extend(found.drift.into_iter().take(LISTED - self.drift.len()));
         self.orphans.extend(found.orphans.into_iter().take(LISTED - self.orphans.len()));
     }

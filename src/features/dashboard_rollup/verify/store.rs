@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::report::{Drift, Orphan, Window};
+use super::report::{Drift, LISTED, Orphan, UnknownSource, Window};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
@@ -55,4 +55,15 @@ pub async fn compare_user_days(tx: &mut Tx, user_id: Uuid, window: &Window) -> R
 pub async fn find_orphans(tx: &mut Tx, user_id: Uuid) -> Result<Vec<Orphan>, Problem> {
     let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/verify/find_orphans.sql", user_id);
     Ok(query.fetch_all(tx).await?.into_iter().map(|device_id| Orphan { user_id, device_id }).collect())
+}
+
+/// How many buckets of the user are of tools that were never allowed, and the first of these tools.
+pub async fn find_unknown_sources(tx: &mut Tx, user_id: Uuid) -> Result<(u64, Vec<UnknownSource>), Problem> {
+    let limit = i64::try_from(LISTED).map_err(Problem::internal)?;
+    let query = sqlx::query_file!("src/features/dashboard_rollup/verify/find_unknown_sources.sql", user_id, limit);
+    let rows = query.fetch_all(tx).await?;
+    let all = rows.first().map_or(0, |row| row.all_buckets.unsigned_abs());
+    let found =
+        rows.into_iter().map(|row| UnknownSource { user_id, source: row.source, buckets: row.buckets.unsigned_abs() });
+    Ok((all, found.collect()))
 }

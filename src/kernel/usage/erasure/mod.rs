@@ -67,7 +67,7 @@ pub async fn count_erasable(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, 
         "src/kernel/usage/erasure/count_erasable.sql",
         scope.user_id,
         scope.device_id,
-        scope.source.map(Source::as_str),
+        scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
     );
@@ -128,7 +128,7 @@ async fn erase_buckets(tx: &mut Tx, scope: &ErasedScope) -> Result<Vec<ErasedDev
         "src/kernel/usage/erasure/erase_buckets.sql",
         scope.user_id,
         scope.device_id,
-        scope.source.map(Source::as_str),
+        scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
     );
@@ -140,7 +140,7 @@ async fn erase_pre_images(tx: &mut Tx, scope: &ErasedScope) -> Result<(), sqlx::
         "src/kernel/usage/erasure/erase_pre_images.sql",
         scope.user_id,
         scope.device_id,
-        scope.source.map(Source::as_str),
+        scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
     )
@@ -164,7 +164,7 @@ async fn record_erasures(
         &erasure_ids,
         &device_ids as &[Option<Uuid>],
         &erased_ats,
-        scope.source.map(Source::as_str),
+        scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
     );

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::kernel::bucket::{HalfHour, Stamp};
+use crate::kernel::bucket::HalfHour;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::Violation;
+use crate::kernel::usage::snapshot::{Rank, Stamp};
 
 /// Trackers' clocks may be this far ahead.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -88,14 +89,14 @@ impl Arrival {
     /// time of its arrival, later than every one before it.
     pub(super) fn date(
         &self,
-        hour_start: Timely<HalfHour>,
+        Timely(hour_start): Timely<HalfHour>,
         observed_at: Option<Timely<DateTime<Utc>>>,
+        retracts: bool,
     ) -> (HalfHour, Stamp) {
-        let stamp = observed_at.map_or_else(
-            || Stamp { observed_at: self.clock.stamp(), stamped: false },
-            |Timely(observed_at)| Stamp { observed_at, stamped: true },
-        );
-        (hour_start.0, stamp)
+        let stamped = observed_at.is_some();
+        let observed_at = observed_at.map_or_else(|| self.clock.stamp(), |Timely(observed_at)| observed_at);
+        let rank = Rank::of(hour_start, observed_at, retracts);
+        (hour_start, Stamp { observed_at, stamped, rank })
     }
 }
 
@@ -147,10 +148,24 @@ mod tests {
         let now = instant("2026-11-20T12:00:00Z");
         let arrival = Arrival::now(&Clock::fixed(now), None);
         let hour_start = arrival.hour_start(HalfHour::containing(now).unwrap()).unwrap();
-        let stamps: Vec<_> = (0..3).map(|_| arrival.date(hour_start, None).1).collect();
+        let stamps: Vec<_> = (0..3).map(|_| arrival.date(hour_start, None, false).1).collect();
         assert!(stamps.iter().all(|stamp| !stamp.stamped) && stamps[0].observed_at == now);
         assert!(stamps.windows(2).all(|two| two[0].observed_at < two[1].observed_at), "{stamps:?}");
-        let (_, stamp) = arrival.date(hour_start, Some(arrival.observed_at(now).unwrap()));
-        assert_eq!(stamp, Stamp { observed_at: now, stamped: true });
+        let (_, stamp) = arrival.date(hour_start, Some(arrival.observed_at(now).unwrap()), false);
+        assert_eq!(stamp, Stamp { observed_at: now, stamped: true, rank: Rank::OnTime });
+    }
+
+    #[test]
+    fn the_unstamped_are_late_by_their_arrival() {
+        let arrival = Arrival::now(&Clock::fixed(instant("2026-11-20T11:00:00.000001Z")), None);
+        let date = |half_hour, observed_at, retracts| {
+            let hour_start = arrival.hour_start(HalfHour::new(instant(half_hour)).unwrap()).unwrap();
+            arrival.date(hour_start, observed_at, retracts).1.rank
+        };
+        assert_eq!(date("2026-10-26T11:00:00Z", None, false), Rank::OnTime);
+        assert_eq!(date("2026-10-26T10:30:00Z", None, false), Rank::LateAndSilent);
+        assert_eq!(date("2026-10-26T10:30:00Z", None, true), Rank::LateAndRetracting);
+        let in_time = arrival.observed_at(instant("2026-10-26T10:45:00Z")).ok();
+        assert_eq!(date("2026-10-26T10:30:00Z", in_time, false), Rank::OnTime, "it only arrives late");
     }
 }

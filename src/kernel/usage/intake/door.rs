@@ -13,6 +13,7 @@ use crate::kernel::access::{Device, Granted, Limit, Refused};
 use crate::kernel::clock::Clock;
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::{Rejections, Verdict, Writer, Written};
 
 /// What an operator switched off stays off for a while.
@@ -21,7 +22,7 @@ const RETRY_SWITCHED_OFF_S: u64 = 30;
 /// The door. Clones share everything.
 ///
 /// It is an extractor: a handler that names it is not entered, and no body is read, while posting
-/// is switched off (503 `switched_off`).
+/// is switched off (503 `switched_off`). The first of all waits until the tools were read.
 #[derive(Clone, Debug)]
 pub struct Intake(Arc<Means>);
 
@@ -30,6 +31,7 @@ struct Means {
     switches: Switches,
     clock: Clock,
     writer: Writer,
+    sources: Sources,
     max_age_days: Option<u32>,
     allowance: Option<Limit>,
 }
@@ -56,23 +58,25 @@ impl Intake {
         switches: Switches,
         clock: Clock,
         writer: Writer,
+        sources: Sources,
         max_age_days: Option<u32>,
         buckets_per_hour: u32,
     ) -> Self {
         let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
         let allowance = Limit::per_hour("buckets", buckets_per_hour, refusal);
-        Self(Arc::new(Means { switches, clock, writer, max_age_days, allowance }))
+        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance }))
     }
 
     /// Lets in a post that seems to hold so many buckets, before it is parsed. The draft counts as
     /// arrived now.
     ///
     /// Errors: 503 `switched_off` while posting is off, 503 `overloaded` where the queue has no
-    /// room for as many.
+    /// room for as many, 503 `database_unavailable` where the tools were never read.
     pub fn admit(&self, estimated_buckets: usize) -> Result<Draft, Problem> {
         self.is_open()?;
         self.0.writer.check_room(estimated_buckets)?;
-        Ok(Draft::new(&self.0.clock, self.0.max_age_days))
+        let sources = self.0.sources.last().ok_or_else(unread)?;
+        Ok(Draft::new(&self.0.clock, self.0.max_age_days, sources))
     }
 
     /// Writes a post; when it returns `Ok`, every place with a verdict other than `rejected` is
@@ -125,8 +129,14 @@ where
     async fn from_request_parts(_parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let intake = Self::from_ref(state);
         intake.is_open()?;
+        intake.0.sources.known().await?;
         Ok(intake)
     }
+}
+
+/// Nobody may be refused for a tool that is not known yet.
+fn unread() -> Problem {
+    Problem::new(Code::DatabaseUnavailable, "The tools that may report usage have not been read yet.").retry_after(1)
 }
 
 impl Receipt {

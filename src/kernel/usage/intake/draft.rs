@@ -1,13 +1,17 @@
 //! A post as its protocol hands it over: each place with its bucket, or with all that is wrong
 //! there.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::arrival::{Arrival, Timely, Untimely};
-use crate::kernel::bucket::{Bucket, HalfHour, MAX_POSTED, Model, Source, TokenCounts};
+use crate::kernel::bucket::{HalfHour, MAX_POSTED, Model, TokenCounts};
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::usage::idempotency::IdempotencyKey;
+use crate::kernel::usage::snapshot::Bucket;
+use crate::kernel::usage::sources::{AllowedSource, KnownSources, Unlisted};
 use crate::kernel::usage::writer::{Rejection, Rejections};
 
 /// What to do with a post in which some places are not acceptable.
@@ -25,20 +29,23 @@ pub enum Handling {
 pub struct Snapshot {
     /// The half hour: see [`Draft::hour_start`].
     pub hour_start: Timely<HalfHour>,
-    /// The tool.
-    pub source: Source,
+    /// The tool: see [`Draft::source`].
+    pub source: AllowedSource,
     /// The model.
     pub model: Model,
     /// What was used.
     pub counts: TokenCounts,
     /// When it was observed: see [`Draft::observed_at`]. `None` where the tracker does not say.
     pub observed_at: Option<Timely<DateTime<Utc>>>,
+    /// Whether the total may be smaller than what the tracker sent before, and is meant to be.
+    pub retracts: bool,
 }
 
 /// A post in the making. It is empty at first, strict, and without a key.
 #[derive(Debug)]
 pub struct Draft {
     arrival: Arrival,
+    sources: Arc<KnownSources>,
     handling: Handling,
     pub(super) key: Option<IdempotencyKey>,
     places: usize,
@@ -50,9 +57,10 @@ pub struct Draft {
 impl Draft {
     /// One that arrives now, for tests of how a protocol reads. A handler has
     /// [`Intake::admit`](super::Intake::admit).
-    pub(crate) fn new(clock: &Clock, max_age_days: Option<u32>) -> Self {
+    pub(crate) fn new(clock: &Clock, max_age_days: Option<u32>, sources: Arc<KnownSources>) -> Self {
         Self {
             arrival: Arrival::now(clock, max_age_days),
+            sources,
             handling: Handling::Strict,
             key: None,
             places: 0,
@@ -86,12 +94,18 @@ impl Draft {
         self.arrival.observed_at(instant)
     }
 
+    /// A tool that may report usage now. Errors: `unknown_source` for what is none, or another name
+    /// of one; `retired_source` for one that may no more.
+    pub fn source(&self, name: &str) -> Result<AllowedSource, Unlisted> {
+        self.sources.allowed(name)
+    }
+
     /// The next place holds this. Without `observed_at` it is stamped here, on arrival, before it
     /// waits for anything.
     pub fn add(&mut self, snapshot: Snapshot) {
-        let Snapshot { hour_start, source, model, counts, observed_at } = snapshot;
-        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at);
-        self.buckets.push(Bucket { hour_start, source, model, counts, stamp });
+        let Snapshot { hour_start, source, model, counts, observed_at, retracts } = snapshot;
+        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at, retracts);
+        self.buckets.push(Bucket { hour_start, source: source.source(), model, counts, stamp });
         self.places += 1;
     }
 
@@ -166,14 +180,16 @@ mod tests {
     use super::*;
 
     fn draft(handling: Handling) -> Draft {
-        Draft::new(&Clock::fixed("2026-11-20T12:00:00Z".parse().unwrap()), Some(400)).handled(handling)
+        let clock = Clock::fixed("2026-11-20T12:00:00Z".parse().unwrap());
+        Draft::new(&clock, Some(400), Arc::new(KnownSources::allowing(&["codex"]))).handled(handling)
     }
 
     fn add(draft: &mut Draft) {
         let hour_start = HalfHour::new("2026-11-20T10:30:00Z".parse().unwrap()).unwrap();
         let hour_start = draft.hour_start(hour_start).unwrap();
-        let (source, model) = (Source::parse("codex").unwrap(), Model::parse("m").unwrap());
-        draft.add(Snapshot { hour_start, source, model, counts: TokenCounts::default(), observed_at: None });
+        let (source, model) = (draft.source("codex").unwrap(), Model::parse("m").unwrap());
+        let counts = TokenCounts::default();
+        draft.add(Snapshot { hour_start, source, model, counts, observed_at: None, retracts: false });
     }
 
     fn violation(pointer: &str) -> Vec<Violation> {

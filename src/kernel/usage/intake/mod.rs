@@ -7,7 +7,7 @@
 //! [`Intake::post`] takes the draft, and answers with a [`Receipt`] that has one verdict a place.
 //!
 //! What the intake knows and no protocol repeats: how old or new a half hour may be, how far a
-//! tracker's clock may be ahead, when an unstamped snapshot arrived, what a device may post in an
+//! tracker's clock may be ahead, which tools may report, when an unstamped snapshot arrived, what a device may post in an
 //! hour, what a repeated key is answered, and that a post is written whole or not at all.
 
 mod arrival;

@@ -157,7 +157,7 @@ pub async fn publish_erased(tx: &mut Tx, scope: ErasedScope, cause: &RequestCont
         "src/kernel/usage/outbox/publish_erased.sql",
         scope.user_id,
         scope.device_id,
-        scope.source.map(Source::as_str),
+        scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
         cause.request_id,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::{Cause, Entry};
+use super::kept::count_kept;
 use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
@@ -76,6 +77,7 @@ impl Batcher {
                     let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
                     metrics::histogram!("halfhour_writer_batch_rows")
                         .record(u32::try_from(rows).map_or(0.0, f64::from));
+                    note_kept(&answers);
                     self.signal.wake();
                     group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
                 }
@@ -149,6 +151,7 @@ impl Batcher {
         let door =
             WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
         let verdicts = write_in(tx, &entries, door).await?;
+        count_kept(tx, &entries, &verdicts, self.clock.now()).await?;
         for (position, place) in places {
             let post = &posts[position];
             let verdicts = in_their_places(&verdicts[place], &post.rejections);
@@ -157,6 +160,15 @@ impl Batcher {
             answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
         }
         Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+/// Counts what was kept out by now. A replay has been counted before.
+fn note_kept(answers: &[Answer]) {
+    let executed = answers.iter().flatten().filter(|written| !written.replayed);
+    let kept = executed.flat_map(|written| &written.verdicts).filter(|verdict| **verdict == Verdict::Kept).count();
+    if kept > 0 {
+        metrics::counter!("halfhour_kept_total").increment(u64::try_from(kept).unwrap_or(u64::MAX));
     }
 }
 

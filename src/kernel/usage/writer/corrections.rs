@@ -2,9 +2,9 @@
 //! writes trackers' posts, in the caller's transaction. Every version that a correction replaces is
 //! kept as its pre-image.
 //!
-//! A correction is stamped later than the version that it replaces, and marks the bucket with its
-//! job. A tracker's newer stamped snapshot still wins. A snapshot that loses only against the
-//! correction is merged into the pre-image.
+//! A correction is stamped later than the version that it replaces, ranks as if it retracted, and
+//! marks the bucket with its job. A tracker's newer stamped snapshot still wins, unless it is late
+//! and silent. A snapshot that loses only against the correction is merged into the pre-image.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ use uuid::Uuid;
 use super::entry::{Cause, Entry};
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use crate::kernel::bucket::{Bucket, BucketKey, BucketKeyRef, Stamp, TokenCounts};
+use crate::kernel::bucket::{BucketKey, BucketKeyRef, TokenCounts};
 use crate::kernel::call::Trace;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
+use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
 
 /// What a bucket says, and as of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,15 +170,17 @@ pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) ->
 }
 
 /// The bucket that a correction makes. Its stamp is later than that of the version it replaces,
-/// even where a tracker's clock was ahead.
+/// even where a tracker's clock was ahead. So it is late where that version is, and outranks it or
+/// has its rank.
 fn stamped(Correction { key, counts, seen }: &Correction, executed_at: DateTime<Utc>) -> Bucket {
     let after = seen.map(|version| version.observed_at + TimeDelta::microseconds(1));
+    let observed_at = after.map_or(executed_at, |after| after.max(executed_at));
     Bucket {
         hour_start: key.hour_start,
         source: key.source,
         model: key.model.clone(),
         counts: *counts,
-        stamp: Stamp { observed_at: after.map_or(executed_at, |after| after.max(executed_at)), stamped: true },
+        stamp: Stamp { observed_at, stamped: true, rank: Rank::of(key.hour_start, observed_at, true) },
     }
 }
 

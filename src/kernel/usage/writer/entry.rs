@@ -1,9 +1,9 @@
 //! Snapshots with whose they are, and the requests that their events are put down to.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::kernel::bucket::{Bucket, BucketKeyRef, TokenCounts};
+use crate::kernel::bucket::BucketKeyRef;
+use crate::kernel::usage::snapshot::{Bucket, SnapshotPlace};
 
 /// A snapshot and whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    pub(super) const fn version(&self) -> (DateTime<Utc>, TokenCounts, bool) {
-        (self.bucket.stamp.observed_at, self.bucket.counts, self.bucket.stamp.stamped)
+    /// The order within a commit, which is that of the statements.
+    pub(super) const fn version(&self) -> (SnapshotPlace, bool) {
+        (self.bucket.place(), self.bucket.stamp.stamped)
     }
 }

@@ -11,6 +11,7 @@
 mod batch;
 pub mod corrections;
 mod entry;
+mod kept;
 mod post;
 mod pre_images;
 mod queue;

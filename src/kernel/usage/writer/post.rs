@@ -7,10 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use utoipa::ToSchema;
 
 use super::verdict::Verdict;
-use crate::kernel::bucket::Bucket;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::idempotency::IdempotencyKey;
+use crate::kernel::usage::snapshot::Bucket;
 
 /// One thing wrong with one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! Pre-images: what stood before a correction, and what trackers have sent since. A snapshot that
 //! loses only against a correction is merged into the correction's pre-image by the rule of
 //! versions. The merge is in the transaction that answers the snapshot, so a rollback restores the
-//! newest version that was ever acknowledged.
+//! greatest version that was ever acknowledged.
 //!
 //! Where a job corrects what another job had corrected, the older correction is the pre-image. A
 //! snapshot that loses against the older correction too is merged into the pre-image of that one.
@@ -52,6 +52,7 @@ async fn merge_pre_images(
         count_columns = counts,
         &entries().map(|entry| entry.bucket.stamp.observed_at).collect::<Vec<_>>(),
         &entries().map(|entry| entry.bucket.stamp.stamped).collect::<Vec<_>>(),
+        &entries().map(|entry| entry.bucket.stamp.rank.number()).collect::<Vec<_>>(),
         &turn.iter().map(|(_, backfill_id)| *backfill_id).collect::<Vec<_>>(),
     )
     .fetch_all(tx)

@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::batch::{Batcher, without_execution};
 use super::post::{Post, Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
-use crate::kernel::bucket::Bucket;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::idempotency::{self, IdempotencyKey, KeyScope};
 use crate::kernel::usage::relay_notifier::Signal;
+use crate::kernel::usage::snapshot::Bucket;
 
 /// Rows that may wait; at the measured rate less than a second's work.
 const QUEUE_ROWS: usize = 32_000;

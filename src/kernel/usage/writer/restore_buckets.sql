@@ -1,7 +1,7 @@
 -- Takes corrections of one job back. A bucket with a pre-image gets that version again, including
--- observed_at; a bucket without one was inserted by the job and is deleted. The caller has locked
--- the buckets and checked that each still holds this job's correction. The same statement publishes
--- events for the half hours whose counts changed.
+-- observed_at and its rank; a bucket without one was inserted by the job and is deleted. The caller
+-- has locked the buckets and checked that each still holds this job's correction. The same statement
+-- publishes events for the half hours whose counts changed.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys; $6 backfill_id: the
 -- job.
 -- $7 changed_at: now, an instant that no other statement of this process was given; $8 traceparent:
@@ -24,6 +24,7 @@ restored as (
         request_count = p.request_count,
         observed_at = p.observed_at,
         stamped = p.stamped,
+        rank = p.rank,
         backfill_id = p.prior_backfill_id,
         changed_at = case
             when (

@@ -8,13 +8,13 @@ insert into usage.pre_image (
     user_id, hour_start, device_id, source, model, backfill_id,
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
     output_tokens, reasoning_tokens, unclassified_tokens, request_count,
-    observed_at, stamped, prior_backfill_id
+    observed_at, stamped, rank, prior_backfill_id
 )
 select
     b.user_id, b.hour_start, b.device_id, b.source, b.model, $6::uuid,
     b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
     b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count,
-    b.observed_at, b.stamped, b.backfill_id
+    b.observed_at, b.stamped, b.rank, b.backfill_id
 from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[])
     as k (user_id, hour_start, device_id, source, model)
 join usage.bucket b

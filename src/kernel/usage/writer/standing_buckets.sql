@@ -17,6 +17,7 @@ select
     coalesce(b.unclassified_tokens, 0) as "unclassified_tokens!",
     coalesce(b.request_count, 0) as "request_count!",
     b.user_id is not null as "stands!",
+    b.observed_at as "observed_at?",
     b.backfill_id,
     (
         select max(x.erased_at)

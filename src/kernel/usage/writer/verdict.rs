@@ -25,11 +25,13 @@ pub enum Verdict {
     BeforeRetentionHorizon,
     /// Not acceptable, and not written. The intake says so; no statement does.
     Rejected,
+    /// Newer than what stands, but late and silent: what was reported in time is kept.
+    Kept,
 }
 
 impl Verdict {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Inserted,
         Self::Updated,
         Self::Unchanged,
@@ -39,6 +41,7 @@ impl Verdict {
         Self::Erased,
         Self::BeforeRetentionHorizon,
         Self::Rejected,
+        Self::Kept,
     ];
 
     /// As replies spell it.
@@ -53,6 +56,7 @@ impl Verdict {
             Self::Erased => "erased",
             Self::BeforeRetentionHorizon => "before_retention_horizon",
             Self::Rejected => "rejected",
+            Self::Kept => "kept",
         }
     }
 
@@ -85,6 +89,7 @@ mod tests {
             (6, "erased"),
             (7, "before_retention_horizon"),
             (8, "rejected"),
+            (9, "kept"),
         ];
         assert_eq!(recorded, expected);
     }

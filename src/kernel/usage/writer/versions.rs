@@ -1,6 +1,6 @@
-//! Which version of a bucket wins. The later `observed_at` does, and at equal stamps the greater
-//! counts. Stamped snapshots end in the same rows in any order, however they are batched and
-//! repeated. One statement decides under the row's lock.
+//! Which version of a bucket wins: the greatest in the order that `usage::snapshot` describes.
+//! Stamped snapshots end in the same rows in any order, however they are batched and repeated. One
+//! statement decides under the row's lock.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,12 @@ use uuid::Uuid;
 use super::entry::{Cause, Entry};
 use super::pre_images::absorb;
 use super::verdict::Verdict;
-use crate::kernel::bucket::{Bucket, BucketKeyRef, CountColumns};
+use crate::kernel::bucket::{BucketKeyRef, CountColumns};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::Lane;
+use crate::kernel::usage::snapshot::Bucket;
 
 /// What differs between trackers' snapshots and an operator's corrections.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +102,7 @@ fn candidates_by_key<'a>(entries: &[Entry<'a>]) -> BTreeMap<BucketKeyRef<'a>, Ve
 enum UpsertOutcome {
     /// It stands now.
     Written(Verdict),
-    /// The same or a newer version stood already.
+    /// The same or a greater version stood already.
     LeftOut(Verdict),
     /// It lost under the lock, to a correction, or was erased.
     Lost,
@@ -123,6 +124,7 @@ async fn upsert_buckets(
         count_columns = counts,
         &buckets().map(|bucket| bucket.stamp.observed_at).collect::<Vec<_>>(),
         &buckets().map(|bucket| bucket.stamp.stamped).collect::<Vec<_>>(),
+        &buckets().map(|bucket| bucket.stamp.rank.number()).collect::<Vec<_>>(),
         clock.stamp(),
         lane.as_str(),
         &causes.iter().map(|cause| cause.user_id).collect::<Vec<_>>(),
@@ -181,6 +183,8 @@ async fn standing_buckets(
             Verdict::Unchanged
         } else if row.backfill_id.is_some() && !stamp.stamped {
             Verdict::Corrected
+        } else if row.observed_at.is_some_and(|standing| standing < stamp.observed_at) {
+            Verdict::Kept
         } else {
             Verdict::Stale
         };

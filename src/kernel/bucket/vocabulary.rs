@@ -1,39 +1,18 @@
-//! The vocabulary of usage: half hours, sources, models, the counters of a bucket and its key.
-//! Pure: no database, no HTTP.
+//! Half hours, sources, the counters of a bucket, and its key.
 //!
 //! `with_counters!` is the table of counters. Other Rust files make what they need from the table,
 //! or loop over [`PerCounter::NAMES`]. SQL spells the whole lists.
 
 use std::ops::Add;
 
+use arrayvec::ArrayString;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::model::Model;
+
 /// Half an hour, in seconds.
 pub const HALF_HOUR_S: i64 = 1800;
-
-/// The tools that may report usage; `usage.bucket` has the same list in a CHECK, and a test
-/// compares them.
-pub const SOURCES: [&str; 18] = [
-    "claude-code",
-    "codex",
-    "every-code",
-    "gemini-cli",
-    "opencode",
-    "cursor",
-    "cline",
-    "roo-code",
-    "kilo-code",
-    "copilot",
-    "qwen-code",
-    "aider",
-    "goose",
-    "amp",
-    "droid",
-    "kiro",
-    "api",
-    "other",
-];
 
 /// No count is larger than this.
 pub const MAX_COUNT: i64 = 1_000_000_000_000;
@@ -71,32 +50,25 @@ impl HalfHour {
     }
 }
 
-/// A tool from the allowlist.
+/// A tool's name: 1 to 64 of `a-z 0-9 . _ -`, the first a letter or a digit. Whether the tool may
+/// report usage, `kernel::usage::sources` knows. It is stored in place, so that copies are cheap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(&'static str);
+pub struct Source(ArrayString<64>);
 
 impl Source {
-    /// `None` when it is not on the list.
-    pub fn parse(text: &str) -> Option<Self> {
-        SOURCES.into_iter().find(|source| *source == text).map(Self)
-    }
+    /// The form as a regular expression. CHECKs of the tables say the same.
+    pub const PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
-    /// As stored.
-    pub const fn as_str(self) -> &'static str {
-        self.0
-    }
-}
+    /// The same in a sentence.
+    pub const FORM: &str = "A tool's name has 1 to 64 of `a-z 0-9 . _ -` and begins with a letter or a digit.";
 
-/// A model's name: 1 to 128 of `A-Z a-z 0-9 . _ : / @ + -`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Model(String);
-
-impl Model {
     /// `None` when it is not well formed.
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
-        let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(allowed);
-        well_formed.then(|| Self(text.to_owned()))
+        let begins = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let allowed = |byte: u8| begins(&byte) || b"._-".contains(&byte);
+        let well_formed = text.as_bytes().first().is_some_and(begins) && text.bytes().all(allowed);
+        // A longer one does not fit.
+        well_formed.then(|| ArrayString::from(text).ok().map(Self)).flatten()
     }
 
     /// As stored.
@@ -281,33 +253,9 @@ impl BucketKeyRef<'_> {
             hour_start: HalfHour::new(self.hour_start)?,
             device_id: self.device_id,
             source: Source::parse(self.source)?,
-            model: Model::parse(self.model)?,
+            model: Model::parse(self.model).ok()?,
         })
     }
-}
-
-/// When a snapshot was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
-    /// The instant, to the microsecond.
-    pub observed_at: DateTime<Utc>,
-    /// True where the tracker said so, false where the server took the arrival time.
-    pub stamped: bool,
-}
-
-/// One snapshot as a tracker reports it. Whose it is, the writer takes from the principal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// The half hour.
-    pub hour_start: HalfHour,
-    /// The tool.
-    pub source: Source,
-    /// The model.
-    pub model: Model,
-    /// What was used.
-    pub counts: TokenCounts,
-    /// When it was observed.
-    pub stamp: Stamp,
 }
 
 #[cfg(test)]
@@ -338,15 +286,6 @@ mod tests {
         let half_hour = HalfHour::containing(instant("2026-11-20T10:59:59.999999Z")).unwrap();
         assert_eq!(half_hour.start(), instant("2026-11-20T10:30:00Z"));
         assert_eq!(HalfHour::containing(half_hour.start()), Some(half_hour));
-    }
-
-    #[test]
-    fn a_model_has_1_to_128_plain_characters() {
-        assert!(Model::parse("anthropic/claude-opus-4.5@2026:x+y_z").is_some());
-        assert!(Model::parse(&"m".repeat(128)).is_some());
-        for bad in ["", "a b", "é", "a\n", "a'b", &"m".repeat(129)] {
-            assert_eq!(Model::parse(bad), None, "{bad}");
-        }
     }
 
     #[test]

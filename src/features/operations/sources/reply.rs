@@ -1,0 +1,58 @@
+//! What is said of tools.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::kernel::bucket::Source;
+use crate::kernel::usage::sources::ListedSource;
+
+/// A tool that may report usage, or might once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Source)]
+pub struct SourceReply {
+    /// What buckets call it.
+    #[schema(example = "claude-code")]
+    name: String,
+    /// What people call it.
+    #[schema(example = "Claude Code")]
+    title: String,
+    /// What other products call it. A post says the name.
+    #[schema(example = json!(["claude"]))]
+    aliases: Vec<String>,
+    /// Who allowed it last: `operator`, `command`, or `server` for what a release brought.
+    #[schema(example = "server")]
+    allowed_by: String,
+    /// Since when it may report usage.
+    allowed_at: DateTime<Utc>,
+    /// Since when it may no more; null while it may. Its history stays.
+    retired_at: Option<DateTime<Utc>>,
+}
+
+impl From<ListedSource> for SourceReply {
+    fn from(listed: ListedSource) -> Self {
+        let ListedSource { name, title, aliases, allowed_by, allowed_at, retired_at } = listed;
+        let text = |source: &Source| source.as_str().to_owned();
+        Self {
+            name: text(&name),
+            title,
+            aliases: aliases.iter().map(text).collect(),
+            allowed_by,
+            allowed_at,
+            retired_at,
+        }
+    }
+}
+
+/// All tools.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SourcesReply {
+    /// By name.
+    sources: Vec<SourceReply>,
+}
+
+impl From<Vec<ListedSource>> for SourcesReply {
+    fn from(listed: Vec<ListedSource>) -> Self {
+        Self { sources: listed.into_iter().map(SourceReply::from).collect() }
+    }
+}
