@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use serde_json::json;
-use sqlx::Row as _;
 
 use crate::routes::TABLE;
 use crate::support::{Reply, TestApp};
