@@ -5,6 +5,7 @@ mod housekeeping;
 mod layers;
 mod openapi;
 mod paths;
+mod settings;
 pub mod telemetry;
 mod verification;
 
@@ -16,9 +17,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::http::{HeaderValue, Uri};
+use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request, map_response};
-use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,16 +27,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, tidy};
 
-use crate::config::{Limits, PoolSizes};
+use crate::config::Limits;
 use crate::features::accounts::{self, Accounts};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
-use crate::features::operations::{self, Metrics, ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, TokenCache, require_principal,
 };
@@ -46,7 +47,7 @@ use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::request_line::{RequestLine, observe};
-use crate::kernel::http::unread_body::{UnreadBodies, throw_away_unread};
+use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::Intake;
@@ -61,35 +62,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.
 const EXCHANGES_PER_MINUTE: u32 = 10;
-
-/// What the application is made from.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where callers reach the server. What it has as a path stands before every path that leaves the server.
-    pub public_url: String,
-    /// Requests may take this long.
-    pub request_deadline: Duration,
-    /// Web origins that may call.
-    pub cors_origins: Vec<HeaderValue>,
-    /// Connections by purpose.
-    pub pool_sizes: PoolSizes,
-    /// How often one caller may call.
-    pub limits: Limits,
-    /// How long a token is remembered, at most [`REVOCATION_BOUND`](crate::kernel::access::REVOCATION_BOUND).
-    pub token_memory: Duration,
-    /// Whose word on where a request comes from is taken.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The oldest half hour that a tracker may post.
-    pub ingest_max_age_days: Option<u32>,
-    /// Whole local days of buckets that are kept; `None` keeps all.
-    pub retention_days: Option<u32>,
-    /// The longest window of an import of buckets, in days.
-    pub backfill_max_days: u32,
-    /// What becomes of bodies that nobody reads.
-    pub unread_bodies: UnreadBodies,
-    /// Where this process counts.
-    pub metrics: Metrics,
-}
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]

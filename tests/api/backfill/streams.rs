@@ -70,8 +70,10 @@ async fn a_body_with_numbers_that_no_double_holds_names_them() {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
-    let buckets = ["a", "b", "c"].map(|model| bucket(&user, &device, "2026-11-20T10:30:00Z", model, 77));
-    let body = super::import(&buckets).to_string().replacen("77", "1e999", 1).replacen("77", &"9".repeat(310), 1);
+    let buckets = ["a", "b", "c"].map(|model| bucket(&user, &device, "2026-11-20T10:30:00Z", model, 765_432_109));
+    // No id holds so many decimal digits in this order.
+    let sound = super::import(&buckets).to_string();
+    let body = sound.replacen("765432109", "1e999", 1).replacen("765432109", &"9".repeat(310), 1);
     let request = app.request(Method::POST, "/v1/backfills").bearer(&user.operator).header("idempotency-key", "key");
     let reply = request.header("content-type", "application/json").body(body).send().await;
     let errors = reply.expect_problem(422, "invalid")["errors"].as_array().unwrap();
