@@ -141,6 +141,33 @@ pub enum Actor {
     Server,
 }
 
+impl Actor {
+    /// As it is stored: `device`, `viewer`, `operator`, `command` or `server`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Principal { kind, .. } => kind.as_str(),
+            Self::Command => "command",
+            Self::Server => "server",
+        }
+    }
+
+    /// The person behind a token; `None` where nobody has sent one.
+    pub const fn user_id(self) -> Option<Uuid> {
+        match self {
+            Self::Principal { user_id, .. } => Some(user_id),
+            Self::Command | Self::Server => None,
+        }
+    }
+
+    /// The token; `None` where there is none.
+    pub const fn token_id(self) -> Option<Uuid> {
+        match self {
+            Self::Principal { token_id, .. } => Some(token_id),
+            Self::Command | Self::Server => None,
+        }
+    }
+}
+
 /// The caller, and its call.
 fn any_principal(parts: &Parts) -> Result<(Principal, RequestContext), Problem> {
     let principal = parts.extensions.get::<Principal>().cloned();

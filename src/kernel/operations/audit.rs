@@ -23,17 +23,12 @@ pub struct Act<'a> {
 
 /// Writes it down in the caller's transaction. Errors: those of the database.
 pub async fn record_act(tx: &mut Tx, request_id: Uuid, actor: Actor, act: Act<'_>) -> Result<(), Problem> {
-    let (kind, user_id, token_id) = match actor {
-        Actor::Principal { kind, user_id, token_id } => (kind.as_str(), Some(user_id), Some(token_id)),
-        Actor::Command => ("command", None, None),
-        Actor::Server => ("server", None, None),
-    };
     sqlx::query_file!(
         "src/kernel/operations/record_act.sql",
         Uuid::now_v7(),
-        kind,
-        user_id,
-        token_id,
+        actor.as_str(),
+        actor.user_id(),
+        actor.token_id(),
         act.action,
         act.subject,
         act.reason,

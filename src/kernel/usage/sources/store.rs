@@ -64,13 +64,14 @@ pub async fn add_source(
     actor: Actor,
     now: DateTime<Utc>,
 ) -> Result<Option<bool>, Problem> {
-    let (kind, user_id) = match actor {
-        Actor::Principal { kind, user_id, .. } => (kind.as_str(), Some(user_id)),
-        Actor::Command => ("command", None),
-        Actor::Server => ("server", None),
-    };
-    let query =
-        sqlx::query_file_scalar!("src/kernel/usage/sources/add_source.sql", name.as_str(), title, kind, user_id, now,);
+    let query = sqlx::query_file_scalar!(
+        "src/kernel/usage/sources/add_source.sql",
+        name.as_str(),
+        title,
+        actor.as_str(),
+        actor.user_id(),
+        now,
+    );
     Ok(query.fetch_optional(tx).await?)
 }
 
