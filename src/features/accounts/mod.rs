@@ -39,7 +39,7 @@ pub use tokens::{IssuedToken, ROTATION_OVERLAP_S, TokenListing, Tokens};
 pub(crate) use users::UserListing;
 pub use users::{CreatedUser, Users};
 
-use crate::kernel::access::{Actor, Authenticator, ServerKey, TokenKind};
+use crate::kernel::access::{Actor, ServerKey, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
@@ -122,7 +122,6 @@ handed_out!(Users: users, Profiles: profiles, Devices: devices, LinkCodes: link_
 pub(crate) fn viewer_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Accounts: FromRef<S>,
     Cursors: FromRef<S>,
 {
@@ -142,7 +141,6 @@ where
 pub(crate) fn operator_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Accounts: FromRef<S>,
     Cursors: FromRef<S>,
 {

@@ -36,7 +36,6 @@ pub use plan::request::Order;
 pub use reply::JobReply;
 pub use work::{Findings, Verify, Worker};
 
-use crate::kernel::access::Authenticator;
 use crate::kernel::http::cursor::Cursors;
 
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
@@ -46,7 +45,6 @@ pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
 pub(crate) fn plan_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Backfills: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(plan::handler::create_backfill))
@@ -56,7 +54,6 @@ where
 pub(crate) fn job_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Backfills: FromRef<S>,
     Cursors: FromRef<S>,
 {

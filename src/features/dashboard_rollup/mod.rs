@@ -51,14 +51,12 @@ pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
 pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
 
-use crate::kernel::access::Authenticator;
 use crate::kernel::http::cursor::Cursors;
 
 /// The slice's routes.
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     UsageAnswers: FromRef<S>,
     Cursors: FromRef<S>,
 {

@@ -36,7 +36,6 @@ pub use readiness::Readiness;
 pub use sources::{NewSource, SourceReply, follow_sources};
 pub use switchboard::Switchboard;
 
-use crate::kernel::access::Authenticator;
 use crate::kernel::usage::sources::Sources;
 
 /// The routes for everyone.
@@ -55,7 +54,6 @@ where
 pub(crate) fn sources_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Sources: FromRef<S>,
 {
     sources::list_router()
@@ -65,7 +63,6 @@ where
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Switchboard: FromRef<S>,
     ProcessStatus: FromRef<S>,
     Sources: FromRef<S>,

@@ -13,14 +13,12 @@ pub use reply::SourceReply;
 pub use request::NewSource;
 
 use super::readings::keep_reading;
-use crate::kernel::access::Authenticator;
 use crate::kernel::usage::sources::Sources;
 
 /// The list, for whoever has a token.
 pub fn list_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Sources: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(handler::list_sources))
@@ -30,7 +28,6 @@ where
 pub fn change_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Authenticator: FromRef<S>,
     Sources: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(handler::add_source)).routes(routes!(handler::retire_source))
