@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use halfhour::kernel::bucket::CountColumns;
 use halfhour::kernel::clock::Clock;
+use halfhour::kernel::usage::snapshot::Rank;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres};
@@ -135,6 +136,7 @@ impl Batch {
     fn upsert(self) -> Query<'static, Postgres, PgArguments> {
         let cause = self.user_ids[0];
         let stamped = vec![true; self.observed_ats.len()];
+        let ranks = vec![Rank::OnTime.number(); self.observed_ats.len()];
         let query = sqlx::query(UPSERT_BUCKETS)
             .bind(self.user_ids)
             .bind(self.hour_starts)
@@ -147,6 +149,7 @@ impl Batch {
             .fold(query, Query::bind)
             .bind(self.observed_ats)
             .bind(stamped)
+            .bind(ranks)
             .bind(Clock::machine_now())
             .bind("live")
             .bind(vec![cause])

@@ -133,6 +133,19 @@ async fn a_stamped_runner_up_of_the_same_request_may_still_outweigh_a_correction
 }
 
 #[tokio::test]
+async fn a_stamped_runner_up_is_tried_too_where_the_unstamped_winner_agrees_with_the_correction() {
+    let tracker = Tracker::start().await;
+    tracker.verdicts(&[snapshot(100, 40)]).await;
+    tracker.execute(CORRECT.to_owned()).await;
+    let agreeing = bucket(&json!({"input_tokens": 50}));
+    assert_eq!(tracker.verdicts(&[snapshot(2, 39), agreeing.clone()]).await, ["stale", "unchanged"]);
+    assert_eq!(tracker.row().await["input_tokens"], 50, "an older stamp does not outweigh the correction");
+    assert_eq!(tracker.verdicts(&[snapshot(3, 42), agreeing]).await, ["updated", "unchanged"]);
+    let row = tracker.row().await;
+    assert!(row["backfill_id"].is_null() && row["input_tokens"] == 3, "{row:?}");
+}
+
+#[tokio::test]
 async fn what_its_owner_erased_does_not_come_back_and_newer_usage_does() {
     let tracker = Tracker::start().await;
     let (user_id, device_id) = (tracker.me.user_id, tracker.device.device_id);

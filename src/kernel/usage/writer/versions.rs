@@ -2,7 +2,7 @@
 //! Stamped snapshots end in the same rows in any order, however they are batched and repeated. One
 //! statement decides under the row's lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -71,12 +71,15 @@ pub(super) async fn write_in(
                 }
             }
         }
-        hidden.extend(standing_buckets(tx, entries, &losers, &mut verdicts).await?);
+        let behind_corrections = standing_buckets(tx, entries, &losers, &mut verdicts).await?;
+        let met: BTreeSet<usize> = behind_corrections.iter().map(|(position, _)| *position).collect();
         candidates.retain(|_, ranked| {
-            let corrected = ranked.pop().is_some_and(|position| verdicts[position] == Verdict::Corrected);
+            let tried = ranked.pop();
             ranked.retain(|position| entries[*position].bucket.stamp.stamped);
-            corrected && !ranked.is_empty()
+            let unstamped = tried.filter(|position| !entries[*position].bucket.stamp.stamped);
+            unstamped.is_some_and(|position| met.contains(&position)) && !ranked.is_empty()
         });
+        hidden.extend(behind_corrections);
     }
     if options.backfill_id.is_none() {
         absorb(tx, entries, hidden).await?;
