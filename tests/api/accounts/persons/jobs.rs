@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::NAME;
 use crate::backfill::{bucket, import};
 use crate::relay::{hold, release};
 use crate::support::{TestApp, TestDevice, TestUser};
@@ -111,50 +112,57 @@ async fn an_erasure_in_the_middle_of_a_rollback_leaves_the_rollback_of_the_other
     app.assert_gone(&ann.0, &[]).await;
 }
 
+/// Makes the staging of every row take its time, until the connection is closed.
+async fn dawdle(app: &TestApp) -> sqlx::PgConnection {
+    let blocker = hold(app, "select pg_advisory_xact_lock(78)").await;
+    app.tell(
+        "create or replace function public.dawdle() returns trigger language plpgsql as $$ begin
+             while not pg_try_advisory_xact_lock_shared(78) loop perform pg_sleep(0.01); end loop; return new; end $$;
+         create or replace trigger dawdle before insert on backfill.plan_row for each row execute function public.dawdle()",
+    )
+    .await;
+    blocker
+}
+
 #[tokio::test]
 async fn a_plan_that_is_being_staged_at_that_moment_keeps_no_row() {
     let app = TestApp::start().await;
     let operator = app.user("operator", "UTC").await;
-    let (ann, device) = app.somebody("ann", 7).await;
+    let window = "from=2026-11-01&to=2026-11-19";
     for streamed in [false, true] {
-        let blocker = hold(&app, "lock table backfill.plan_row in share mode").await;
-        let row = bucket(&ann, &device, "2026-11-19T10:00:00Z", if streamed { "a" } else { "b" }, 9);
+        let (ann, device) = app.somebody(&format!("{NAME} {streamed}"), 7).await;
+        let row = bucket(&ann, &device, "2026-11-19T10:00:00Z", "gpt", 9);
+        let blocker = dawdle(&app).await;
         let planning = async {
             if streamed {
-                let line = format!("{row}\n");
-                app.stream(&operator.operator, "lines", "from=2026-11-01&to=2026-11-19", &line).await
+                app.stream(&operator.operator, "race", window, &format!("{row}\n")).await
             } else {
-                app.post_backfill(&operator.operator, "body", &import(&[row])).await
+                app.post_backfill(&operator.operator, "body", &import(std::slice::from_ref(&row))).await
             }
         };
         let erasing = async {
-            app.wait_for(&crate::backfill::waits("worker", "wait_event_type = 'Lock'")).await;
-            let erasing = async { if streamed { None } else { Some(app.erase_person(&ann).await) } };
+            app.wait_for(&crate::backfill::waits("worker", "wait_event = 'PgSleep'")).await;
             let letting_go = async {
-                if !streamed {
-                    app.wait_for("select 'erased' from account.erased_user").await;
-                }
+                let erased = format!("select 'erased' from account.erased_user where user_id = '{}'", ann.user_id);
+                app.wait_for(&erased).await;
+                app.wait_for(&crate::backfill::waits("worker", "wait_event = 'advisory'")).await;
                 release(blocker).await;
             };
-            tokio::join!(erasing, letting_go).0
+            tokio::join!(app.erase_person(&ann), letting_go).0
         };
         let (planned, erased) = tokio::join!(planning, erasing);
         assert_eq!(planned.status, 201, "{planned:?}");
-        if let Some(erased) = erased {
-            erased.expect_ok();
-        }
-        app.assert_gone(&ann, &[]).await;
-        if !streamed {
-            continue;
-        }
-        // The line is listed by its number; whose it was is not.
-        let exceptions = app.job_list(&operator.operator, &planned.json, "exceptions").await;
-        assert_eq!(
-            (&exceptions[0]["line"], &exceptions[0]["code"]),
-            (&json!(1), &json!("unknown_device")),
-            "{exceptions:?}"
-        );
+        // A stream is summed up in a transaction of its own, before the row goes or after it.
+        assert!(streamed || planned.json["diff"]["raised"] == 1, "{planned:?}");
+        erased.expect_ok();
+        app.assert_gone(&ann, &[NAME]).await;
+        // Somebody who is erased has no devices. The line is listed by its number, and not whose it was.
+        let key = format!("later {streamed}");
+        let later = app.stream(&operator.operator, &key, window, &format!("{row}\n")).await;
+        let exceptions = app.job_list(&operator.operator, &later.json, "exceptions").await;
+        assert_eq!((&exceptions[0]["line"], &exceptions[0]["code"]), (&json!(1), &json!("unknown_device")));
         assert!(!json!(exceptions).to_string().contains(&ann.user_id.to_string()), "{exceptions:?}");
+        app.assert_gone(&ann, &[NAME]).await;
     }
 }
 
