@@ -55,6 +55,13 @@ async fn person(app: &TestApp, operator: &TestUser) -> (TestUser, TestDevice) {
     (ann, device)
 }
 
+impl TestApp {
+    /// POST /v1/link-codes/exchange.
+    async fn exchange(&self, body: &Value) -> Reply {
+        self.request(Method::POST, "/v1/link-codes/exchange").json(body).send().await
+    }
+}
+
 /// What an answer counts, by name.
 fn counts(reply: &Reply) -> Vec<(&str, i64)> {
     let names = ["devices", "tokens", "link_codes", "buckets", "hidden_versions", "stored_answers", "events"];
@@ -67,6 +74,12 @@ async fn nothing_is_left_of_a_person_in_any_table_and_others_keep_everything() {
     let app = TestApp::start().await;
     let (bob, his) = app.somebody("bob", 500).await;
     let (ann, device) = person(&app, &bob).await;
+    let source =
+        app.request(Method::POST, "/v1/sources").bearer(&ann.operator).json(&json!({"name": "tharau"})).send().await;
+    assert_eq!(source.status, 201, "{source:?}");
+    let code = app.request(Method::POST, "/v1/link-codes").bearer(&ann.viewer).send().await.json["code"].clone();
+    let exchange = json!({"code": code, "request_id": uuid::Uuid::now_v7(), "device_name": "Dreyers Uhr"});
+    assert_eq!(app.exchange(&exchange).await.status, 201);
     let had = app.rows_of(ann.user_id).await;
     let tables: Vec<&str> = had.keys().map(String::as_str).collect();
     let possible = app.ask(super::OF_USERS).await;
@@ -106,6 +119,13 @@ async fn nothing_is_left_of_a_person_in_any_table_and_others_keep_everything() {
                 order by acted_at";
     let acts = app.ask(&acts.replace("$user", &ann.user_id.to_string())).await;
     assert_eq!(acts, ["viewer user.erase", "server user.erase_finished"]);
+
+    // What was allowed by somebody who is gone stays allowed, and a used code makes no device.
+    let sources = app.get(&bob.viewer, "/v1/sources").await.expect_ok()["sources"].clone();
+    assert!(sources.as_array().unwrap().iter().any(|source| source["name"] == "tharau"), "{sources}");
+    let allowed = "select (allowed_by_user_id = '$user')::text from usage.source where name = 'tharau'";
+    assert_eq!(app.ask(&allowed.replace("$user", &ann.user_id.to_string())).await, ["true"]);
+    app.exchange(&exchange).await.expect_problem(422, "invalid");
 
     // The tokens are nobody's, on a server that has never seen them; and somebody else may have the name.
     let other = app.second_server().await;

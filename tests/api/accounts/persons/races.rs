@@ -72,6 +72,27 @@ async fn posts_to_two_servers_that_race_with_the_erasure_of_their_owner_leave_no
 }
 
 #[tokio::test]
+async fn who_asks_twice_at_once_is_erased_once_and_told_so_twice() {
+    let app = TestApp::start().await;
+    let other = app.second_server().await;
+    app.somebody("bob", 5).await;
+    for round in 0..4 {
+        let (ann, _) = app.somebody(&format!("ann {round}"), 7).await;
+        other.get(&ann.viewer, "/v1/me").await.expect_ok();
+        let asked = join_all([&app, &other, &app].map(|server| server.erase_person(&ann))).await;
+        assert!(asked.iter().all(|reply| [200, 202].contains(&reply.status)), "{asked:?}");
+        assert!(asked.iter().all(|reply| reply.json["erased_at"] == asked[0].json["erased_at"]), "{asked:?}");
+        app.persons().run_pass().await.unwrap();
+        app.assert_gone(&ann, &[]).await;
+        let acts = format!(
+            "select action from ops.audit where subject = '{}' and action like 'user.erase%' order by 1",
+            ann.user_id
+        );
+        assert_eq!(app.ask(&acts).await, ["user.erase", "user.erase_finished"]);
+    }
+}
+
+#[tokio::test]
 async fn a_post_that_is_being_written_is_waited_for_and_goes_with_the_rest() {
     let app = TestApp::start().await;
     app.somebody("bob", 5).await;
