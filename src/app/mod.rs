@@ -1,6 +1,7 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
 mod contract_headers;
+mod forgetting;
 mod housekeeping;
 mod layers;
 mod openapi;
@@ -27,13 +28,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, tidy};
 
 use crate::config::Limits;
-use crate::features::accounts::{self, Accounts};
+use crate::features::accounts::{self, Accounts, Persons};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
@@ -91,6 +93,7 @@ handed_out! {
         writer: Writer,
         readiness: Readiness,
         accounts: Accounts,
+        persons: Persons,
         answers: UsageAnswers,
         cursors: Cursors,
         switches: Switches,
@@ -159,6 +162,7 @@ impl App {
             writer,
             readiness: Readiness::new(pools.read.clone()),
             accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            persons: persons_with(&pools.worker),
             answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
             switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
@@ -215,6 +219,11 @@ impl App {
     /// The pools, whose connections can do nothing outside a transaction.
     pub fn pools(&self) -> &Pools {
         &self.state.0.pools
+    }
+
+    /// Who removes the usage of erased persons, for callers that do so on demand.
+    pub fn persons(&self) -> &Persons {
+        &self.state.0.persons
     }
 
     /// The writer, for callers that want to know how much waits in its queue.
@@ -322,6 +331,8 @@ impl App {
         }
         let (backfill_worker, stop) = (self.backfill_worker.clone(), workers.clone());
         tasks.spawn(async move { backfill_worker.run(stop).await });
+        let (persons, stop) = (self.state.0.persons.clone(), workers.clone());
+        tasks.spawn(async move { persons.run(stop).await });
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));

@@ -37,6 +37,9 @@ pub enum UserCommand {
         /// The user's name.
         name: String,
     },
+    /// Erase a user, active or revoked, and all its usage for good. Without `--confirm` it only says
+    /// what would go.
+    Erase(super::persons::EraseCommand),
     /// Store another time zone; a running server rebuilds the user's rollup in it.
     Zone {
         /// The user's name.
@@ -157,6 +160,7 @@ pub async fn user(config: Config, command: UserCommand, output: &Output) -> anyh
             let words = format!("User {name} ({user_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "user_id": user_id, "revoked": true }), words)
         }
+        UserCommand::Erase(command) => super::persons::erase(config, command, output).await,
         UserCommand::Zone { name, time_zone } => {
             let work = async |accounts: &Accounts, context: &RequestContext| {
                 accounts.profiles.change_zone_of(context, Actor::Command, &name, &time_zone).await

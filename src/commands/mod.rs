@@ -11,6 +11,7 @@ mod backfill;
 mod database;
 mod first_run;
 mod output;
+mod persons;
 mod serve;
 mod sources;
 mod verify;

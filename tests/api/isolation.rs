@@ -201,6 +201,10 @@ async fn a_transaction_cannot_write_rows_of_a_user_it_does_not_name() {
     let deleted = tx.execute(sqlx::raw_sql("delete from usage.bucket")).await.unwrap().rows_affected();
     assert_eq!(deleted, 1, "an owner deletes its own bucket, and no other");
     tx.rollback().await.unwrap();
+    let mut tx = begin().await;
+    let deleted = tx.execute(sqlx::raw_sql("delete from account.token")).await.unwrap().rows_affected();
+    assert_eq!(deleted, 3, "who is erased loses the tokens of its own, and no other");
+    tx.rollback().await.unwrap();
 
     for statement in [
         format!("update usage.bucket set user_id = '{bob}'"),
@@ -210,7 +214,10 @@ async fn a_transaction_cannot_write_rows_of_a_user_it_does_not_name() {
              values ('{bob}', 'bucket_changed', '2026-11-20', now(), now(), 'live', gen_random_uuid())"
         ),
         "delete from usage.outbox".to_owned(),
-        "delete from account.token".to_owned(),
+        "delete from rollup.daily".to_owned(),
+        "delete from account.erased_user".to_owned(),
+        "update account.erased_user set finished_at = now()".to_owned(),
+        format!("insert into account.erased_user (user_id) values ('{bob}')"),
         format!(
             "insert into usage.erasure (user_id, erasure_id, erased_at) values ('{bob}', gen_random_uuid(), now())"
         ),

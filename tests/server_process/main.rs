@@ -14,6 +14,7 @@ mod commands_sources;
 mod configuration;
 mod crashes;
 mod crashes_while_loading;
+mod erasures;
 mod external_database;
 mod first_run;
 mod http;

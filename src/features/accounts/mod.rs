@@ -10,10 +10,11 @@
 //! | `devices` | what posts buckets | `/v1/devices…` (viewer) |
 //! | `linking` | how a new device gets its token | `/v1/link-codes` (viewer), `/v1/link-codes/exchange` (anybody) |
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
+//! | `persons` | erasure of a person, with all usage | `DELETE /v1/me` (viewer) |
 //! | `tokens` | the secrets of users and devices | none: commands only |
 //!
-//! Whose things they are comes from the token. Rows are revoked and never deleted. Every change is
-//! one transaction, and its entry in the audit is part of it.
+//! Whose things they are comes from the token. Rows are revoked, and deleted only where their user
+//! is erased. Every change is one transaction, and its entry in the audit is part of it.
 
 mod audit;
 mod devices;
@@ -21,6 +22,7 @@ mod erasing;
 mod handler;
 mod linking;
 mod name;
+mod persons;
 mod profile;
 mod tokens;
 mod users;
@@ -34,6 +36,7 @@ pub(crate) use devices::DeviceListing;
 pub use devices::{Devices, RegisteredDevice};
 pub use erasing::Erasures;
 pub use linking::LinkCodes;
+pub use persons::{Part, Parts, Person, PersonErasure, Persons};
 pub use profile::Profiles;
 pub use tokens::{IssuedToken, ROTATION_OVERLAP_S, TokenListing, Tokens};
 pub(crate) use users::UserListing;
@@ -124,8 +127,13 @@ where
     S: Clone + Send + Sync + 'static,
     Accounts: FromRef<S>,
     Cursors: FromRef<S>,
+    Persons: FromRef<S>,
 {
-    profile::router().merge(erasing::router()).merge(devices::router()).merge(linking::viewer_router())
+    profile::router()
+        .merge(persons::router())
+        .merge(erasing::router())
+        .merge(devices::router())
+        .merge(linking::viewer_router())
 }
 
 /// The route that anybody may call who knows a code.

@@ -14,6 +14,7 @@
 //! Routes, for operators: `POST` and `GET /v1/backfills`, `GET /v1/backfills/{job_id}`, `/rows` and `/exceptions` under
 //! it, `POST …/execute`, `/cancel`, `/rollback`. Worker: [`Worker`]. Commands use [`Backfills`].
 
+mod forgetting;
 mod handler;
 mod job;
 mod jobs;
@@ -28,6 +29,7 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use forgetting::{count_rows_of, forget_rows_of};
 pub use job::{Days, ExceptionKind, Job, State};
 pub use jobs::{Backfills, JobChange, Shown};
 pub use plan::Import;

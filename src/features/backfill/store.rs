@@ -9,6 +9,10 @@ use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::writer::corrections::{Correction, Version};
 
+/// The key of the advisory lock that plans share while rows are staged, and that whoever forgets a person takes alone:
+/// "planning" in ASCII.
+pub const PLANNING_LOCK: i64 = 0x706c_616e_6e69_6e67;
+
 /// Where a page of plan rows begins: after the row of this key.
 pub type RowPosition = (Uuid, DateTime<Utc>, Uuid, String, String);
 

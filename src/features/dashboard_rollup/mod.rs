@@ -19,6 +19,7 @@
 mod buckets;
 mod cells;
 mod checked;
+mod forgetting;
 mod heatmap;
 mod media;
 mod range;
@@ -40,6 +41,7 @@ use utoipa_axum::routes;
 
 pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
 pub use checked::Checked;
+pub use forgetting::{count_rows_of, forget_rows_of};
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};

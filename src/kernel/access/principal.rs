@@ -182,6 +182,11 @@ fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestC
     if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted, principal.kind)) }
 }
 
+/// 401: the user was erased since the token was looked up. It is remembered for a moment longer.
+pub fn erased_user() -> Problem {
+    Problem::new(Code::Unauthorized, "The user of this token was erased.")
+}
+
 fn wrong_kind(wanted: TokenKind, found: TokenKind) -> Problem {
     let (wanted, found) = (wanted.as_str(), found.as_str());
     Problem::new(Code::WrongPrincipal, format!("This route is for a {wanted} token; yours is a {found} token."))

@@ -114,6 +114,11 @@ pub fn model(text: &str) -> Result<Model, Broken> {
     Model::parse(text).map_err(|wrong| ("malformed_model", detail(wrong).into()))
 }
 
+/// `true` or `false`.
+pub fn truth(text: &str) -> Result<bool, Broken> {
+    text.parse().map_err(|_| ("not_a_boolean", "Expected `true` or `false`.".into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

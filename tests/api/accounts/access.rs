@@ -88,8 +88,11 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
 }
 
 /// Statements that run as the worker over all users, or as the definer of a function, which the
-/// caller's setting does not bind.
-const OVER_ALL_USERS: [&str; 7] = [
+/// caller's setting does not bind; and one that reads no table.
+const OVER_ALL_USERS: [&str; 10] = [
+    "accounts/persons/find_person.sql",
+    "accounts/persons/lock_operators.sql",
+    "accounts/persons/others_operate.sql",
     "accounts/linking/exchange_link_code.sql",
     "accounts/tokens/find_token.sql",
     "accounts/users/find_user.sql",
@@ -100,7 +103,24 @@ const OVER_ALL_USERS: [&str; 7] = [
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
-const STATEMENTS: [(&str, &[&str]); 23] = [
+const STATEMENTS: [(&str, &[&str]); 40] = [
+    ("accounts/persons/count_accounts.sql", &["$bob"]),
+    ("accounts/persons/erase_link_codes.sql", &["$bob"]),
+    ("accounts/persons/erase_tokens.sql", &["$bob"]),
+    ("accounts/persons/erase_devices.sql", &["$bob"]),
+    ("accounts/persons/erase_user.sql", &["$bob"]),
+    ("accounts/persons/finish_erasure.sql", &["$bob"]),
+    ("accounts/persons/lock_person.sql", &["$bob"]),
+    ("accounts/persons/operates.sql", &["$bob"]),
+    ("accounts/persons/persons_named.sql", &["bob", "10"]),
+    ("accounts/persons/record_erased_user.sql", &["$bob"]),
+    ("accounts/persons/unfinished_erasures.sql", &["10"]),
+    ("../kernel/usage/erasure/count_of_person.sql", &["$bob"]),
+    ("../kernel/usage/erasure/forget_answers.sql", &["$bob", "10"]),
+    ("../kernel/usage/erasure/forget_buckets.sql", &["$bob", "10"]),
+    ("../kernel/usage/erasure/forget_events.sql", &["$bob", "10"]),
+    ("../kernel/usage/erasure/forget_marks.sql", &["$bob"]),
+    ("../kernel/usage/erasure/forget_pre_images.sql", &["$bob", "10"]),
     ("accounts/erasing/erasure_hours.sql", &["$bob", "2026-11-01", "2026-11-30"]),
     ("accounts/tokens/expire_tokens.sql", &["$bob", "$device", "$token", "0"]),
     ("accounts/devices/find_device.sql", &["$bob", "laptop"]),
@@ -139,7 +159,14 @@ const STATEMENTS: [(&str, &[&str]); 23] = [
 ];
 
 /// Statements whose one row counts what was found, or gives hours that depend on no row.
-const COUNTING: [&str; 1] = ["../kernel/usage/erasure/count_erasable.sql"];
+const COUNTING: [&str; 3] = [
+    "../kernel/usage/erasure/count_erasable.sql",
+    "../kernel/usage/erasure/count_of_person.sql",
+    "accounts/persons/count_accounts.sql",
+];
+
+/// The statement whose one row says whether something was found.
+const ASKING: &str = "accounts/persons/operates.sql";
 
 /// The statement with its parameters written in.
 fn written_in(text: &str, parameters: &[String]) -> String {
@@ -181,6 +208,7 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
     let all = "select md5(string_agg(line, '' order by line)) from (
         select t::text from account.user t union all select t::text from account.device t
         union all select t::text from account.token t union all select t::text from account.link_code t
+        union all select t::text from account.erased_user t union all select t::text from usage.outbox t
         union all select t::text from usage.bucket t union all select t::text from usage.pre_image t union all select t::text from usage.erasure t) as every (line)";
     let before = app.ask(all).await;
     for (path, parameters) in STATEMENTS {
@@ -200,6 +228,10 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
         match tx.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await {
             Ok(rows) if COUNTING.contains(&path) => {
                 assert_eq!(sqlx::Row::get::<i64, _>(&rows[0], 0), 0, "{path}");
+                tx.commit().await.unwrap();
+            }
+            Ok(rows) if path == ASKING => {
+                assert!(!sqlx::Row::get::<bool, _>(&rows[0], 0), "{path}");
                 tx.commit().await.unwrap();
             }
             Ok(rows) => {

@@ -4,6 +4,7 @@ mod access;
 mod devices;
 mod erasing;
 mod linking;
+mod persons;
 mod profile;
 mod users;
 

@@ -120,11 +120,28 @@ fn retention(user: Uuid) -> Vec<Work> {
     works
 }
 
+/// What goes of a user who was erased, batch by batch.
+fn forgetting(user: Uuid) -> Vec<Work> {
+    let arranged = format!("insert into account.erased_user (user_id) values ('{user}')");
+    let work = |(path, sql), arguments| Work { path, sql, arranged: arranged.clone(), arguments };
+    let of_user = || with(PgArguments::default(), user);
+    let batch = || with(of_user(), 5_000_i64);
+    vec![
+        work(sql!("kernel/usage/erasure/count_of_person.sql"), of_user()),
+        work(sql!("kernel/usage/erasure/forget_buckets.sql"), batch()),
+        work(sql!("kernel/usage/erasure/forget_events.sql"), batch()),
+        work(sql!("features/dashboard_rollup/forgetting/count_rollup_rows.sql"), of_user()),
+        work(sql!("features/dashboard_rollup/forgetting/forget_rollup_rows.sql"), batch()),
+        work(sql!("features/dashboard_rollup/forgetting/forget_user_state.sql"), of_user()),
+    ]
+}
+
 async fn works(app: &TestApp, user: Uuid) -> Vec<Work> {
     let events = events(app, user).await;
     let mut works = folds(user, &events);
     works.extend(verification(user));
     works.extend(retention(user));
+    works.extend(forgetting(user));
     works
 }
 

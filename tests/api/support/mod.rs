@@ -174,6 +174,11 @@ impl TestApp {
         &self.accounts
     }
 
+    /// Who erases persons, as commands and workers use it.
+    pub fn persons(&self) -> &halfhour::features::accounts::Persons {
+        self.app.persons()
+    }
+
     /// What dashboards read, without a request.
     pub fn answers(&self) -> &halfhour::features::dashboard_rollup::UsageAnswers {
         self.app.answers()

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::name;
+use crate::kernel::access::erased_user;
 use crate::kernel::database::{Tx, broken_constraint};
 use crate::kernel::problem::{Code, Problem, Violation};
 
@@ -28,7 +29,7 @@ pub struct RevokedRow {
 }
 
 /// Errors: 409 for a name in use and for more than `limit` active devices, 422 for a name or
-/// platform that is not acceptable.
+/// platform that is not acceptable, 401 where the user was erased.
 pub async fn insert_device(
     tx: &mut Tx,
     user_id: Uuid,
@@ -86,6 +87,7 @@ pub fn refusal(error: sqlx::Error, name: &str) -> Problem {
         Some("device_name_is_unique_while_active") => {
             name::in_use(name, "This user already has an active device of this name.")
         }
+        Some("device_belongs_to_user" | "token_belongs_to_user") => erased_user(),
         Some("device_name_is_1_to_100_characters") => name::of_wrong_length(name),
         Some("device_name_has_no_control_characters") => name::with_control_character(name),
         Some("device_platform_is_1_to_40_characters") => {

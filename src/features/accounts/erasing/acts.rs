@@ -7,7 +7,7 @@ use super::super::audit::{begin_change, record};
 use super::reply::Erasure;
 use super::request::ErasureQuery;
 use super::store::{self, HoursRow};
-use crate::kernel::access::Actor;
+use crate::kernel::access::{Actor, erased_user};
 use crate::kernel::bucket::Source;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
@@ -34,8 +34,8 @@ impl Erasures {
     /// Deletes a user's usage. Snapshots of the scope that were taken up to now are refused from
     /// now on.
     ///
-    /// Errors: 409 too many separate deletions, 503 and 504 when it takes too long. Then nothing
-    /// was deleted.
+    /// Errors: 401 the user was erased, 409 too many separate deletions, 503 and 504 when it takes
+    /// too long. Then nothing was deleted.
     pub async fn erase(
         &self,
         context: &RequestContext,
@@ -44,7 +44,12 @@ impl Erasures {
         asked: &ErasureQuery,
     ) -> Result<Erasure, Problem> {
         let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?;
+        // What is read after it is as of after an erasure of the whole person, which takes it too.
+        erasure::shut_out_writers(&mut tx, user_id).await?;
+        let Some(hours) = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await? else {
+            tx.rollback().await?;
+            return Err(erased_user());
+        };
         let scope = scope(user_id, asked, &hours);
         let (erased, erased_at) = erasure::erase(&mut tx, &scope, &self.clock, context).await?;
         let details = json!({
@@ -69,7 +74,7 @@ impl Erasures {
         asked: &ErasureQuery,
     ) -> Result<Erasure, Problem> {
         let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
-        let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?;
+        let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?.ok_or_else(erased_user)?;
         let erased = erasure::count_erasable(&mut tx, &scope(user_id, asked, &hours)).await?;
         tx.rollback().await?;
         Ok(Erasure::of(asked, &erased, None))

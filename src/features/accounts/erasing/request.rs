@@ -4,8 +4,8 @@ use chrono::NaiveDate;
 use uuid::Uuid;
 
 use crate::kernel::bucket::Source;
-use crate::kernel::http::field_reader::{Broken, FieldReader};
-use crate::kernel::http::values::{date, source, uuid};
+use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::values::{date, source, truth, uuid};
 use crate::kernel::problem::Problem;
 
 /// What of one's own usage is to be deleted. Everything that is given must match.
@@ -51,10 +51,6 @@ impl ErasureQuery {
         }
         fields.finish(Some(erasure))
     }
-}
-
-fn truth(text: &str) -> Result<bool, Broken> {
-    text.parse().map_err(|_| ("not_a_boolean", "Expected `true` or `false`.".into()))
 }
 
 #[cfg(test)]

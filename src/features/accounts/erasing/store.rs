@@ -13,13 +13,13 @@ pub struct HoursRow {
     pub last_hour: Option<DateTime<Utc>>,
 }
 
-/// The half hours of local days in the user's zone.
+/// The half hours of local days in the user's zone; `None` where the user was erased.
 pub async fn erasure_hours(
     tx: &mut Tx,
     user_id: Uuid,
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
-) -> Result<HoursRow, Problem> {
+) -> Result<Option<HoursRow>, Problem> {
     let row = sqlx::query_file_as!(HoursRow, "src/features/accounts/erasing/erasure_hours.sql", user_id, from, to);
-    Ok(row.fetch_one(tx).await?)
+    Ok(row.fetch_optional(tx).await?)
 }

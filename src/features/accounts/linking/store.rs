@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::super::devices::refusal;
 use super::request::Exchange;
-use crate::kernel::access::Token;
-use crate::kernel::database::Tx;
+use crate::kernel::access::{Token, erased_user};
+use crate::kernel::database::{Tx, broken_constraint};
 use crate::kernel::problem::Problem;
 
 /// What became of an exchange.
@@ -28,7 +28,7 @@ pub enum ExchangeOutcome {
     Refused,
 }
 
-/// False where the user has `limit` usable codes already.
+/// False where the user has `limit` usable codes already. Errors: 401 the user was erased.
 pub async fn insert_link_code(
     tx: &mut Tx,
     code_hash: &[u8],
@@ -46,7 +46,11 @@ pub async fn insert_link_code(
         limit
     )
     .execute(tx)
-    .await?;
+    .await
+    .map_err(|error| match broken_constraint(&error) {
+        Some("link_code_belongs_to_user") => erased_user(),
+        _ => Problem::from(error),
+    })?;
     Ok(inserted.rows_affected() == 1)
 }
 

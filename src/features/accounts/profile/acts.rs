@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::super::audit::{begin_change, record};
 use super::super::users::{Users, unknown_zone};
 use super::store::{self, ProfileRow};
-use crate::kernel::access::Actor;
+use crate::kernel::access::{Actor, erased_user};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::problem::Problem;
@@ -27,16 +27,16 @@ impl Profiles {
         Self { pool, signal, users }
     }
 
-    /// The user's profile.
+    /// The user's profile. Errors: 401 the user was erased.
     pub async fn find(&self, context: &RequestContext, user_id: Uuid) -> Result<ProfileRow, Problem> {
         let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
         let profile = store::find_profile(&mut tx, user_id).await?;
         tx.rollback().await?;
-        profile.ok_or_else(unknown_user)
+        profile.ok_or_else(erased_user)
     }
 
     /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone
-    /// that is not known.
+    /// that is not known; 401 the user was erased.
     pub async fn change_zone(
         &self,
         context: &RequestContext,
@@ -45,7 +45,7 @@ impl Profiles {
         time_zone: &str,
     ) -> Result<ProfileRow, Problem> {
         let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(unknown_user)?;
+        let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(erased_user)?;
         if profile.time_zone == time_zone {
             tx.rollback().await?;
             return Ok(profile);
@@ -74,8 +74,4 @@ impl Profiles {
         self.change_zone(context, actor, user_id, time_zone).await?;
         Ok(user_id)
     }
-}
-
-fn unknown_user() -> Problem {
-    Problem::internal("a principal whose user does not exist")
 }

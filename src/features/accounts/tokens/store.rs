@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::kernel::access::{Token, TokenKind};
-use crate::kernel::database::Tx;
+use crate::kernel::access::{Token, TokenKind, erased_user};
+use crate::kernel::database::{Tx, broken_constraint};
 use crate::kernel::problem::Problem;
 
 /// A token with the names of its owner and its device.
@@ -29,7 +29,7 @@ pub struct FoundToken {
     pub active: bool,
 }
 
-/// Stores a token's hash.
+/// Stores a token's hash. Errors: 401 the user was erased.
 pub async fn insert_token(
     tx: &mut Tx,
     token: &Token,
@@ -48,7 +48,8 @@ pub async fn insert_token(
         device_id
     )
     .execute(tx)
-    .await?;
+    .await
+    .map_err(refusal)?;
     Ok(())
 }
 
@@ -94,4 +95,12 @@ pub async fn list_tokens(
 pub async fn note_token_uses(tx: &mut Tx, token_ids: &[Uuid], used_ats: &[DateTime<Utc>]) -> Result<(), Problem> {
     sqlx::query_file!("src/features/accounts/tokens/note_token_uses.sql", token_ids, used_ats).execute(tx).await?;
     Ok(())
+}
+
+/// The problem behind a broken constraint on tokens.
+fn refusal(error: sqlx::Error) -> Problem {
+    match broken_constraint(&error) {
+        Some("token_belongs_to_user" | "token_belongs_to_device") => erased_user(),
+        _ => Problem::from(error),
+    }
 }

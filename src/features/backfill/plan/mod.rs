@@ -201,6 +201,7 @@ async fn stage_body(tx: &mut Tx, job_id: Uuid, buckets: &[Imported]) -> Result<V
         }
     }
     let rows: Vec<Imported> = places.values().map(|index| buckets[*index].clone()).collect();
+    store::hold_off_forgetting(tx, jobs::PLANNING_LOCK).await?;
     for chunk in rows.chunks(BATCH_LINES) {
         for (position, code) in store::stage_rows(tx, job_id, chunk).await? {
             violations.push(violation(places[&chunk[position].key], &code));
@@ -295,6 +296,7 @@ impl Import<'_> {
         let context = self.step(BATCH_LIMIT);
         let (lines, rows): (Vec<i64>, Vec<Imported>) = std::mem::take(&mut self.rows).into_values().unzip();
         let mut tx = self.backfills.pool.begin(&context, Access::Worker, Mode::ReadWrite).await?;
+        store::hold_off_forgetting(&mut tx, jobs::PLANNING_LOCK).await?;
         for (position, code) in store::stage_rows(&mut tx, self.job_id, &rows).await? {
             self.refuse(lines[position], Some(rows[position].key.clone()), &code);
         }

@@ -53,6 +53,13 @@ pub async fn hold_plan(tx: &mut Tx, job_id: Uuid, lease_token: Uuid, poisoned: i
     Ok(held.rows_affected() > 0)
 }
 
+/// Before rows are staged: keeps erasures of persons waiting until the transaction ends, or waits for one. Errors: 503 where
+/// that takes too long.
+pub async fn hold_off_forgetting(tx: &mut Tx, planning_lock: i64) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/backfill/plan/hold_off_forgetting.sql", planning_lock).execute(tx).await?;
+    Ok(())
+}
+
 /// Stages rows, distinct and sorted by key. Those that could not be staged, by position, with what
 /// is wrong.
 pub async fn stage_rows(tx: &mut Tx, job_id: Uuid, rows: &[Imported]) -> Result<Vec<(usize, String)>, Problem> {

@@ -80,6 +80,11 @@ pub async fn next_users(
     Ok(query.fetch_all(tx).await?)
 }
 
+/// Whether a user was erased. After the fence.
+pub async fn is_erased(tx: &mut Tx, user_id: Uuid) -> Result<bool, Problem> {
+    Ok(sqlx::query_file_scalar!("src/features/backfill/work/is_erased.sql", user_id).fetch_one(tx).await?)
+}
+
 /// Ends a phase of a job.
 pub async fn finish_job(tx: &mut Tx, job_id: Uuid, state: State, failure: Option<&str>) -> Result<(), Problem> {
     sqlx::query_file!("src/features/backfill/work/finish_job.sql", job_id, state.as_str(), failure).execute(tx).await?;

@@ -45,8 +45,12 @@ impl Worker {
         let Some(&user_id) = users.first() else { return self.finish(tx, lease).await };
         tx.commit_asynchronously().await?;
         let mut findings = findings(&lease.job)?;
-        findings.add(self.verify.compare(user_id, lease.job.days).await?);
-        let Some(tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
+        let found = self.verify.compare(user_id, lease.job.days).await?;
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
+        // What was found of a user who was erased meanwhile is nobody's business any more.
+        if !store::is_erased(&mut tx, user_id).await? {
+            findings.add(found);
+        }
         let step = Advance {
             rows: 1,
             cursor: Cursor::after_user(user_id),

@@ -4,12 +4,13 @@
 -- rises by one where a row changed.
 -- Frozen days (before frozen_before) are never touched. A bucket that the user's zone counts to a
 -- frozen day is summed into the first day that is not frozen.
+-- Nothing is folded of a user who was erased, so that the events of one are consumed without effect.
 -- $1 user_ids, $2 ids: the events, position by position.
 -- Returns the number of folded days, counted for each user.
 -- It is one statement, so that it reads one snapshot. It needs the fold lock, whose holder alone
 -- writes rollup.*.
 -- The laterals force index scans, whatever size the planner assumes for a common table expression.
--- Index: outbox_pkey, user_state_pkey, user_pkey, bucket_pkey, daily_pkey.
+-- Index: outbox_pkey, user_state_pkey, user_pkey, erased_user_pkey, bucket_pkey, daily_pkey.
 with touched as materialized (
     select distinct o.user_id, z.time_zone, s.frozen_before, greatest(d.day, s.frozen_before) as day
     from usage.outbox o
@@ -39,7 +40,9 @@ with touched as materialized (
         )
         end
     ) d (day)
-    where o.user_id = any($1::uuid[]) and o.id = any($2::bigint[])
+    where o.user_id = any($1::uuid[])
+      and o.id = any($2::bigint[])
+      and not exists (select from account.erased_user x where x.user_id = o.user_id)
 ),
 difference as materialized (
     select

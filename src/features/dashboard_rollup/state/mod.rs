@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use store::StateRow;
 
+use crate::kernel::access::erased_user;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Tx;
@@ -19,14 +20,16 @@ use crate::kernel::problem::{Problem, Violation};
 pub struct RollupState(StateRow);
 
 impl RollupState {
-    /// Reads the state for a request that may name a zone. Errors: 422 for a zone that there is none.
+    /// Reads the state for a request that may name a zone. Errors: 422 for a zone that there is none; 401 where the user
+    /// was erased since its token was looked up.
     pub(super) async fn read(
         tx: &mut Tx,
         user_id: Uuid,
         clock: &Clock,
         time_zone: Option<&str>,
     ) -> Result<Self, Problem> {
-        let state = Self(store::rollup_state(tx, user_id, clock.now(), time_zone).await?);
+        let state = store::rollup_state(tx, user_id, clock.now(), time_zone).await?;
+        let state = Self(state.ok_or_else(erased_user)?);
         match time_zone {
             Some(asked) if asked != state.time_zone() => {
                 let (code, detail) = UNKNOWN_TIME_ZONE;

@@ -1,5 +1,5 @@
 -- Reads the state of a user's rollup, the age of the events that are not folded yet, and the time
--- zone of the answer. Exactly one row for a user that exists.
+-- zone of the answer. Exactly one row for a user that exists, and none for one who was erased.
 -- $1 user_id; $2 now: for today's local date; $3 time_zone: the zone asked for, or null. Only the
 -- first and the last event are looked at, however many wait. The first by id stands for the oldest:
 -- an event with a higher id was published after that one's transaction had begun. account.time_zone

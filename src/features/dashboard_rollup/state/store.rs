@@ -29,17 +29,17 @@ pub struct StateRow {
     pub frozen_before: Option<NaiveDate>,
 }
 
-/// Reads the state of a user's rollup, for a request that may name another zone.
+/// Reads the state of a user's rollup, for a request that may name another zone. `None` where the user was erased.
 pub async fn rollup_state(
     tx: &mut Tx,
     user_id: Uuid,
     now: DateTime<Utc>,
     time_zone: Option<&str>,
-) -> Result<StateRow, Problem> {
+) -> Result<Option<StateRow>, Problem> {
     let row = sqlx::query_file!("src/features/dashboard_rollup/state/rollup_state.sql", user_id, now, time_zone)
-        .fetch_one(tx)
+        .fetch_optional(tx)
         .await?;
-    Ok(StateRow {
+    Ok(row.map(|row| StateRow {
         read_at: row.read_at,
         oldest_event_at: row.oldest_event_at,
         newest_event_id: row.newest_event_id,
@@ -49,7 +49,7 @@ pub async fn rollup_state(
         other_zone: row.asked_zone,
         today: row.today,
         frozen_before: row.frozen_before,
-    })
+    }))
 }
 
 /// From when on the buckets of a user whose rollup is frozen can answer.

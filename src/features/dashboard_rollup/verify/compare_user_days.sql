@@ -1,8 +1,9 @@
 -- Compares the fold of one user's buckets with the rows of the rollup, day by day. A day that an
--- event may still change is pending and counts as no drift. Frozen days are not compared.
+-- event may still change is pending and counts as no drift. So is every day of a user whose erasure
+-- is still being carried out. Frozen days are not compared.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; null for no bound.
 -- Returns the days that drifted, each beside the counts of all days, or one row without a day.
--- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey.
+-- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey, erased_user_pkey.
 with state as materialized (
     select
         z.time_zone, s.frozen_before,
@@ -65,6 +66,8 @@ judged as materialized (
             where o.user_id = $1
               and greatest((o.first_hour at time zone z.time_zone)::date, z.frozen_before) <= c.day
               and greatest((o.last_hour at time zone z.time_zone)::date, z.frozen_before) >= c.day
+        ) or exists (
+            select from account.erased_user x where x.user_id = $1 and x.finished_at is null
         ) as is_pending
     from compared c
     cross join state z

@@ -8,6 +8,9 @@
 //! seen by it. Whoever writes buckets therefore first holds off erasures of their users, without
 //! waiting ([`hold_off_erasures`]). An erasure waits for those who write, and keeps others out
 //! ([`erase`]). Only posts of that very user are told to come back, and nobody else waits.
+//!
+//! A person who is erased leaves an erasure of everything without an end ([`erase_for_good`]). By it
+//! the writer refuses whatever comes of that id, while [`forget_some`] removes what stands.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -25,6 +28,25 @@ pub const MAX_ERASURES: i64 = 100;
 /// The first half of the advisory lock's key; the second is a hash of the user's id. Writers of a user's buckets share the
 /// lock, and an erasure holds it alone. Two releases that run side by side must agree on this number.
 const ERASURE_LOCK: i32 = 1_701_999_987;
+
+/// Up to when snapshots of an erased person are refused, in seconds: the end of the year 9999. No tracker's stamp is as late.
+const FOR_GOOD_S: i64 = 253_402_300_799;
+
+/// Rows that one transaction removes of an erased person.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
+
+/// What is stored of one person, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PersonUsage {
+    /// Buckets.
+    pub buckets: i64,
+    /// Versions of buckets that corrections hide.
+    pub hidden_versions: i64,
+    /// Answers kept for an `Idempotency-Key`.
+    pub stored_answers: i64,
+    /// Changes that are not folded yet.
+    pub events: i64,
+}
 
 /// What went, or would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +107,7 @@ pub async fn erase(
     clock: &Clock,
     cause: &RequestContext,
 ) -> Result<(Erased, DateTime<Utc>), Problem> {
-    lock_out_writers(tx, scope.user_id).await.map_err(busy)?;
+    shut_out_writers(tx, scope.user_id).await?;
     // From here on every later post has a later stamp, and every earlier one is seen.
     let erased_at = clock.stamp();
     let devices = erase_buckets(tx, scope).await?;
@@ -99,6 +121,77 @@ pub async fn erase(
     }
     publish_erased(tx, *scope, cause).await?;
     Ok((sum(&devices), erased_at))
+}
+
+/// Waits until nobody writes this user's buckets, and keeps writers out until the transaction ends. Whoever asks again in the
+/// same transaction has it already. Errors: 503 where writers do not come to an end.
+pub async fn shut_out_writers(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    lock_out_writers(tx, user_id).await.map_err(busy)
+}
+
+/// Has everything of this user refused for good, whenever it was observed. What stands is for [`forget_some`]. Access: the
+/// user itself. Errors: 503 where writers do not come to an end.
+pub async fn erase_for_good(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    shut_out_writers(tx, user_id).await?;
+    let everything = ErasedScope { user_id, device_id: None, source: None, first_hour: None, last_hour: None };
+    let for_good = DateTime::from_timestamp_secs(FOR_GOOD_S).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    record_erasures(tx, &everything, &[(Uuid::now_v7(), None, for_good)]).await?;
+    Ok(())
+}
+
+/// What is stored of one person. Access: the worker.
+pub async fn count_of_person(tx: &mut Tx, user_id: Uuid) -> Result<PersonUsage, sqlx::Error> {
+    let counted = sqlx::query_file_as!(PersonUsage, "src/kernel/usage/erasure/count_of_person.sql", user_id);
+    counted.fetch_one(tx).await
+}
+
+/// Removes some of what is stored of a person who was erased, in the caller's transaction, and one person's only in one
+/// transaction at a time. Returns the number of rows; 0 where nothing was left. Jobs must have no rows of that person any
+/// more. Access: the worker. Errors: the database's; 503 where another transaction holds the person for too long.
+pub async fn forget_some(tx: &mut Tx, user_id: Uuid) -> Result<(PersonUsage, i64), Problem> {
+    // Who waits here sees in its next statement what the other one has left.
+    shut_out_writers(tx, user_id).await?;
+    let buckets = forget_buckets(tx, user_id, FORGOTTEN_AT_ONCE).await?;
+    if buckets > 0 {
+        return Ok((PersonUsage { buckets, ..PersonUsage::default() }, buckets));
+    }
+    let hidden_versions = forget_pre_images(tx, user_id, FORGOTTEN_AT_ONCE).await?;
+    if hidden_versions > 0 {
+        return Ok((PersonUsage { hidden_versions, ..PersonUsage::default() }, hidden_versions));
+    }
+    let stored_answers = forget_answers(tx, user_id, FORGOTTEN_AT_ONCE).await?;
+    let events = forget_events(tx, user_id, FORGOTTEN_AT_ONCE).await?;
+    let marks = forget_marks(tx, user_id).await?;
+    let forgotten = PersonUsage { stored_answers, events, ..PersonUsage::default() };
+    Ok((forgotten, stored_answers + events + marks))
+}
+
+async fn forget_buckets(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_buckets.sql", user_id, limit).execute(tx).await?;
+    Ok(rows(&gone))
+}
+
+async fn forget_pre_images(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_pre_images.sql", user_id, limit).execute(tx).await?;
+    Ok(rows(&gone))
+}
+
+async fn forget_answers(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_answers.sql", user_id, limit).execute(tx).await?;
+    Ok(rows(&gone))
+}
+
+async fn forget_events(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_events.sql", user_id, limit).execute(tx).await?;
+    Ok(rows(&gone))
+}
+
+async fn forget_marks(tx: &mut Tx, user_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/usage/erasure/forget_marks.sql", user_id).fetch_one(tx).await
+}
+
+fn rows(gone: &sqlx::postgres::PgQueryResult) -> i64 {
+    i64::try_from(gone.rows_affected()).unwrap_or(i64::MAX)
 }
 
 fn sum(devices: &[ErasedDevice]) -> Erased {

@@ -1,8 +1,8 @@
 -- Records the answer under a key and replaces an expired record of that key. Of the device's other
--- records only the newest 999 stay.
+-- records only the newest 999 stay. Of a user who was erased meanwhile nothing is recorded.
 -- $1 user_id, $2 scope_hash, $3 device_id, $4 fingerprint, $5 request_id, $6 verdicts, $7
 -- rejections.
--- Index: idempotency_pkey, idempotency_newest_idx.
+-- Index: idempotency_pkey, idempotency_newest_idx, erased_user_pkey.
 with forgotten as (
     delete from usage.idempotency f
     where f.user_id = $1
@@ -16,7 +16,8 @@ with forgotten as (
       )
 )
 insert into usage.idempotency (user_id, scope_hash, device_id, fingerprint, request_id, verdicts, rejections)
-values ($1, $2, $3, $4, $5, $6, $7)
+select $1, $2, $3, $4, $5, $6, $7
+where not exists (select from account.erased_user x where x.user_id = $1)
 on conflict (user_id, scope_hash) do update set
     device_id = excluded.device_id,
     fingerprint = excluded.fingerprint,
