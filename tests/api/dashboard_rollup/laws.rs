@@ -21,7 +21,7 @@ const ZONES: [&str; 6] =
 const WIDTHS: [&str; 7] =
     ["half_hour", "hour", "day", "week", "week&week_start=monday", "week&week_start=sunday", "month"];
 const GROUPS: [&str; 3] = ["source", "model", "device"];
-const QUESTIONS: usize = 80;
+const QUESTIONS: usize = 60;
 
 /// A bucket and the device that posted it.
 type Posted = (usize, Usage);

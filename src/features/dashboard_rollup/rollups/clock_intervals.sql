@@ -8,7 +8,7 @@
 -- which it ends. A change of clocks is looked for to the minute, in the half hour before the first
 -- one after it. Antarctica/Casey once changed a minute after midnight.
 -- Index: none; reads no table.
-with half_hour as (
+with half_hour as materialized (
     select h.hour_start, l.local_time,
         case when $3::text = 'hour' then date_trunc('hour', l.local_time) else l.local_time end as local_start
     from generate_series(
@@ -24,6 +24,7 @@ opening as (
         h.hour_start at time zone 'UTC' as at,
         h.local_start,
         case
+            when h.local_start = h.local_time then h.hour_start
             when (n.starts_at at time zone $4::text) = h.local_start then n.starts_at
             else (
                 select min(m.starts_at)

@@ -37,7 +37,7 @@ pub struct GroupSums {
 pub struct Span {
     /// How results name it: its first local day, or for half hours and hours its first half hour in UTC.
     pub at: NaiveDateTime,
-    /// Its local start. What a range cuts off of a week or a month, or a change of clocks of an hour, is not taken off.
+    /// Its local start, before a range or a change of clocks cuts it.
     pub local_start: NaiveDateTime,
     /// Its first instant.
     pub starts_at: DateTime<Utc>,
