@@ -149,7 +149,7 @@ async fn an_hour_that_comes_twice_is_two_and_has_one_name() {
     let cursor = second["next_cursor"].as_str().unwrap();
     let second = rollups(&app, &me, &format!("{path}&limit=1&cursor={cursor}")).await;
     assert_eq!(
-        (results_of(&[second.clone()])[0]["bucket_count"].clone(), &second["next_cursor"]),
+        (results_of(std::slice::from_ref(&second))[0]["bucket_count"].clone(), &second["next_cursor"]),
         (json!(2), &json!(null))
     );
 }
