@@ -1,9 +1,9 @@
 //! Usage as other readers than the routes get it: typed requests in, typed answers out, and the same numbers.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc, Weekday};
 use halfhour::features::dashboard_rollup::{
     Answered, AskedDays, BucketsRequest, Counters, Filters, GroupBy, HeatmapRequest, RollupsAnswer, RollupsRequest,
-    SummaryRequest, Width,
+    SummaryRequest, WeekStart, Width,
 };
 use halfhour::kernel::bucket::Source;
 use halfhour::kernel::problem::{Code, Problem};
@@ -75,7 +75,14 @@ async fn rollups_say_what_the_route_says_page_by_page() {
     let app = TestApp::start().await;
     let (me, _, _) = two_users(&app).await;
     let group_by = GroupBy { source: true, model: true, device: false };
-    for (width, name) in [(Width::HalfHour, "half_hour"), (Width::Day, "day"), (Width::Month, "month")] {
+    for (width, name) in [
+        (Width::HalfHour, "half_hour"),
+        (Width::Hour, "hour"),
+        (Width::Day, "day"),
+        (Width::Week(WeekStart::Monday), "week"),
+        (Width::Week(WeekStart::Sunday), "week&week_start=sunday"),
+        (Width::Month, "month"),
+    ] {
         let path = format!("/v1/rollups?{DAYS}&width={name}&group_by=source,model");
         let whole = reply(&app, &me, &path).await;
         let mut expected = Vec::new();
@@ -139,17 +146,28 @@ async fn the_summary_and_the_heatmap_say_what_their_routes_say() {
         (told["active_days"].clone(), told["longest_streak"].clone())
     );
 
-    let request = HeatmapRequest { weeks: Some(3), ..HeatmapRequest::default() }.checked().unwrap();
-    let answered = app.answers().heatmap(&context(), me.user_id, request).await.unwrap();
-    let told = reply(&app, &me, "/v1/rollups/heatmap?weeks=3").await;
-    assert_same_state(&answered, &told);
-    assert_eq!(json!(answered.state.today()), told["today"]);
-    let days = answered.answer.days.iter().map(|day| {
-        let [tokens, requests] = [day.total_tokens, day.request_count].map(|count| u64::try_from(count).unwrap());
-        json!({"day": day.day, "total_tokens": tokens, "request_count": requests})
-    });
-    assert_eq!(days.collect::<Value>(), told["data"]);
-    assert_eq!(told["data"].as_array().unwrap().len(), 21);
+    for (request, query, length) in [
+        (HeatmapRequest { weeks: Some(3), ..HeatmapRequest::default() }, "weeks=3", 21),
+        (
+            HeatmapRequest { week_start: WeekStart::Sunday, weeks: Some(2), ..HeatmapRequest::default() },
+            "weeks=2&week_start=sunday",
+            14,
+        ),
+        (HeatmapRequest { days: november(), ..HeatmapRequest::default() }, DAYS, 20),
+    ] {
+        let starts_on = if request.week_start == WeekStart::Sunday { Weekday::Sun } else { Weekday::Mon };
+        let answered = app.answers().heatmap(&context(), me.user_id, request.checked().unwrap()).await.unwrap();
+        let told = reply(&app, &me, &format!("/v1/rollups/heatmap?{query}")).await;
+        assert_same_state(&answered, &told);
+        assert_eq!(json!(answered.state.today()), told["today"]);
+        let days = answered.answer.days.iter().map(|day| {
+            let [tokens, requests] = [day.total_tokens, day.request_count].map(|count| u64::try_from(count).unwrap());
+            let week = day.day.week(starts_on).first_day();
+            json!({"day": day.day, "week": week, "total_tokens": tokens, "request_count": requests})
+        });
+        assert_eq!(days.collect::<Value>(), told["data"], "{query}");
+        assert_eq!(told["data"].as_array().unwrap().len(), length, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -226,11 +244,13 @@ async fn what_the_routes_refuse_is_refused_with_the_same_violations() {
     let summary = SummaryRequest { days: long, ..SummaryRequest::default() };
     let buckets = BucketsRequest { days: long, time_zone: Some("no zone".to_owned()), ..BucketsRequest::default() };
     let heatmap = HeatmapRequest { weeks: Some(105), ..HeatmapRequest::default() };
+    let both = HeatmapRequest { days: long, weeks: Some(4), ..HeatmapRequest::default() };
     for (problem, path) in [
         (rollups.checked().unwrap_err(), "/v1/rollups?from=2020-01-01&to=2026-11-20&limit=1001"),
         (summary.checked().unwrap_err(), "/v1/rollups/summary?from=2020-01-01&to=2026-11-20"),
         (buckets.checked().unwrap_err(), "/v1/buckets?from=2020-01-01&to=2026-11-20&time_zone=no+zone"),
         (heatmap.checked().unwrap_err(), "/v1/rollups/heatmap?weeks=105"),
+        (both.checked().unwrap_err(), "/v1/rollups/heatmap?from=2020-01-01&to=2026-11-20&weeks=4"),
     ] {
         assert_eq!((problem.code(), violations(&problem)), (Code::Invalid, refused(path).await), "{path}");
     }

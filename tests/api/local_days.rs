@@ -74,6 +74,43 @@ const CALENDAR: &str = "
     )
     from walked";
 
+/// Every half hour around the days of `$year` on which clocks change, in every zone: how many there are, how many hours
+/// are cut, and the first half hour whose hour begins with another one than a walk through the half hours finds.
+const HOURS: &str = "
+    with changing as (
+        select z.name as zone, d.day
+        from account.time_zone z
+        cross join generate_series('$year-01-01'::timestamp, '$year-12-31', interval '1 day') d (day)
+        where ((d.day + interval '1 day') at time zone z.name) - (d.day at time zone z.name) <> interval '24 hours'
+    ),
+    walked as (
+        select
+            c.zone, c.day, h.at, w.shown,
+            lag(w.shown) over v is not null
+                and (lag(w.shown) over v <> w.shown - interval '30 minutes'
+                    or date_trunc('hour', lag(w.shown) over v) <> date_trunc('hour', w.shown)) as begins
+        from changing c
+        cross join lateral generate_series(
+            c.day at time zone 'UTC' - interval '15 hours',
+            c.day at time zone 'UTC' + interval '39 hours',
+            interval '30 minutes'
+        ) h (at)
+        cross join lateral (select h.at at time zone c.zone as shown) w
+        window v as (partition by c.zone, c.day order by h.at)
+    ),
+    known as (
+        select w.*, max(w.at) filter (where w.begins) over (partition by w.zone, w.day order by w.at) as first
+        from walked w
+    )
+    select concat_ws(
+        ' ', count(*), count(*) filter (where begins and extract(minute from shown) >= 30),
+        min(concat_ws(' ', zone, at, first, usage.first_of_hour(at, zone))) filter (
+            where usage.first_of_hour(at, zone) is distinct from first
+        )
+    )
+    from known
+    where first is not null";
+
 /// Days that are odd somewhere: Apia had no 30 December 2011, Casey went back three hours at midnight, Lord Howe goes
 /// back half an hour, Havana and the Azores have two midnights, Cairo has none.
 const ODD: [&str; 7] =
@@ -105,6 +142,36 @@ async fn a_walk_through_every_day_on_which_clocks_change_finds_its_first_instant
 }
 
 #[tokio::test]
+async fn a_walk_through_the_half_hours_around_every_change_of_clocks_finds_the_first_of_each_hour() {
+    let app = TestApp::start().await;
+    let year = (2020..2040_i32).new_tree(&mut TestRunner::default()).unwrap().current();
+    for year in [2020, year] {
+        let found = app.ask(&HOURS.replace("$year", &year.to_string())).await;
+        let counts: Vec<usize> = found[0].split(' ').map_while(|word| word.parse().ok()).collect();
+        let [half_hours, cut] = counts[..] else { panic!("{year}: {found:?}") };
+        // Lord Howe changes by half an hour, and Chatham's hours are at a quarter to.
+        assert!(half_hours > 20_000 && cut >= 2, "{year}: {found:?}");
+        assert_eq!(found[0].split(' ').count(), 2, "{year}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_day_of_a_week_is_the_monday_or_sunday_before_and_other_units_have_their_own() {
+    let app = TestApp::start().await;
+    let wrong = "
+        select min(concat_ws(' ', d.day::date, m.first_day, s.first_day))
+        from generate_series('1970-01-01'::timestamp, '2100-12-31', interval '1 day') d (day)
+        cross join lateral (select usage.first_day_of(d.day::date, 'week', 0)) m (first_day)
+        cross join lateral (select usage.first_day_of(d.day::date, 'week', 1)) s (first_day)
+        where extract(isodow from m.first_day) <> 1 or d.day::date - m.first_day not between 0 and 6
+            or extract(isodow from s.first_day) <> 7 or d.day::date - s.first_day not between 0 and 6
+            or usage.first_day_of(d.day::date, 'day', 0) <> d.day::date
+            or usage.first_day_of(d.day::date, 'month', 0) <> to_char(d.day, 'YYYY-MM-01')::date
+        having count(*) > 0";
+    assert_eq!(app.ask(wrong).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_planner_writes_the_functions_into_a_statement_of_every_role_that_may_call_them() {
     let app = TestApp::start().await;
     for role in ["halfhour_api", "halfhour_worker"] {
@@ -113,7 +180,10 @@ async fn the_planner_writes_the_functions_into_a_statement_of_every_role_that_ma
             .ask(&format!(
                 "set local role {role};
                  explain (verbose, costs off)
-                 select usage.local_day_start(s.frozen_before, s.time_zone)
+                 select
+                     usage.local_day_start(s.frozen_before, s.time_zone),
+                     usage.first_of_hour(b.hour_start, s.time_zone),
+                     usage.first_day_of((b.hour_start at time zone s.time_zone)::date, b.source, s.version::integer)
                  from rollup.user_state s
                  join usage.bucket b
                      on b.user_id = s.user_id
@@ -122,7 +192,7 @@ async fn the_planner_writes_the_functions_into_a_statement_of_every_role_that_ma
             ))
             .await
             .join("\n");
-        for name in ["local_day_start", "window_start", "window_end"] {
+        for name in ["local_day_start", "window_start", "window_end", "first_of_hour", "first_day_of"] {
             assert!(!plan.contains(name), "{name} is called for each row:\n{plan}");
         }
         assert!(plan.contains("AT TIME ZONE"), "{plan}");
@@ -140,7 +210,16 @@ async fn only_the_roles_that_read_usage_may_call_its_functions() {
         where p.pronamespace = 'usage'::regnamespace and a.privilege_type = 'EXECUTE' and a.grantee <> p.proowner
         group by p.proname
         order by p.proname";
-    let names = ["local_day_start", "rank_of", "version_instant", "version_total", "window_end", "window_start"];
+    let names = [
+        "first_day_of",
+        "first_of_hour",
+        "local_day_start",
+        "rank_of",
+        "version_instant",
+        "version_total",
+        "window_end",
+        "window_start",
+    ];
     let callers = names.map(|name| format!("{name} halfhour_api halfhour_worker"));
     assert_eq!(app.ask(sql).await, callers);
 }

@@ -8,7 +8,8 @@
 //! day belongs to the zone that `rollup.user_state` records; days before the retention horizon are never touched.
 //!
 //! Every read is one snapshot that opens with the rollup's state, so that its sums, `as_of`, `pending` and `version`
-//! belong together. Days and months come from the rollup only; half hours and the days of another zone from buckets.
+//! belong together. Days, weeks and months come from the rollup only; half hours, hours and
+//! the days of another zone from buckets.
 //!
 //! [`UsageAnswers`] is the door to all reads, without HTTP. A folder for each question holds its `request`, `answer` and
 //! SQL, and a `handler` that puts a query in and an answer out.
@@ -33,6 +34,7 @@ mod store;
 mod summary;
 mod sums;
 mod verify;
+mod week;
 
 use axum::extract::FromRef;
 use axum::middleware::map_response;
@@ -52,6 +54,7 @@ pub use state::RollupState;
 pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
 pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
+pub use week::WeekStart;
 
 use crate::kernel::http::cursor::Cursors;
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::checked::hold;
 use super::state::RollupState;
+use super::week::WeekStart;
 use crate::kernel::bucket::{Model, Source};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::values::{date, model, source, uuid};
@@ -116,6 +117,8 @@ pub struct Cap {
 pub enum CapUnit {
     /// Local days.
     Days,
+    /// Weeks that the range touches.
+    Weeks(WeekStart),
     /// Calendar months that the range touches.
     Months,
 }
@@ -133,6 +136,11 @@ impl DayRange {
     /// How many days it has; not positive where it is reversed.
     pub fn days(self) -> i64 {
         self.to.signed_duration_since(self.from).num_days() + 1
+    }
+
+    fn weeks(self, start: WeekStart) -> i64 {
+        let first_day = |day| start.week_of(day).first_day();
+        first_day(self.to).signed_duration_since(first_day(self.from)).num_weeks() + 1
     }
 
     fn months(self) -> i64 {
@@ -155,6 +163,7 @@ impl DayRange {
         }
         let (asked, unit) = match cap.unit {
             CapUnit::Days => (self.days(), "days"),
+            CapUnit::Weeks(start) => (self.weeks(start), "weeks"),
             CapUnit::Months => (self.months(), "months"),
         };
         (asked > cap.most).then(|| {
@@ -248,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_counts_days_or_the_months_that_a_range_touches() {
+    fn a_cap_counts_days_or_the_weeks_or_months_that_a_range_touches() {
         let cap = |most, unit| Cap { most, unit, of: "it", instead: ", or for less" };
         let code = |range: DayRange, cap: &Cap| range.violation(cap).map(|violation| violation.code);
         assert_eq!(code(range("2024-01-01", "2026-03-10"), &cap(800, CapUnit::Days)), None);
@@ -256,6 +265,18 @@ mod tests {
         assert_eq!(code(range("2026-01-31", "2026-02-01"), &cap(2, CapUnit::Months)), None);
         assert_eq!(code(range("2026-01-31", "2026-02-01"), &cap(1, CapUnit::Months)), Some("range_too_long"));
         assert_eq!(code(range("2026-02-02", "2026-02-01"), &cap(1, CapUnit::Months)), Some("range_is_reversed"));
+        // The fifteenth of November 2026 is a Sunday.
+        let weeks = |from, to, start| range(from, to).weeks(start);
+        for (from, to, of_monday, of_sunday) in [
+            ("2026-11-15", "2026-11-15", 1, 1),
+            ("2026-11-15", "2026-11-16", 2, 1),
+            ("2026-11-14", "2026-11-15", 1, 2),
+            ("2026-11-16", "2026-11-22", 1, 2),
+            ("2026-12-31", "2027-01-01", 1, 1),
+        ] {
+            let counted = [WeekStart::Monday, WeekStart::Sunday].map(|start| weeks(from, to, start));
+            assert_eq!(counted, [of_monday, of_sunday], "{from} {to}");
+        }
         let detail = range("2026-01-01", "2026-01-03").violation(&cap(2, CapUnit::Days)).unwrap().detail;
         assert_eq!(detail, "3 days are asked for; it serves at most 2. Ask for fewer, or for less.");
     }

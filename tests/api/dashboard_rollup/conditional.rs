@@ -6,12 +6,16 @@ use super::{results_of, rollups};
 use crate::support::rollups::{COUNTERS, Usage, half_hours};
 use crate::support::{Reply, TestApp, TestDevice, TestUser, instant};
 
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 9] = [
     "/v1/rollups?from=2026-11-01&to=2026-11-20",
     "/v1/rollups?width=month&group_by=source&from=2026-11-01&to=2026-11-20",
     "/v1/rollups?width=half_hour&from=2026-11-01&to=2026-11-20",
     "/v1/rollups/summary",
+    "/v1/rollups?width=hour&from=2026-11-01&to=2026-11-20",
+    "/v1/rollups?width=week&from=2026-11-01&to=2026-11-20",
+    "/v1/rollups?width=week&week_start=sunday&from=2026-11-01&to=2026-11-20",
     "/v1/rollups/heatmap?weeks=4",
+    "/v1/rollups/heatmap?from=2026-10-26&to=2026-11-22",
 ];
 
 async fn one_user(app: &TestApp) -> (TestUser, TestDevice) {
@@ -39,7 +43,15 @@ async fn csv_has_the_same_rows_as_json() {
     let app = TestApp::start().await;
     let (me, _) = one_user(&app).await;
     let names: Vec<_> = ["input_tokens", "total_tokens", "request_count", "bucket_count"].to_vec();
-    for query in ["group_by=device,model,source", "", "width=half_hour&group_by=model", "width=month&fill=zero"] {
+    for query in [
+        "group_by=device,model,source",
+        "",
+        "width=half_hour&group_by=model",
+        "width=hour&group_by=model,device",
+        "width=week&fill=zero",
+        "width=week&week_start=sunday&group_by=source",
+        "width=month&fill=zero",
+    ] {
         let path = format!("/v1/rollups?from=2026-11-18&to=2026-11-20&{query}");
         let reply = get(&app, &me, &path, &[("accept", "text/csv")]).await;
         assert_eq!((reply.status, reply.header("content-type")), (200, "text/csv; charset=utf-8; header=present"));
@@ -166,25 +178,33 @@ async fn what_a_caller_has_is_not_sent_again_until_a_fold_changed_it() {
 }
 
 #[tokio::test]
-async fn usage_that_moves_within_a_day_changes_its_half_hours_though_not_the_rollup() {
+async fn usage_that_moves_within_a_day_changes_its_half_hours_and_hours_though_not_the_rollup() {
     let app = TestApp::start().await;
     let me = app.user("me", "UTC").await;
     let device = app.device(&me, "laptop").await;
-    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 10), Usage::input("2026-11-20T09:30:00Z", 20)])
-        .await;
-    app.drain().await;
-    let (slots, days) = ("/v1/rollups?width=half_hour", "/v1/rollups?width=day");
-    let (slots_tag, days_tag) = (
-        get(&app, &me, slots, &[]).await.header("etag").to_owned(),
-        get(&app, &me, days, &[]).await.header("etag").to_owned(),
-    );
-    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 20), Usage::input("2026-11-20T09:30:00Z", 10)])
-        .await;
-    app.drain().await;
-    assert_eq!(app.ask("select version::text from rollup.user_state").await, ["1"], "the day adds up to the same");
-    assert_eq!(get(&app, &me, days, &[("if-none-match", &days_tag)]).await.status, 304);
-    let moved = get(&app, &me, slots, &[("if-none-match", &slots_tag)]).await;
-    assert_eq!(results_of(&[moved.expect_ok().clone()])[0]["input_tokens"], 20);
+    let post = async |counts: [u64; 3]| {
+        let hours = ["2026-11-20T09:00:00Z", "2026-11-20T09:30:00Z", "2026-11-20T10:30:00Z"];
+        let buckets: Vec<_> = hours.into_iter().zip(counts).map(|(hour, count)| Usage::input(hour, count)).collect();
+        app.post_usage(&device, &buckets).await;
+        app.drain().await;
+    };
+    post([10, 20, 30]).await;
+    let mut tags = Vec::new();
+    for width in ["half_hour", "hour", "day", "week", "month"] {
+        let path = format!("/v1/rollups?width={width}");
+        tags.push((get(&app, &me, &path, &[]).await.header("etag").to_owned(), path));
+    }
+    for (counts, changed) in [([20, 10, 30], 1), ([10, 30, 20], 2)] {
+        post(counts).await;
+        assert_eq!(app.ask("select version::text from rollup.user_state").await, ["1"], "the day adds up to the same");
+        for (number, (tag, path)) in tags.iter().enumerate() {
+            let again = get(&app, &me, path, &[("if-none-match", tag)]).await;
+            assert_eq!(again.status, if number < changed { 200 } else { 304 }, "{path}: {counts:?}");
+            if number == 0 {
+                assert_eq!(results_of(&[again.expect_ok().clone()])[0]["input_tokens"], counts[0]);
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -221,7 +241,7 @@ async fn every_question_representation_page_day_and_user_has_a_validator_of_its_
 async fn a_refused_question_is_refused_whatever_the_caller_has() {
     let app = TestApp::start().await;
     let (me, _) = one_user(&app).await;
-    for path in ["/v1/rollups?width=week", "/v1/rollups/summary?weeks=1", "/v1/rollups/heatmap?weeks=0"] {
+    for path in ["/v1/rollups?width=year", "/v1/rollups/summary?weeks=1", "/v1/rollups/heatmap?weeks=0"] {
         get(&app, &me, path, &[("if-none-match", "*")]).await.expect_problem(422, "invalid");
     }
     let head = app.request(Method::HEAD, "/v1/rollups").bearer(&me.viewer).send().await;

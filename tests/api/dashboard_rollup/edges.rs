@@ -20,7 +20,14 @@ async fn every_instant_of_a_reply_is_one_of_rfc_3339_up_to_the_last_day_that_may
     let (me, _) = one_user(&app, "America/New_York").await;
     let mut answered = 0;
     for day in ["9999-12-31", "9999-01-01", "9998-12-31", "1970-01-01"] {
-        for query in ["fill=zero", "fill=zero&width=month", "fill=zero&width=half_hour&time_zone=Pacific/Kiritimati"] {
+        for query in [
+            "fill=zero",
+            "fill=zero&width=month",
+            "fill=zero&width=week",
+            "fill=zero&width=week&week_start=sunday&time_zone=Pacific/Kiritimati",
+            "fill=zero&width=hour&time_zone=Pacific/Chatham",
+            "fill=zero&width=half_hour&time_zone=Pacific/Kiritimati",
+        ] {
             let reply = app.get(&me.viewer, &format!("/v1/rollups?from={day}&to={day}&{query}")).await;
             let codes = reply.json["errors"].as_array().map(|errors| errors.iter().map(|error| &error["code"]));
             if let Some(codes) = codes {
@@ -39,10 +46,12 @@ async fn every_instant_of_a_reply_is_one_of_rfc_3339_up_to_the_last_day_that_may
         }
         let path = format!("/v1/rollups/summary?from={day}&to={day}");
         assert!([200, 422].contains(&app.get(&me.viewer, &path).await.status), "{path}");
+        let path = format!("/v1/rollups/heatmap?from={day}&to={day}&week_start=sunday");
+        assert!([200, 422].contains(&app.get(&me.viewer, &path).await.status), "{path}");
         let path = format!("/v1/buckets?from={day}&to={day}");
         assert!([200, 422].contains(&app.get(&me.viewer, &path).await.status), "{path}");
     }
-    assert_eq!(answered, 6, "the questions about two of the four days are answered");
+    assert_eq!(answered, 12, "the questions about two of the four days are answered");
 }
 
 #[tokio::test]
@@ -125,6 +134,9 @@ async fn a_request_for_headers_only_has_those_of_the_reply_and_no_body() {
         ("/v1/rollups?width=half_hour&limit=1", "text/csv"),
         ("/v1/rollups/summary", "application/json"),
         ("/v1/rollups/heatmap", "application/json"),
+        ("/v1/rollups?width=hour&limit=1", "text/csv"),
+        ("/v1/rollups?width=week", "application/json"),
+        ("/v1/rollups/heatmap?from=2026-11-19&week_start=sunday", "application/json"),
         ("/v1/buckets?limit=1", "application/json"),
         ("/v1/buckets", "application/x-ndjson"),
         ("/v1/buckets", "text/csv"),
@@ -142,6 +154,6 @@ async fn a_request_for_headers_only_has_those_of_the_reply_and_no_body() {
             assert_eq!(ask(Method::HEAD, get.header("etag")).await.status, 304, "{path}");
         }
     }
-    let refused = app.request(Method::HEAD, "/v1/rollups?width=week").bearer(&me.viewer).send().await;
+    let refused = app.request(Method::HEAD, "/v1/rollups?width=year").bearer(&me.viewer).send().await;
     assert_eq!((refused.status, refused.body.len()), (422, 0));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Timelike as _, Utc, Weekday};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -18,7 +18,8 @@ use crate::support::{TestApp, TestDevice, TestUser, instant};
 /// The rollup's zones: offsets of a quarter of an hour, clocks that change by half an hour, at midnight, and at the dateline.
 const ZONES: [&str; 6] =
     ["Asia/Kathmandu", "Pacific/Chatham", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Cairo", "America/Havana"];
-const WIDTHS: [&str; 3] = ["half_hour", "day", "month"];
+const WIDTHS: [&str; 7] =
+    ["half_hour", "hour", "day", "week", "week&week_start=monday", "week&week_start=sunday", "month"];
 const GROUPS: [&str; 3] = ["source", "model", "device"];
 const QUESTIONS: usize = 60;
 
@@ -51,10 +52,24 @@ fn question() -> impl Strategy<Value = Question> {
         |(width, (first, days), zone, groups, sources, models, device, limit)| {
             let from = day("2026-03-20") + Days::new(first);
             // What comes from the rollup may be long.
-            let days = if width != "half_hour" && zone.is_none() { days * 3 } else { days };
+            let days = if is_of_clock(width) || zone.is_some() { days } else { days * 3 };
             Question { width, from, to: from + Days::new(days), zone, groups, sources, models, device, limit }
         },
     )
+}
+
+/// Whether intervals are half hours or hours, and thus known by their first instant and not by their name.
+fn is_of_clock(width: &str) -> bool {
+    width.ends_with("hour")
+}
+
+/// When the local hour of an instant begins: as far back as the clock runs on and shows the same hour.
+fn hour_start(zone: Tz, at: DateTime<Utc>) -> DateTime<Utc> {
+    let shows = |minutes: i64| (at - TimeDelta::minutes(minutes)).with_timezone(&zone).naive_local();
+    let runs_on = |minutes: &i64| shows(0) - shows(*minutes) == TimeDelta::minutes(*minutes);
+    let same_hour = |minutes: &i64| shows(*minutes).hour() == shows(0).hour();
+    let back = (0..60).take_while(|minutes| runs_on(minutes) && same_hour(minutes)).last().unwrap();
+    at - TimeDelta::minutes(back)
 }
 
 impl Question {
@@ -62,8 +77,9 @@ impl Question {
         let device = self.device.map(|device| devices[device].device_id.to_string());
         let route = "/v1/rollups?";
         let mut query = url::form_urlencoded::Serializer::for_suffix(route.to_owned(), route.len());
-        query.append_pair("width", self.width).append_pair("from", &self.from.to_string());
-        query.append_pair("to", &self.to.to_string());
+        let (width, week_start) = self.width.split_once("&week_start=").unzip();
+        query.append_pair("width", width.unwrap_or(self.width)).extend_pairs(week_start.map(|day| ("week_start", day)));
+        query.append_pair("from", &self.from.to_string()).append_pair("to", &self.to.to_string());
         query.extend_pairs(self.zone.iter().map(|zone| ("time_zone", zone)));
         query.extend_pairs(self.groups.iter().map(|group| ("group_by", group)));
         query.extend_pairs(self.sources.iter().map(|source| ("source", source)));
@@ -85,8 +101,11 @@ impl Question {
             if is_wanted {
                 let name = match self.width {
                     "half_hour" => bucket.hour_start.to_rfc3339(),
+                    "hour" => hour_start(zone, bucket.hour_start).to_rfc3339(),
                     "day" => local.format("%Y-%m-%d").to_string(),
-                    _ => local.format("%Y-%m").to_string(),
+                    "month" => local.format("%Y-%m").to_string(),
+                    "week&week_start=sunday" => local.date_naive().week(Weekday::Sun).first_day().to_string(),
+                    _ => local.format("%G-W%V").to_string(),
                 };
                 let group = self.groups.iter().map(|group| match *group {
                     "source" => bucket.source.to_owned(),
@@ -104,10 +123,8 @@ impl Question {
         let mut answer = BTreeMap::new();
         for result in results {
             let start: DateTime<Utc> = instant(result["start"].as_str().unwrap());
-            let name = match self.width {
-                "half_hour" => start.to_rfc3339(),
-                _ => result["label"].as_str().unwrap().to_owned(),
-            };
+            let label = result["label"].as_str().unwrap();
+            let name = if is_of_clock(self.width) { start.to_rfc3339() } else { label.to_owned() };
             let group = self.groups.iter().map(|group| result[group].as_str().unwrap().to_owned()).collect();
             assert!(answer.insert((name, group), sums_of(result)).is_none(), "{result} comes twice");
         }
@@ -140,7 +157,7 @@ async fn post(app: &TestApp, user: &TestUser, buckets: &[Posted]) -> Vec<TestDev
 }
 
 #[tokio::test]
-async fn days_months_and_half_hours_add_up_to_the_totals_for_any_range_filter_group_zone_and_page() {
+async fn intervals_of_every_width_add_up_to_the_totals_for_any_range_filter_group_zone_and_page() {
     let app = TestApp::start().await;
     let buckets = usage();
     let mut runner = TestRunner::deterministic();

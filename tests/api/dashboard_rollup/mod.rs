@@ -4,10 +4,12 @@ mod buckets;
 mod conditional;
 mod edges;
 mod heatmap;
+mod hours;
 mod laws;
 mod pages;
 mod plans;
 mod summary;
+mod weeks;
 mod widths;
 
 use chrono::NaiveDate;
@@ -282,7 +284,7 @@ async fn every_violation_of_a_query_is_listed() {
     assert_eq!(codes("from=2026-11-20&to=2026-11-19").await, ["?from range_is_reversed"]);
     assert_eq!(codes("from=2024-01-01&to=2026-03-11").await, ["?from range_too_long"]);
     assert_eq!(
-        codes("from=2026-11-31&to=yesterday&source=Emacs&group_by=hour&width=week&device=me&page=2").await,
+        codes("from=2026-11-31&to=yesterday&source=Emacs&group_by=hour&width=year&device=me&page=2").await,
         [
             "?page unknown_parameter",
             "?from not_a_date",

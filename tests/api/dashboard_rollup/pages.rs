@@ -153,6 +153,60 @@ async fn a_cursor_is_good_for_its_own_list_its_own_caller_and_nothing_else() {
     }
 }
 
+const WIDTHS: [&str; 7] = [
+    "width=half_hour",
+    "width=hour",
+    "width=day",
+    "width=week",
+    "width=week&week_start=monday",
+    "width=week&week_start=sunday",
+    "width=month",
+];
+
+#[tokio::test]
+async fn pages_of_many_sizes_are_the_whole_whatever_the_width() {
+    let app = TestApp::start().await;
+    let (me, _) = one_user(&app, "me").await;
+    for width in WIDTHS {
+        for question in ["&group_by=source,model", "&fill=zero", "&group_by=model&time_zone=America/St_Johns"] {
+            let path = format!("/v1/rollups?{width}{question}&from=2026-10-25&to=2026-11-19");
+            let whole = results_of(&all_pages(&app, &me, &path).await);
+            assert!(whole.len() > 1, "{path}");
+            // Every size that takes a few pages, but for the many sizes of hundreds.
+            let sizes = 1.max(whole.len() / 8)..=1000.min(whole.len() + 1);
+            for limit in sizes.filter(|limit| *limit < 12 || limit % 293 == 0 || limit.abs_diff(whole.len()) < 2) {
+                let pages = all_pages(&app, &me, &format!("{path}&limit={limit}")).await;
+                assert_eq!(results_of(&pages), whole, "{path} {limit}");
+                assert_eq!(pages.len(), whole.len().div_ceil(limit), "{path} {limit}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_one_width_is_refused_for_every_other_and_for_other_weeks() {
+    let app = TestApp::start().await;
+    let (me, _) = one_user(&app, "me").await;
+    let path = |width: &str| format!("/v1/rollups?{RANGE}&{width}&group_by=model&limit=1");
+    for width in WIDTHS {
+        let page = app.get(&me.viewer, &path(width)).await.expect_ok().clone();
+        let cursor = page["next_cursor"].as_str().unwrap();
+        for other in WIDTHS {
+            let reply = app.get(&me.viewer, &format!("{}&cursor={cursor}", path(other))).await;
+            if other == width {
+                reply.expect_ok();
+            } else {
+                let error = &reply.expect_problem(400, "malformed")["errors"][0];
+                assert_eq!(
+                    (&error["pointer"], &error["code"]),
+                    (&json!("?cursor"), &json!("cursor_unknown")),
+                    "{other}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_list_left_open_keeps_its_days_when_midnight_passes_between_two_pages() {
     let app = TestApp::start().await;

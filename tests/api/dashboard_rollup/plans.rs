@@ -47,6 +47,16 @@ fn results(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> PgAr
     arguments
 }
 
+/// The same by interval of the calendar, with how many days before Monday its weeks begin.
+fn by_calendar(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> PgArguments {
+    with(results(user, models, unit, after), i32::from(unit == "week"))
+}
+
+/// The same from buckets.
+fn of_buckets(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> PgArguments {
+    with(with(results(user, models, unit, after), "Europe/Berlin".to_owned()), i32::from(unit == "week"))
+}
+
 /// Both ranges of a summary.
 fn both_ranges(user: Uuid, models: &[&str]) -> PgArguments {
     let mut arguments = PgArguments::default();
@@ -69,27 +79,37 @@ fn page(user: Uuid, models: &[&str], after: DateTime<Utc>) -> PgArguments {
 
 /// Every statement of every read that looks at a table, with arguments for thirty days.
 fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArguments)> {
-    let berlin = || "Europe/Berlin".to_owned();
     let all = [
         (sql!("features/dashboard_rollup/state/rollup_state.sql"), state(user, None)),
         (sql!("features/dashboard_rollup/state/rollup_state.sql"), state(user, Some("Asia/Kathmandu"))),
         (sql!("features/dashboard_rollup/state/kept_from.sql"), with(PgArguments::default(), user)),
         (sql!("features/dashboard_rollup/rollups/daily_totals.sql"), range(user, models)),
-        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), results(user, models, "day", None)),
+        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), by_calendar(user, models, "day", None)),
         (
             sql!("features/dashboard_rollup/rollups/daily_results.sql"),
-            results(user, models, "day", Some("2026-11-01T00:00:00")),
+            by_calendar(user, models, "day", Some("2026-11-01T00:00:00")),
         ),
-        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), results(user, models, "month", None)),
-        (sql!("features/dashboard_rollup/rollups/bucket_totals.sql"), with(range(user, models), berlin())),
+        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), by_calendar(user, models, "week", None)),
+        (
+            sql!("features/dashboard_rollup/rollups/daily_results.sql"),
+            by_calendar(user, models, "week", Some("2026-11-01T00:00:00")),
+        ),
+        (sql!("features/dashboard_rollup/rollups/daily_results.sql"), by_calendar(user, models, "month", None)),
+        (
+            sql!("features/dashboard_rollup/rollups/bucket_totals.sql"),
+            with(range(user, models), "Europe/Berlin".to_owned()),
+        ),
+        (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "half_hour", None)),
+        (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "hour", None)),
         (
             sql!("features/dashboard_rollup/rollups/bucket_results.sql"),
-            with(results(user, models, "half_hour", None), berlin()),
+            of_buckets(user, models, "hour", Some("2026-11-01T08:00:00")),
         ),
         (
             sql!("features/dashboard_rollup/rollups/bucket_results.sql"),
-            with(results(user, models, "day", Some("2026-11-01T00:00:00")), berlin()),
+            of_buckets(user, models, "day", Some("2026-11-01T00:00:00")),
         ),
+        (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "week", None)),
         (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
         (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
         (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),

@@ -1,4 +1,4 @@
-//! Half hours, days and months: as many as a zone has, named in local time, filled or not, and what is refused.
+//! Intervals: as many as a zone has, named in local time, filled or not, and what is refused.
 
 use halfhour::features::dashboard_rollup::{Report, Window, verify};
 use halfhour::kernel::access::Actor;
@@ -9,20 +9,20 @@ use super::{refusals, results_of, rollups};
 use crate::support::rollups::{Usage, half_hours};
 use crate::support::{TestApp, TestUser, context, instant};
 
-fn labels(reply: &Value) -> Vec<String> {
+pub fn labels(reply: &Value) -> Vec<String> {
     let intervals = reply["data"].as_array().unwrap().iter();
     intervals.map(|interval| interval["label"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Label, start and end of every interval.
-fn intervals(reply: &Value) -> Vec<String> {
+pub fn intervals(reply: &Value) -> Vec<String> {
     let intervals = reply["data"].as_array().unwrap().iter();
     let text = |interval: &Value, key: &str| interval[key].as_str().unwrap().to_owned();
     intervals.map(|one| format!("{} {} {}", text(one, "label"), text(one, "start"), text(one, "end"))).collect()
 }
 
 /// A server that takes usage of any age, and a user of a zone.
-async fn living_in(zone: &str) -> (TestApp, TestUser) {
+pub async fn living_in(zone: &str) -> (TestApp, TestUser) {
     let app = TestApp::start_with(|settings| settings.ingest_max_age_days = None).await;
     let me = app.user("me", zone).await;
     (app, me)
@@ -75,7 +75,7 @@ async fn a_midnight_that_comes_again_three_hours_later_loses_nothing() {
     let count = async |query: &str| rollups(&app, &me, query).await["totals"]["bucket_count"].clone();
     let elsewhere = "&time_zone=Antarctica/Casey";
     for (days, expected) in [("from=2023-03-09&to=2023-03-09", 54), ("from=2023-03-08&to=2023-03-10", hours.len())] {
-        for width in ["day", "month", "half_hour"] {
+        for width in ["day", "week", "month", "half_hour", "hour"] {
             assert_eq!(count(&format!("{days}&width={width}")).await, expected, "{days} {width}");
         }
         let buckets = app.get(&me.viewer, &format!("/v1/buckets?{days}")).await;
@@ -230,6 +230,9 @@ async fn every_cap_is_served_to_its_last_day_and_names_what_is_cheaper() {
     for (served, refused, cheaper) in [
         ("from=2024-01-01&to=2026-03-10", "from=2024-01-01&to=2026-03-11", "width=month"),
         ("width=half_hour&from=2026-01-01&to=2026-01-31", "width=half_hour&from=2026-01-01&to=2026-02-01", "width=day"),
+        ("width=hour&from=2026-01-01&to=2026-01-31", "width=hour&from=2026-01-01&to=2026-02-01", "width=day"),
+        // The first is a Sunday, and the last is a Monday 519 weeks after the Monday before it.
+        ("width=week&from=2026-01-11&to=2035-12-17", "width=week&from=2026-01-11&to=2035-12-24", "width=month"),
         ("width=month&from=2017-01-31&to=2026-12-01", "width=month&from=2017-01-31&to=2027-01-01", "Ask for fewer"),
     ] {
         rollups(&app, &me, served).await;
@@ -239,7 +242,13 @@ async fn every_cap_is_served_to_its_last_day_and_names_what_is_cheaper() {
         assert!(error["detail"].as_str().unwrap().contains(cheaper), "{error}");
     }
     // What is left open is held to the same cap.
-    for open in ["width=half_hour&from=2026-10-20", "from=2024-01-01", "width=month&from=2016-11-01"] {
+    for open in [
+        "width=half_hour&from=2026-10-20",
+        "width=hour&from=2026-10-20",
+        "from=2024-01-01",
+        "width=week&from=2016-11-01",
+        "width=month&from=2016-11-01",
+    ] {
         assert_eq!(refusals(&app, &me, &format!("/v1/rollups?{open}")).await, ["?from range_too_long"], "{open}");
     }
 }
@@ -251,7 +260,15 @@ async fn while_a_change_of_zone_waits_the_recorded_zone_is_served_and_more_is_pe
     app.post_usage(&device, &[Usage::input("2026-11-19T18:30:00Z", 5)]).await;
     app.drain().await;
     app.tell("update account.user set time_zone = 'UTC'").await;
-    for path in ["/v1/rollups?", "/v1/rollups?width=half_hour&", "/v1/rollups/summary?", "/v1/buckets?"] {
+    for path in [
+        "/v1/rollups?",
+        "/v1/rollups?width=half_hour&",
+        "/v1/rollups?width=hour&",
+        "/v1/rollups?width=week&",
+        "/v1/rollups/summary?",
+        "/v1/rollups/heatmap?",
+        "/v1/buckets?",
+    ] {
         let reply = app.get(&me.viewer, &format!("{path}from=2026-11-20&to=2026-11-20")).await.expect_ok().clone();
         assert_eq!((&reply["time_zone"], &reply["pending"]), (&json!("Asia/Kathmandu"), &json!(true)), "{path}");
     }
@@ -279,22 +296,37 @@ async fn behind_the_retention_horizon_buckets_are_refused_and_the_rollup_still_a
         "/v1/rollups?time_zone=UTC",
         "/v1/rollups?width=month&time_zone=Asia/Tokyo",
         "/v1/rollups?width=half_hour&fill=zero",
+        "/v1/rollups?width=hour",
+        "/v1/rollups?width=hour&fill=zero",
+        "/v1/rollups?width=week&time_zone=Asia/Tokyo",
+        "/v1/rollups?width=week&week_start=sunday&time_zone=UTC",
         "/v1/buckets?limit=5",
     ] {
         let refused = refusals(&app, &me, &from(path, "2026-11-09")).await;
         assert_eq!(refused, ["?from before_retention_horizon"], "{path}");
     }
-    for path in ["/v1/rollups?width=half_hour", "/v1/rollups?time_zone=UTC", "/v1/buckets?limit=5"] {
+    for path in [
+        "/v1/rollups?width=half_hour",
+        "/v1/rollups?width=hour",
+        "/v1/rollups?time_zone=UTC",
+        "/v1/rollups?width=week&time_zone=UTC",
+        "/v1/buckets?limit=5",
+    ] {
         app.get(&me.viewer, &from(path, "2026-11-10")).await.expect_ok();
     }
     // In Tokyo the tenth begins eight hours earlier than in Berlin: some of its buckets are gone.
     let tokyo = from("/v1/rollups?time_zone=Asia/Tokyo", "2026-11-10");
     assert_eq!(refusals(&app, &me, &tokyo).await, ["?from before_retention_horizon"]);
-    for query in ["width=day", "width=month", "width=day&fill=zero"] {
+    for query in
+        ["width=day", "width=week", "width=week&week_start=sunday&fill=zero", "width=month", "width=day&fill=zero"]
+    {
         let reply = rollups(&app, &me, &format!("{query}&from=2026-11-01&to=2026-11-20")).await;
         assert_eq!(reply["totals"]["input_tokens"], 4, "{query}: what is frozen is still counted");
     }
-    assert_eq!(rollups(&app, &me, "width=half_hour&from=2026-11-10&to=2026-11-20").await["totals"]["input_tokens"], 2);
+    for query in ["width=half_hour", "width=hour", "width=week&time_zone=UTC"] {
+        let reply = rollups(&app, &me, &format!("{query}&from=2026-11-10&to=2026-11-20")).await;
+        assert_eq!(reply["totals"]["input_tokens"], if query.ends_with("UTC") { 1 } else { 2 }, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -314,8 +346,10 @@ async fn the_horizon_stays_where_retention_stopped_when_the_zone_changes() {
         for day in 9..14 {
             let path = format!("/v1/rollups?width=half_hour&from=2026-11-{day:02}&to=2026-11-14");
             let reply = app.get(&me.viewer, &path).await;
-            let buckets = app.get(&me.viewer, &path.replace("rollups?width=half_hour&", "buckets?limit=1&")).await;
-            assert_eq!(reply.status, buckets.status, "{path}");
+            for other in ["buckets?limit=1&", "rollups?width=hour&", "rollups?width=hour&fill=zero&"] {
+                let path = path.replace("rollups?width=half_hour&", other);
+                assert_eq!(reply.status, app.get(&me.viewer, &path).await.status, "{path}");
+            }
             if reply.status == 200 {
                 return (day, reply.json["totals"]["bucket_count"].clone());
             }

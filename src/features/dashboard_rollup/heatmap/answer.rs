@@ -1,4 +1,4 @@
-//! The answer to a request for a heatmap: every day of some weeks.
+//! The answer to a request for a heatmap: every day of a range or of some weeks.
 
 use uuid::Uuid;
 
@@ -13,12 +13,12 @@ use crate::kernel::problem::Problem;
 /// A grid of days. Days after today are zero because they are yet to come.
 #[derive(Clone, Debug)]
 pub struct HeatmapAnswer {
-    /// Seven days a week, ascending, none left out.
+    /// Every day, ascending, none left out.
     pub days: Vec<DaySums>,
 }
 
 impl UsageAnswers {
-    /// What a user used on each day of the last weeks. Errors: those of [`UsageAnswers::open`].
+    /// What a user used on each day. Errors: those of [`UsageAnswers::open`].
     pub async fn heatmap(
         &self,
         context: &RequestContext,

@@ -12,19 +12,23 @@ use super::store::DaySums;
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
+use crate::features::dashboard_rollup::week::WeekStart;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
 use crate::kernel::problem::Problem;
 
-/// Every day of some weeks.
+/// Every day of a range or of some weeks.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Heatmap)]
 pub struct HeatmapReply {
-    /// The first local day, a Monday.
+    /// The first local day: `from`, or else the first day of a week.
     from: NaiveDate,
-    /// The last local day, a Sunday: the end of this week.
+    /// The last local day: `to`, or else the last day of this week.
     to: NaiveDate,
+    /// The day on which weeks begin: `monday` or `sunday`.
+    #[schema(example = "monday")]
+    week_start: &'static str,
     /// The local date of now; days after it are zero because they are yet to come.
     today: NaiveDate,
     /// The IANA zone whose days these are: the rollup's.
@@ -36,7 +40,8 @@ pub struct HeatmapReply {
     pending: bool,
     /// Rises when the user's rollup changes.
     version: i64,
-    /// Seven cells a week, ascending, none left out.
+    /// A cell for every day, ascending, none left out; seven a week, but for a first and a last week that `from` and `to`
+    /// cut.
     data: Vec<HeatmapDay>,
 }
 
@@ -46,6 +51,8 @@ pub struct HeatmapReply {
 pub struct HeatmapDay {
     /// The local date.
     day: NaiveDate,
+    /// The first day of its week, which may be before `from`: the column of the cell.
+    week: NaiveDate,
     /// All tokens of the day.
     total_tokens: u128,
     /// Model requests of the day.
@@ -54,15 +61,21 @@ pub struct HeatmapDay {
 
 /// A cell for every day
 ///
-/// Tokens and requests of each local day of the last weeks, in the rollup's time zone; weeks are whole and begin on
-/// Monday, and today is in the last one.
+/// Tokens and requests of each local day, in the rollup's time zone: from `from` to `to`, or of the last `weeks`, which are
+/// whole, and today is in the last one. `week` of a cell is the column that it belongs to.
 #[utoipa::path(
     get,
     path = "/v1/rollups/heatmap",
     operation_id = "get_rollup_heatmap",
     tag = "rollups",
     params(
-        ("weeks" = Option<u16>, Query, description = "How many weeks: 1 to 104, by default 53."),
+        ("from" = Option<NaiveDate>, Query, description = "First local day; where only `to` is named, 29 days before it."),
+        ("to" = Option<NaiveDate>, Query,
+            description = "Last local day, inclusive; where only `from` is named, today. At most 728 days."),
+        ("weeks" = Option<u16>, Query,
+            description = "How many weeks, with today in the last one: 1 to 104, by default 53. Not beside `from` or `to`."),
+        ("week_start" = Option<String>, Query,
+            description = "The day on which weeks begin: `monday` (the default) or `sunday`."),
         ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
         ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
         ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
@@ -96,7 +109,7 @@ pub async fn get_heatmap(
 ) -> Result<Response, Problem> {
     let media = reply::media(&headers, &[Media::Json])?;
     let request = HeatmapRequest::parse(&parameters)?;
-    let user_id = viewer.user_id();
+    let (user_id, week_start) = (viewer.user_id(), request.week_start);
     let asked = Asked { user_id, headers: &headers, parameters: &parameters, media };
 
     let snapshot = answers.open(viewer.context(), user_id, request).await?;
@@ -109,17 +122,19 @@ pub async fn get_heatmap(
     ReplyMeta { state: &state, tag, next: None }.json(&HeatmapReply {
         from: days.from,
         to: days.to,
+        week_start: week_start.as_str(),
         today: state.today(),
         time_zone: state.time_zone().to_owned(),
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        data: answer.days.into_iter().map(HeatmapDay::from).collect(),
+        data: answer.days.into_iter().map(|row| HeatmapDay::new(row, week_start)).collect(),
     })
 }
 
-impl From<DaySums> for HeatmapDay {
-    fn from(row: DaySums) -> Self {
-        Self { day: row.day, total_tokens: row.total_tokens, request_count: row.request_count }
+impl HeatmapDay {
+    fn new(row: DaySums, week_start: WeekStart) -> Self {
+        let week = week_start.week_of(row.day).first_day();
+        Self { day: row.day, week, total_tokens: row.total_tokens, request_count: row.request_count }
     }
 }

@@ -1,4 +1,4 @@
--- Sums each day of some weeks, ascending. Days without usage are there with zeros.
+-- Sums each day of a range, ascending. Days without usage are there with zeros.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
 -- list filters nothing.
 -- Sums are text, because a sum of bigints can be larger than a bigint. Index: daily_pkey.

@@ -1,4 +1,4 @@
-//! `GET /v1/rollups/heatmap`: one cell a day, whole weeks.
+//! `GET /v1/rollups/heatmap`: one cell a day, of a range or of whole weeks.
 
 mod answer;
 pub mod handler;

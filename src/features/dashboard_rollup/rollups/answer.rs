@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::request::{ResultKey, RollupsRequest, Width};
+use super::request::{ResultKey, RollupsRequest};
 use super::store::{self, GroupSums, ResultsPage, Span};
 use crate::features::dashboard_rollup::checked::Checked;
 use crate::features::dashboard_rollup::range::{PagePosition, Scope};
@@ -35,7 +35,7 @@ pub struct IntervalSums {
 }
 
 impl UsageAnswers {
-    /// Sums of a user's usage by half hour, day or month. Errors: those of [`UsageAnswers::open`]; 422 where only buckets
+    /// Sums of a user's usage, interval by interval. Errors: those of [`UsageAnswers::open`]; 422 where only buckets
     /// can answer and retention has removed some.
     pub async fn rollups(
         &self,
@@ -63,9 +63,10 @@ impl OpenSnapshot<RollupsRequest> {
         let from_buckets = self.is_from_buckets();
         let Self { tx, user_id, state, days, request } = self;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
-        let spans = match request.width {
-            Width::HalfHour => store::half_hours(tx, &scope).await?,
-            width => store::intervals(tx, &scope, width).await?,
+        let spans = if request.width.is_of_clock() {
+            store::clock_intervals(tx, &scope, request.width).await?
+        } else {
+            store::calendar_intervals(tx, &scope, request.width).await?
         };
         if let Some(first) = spans.first().filter(|_| from_buckets) {
             let instead = "Ask for later days, or for width=day in the rollup's own time zone.";

@@ -1,12 +1,13 @@
--- Sums the buckets by interval and by the groups asked for, ascending. `at` is the first local day
--- of a day or month, and the start of a half hour in UTC.
+-- Sums the buckets by interval and by the groups asked for, ascending. `at` is the first day of a
+-- day, week or month, and the first half hour of a half hour or hour in UTC.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
 -- list filters nothing.
 -- $7 by_source, $8 by_model, $9 by_device: the groups asked for; the column of any other is empty.
--- $10 unit: half_hour, day or month.
+-- $10 unit: half_hour, hour, day, week or month.
 -- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the
 -- first page; $15 limit.
--- $16 time_zone: of the local days. Sums are text, as in daily_totals.sql.
+-- $16 time_zone: of the local days; $17 days_before_monday: how early weeks begin, else 0.
+-- Sums are text, as in daily_totals.sql.
 -- Index: bucket_pkey, as in bucket_totals.sql.
 select
     g.at as "at!",
@@ -25,9 +26,10 @@ select
     g.bucket_count as "bucket_count!: Sum"
 from (
     select
-        case
-            when $10::text = 'half_hour' then b.hour_start at time zone 'UTC'
-            else date_trunc($10::text, b.hour_start at time zone $16::text)
+        case $10::text
+            when 'half_hour' then b.hour_start at time zone 'UTC'
+            when 'hour' then usage.first_of_hour(b.hour_start, $16::text) at time zone 'UTC'
+            else usage.first_day_of((b.hour_start at time zone $16::text)::date, $10::text, $17::integer)::timestamp
         end as at,
         case when $7::boolean then b.source else '' end as source,
         case when $8::boolean then b.model else '' end as model,

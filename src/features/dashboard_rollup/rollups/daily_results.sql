@@ -3,9 +3,9 @@
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
 -- list filters nothing.
 -- $7 by_source, $8 by_model, $9 by_device: the groups asked for; the column of any other is empty.
--- $10 unit: day or month.
+-- $10 unit: day, week or month.
 -- $11 at, $12 source, $13 model, $14 device_id: the last result of the page before, all null on the
--- first page; $15 limit.
+-- first page; $15 limit; $16 days_before_monday: how early weeks begin, else 0.
 -- Sums are text, as in daily_totals.sql. Index: daily_pkey.
 select
     g.at as "at!",
@@ -24,7 +24,7 @@ select
     g.bucket_count as "bucket_count!: Sum"
 from (
     select
-        date_trunc($10::text, r.day::timestamp) as at,
+        usage.first_day_of(r.day, $10::text, $16::integer)::timestamp as at,
         case when $7::boolean then r.source else '' end as source,
         case when $8::boolean then r.model else '' end as model,
         case when $9::boolean then r.device_id else '00000000-0000-0000-0000-000000000000' end as device_id,

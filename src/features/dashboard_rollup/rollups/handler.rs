@@ -9,14 +9,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::IntervalSums;
-use super::request::{GroupBy, RollupsRequest, Width};
-use super::store::{GroupSums, Span};
+use super::request::{GroupBy, RollupsRequest};
+use super::store::GroupSums;
+use super::width::Width;
 use crate::features::dashboard_rollup::cells::{Cells, Paging};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
 use crate::features::dashboard_rollup::sums::Counters;
+use crate::features::dashboard_rollup::week::WeekStart;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::cursor::Cursors;
@@ -31,9 +33,12 @@ pub struct RollupsReply {
     from: NaiveDate,
     /// The last local day, inclusive.
     to: NaiveDate,
-    /// How long an interval is: `half_hour`, `day` or `month`.
+    /// How long an interval is: `half_hour`, `hour`, `day`, `week` or `month`.
     #[schema(example = "day")]
     width: &'static str,
+    /// The day on which weeks begin, `monday` or `sunday`; of weeks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    week_start: Option<&'static str>,
     /// The IANA zone whose days these are.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
@@ -62,7 +67,8 @@ pub struct Interval {
     start: DateTime<Utc>,
     /// The first instant after it.
     end: DateTime<Utc>,
-    /// The local date `2026-11-01`, the month `2026-11`, or the local start of the half hour `2026-11-01T00:30`.
+    /// Its local name: the start of the half hour `2026-11-01T00:30` or of the hour `2026-11-01T00:00`, the date
+    /// `2026-11-01`, the week `2026-W44` or the Sunday `2026-11-01` with which it begins, or the month `2026-11`.
     #[schema(example = "2026-11-01")]
     label: String,
     /// One result for each group that has usage; without `group_by` exactly one.
@@ -86,7 +92,7 @@ pub struct GroupResult {
     counters: Counters,
 }
 
-/// Usage by half hour, day or month
+/// Usage by half hour, hour, day, week or month
 ///
 /// Sums over the user's buckets, by interval in local time and, if asked, by source, model and device. `totals` covers
 /// the whole range and all filters, whatever the page. `as_of` and `pending` say how fresh the sums are. As CSV the
@@ -100,7 +106,9 @@ pub struct GroupResult {
         ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
         ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today."),
         ("width" = Option<String>, Query,
-            description = "`half_hour` (at most 31 days), `day` (800 days; the default) or `month` (120 months)."),
+            description = "`half_hour` and `hour` (at most 31 days), `day` (800 days; the default), `week` (520 weeks) or `month` (120 months)."),
+        ("week_start" = Option<String>, Query,
+            description = "The day on which weeks begin: `monday` (the default) or `sunday`. Only with `width=week`."),
         ("time_zone" = Option<String>, Query,
             description = "Whose days; by default the rollup's. Another zone is served for at most 31 days."),
         ("group_by" = Option<Vec<String>>, Query,
@@ -163,7 +171,7 @@ pub async fn get_rollups(
 
     let Answered { state, days, answer } = snapshot.answer().await?;
     let data = intervals(answer.intervals, width, group_by);
-    // Usage may move between the half hours of a day without a change of its sums, and from behind this page before it.
+    // Usage may move between the hours of a day without a change of its sums, and from behind this page before it.
     let tag = match tag {
         Some(tag) => tag,
         None => asked.tag(&state, days, &(&answer.totals, &data, answer.next.is_some()))?,
@@ -182,6 +190,7 @@ pub async fn get_rollups(
         from: days.from,
         to: days.to,
         width: width.as_str(),
+        week_start: width.week_start().map(WeekStart::as_str),
         time_zone: state.time_zone().to_owned(),
         group_by: group_by.names(),
         as_of: state.as_of(),
@@ -204,19 +213,10 @@ fn intervals(intervals: Vec<IntervalSums>, width: Width, by: GroupBy) -> Vec<Int
     let interval = |IntervalSums { span, groups }| Interval {
         start: span.starts_at,
         end: span.ends_at,
-        label: label(&span, width),
+        label: span.local_start.format(width.label()).to_string(),
         results: groups.into_iter().map(result).collect(),
     };
     intervals.into_iter().map(interval).collect()
-}
-
-fn label(span: &Span, width: Width) -> String {
-    let format = match width {
-        Width::HalfHour => "%Y-%m-%dT%H:%M",
-        Width::Day => "%Y-%m-%d",
-        Width::Month => "%Y-%m",
-    };
-    span.local_start.format(format).to_string()
 }
 
 /// The same results as a table.

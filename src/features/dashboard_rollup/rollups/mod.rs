@@ -4,7 +4,9 @@ mod answer;
 pub mod handler;
 mod request;
 mod store;
+mod width;
 
 pub use answer::{IntervalSums, RollupsAnswer};
-pub use request::{GroupBy, ResultKey, RollupsRequest, Width};
+pub use request::{GroupBy, ResultKey, RollupsRequest};
 pub use store::{GroupSums, Span};
+pub use width::Width;

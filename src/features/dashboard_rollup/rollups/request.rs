@@ -4,65 +4,41 @@ use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::width::Width;
 use crate::features::dashboard_rollup::cells::{CSV, Paging};
 use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::range::{AskedDays, Cap, CapUnit, DayRange, Filters, PagePosition};
 use crate::features::dashboard_rollup::snapshot::UsageRequest;
 use crate::features::dashboard_rollup::state::RollupState;
+use crate::features::dashboard_rollup::week::WEEK_START;
 use crate::kernel::http::field_reader::{Broken, FieldReader};
 use crate::kernel::http::page::MAX_LIMIT;
 use crate::kernel::http::values::{number, time_zone};
 use crate::kernel::problem::Problem;
 
-const KNOWN: [&str; 12] =
-    ["from", "to", "width", "time_zone", "group_by", "source", "model", "device", "fill", CSV, "limit", "cursor"];
+const KNOWN: [&str; 13] = [
+    "from",
+    "to",
+    "width",
+    WEEK_START,
+    "time_zone",
+    "group_by",
+    "source",
+    "model",
+    "device",
+    "fill",
+    CSV,
+    "limit",
+    "cursor",
+];
 const LISTS: [&str; 4] = ["group_by", "source", "model", "device"];
 
-const HALF_HOURS: Cap = Cap {
-    most: 31,
-    unit: CapUnit::Days,
-    of: "width=half_hour",
-    instead: ", or for width=day, which reads the rollup and not every bucket",
-};
-const DAYS: Cap = Cap { most: 800, unit: CapUnit::Days, of: "width=day", instead: ", or for width=month" };
-const MONTHS: Cap = Cap { most: 120, unit: CapUnit::Months, of: "width=month", instead: "" };
 const OTHER_ZONE: Cap = Cap {
     most: 31,
     unit: CapUnit::Days,
     of: "another time_zone than the rollup's",
     instead: ", or leave time_zone out: the rollup's own days are ready",
 };
-
-/// How long an interval is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Width {
-    /// 30 minutes, from buckets.
-    HalfHour,
-    /// A local day.
-    #[default]
-    Day,
-    /// A calendar month of local days.
-    Month,
-}
-
-impl Width {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HalfHour => "half_hour",
-            Self::Day => "day",
-            Self::Month => "month",
-        }
-    }
-
-    const fn cap(self) -> &'static Cap {
-        match self {
-            Self::HalfHour => &HALF_HOURS,
-            Self::Day => &DAYS,
-            Self::Month => &MONTHS,
-        }
-    }
-}
 
 /// The columns by which an interval is split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +81,8 @@ impl GroupBy {
 /// A result by its place in the order: interval and group. A column that is no group is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ResultKey {
-    /// The interval: its first local day, or for half hours its start in UTC.
+    /// The interval: its first local day, or for half hours and hours its first half hour in
+    /// UTC.
     pub at: NaiveDateTime,
     /// The tool.
     pub source: String,
@@ -142,7 +119,7 @@ impl RollupsRequest {
         let mut fields = FieldReader::of_query(parameters, &KNOWN, &LISTS);
         let request = Self {
             days: AskedDays::read(&mut fields),
-            width: fields.optional_text("width", width).unwrap_or_default(),
+            width: Width::read(&mut fields),
             time_zone: fields.optional_text("time_zone", time_zone),
             group_by: GroupBy::read(&mut fields),
             filters: Filters::read(&mut fields),
@@ -173,7 +150,7 @@ impl RollupsRequest {
 
     /// Notes values that are right alone and wrong together.
     fn check_together(&self, fields: &mut FieldReader) {
-        fields.add(self.days.violation(self.width.cap()));
+        fields.add(self.days.violation(&self.width.cap()));
         if self.fills && self.group_by != GroupBy::default() {
             let detail = "Which groups a day without usage has, nobody knows: leave group_by out, or fill.";
             fields.refuse("fill", ("fill_needs_no_groups", detail.into()));
@@ -187,7 +164,7 @@ impl RollupsRequest {
 
     /// Whether only the buckets can answer.
     pub(super) fn is_from_buckets(&self, state: &RollupState) -> bool {
-        self.width == Width::HalfHour || state.is_other_zone()
+        self.width.is_of_clock() || state.is_other_zone()
     }
 }
 
@@ -207,17 +184,11 @@ impl UsageRequest for RollupsRequest {
     fn resolve(&self, state: &RollupState) -> Result<DayRange, Problem> {
         let days = self.days.of_page(state, self.after.as_ref())?;
         let other_zone = state.is_other_zone().then(|| days.violation(&OTHER_ZONE)).flatten();
-        match days.violation(self.width.cap()).or(other_zone) {
+        match days.violation(&self.width.cap()).or(other_zone) {
             Some(violation) => Err(Problem::invalid(vec![violation])),
             None => Ok(days),
         }
     }
-}
-
-fn width(text: &str) -> Result<Width, Broken> {
-    let widths = [Width::HalfHour, Width::Day, Width::Month];
-    let width = widths.into_iter().find(|width| width.as_str() == text);
-    width.ok_or(("unknown_width", "Expected half_hour, day or month.".into()))
 }
 
 fn fill(text: &str) -> Result<bool, Broken> {
@@ -243,11 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn each_width_has_its_longest_range_and_one_day_or_month_more_is_refused() {
+    fn each_width_has_its_longest_range_and_one_day_week_or_month_more_is_refused() {
         for (served, refused) in [
             ("from=2024-01-01&to=2026-03-10", "from=2024-01-01&to=2026-03-11"),
             ("width=month&from=2020-01-31&to=2029-12-01", "width=month&from=2020-01-31&to=2030-01-01"),
             ("width=half_hour&from=2026-01-01&to=2026-01-31", "width=half_hour&from=2026-01-01&to=2026-02-01"),
+            ("width=hour&from=2026-01-01&to=2026-01-31", "width=hour&from=2026-01-01&to=2026-02-01"),
+            // 520 weeks from the first Monday of 2026, however little of the first and the last one is asked for.
+            ("width=week&from=2026-01-11&to=2035-12-17", "width=week&from=2026-01-11&to=2035-12-24"),
+            (
+                "width=week&week_start=sunday&from=2026-01-10&to=2035-12-16",
+                "width=week&week_start=sunday&from=2026-01-10&to=2035-12-23",
+            ),
         ] {
             assert!(parse(served).is_ok(), "{served}");
             assert_eq!(codes(refused), [("?from".to_owned(), "range_too_long")], "{refused}");
@@ -272,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_violation_is_found() {
-        let query = "from=2026-02-30&to=20261120&width=week&group_by=colour&source=Emacs&model=a%20&device=7&zoom=1\
+        let query = "from=2026-02-30&to=20261120&width=year&group_by=colour&source=Emacs&model=a%20&device=7&zoom=1\
             &fill=one&limit=0&time_zone=%00";
         let expected = [
             ("?zoom", "unknown_parameter"),

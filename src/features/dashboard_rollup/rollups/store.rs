@@ -1,12 +1,12 @@
 //! The SQL of sums by interval and group.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::request::{GroupBy, ResultKey, Width};
+use super::request::{GroupBy, ResultKey};
+use super::width::Width;
 use crate::features::dashboard_rollup::range::Scope;
 use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
@@ -35,9 +35,9 @@ pub struct GroupSums {
 /// One interval of a range.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// How results name it: its first local day, or for half hours its start in UTC.
+    /// How results name it: its first local day, or for half hours and hours its first half hour in UTC.
     pub at: NaiveDateTime,
-    /// Its local start.
+    /// Its local start, before a range or a change of clocks cuts it.
     pub local_start: NaiveDateTime,
     /// Its first instant.
     pub starts_at: DateTime<Utc>,
@@ -107,6 +107,7 @@ pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_
         page.after.map(|after| after.model.as_str()),
         page.after.map(|after| after.device),
         page.limit,
+        page.width.days_before_monday(),
     )
     .fetch_all(tx)
     .await?;
@@ -133,20 +134,22 @@ pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'
         page.after.map(|after| after.device),
         page.limit,
         scope.time_zone,
+        page.width.days_before_monday(),
     )
     .fetch_all(tx)
     .await?;
     Ok(group_sums!(rows).collect())
 }
 
-/// The days or months of the scope's range, ascending.
-pub async fn intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<Vec<Span>, Problem> {
+/// The days, weeks or months of the scope's range, ascending.
+pub async fn calendar_intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<Vec<Span>, Problem> {
     let rows = sqlx::query_file!(
-        "src/features/dashboard_rollup/rollups/intervals.sql",
+        "src/features/dashboard_rollup/rollups/calendar_intervals.sql",
         scope.days.from,
         scope.days.to,
         width.as_str(),
         scope.time_zone,
+        width.days_before_monday(),
     )
     .fetch_all(tx)
     .await?;
@@ -154,21 +157,17 @@ pub async fn intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<V
     Ok(rows.into_iter().map(|row| span(row.at, row.starts_at, row.ends_at)).collect())
 }
 
-/// The half hours of the scope's range, ascending.
-pub async fn half_hours(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<Span>, Problem> {
+/// The half hours or hours of the scope's range, ascending.
+pub async fn clock_intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<Vec<Span>, Problem> {
     let rows = sqlx::query_file!(
-        "src/features/dashboard_rollup/rollups/half_hours.sql",
+        "src/features/dashboard_rollup/rollups/clock_intervals.sql",
         scope.days.from,
         scope.days.to,
+        width.as_str(),
         scope.time_zone,
     )
     .fetch_all(tx)
     .await?;
-    let span = |starts_at: DateTime<Utc>, local_start| Span {
-        at: starts_at.naive_utc(),
-        local_start,
-        starts_at,
-        ends_at: starts_at + TimeDelta::seconds(HALF_HOUR_S),
-    };
-    Ok(rows.into_iter().map(|row| span(row.hour_start, row.local_start)).collect())
+    let span = |at, local_start, starts_at, ends_at| Span { at, local_start, starts_at, ends_at };
+    Ok(rows.into_iter().map(|row| span(row.at, row.local_start, row.starts_at, row.ends_at)).collect())
 }

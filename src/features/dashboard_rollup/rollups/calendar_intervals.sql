@@ -1,7 +1,8 @@
--- Lists the days or months of a range, ascending, each with its first instant and the first instant
--- after it. The first and the last month are cut to the range. A day that the zone skips is left
--- out.
--- $1 from, $2 to: local days, inclusive; $3 unit: day or month; $4 time_zone: of the local days.
+-- Lists the days, weeks or months of a range, ascending, each with its first instant and the first
+-- instant after it. The first and the last week or month are cut to the range. A day that the zone
+-- skips is left out.
+-- $1 from, $2 to: local days, inclusive; $3 unit: day, week or month; $4 time_zone: of the local
+-- days; $5 days_before_monday: how early weeks begin, else 0.
 -- Index: none; reads no table.
 with interval_days as materialized (
     select
@@ -9,7 +10,9 @@ with interval_days as materialized (
         greatest(u.at::date, $1::date) as first_day,
         least((u.at + ('1 ' || $3::text)::interval)::date, $2::date + 1) as after_day
     from generate_series(
-        date_trunc($3::text, $1::date::timestamp), $2::date::timestamp, ('1 ' || $3::text)::interval
+        usage.first_day_of($1::date, $3::text, $5::integer)::timestamp,
+        $2::date::timestamp,
+        ('1 ' || $3::text)::interval
     ) u (at)
 ),
 midnight as materialized (
