@@ -18,7 +18,6 @@
 mod audit;
 mod devices;
 mod erasing;
-mod handler;
 mod linking;
 mod name;
 mod profile;
