@@ -152,7 +152,7 @@ async fn sixteen_at_once_in_one_process_make_one_user_and_one_token() {
             Ok(_) => made += 1,
             Err(Unexecuted::Answered(_)) => {}
             Err(Unexecuted::Refused(problem)) => {
-                assert!([Code::IdempotencyInProgress, Code::Overloaded].contains(&problem.code()), "{problem:?}")
+                assert!([Code::IdempotencyInProgress, Code::Overloaded].contains(&problem.code()), "{problem:?}");
             }
         }
     }
