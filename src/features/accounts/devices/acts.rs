@@ -48,7 +48,11 @@ impl Devices {
         let device_id = Uuid::now_v7();
         let tx = begin_change(&self.pool, context, actor, user_id).await?;
         let mut tx = once.claim_secret(tx, context, |seed| Some(self.revealed(seed))).await?;
-        store::insert_device(&mut tx, user_id, device_id, &device.name, &device.platform, MAX_DEVICES).await?;
+        let (name, platform) = (&device.name, &device.platform);
+        if let Err(refusal) = store::insert_device(&mut tx, user_id, device_id, name, platform, MAX_DEVICES).await {
+            tx.rollback().await?;
+            return Err(refusal.into());
+        }
         let issued = self.tokens.issue_in(&mut tx, once.seed(), TokenKind::Device, user_id, Some(device_id)).await?;
         let details = json!({ "token_id": issued.token_id });
         record(&mut tx, context, actor, "device.add", device_id, &details).await?;

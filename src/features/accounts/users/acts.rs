@@ -52,7 +52,10 @@ impl Users {
         let user_id = Uuid::now_v7();
         let tx = begin_change(&self.pool, context, actor, user_id).await?;
         let mut tx = once.claim_secret(tx, context, |seed| Some(self.tokens.reveal(seed, TokenKind::Viewer))).await?;
-        store::insert_user(&mut tx, user_id, name, time_zone).await?;
+        if let Err(refusal) = store::insert_user(&mut tx, user_id, name, time_zone).await {
+            tx.rollback().await?;
+            return Err(refusal.into());
+        }
         let viewer = self.tokens.issue_in(&mut tx, once.seed(), TokenKind::Viewer, user_id, None).await?;
         let details = json!({ "token_id": viewer.token_id });
         record(&mut tx, context, actor, "user.add", user_id, &details).await?;
