@@ -56,7 +56,7 @@ use crate::kernel::usage::intake::Intake;
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{cors, keep_private, panicked, without_key};
+use layers::{cors, keep_private, panicked, without_key, without_key_to_read};
 use paths::KnownPaths;
 
 /// How long open requests may take to finish once the server was told to stop.
@@ -272,10 +272,11 @@ impl App {
     fn router(&self) -> Router {
         let limits = self.settings.limits;
         let public_url = PublicUrl::from(self.settings.public_url.as_str());
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
-        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
-        let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
-        let sources = operations::sources_router().route_layer(map_request(without_key));
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router());
+        let viewers = viewers.route_layer(map_request(without_key_to_read));
+        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
+        let operators = operators.route_layer(map_request(without_key_to_read));
+        let sources = operations::sources_router().route_layer(map_request(without_key_to_read));
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))

@@ -28,6 +28,7 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::schema::follow_database_clock;
 use crate::kernel::database::{Pool, in_batches};
+use crate::kernel::idempotency::Once;
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -141,7 +142,7 @@ impl Desk {
         match command {
             BackfillCommand::Plan(arguments) => {
                 let job = self.plan(arguments).await?;
-                self.write(output, Shown { job, kept: Vec::new() })
+                write(output, Shown { job, at: self.backfills.clock().now(), kept: Vec::new() })
             }
             BackfillCommand::Execute(arguments) => {
                 Box::pin(self.carry_out(arguments, JobChange::Execute, output)).await
@@ -151,11 +152,11 @@ impl Desk {
             }
             BackfillCommand::Cancel { job_id } => {
                 let shown = self.change(job_id, None, JobChange::Cancel).await?;
-                self.write(output, shown)
+                write(output, shown)
             }
             BackfillCommand::Status { job_id: Some(job_id) } => {
                 let shown = self.find(job_id).await?;
-                self.write(output, shown)
+                write(output, shown)
             }
             BackfillCommand::Status { job_id: None } => {
                 let jobs = self.backfills.list(&RequestContext::internal(LIMIT), None, 100).await;
@@ -209,9 +210,9 @@ impl Desk {
     }
 
     async fn change(&self, job_id: Uuid, version: Option<i64>, change: JobChange) -> anyhow::Result<Shown> {
-        let changed =
-            self.backfills.change(&RequestContext::internal(LIMIT), Actor::Command, job_id, version, change).await;
-        changed.map_err(|problem| explain(&problem))
+        let (context, once) = (RequestContext::internal(LIMIT), Once::unkeyed());
+        let changed = self.backfills.change(&context, Actor::Command, job_id, version, change, once).await;
+        changed.map_err(|unexecuted| explain(&unexecuted.into()))
     }
 
     /// Hands the job over unless it is at work already, and sees it to its end.
@@ -228,7 +229,7 @@ impl Desk {
             shown = self.find(job_id).await?;
         }
         let (state, failure) = (shown.job.state, shown.job.failure.clone());
-        self.write(output, shown)?;
+        write(output, shown)?;
         match state {
             State::Succeeded | State::RolledBack => Ok(()),
             State::Running | State::RollingBack if detach => Ok(()),
@@ -279,11 +280,11 @@ impl Desk {
         }
         bar.finish_and_clear();
     }
+}
 
-    fn write(&self, output: &Output, shown: Shown) -> anyhow::Result<()> {
-        let words = words(&shown.job);
-        output.write(&serde_json::to_value(JobReply::new(shown, self.backfills.clock().now()))?, words)
-    }
+fn write(output: &Output, shown: Shown) -> anyhow::Result<()> {
+    let words = words(&shown.job);
+    output.write(&serde_json::to_value(JobReply::from(shown))?, words)
 }
 
 async fn read_lines(import: &mut Import<'_>, file: &mut (dyn std::io::Read + Send)) -> anyhow::Result<()> {

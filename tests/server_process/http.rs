@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use halfhour::kernel::clock::Clock;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 /// Whatever is waited for in these tests happens long before.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +53,25 @@ impl Http {
         let reply = self.try_post(token, body).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.json);
         reply.json
+    }
+
+    /// POST of anything under an `Idempotency-Key`.
+    pub async fn post_under(&self, key: &str, token: &str, path: &str, body: &Value) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token).json(body);
+        read(request.header("idempotency-key", key)).await.unwrap()
+    }
+
+    /// The same on a connection whose answer nobody reads.
+    pub async fn post_unread(&self, key: &str, token: &str, path: &str, body: &Value) -> tokio::net::TcpStream {
+        let body = body.to_string();
+        let mut stream = tokio::net::TcpStream::connect(self.url.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nidempotency-key: {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        stream
     }
 
     /// The user's rollups as soon as nothing is pending, and how long that took.

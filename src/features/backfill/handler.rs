@@ -2,20 +2,22 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::jobs::{Backfills, JobChange, Shown, not_found};
+use super::jobs::{Backfills, JobChange, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
 use super::request::ExceptionsPage;
 use crate::kernel::access::Operator;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedRequest};
 use crate::kernel::http::page::Page;
-use crate::kernel::http::refusals::{NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
+use crate::kernel::http::refusals::{KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 
 /// List jobs
@@ -74,7 +76,7 @@ pub async fn get_backfill(
     Path(job_id): Path<String>,
 ) -> Result<Response, Problem> {
     let shown = backfills.find(operator.context(), id(&job_id)?).await?;
-    reply(&backfills, shown)
+    Ok(JobReply::answer(&shown)?.into_response())
 }
 
 /// Look at a plan, row by row
@@ -167,16 +169,17 @@ pub async fn list_backfill_exceptions(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"2\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is running", body = JobReply, headers(("ETag" = String, description = "Its version"))),
-        (status = 409, description = "`plan_stale`, or it is not planned",
+        (status = 409, description = "`plan_stale`, or it is not planned, or `idempotency_in_progress`",
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -186,8 +189,9 @@ pub async fn execute_backfill(
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Execute).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&operator, &backfills, &job_id, &headers, request, JobChange::Execute).await
 }
 
 /// Cancel a job
@@ -201,16 +205,18 @@ pub async fn execute_backfill(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"3\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is cancelled", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
-        (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended, or `idempotency_in_progress`",
+            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -220,8 +226,9 @@ pub async fn cancel_backfill(
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Cancel).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&operator, &backfills, &job_id, &headers, request, JobChange::Cancel).await
 }
 
 /// Roll an import back
@@ -237,17 +244,18 @@ pub async fn cancel_backfill(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"4\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is being taken back", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
         (status = 409, description = "There is nothing to take back, newer corrections come first, or it ended more \
-            than 30 days ago", body = ProblemBody, content_type = "application/problem+json"),
+            than 30 days ago; or `idempotency_in_progress`", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
@@ -257,8 +265,9 @@ pub async fn rollback_backfill(
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Rollback).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&operator, &backfills, &job_id, &headers, request, JobChange::Rollback).await
 }
 
 async fn change(
@@ -266,11 +275,13 @@ async fn change(
     backfills: &Backfills,
     job_id: &str,
     headers: &HeaderMap,
+    request: KeyedRequest,
     change: JobChange,
-) -> Result<Response, Problem> {
-    let version = version(headers)?;
-    let shown = backfills.change(operator.context(), operator.actor(), id(job_id)?, Some(version), change).await?;
-    reply(backfills, shown)
+) -> Result<Response, Unexecuted> {
+    let (version, job_id) = (version(headers)?, id(job_id)?);
+    let once = Once::new(request.by(operator.actor()), JobReply::answer);
+    let shown = backfills.change(operator.context(), operator.actor(), job_id, Some(version), change, once).await?;
+    Ok(JobReply::answer(&shown)?.into_response())
 }
 
 /// What is no id names no job.
@@ -289,9 +300,4 @@ fn version(headers: &HeaderMap) -> Result<i64, Problem> {
         let detail = "Expected one version in quotes, as `ETag` has it: `\"2\"`.";
         Problem::invalid(vec![Violation::new("If-Match:", "not_a_version", detail)])
     })
-}
-
-fn reply(backfills: &Backfills, shown: Shown) -> Result<Response, Problem> {
-    let tag = HeaderValue::from_str(&format!("\"{}\"", shown.job.version)).map_err(Problem::internal)?;
-    Ok(([(ETAG, tag)], Json(JobReply::new(shown, backfills.clock().now()))).into_response())
 }

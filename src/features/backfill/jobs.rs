@@ -1,5 +1,6 @@
 //! What operators do with jobs, over HTTP and by command: each act is one transaction, and written into the audit in it.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,6 +10,7 @@ use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::relay_notifier::Signal;
@@ -31,10 +33,12 @@ pub struct Backfills {
 }
 
 /// A job with what its rollback kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     /// The job.
     pub job: Job,
+    /// When it was looked at.
+    pub at: DateTime<Utc>,
     /// The first hundred rows that its rollback left as they are.
     pub kept: Vec<Exception>,
 }
@@ -92,7 +96,7 @@ impl Backfills {
     /// One job. Errors: 404.
     pub async fn find(&self, context: &RequestContext, job_id: Uuid) -> Result<Shown, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        let shown = show(&mut tx, job_id).await?;
+        let shown = self.show(&mut tx, job_id).await?;
         tx.rollback().await?;
         Ok(shown)
     }
@@ -136,11 +140,11 @@ impl Backfills {
         Ok(found)
     }
 
-    /// Executes, cancels or rolls a job back: it is handed to the workers, or taken from them.
+    /// Executes, cancels or rolls a job back, once: it is handed to the workers, or taken from them.
     ///
     /// `version` is the one that the operator has read; `None` takes the present one, for commands. Errors: 404; 412 for
     /// another version; 409 where the job is in no state for it, `plan_stale` where what the plan replaces has
-    /// changed, and where newer corrections have to be taken back first.
+    /// changed, and where newer corrections have to be taken back first; those of [`Once::claim`].
     pub async fn change(
         &self,
         context: &RequestContext,
@@ -148,24 +152,26 @@ impl Backfills {
         job_id: Uuid,
         version: Option<i64>,
         change: JobChange,
-    ) -> Result<Shown, Problem> {
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        once: Once<Shown>,
+    ) -> Result<Shown, Unexecuted> {
+        let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = once.claim(tx, context).await?;
         // In a statement of its own: what is read after it is as of after the worker's last step.
         if !store::lock_job(&mut tx, job_id).await? {
             tx.rollback().await?;
-            return Err(not_found());
+            return Err(not_found().into());
         }
         let job = read_job(&mut tx, job_id).await?;
         if let Err(refusal) = self.carry_out(&mut tx, &job, version, change).await {
             tx.rollback().await?;
-            return Err(refusal);
+            return Err(refusal.into());
         }
         let details = json!({ "state": job.state.as_str(), "version": job.version, "done": job.done });
         let subject = job_id.to_string();
         let act = Act { action: change.action(), subject: &subject, reason: Some(&job.reason), details: &details };
         audit::record_act(&mut tx, context.request_id, actor, act).await?;
-        let shown = show(&mut tx, job_id).await?;
-        tx.commit().await?;
+        let shown = self.show(&mut tx, job_id).await?;
+        once.commit(tx, context, &shown).await?;
         self.wake.wake();
         Ok(shown)
     }
@@ -183,6 +189,16 @@ impl Backfills {
             JobChange::Cancel => store::cancel_job(tx, job.job_id).await,
             JobChange::Rollback => roll_back(tx, job).await,
         }
+    }
+
+    async fn show(&self, tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
+        let job = read_job(tx, job_id).await?;
+        let kept = match job.rollbacks {
+            0 => Vec::new(),
+            _ => store::list_exceptions(tx, job_id, Some(ExceptionKind::Kept), 0, LISTED).await?,
+        };
+        let kept = kept.into_iter().map(|(_, exception)| exception).collect();
+        Ok(Shown { job, at: self.clock.now(), kept })
     }
 
     async fn execute(&self, tx: &mut Tx, job: &Job) -> Result<(), Problem> {
@@ -234,13 +250,4 @@ fn conflict(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
 /// One job. Errors: 404.
 pub async fn read_job(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
     store::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
-}
-
-async fn show(tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
-    let job = read_job(tx, job_id).await?;
-    let kept = match job.rollbacks {
-        0 => Vec::new(),
-        _ => store::list_exceptions(tx, job_id, Some(ExceptionKind::Kept), 0, LISTED).await?,
-    };
-    Ok(Shown { job, kept: kept.into_iter().map(|(_, exception)| exception).collect() })
 }

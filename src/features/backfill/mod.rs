@@ -43,24 +43,15 @@ use crate::kernel::http::cursor::Cursors;
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
 pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
 
-/// The route that makes jobs, under a key.
-pub(crate) fn plan_router<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Backfills: FromRef<S>,
-{
-    OpenApiRouter::new().routes(routes!(plan::handler::create_backfill))
-}
-
-/// The routes about jobs that there are.
-pub(crate) fn job_router<S>() -> OpenApiRouter<S>
+/// The routes of operators.
+pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Backfills: FromRef<S>,
     Cursors: FromRef<S>,
 {
     OpenApiRouter::new()
-        .routes(routes!(handler::list_backfills))
+        .routes(routes!(plan::handler::create_backfill, handler::list_backfills))
         .routes(routes!(handler::get_backfill))
         .routes(routes!(handler::list_backfill_rows))
         .routes(routes!(handler::list_backfill_exceptions))

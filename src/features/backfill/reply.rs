@@ -12,6 +12,8 @@ use super::job::{Action, Exception, Job};
 use super::jobs::Shown;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::counters::{ShownCounts, joined, shown_counters};
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 use crate::kernel::usage::writer::corrections::Correction;
 
 /// A job.
@@ -208,9 +210,20 @@ pub struct ExceptionsReply {
 }
 
 impl JobReply {
-    /// A job as of `now`.
-    pub fn new(Shown { job, kept }: Shown, now: DateTime<Utc>) -> Self {
-        let progress = job.progress(now);
+    /// The answer to what was done to a job.
+    pub fn answer(shown: &Shown) -> Result<Answer, Problem> {
+        Ok(Answer::ok(&Self::from(shown.clone()))?.versioned(shown.job.version))
+    }
+
+    /// A job without what its rollback kept.
+    pub fn brief(job: Job, at: DateTime<Utc>) -> Self {
+        Self::from(Shown { job, at, kept: Vec::new() })
+    }
+}
+
+impl From<Shown> for JobReply {
+    fn from(Shown { job, at, kept }: Shown) -> Self {
+        let progress = job.progress(at);
         let diff = &job.diff;
         let diff = (job.action == Action::Import).then_some(DiffReply {
             inserted: diff.inserted,
@@ -248,11 +261,6 @@ impl JobReply {
             executed_at: job.executed_at,
             finished_at: job.finished_at,
         }
-    }
-
-    /// A job without what its rollback kept.
-    pub fn brief(job: Job, now: DateTime<Utc>) -> Self {
-        Self::new(Shown { job, kept: Vec::new() }, now)
     }
 }
 

@@ -15,8 +15,8 @@ use super::request;
 use crate::kernel::access::Device;
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::kernel::problem::{Problem, ProblemBody};
-use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::kernel::usage::intake::{Handling, Intake, Receipt};
 use crate::kernel::usage::writer::{Rejection, Verdict};
 

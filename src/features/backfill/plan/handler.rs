@@ -18,8 +18,8 @@ use crate::kernel::access::Operator;
 use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, TextChunks, media_type};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::Refusals;
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
-use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 
 /// Plan a job
 ///
