@@ -1,5 +1,6 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
+mod activity;
 mod contract_headers;
 mod housekeeping;
 mod layers;
@@ -27,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use activity::Activity;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
@@ -143,6 +145,7 @@ impl App {
             clock: clock.clone(),
             switches: switches.clone(),
             retention_days: settings.retention_days,
+            private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
         let state = State(Arc::new(Parts {
@@ -271,11 +274,13 @@ impl App {
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()))
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
-        let for_everyone = limited(openapi::frame(&public_url), self.anonymous.as_ref())
-            .merge(limited(exchange, self.exchange.as_ref()))
-            .merge(operations::health());
+        let exchange = limited(exchange, self.exchange.as_ref())
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
+        let for_everyone =
+            limited(openapi::frame(&public_url), self.anonymous.as_ref()).merge(exchange).merge(operations::health());
         let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
