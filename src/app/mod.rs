@@ -19,7 +19,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
-use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_request, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -293,11 +293,15 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(limited(
-                openapi::publish(document, &public_url, paths.clone()).into(),
-                self.anonymous.as_ref(),
-            )))
-            .fallback(async move |uri: Uri| paths.refuse(&uri))
+            .merge(Router::from(limited(openapi::publish(document, &public_url).into(), self.anonymous.as_ref())))
+            .fallback({
+                let paths = paths.clone();
+                async move |uri: Uri| paths.refuse(&uri)
+            })
+            .layer(from_fn(move |request, next| {
+                let paths = paths.clone();
+                async move { paths.guard(request, next).await }
+            }))
             .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors))
