@@ -112,6 +112,15 @@ async fn upgrade_is(home: &Home, server: &Server, state: &str) -> Value {
     }
 }
 
+/// Waits until nothing is said of an upgrade any more, which may be a moment after the new server answers.
+async fn upgrade_is_over(home: &Home, server: &Server) {
+    let began = Instant::now();
+    while !private_postgres(home, server).await["upgrade"].is_null() {
+        assert!(began.elapsed() < PATIENCE, "{}", server.running.stdout());
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
 /// Waits for another server, without a request that would keep it from coming.
 async fn restarted(home: &Home, before: &Postmaster) -> Postmaster {
     let began = Instant::now();
@@ -230,7 +239,7 @@ async fn link_codes_work_throughout_an_upgrade_which_is_said_once_and_ends_in_a_
     restarted(&home, &old).await;
     let refused = answers_again(&server, &home.viewer_token()).await;
     eprintln!("{refused} requests refused meanwhile");
-    assert_eq!(private_postgres(&home, &server).await["upgrade"], Value::Null);
+    upgrade_is_over(&home, &server).await;
     assert_eq!(metric(&home, &server).await, [false; 3]);
     assert!(runs(&home, &copy.programs()));
     link(&home, &server, "after").await;
@@ -262,7 +271,7 @@ async fn programs_that_are_gone_are_followed_by_those_that_lie_elsewhere() {
     restarted(&home, &old).await;
     answers_again(&server, &home.viewer_token()).await;
     assert!(runs(&home, copy.original_programs()));
-    assert_eq!(private_postgres(&home, &server).await["upgrade"], Value::Null);
+    upgrade_is_over(&home, &server).await;
     link(&home, &server, "after").await;
     server.stop().await;
     home.assert_nothing_left();
@@ -288,7 +297,7 @@ async fn a_postgresql_that_dies_in_the_middle_of_an_upgrade_is_back_once_the_pro
     copy.upgrade(SystemTime::now(), |_| ());
     let refused = answers_again(&server, &viewer).await;
     eprintln!("{refused} requests refused meanwhile");
-    assert_eq!(private_postgres(&home, &server).await["upgrade"], Value::Null);
+    upgrade_is_over(&home, &server).await;
     assert_eq!(server.folded(&viewer, "/v1/rollups").await["totals"]["input_tokens"], 7);
     server.stop().await;
     home.assert_nothing_left();
