@@ -1,5 +1,6 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
+mod activity;
 mod contract_headers;
 mod forgetting;
 mod housekeeping;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
-use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_request, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use activity::Activity;
 pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
@@ -146,6 +148,7 @@ impl App {
             clock: clock.clone(),
             switches: switches.clone(),
             retention_days: settings.retention_days,
+            private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
         let state = State(Arc::new(Parts {
@@ -281,11 +284,13 @@ impl App {
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()))
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
-        let for_everyone = limited(openapi::frame(&public_url), self.anonymous.as_ref())
-            .merge(limited(exchange, self.exchange.as_ref()))
-            .merge(operations::health());
+        let exchange = limited(exchange, self.exchange.as_ref())
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
+        let for_everyone =
+            limited(openapi::frame(&public_url), self.anonymous.as_ref()).merge(exchange).merge(operations::health());
         let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
@@ -298,11 +303,15 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(limited(
-                openapi::publish(document, &public_url, paths.clone()).into(),
-                self.anonymous.as_ref(),
-            )))
-            .fallback(async move |uri: Uri| paths.refuse(&uri))
+            .merge(Router::from(limited(openapi::publish(document, &public_url).into(), self.anonymous.as_ref())))
+            .fallback({
+                let paths = paths.clone();
+                async move |uri: Uri| paths.refuse(&uri)
+            })
+            .layer(from_fn(move |request, next| {
+                let paths = paths.clone();
+                async move { paths.guard(request, next).await }
+            }))
             .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors))

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 
+use super::activity::Activity;
 use crate::config::{Limits, PoolSizes};
+use crate::embedded_postgres::Programs;
 use crate::features::operations::Metrics;
 use crate::kernel::http::unread_body::UnreadBodies;
 
@@ -34,6 +36,10 @@ pub struct Settings {
     pub backfill_max_days: u32,
     /// What becomes of bodies that nobody reads.
     pub unread_bodies: UnreadBodies,
+    /// Whether anybody is being served. Health checks, and what the contract itself is asked for, do not count.
+    pub activity: Activity,
+    /// The programs of the private PostgreSQL that this process runs, if it does.
+    pub private_postgres: Option<Programs>,
     /// Where this process counts.
     pub metrics: Metrics,
 }

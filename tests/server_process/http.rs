@@ -23,6 +23,7 @@ pub struct Http {
 pub struct Reply {
     pub status: u16,
     pub content_type: String,
+    pub retry_after: Option<u64>,
     pub json: Value,
 }
 
@@ -41,6 +42,18 @@ impl Http {
 
     pub async fn get(&self, token: &str, path: &str) -> Reply {
         self.try_get(token, path).await.unwrap()
+    }
+
+    /// POST to any path, with a token or as nobody.
+    pub async fn post_to(&self, token: Option<&str>, path: &str, body: &Value) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.url)).json(body);
+        read(token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await.unwrap()
+    }
+
+    /// What a path answers, as it is.
+    pub async fn text(&self, token: &str, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.url)).bearer_auth(token).send().await.unwrap();
+        response.text().await.unwrap()
     }
 
     /// POST /v1/buckets with a token. Errors: no reply.
@@ -94,8 +107,9 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, reqwest::Error>
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = content_type.to_owned();
+    let retry_after = response.headers().get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
     let json = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);
-    Ok(Reply { status, content_type, json })
+    Ok(Reply { status, content_type, retry_after, json })
 }
 
 /// A post of one bucket of an hour ago.

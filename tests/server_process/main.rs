@@ -20,5 +20,7 @@ mod first_run;
 mod http;
 mod log;
 mod processes;
+mod programs;
 mod stopping;
 mod support;
+mod upgrades;

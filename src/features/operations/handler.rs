@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::private_postgres::PrivatePostgresReply;
 use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
 use super::request::Setting;
@@ -231,6 +232,8 @@ pub(super) struct StatusReply {
     queued_rows: usize,
     /// Connections, by purpose.
     pools: Vec<PoolReply>,
+    /// The private PostgreSQL; null where `DATABASE_URL` names another one.
+    private_postgres: Option<PrivatePostgresReply>,
 }
 
 /// A switch as one process knows it.
@@ -314,8 +317,9 @@ impl LaneReply {
 
 /// How the server is doing
 ///
-/// Of the process that answers: release, switches as it obeys them, clock, queue and pools. Of the database: how many events
-/// wait to be folded, since when, and which were set aside, with the reason.
+/// Of the process that answers: release, switches as it obeys them, clock, queue, pools, and the private PostgreSQL with an
+/// upgrade that is not over. Of the database: how many events wait to be folded, since when, and which were set aside, with
+/// the reason.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "get_status", tag = "operations",
     responses(
@@ -344,6 +348,7 @@ pub(super) async fn get_status(
         parked: first_parked.into_iter().map(ParkedReply::from).collect(),
         queued_rows: process_status.writer.queued_rows(),
         pools: process_status.loads().map(PoolReply::from).into(),
+        private_postgres: process_status.private_postgres.as_ref().map(PrivatePostgresReply::new),
     }))
 }
 
