@@ -36,7 +36,6 @@ pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, tidy};
 
-use crate::config::Limits;
 use crate::features::accounts::{self, Accounts, Persons};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
@@ -63,9 +62,6 @@ use paths::KnownPaths;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Exchanges of link codes a minute for each address, unless strangers may do even less.
-const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
@@ -135,7 +131,7 @@ impl App {
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let addresses = Addresses::new(&settings.trusted_proxies);
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
-        let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
+        let exchange = Limit::by_address("link_code", settings.exchanges_per_minute(), &addresses);
         let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
@@ -393,9 +389,4 @@ fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter
         Some(limit) => limit.guard(routes),
         None => routes,
     }
-}
-
-/// Where strangers are limited at all, exchanges of link codes are limited strictly.
-fn exchanges_per_minute(limits: &Limits) -> u32 {
-    limits.anonymous.min(EXCHANGES_PER_MINUTE)
 }

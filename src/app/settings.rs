@@ -11,6 +11,9 @@ use crate::embedded_postgres::Programs;
 use crate::features::operations::Metrics;
 use crate::kernel::http::unread_body::UnreadBodies;
 
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
+
 /// What the application is made from.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -42,4 +45,11 @@ pub struct Settings {
     pub private_postgres: Option<Programs>,
     /// Where this process counts.
     pub metrics: Metrics,
+}
+
+impl Settings {
+    /// Where strangers are limited at all, exchanges of link codes are limited strictly.
+    pub(super) fn exchanges_per_minute(&self) -> u32 {
+        self.limits.anonymous.min(EXCHANGES_PER_MINUTE)
+    }
 }
