@@ -18,6 +18,7 @@ mod external_database;
 mod first_run;
 mod http;
 mod log;
+mod merges;
 mod processes;
 mod stopping;
 mod support;

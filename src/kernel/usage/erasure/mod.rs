@@ -8,8 +8,12 @@
 //! seen by it. Whoever writes buckets therefore first holds off erasures of their users, without
 //! waiting ([`hold_off_erasures`]). An erasure waits for those who write, and keeps others out
 //! ([`erase`]). Only posts of that very user are told to come back, and nobody else waits.
+//!
+//! A merge of a device into another one leaves such a record behind, too, so that no retry doubles
+//! what was moved ([`refuse_merged`]). That one is not for good: the rollback of the merge removes
+//! it ([`readmit_merged`]).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::outbox::{ErasedScope, publish_erased};
@@ -25,6 +29,10 @@ pub const MAX_ERASURES: i64 = 100;
 /// The first half of the advisory lock's key; the second is a hash of the user's id. Writers of a user's buckets share the
 /// lock, and an erasure holds it alone. Two releases that run side by side must agree on this number.
 const ERASURE_LOCK: i32 = 1_701_999_987;
+
+/// How long a device that was merged is refused by its record. A token that was revoked before the merge is refused
+/// within ten seconds, and no stamp is ahead by more than five minutes, so nothing that the device still sends is later.
+const MERGED_REFUSED_FOR: TimeDelta = TimeDelta::minutes(6);
 
 /// What went, or would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +109,42 @@ pub async fn erase(
     Ok((sum(&devices), erased_at))
 }
 
+/// What a merge takes from a device.
+#[derive(Clone, Copy, Debug)]
+pub struct MergedScope {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The device.
+    pub device_id: Uuid,
+    /// The first half hour.
+    pub first_hour: DateTime<Utc>,
+    /// The last one.
+    pub last_hour: DateTime<Utc>,
+    /// The merge.
+    pub backfill_id: Uuid,
+}
+
+/// Waits for all who write this user's buckets, and keeps them out until the transaction ends. Errors: 503 where they do
+/// not come to an end.
+pub async fn keep_writers_out(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    lock_out_writers(tx, user_id).await.map_err(busy)
+}
+
+/// Refuses snapshots of a device whose usage is merged into another one from now on. Writers are kept out. Errors: 409
+/// for too many records.
+pub async fn refuse_merged(tx: &mut Tx, scope: &MergedScope, executed_at: DateTime<Utc>) -> Result<(), Problem> {
+    if record_merge(tx, scope, executed_at).await? > MAX_ERASURES {
+        let detail = "There are too many separate deletions and merges: delete a scope that covers the deletions.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    Ok(())
+}
+
+/// Takes snapshots of such a device again.
+pub async fn readmit_merged(tx: &mut Tx, user_id: Uuid, backfill_id: Uuid) -> Result<(), Problem> {
+    Ok(forget_merge(tx, user_id, backfill_id).await?)
+}
+
 fn sum(devices: &[ErasedDevice]) -> Erased {
     Erased {
         buckets: devices.iter().map(|device| device.buckets).sum(),
@@ -169,4 +213,25 @@ async fn record_erasures(
         scope.last_hour,
     );
     recorded.fetch_one(tx).await
+}
+
+/// How many records the user has then.
+async fn record_merge(tx: &mut Tx, scope: &MergedScope, executed_at: DateTime<Utc>) -> Result<i64, sqlx::Error> {
+    let recorded = sqlx::query_file_scalar!(
+        "src/kernel/usage/erasure/record_merge.sql",
+        scope.user_id,
+        Uuid::now_v7(),
+        scope.device_id,
+        executed_at + MERGED_REFUSED_FOR,
+        scope.first_hour,
+        scope.last_hour,
+        scope.backfill_id,
+        executed_at,
+    );
+    recorded.fetch_one(tx).await
+}
+
+async fn forget_merge(tx: &mut Tx, user_id: Uuid, backfill_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/kernel/usage/erasure/forget_merge.sql", user_id, backfill_id).execute(tx).await?;
+    Ok(())
 }
