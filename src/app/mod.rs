@@ -53,7 +53,7 @@ use crate::kernel::http::request_line::{RequestLine, observe};
 use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::intake::Intake;
+use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
@@ -157,6 +157,7 @@ impl App {
                 sources.clone(),
                 settings.ingest_max_age_days,
                 settings.limits.device_buckets_per_hour,
+                RepeatLookups::new(pools.read.clone(), clock.clone()),
             ),
             writer,
             readiness: Readiness::new(pools.read.clone()),

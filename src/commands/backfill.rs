@@ -20,7 +20,9 @@ use super::output::{Output, explain};
 use super::serve::stop_on_signals;
 use crate::app::verify_with;
 use crate::config::Config;
-use crate::features::backfill::{Backfills, Import, Job, JobChange, JobReply, Lines, Order, Shown, State, Worker};
+use crate::features::backfill::{
+    Backfills, Import, Job, JobChange, JobReply, Lines, Order, Resolve, Shown, State, Worker,
+};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
 use crate::kernel::access::Actor;
@@ -56,27 +58,36 @@ pub enum BackfillCommand {
         /// The job.
         job_id: Uuid,
     },
-    /// Take an import back, and wait for its end.
+    /// Take an import or a merge back, and wait for its end.
     Rollback(JobArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// import, replay or verify.
+    /// import, replay, verify or merge.
     #[arg(long)]
     action: String,
     /// Why: for the audit.
     #[arg(long)]
     reason: String,
-    /// The first UTC day, such as 2026-11-01.
-    #[arg(long)]
-    from: String,
+    /// The first UTC day, such as 2026-11-01. A merge is of all days unless it says so.
+    #[arg(long, required_if_eq_any([("action", "import"), ("action", "replay"), ("action", "verify")]))]
+    from: Option<String>,
     /// The last UTC day.
-    #[arg(long)]
-    to: String,
-    /// Only this user, by id; repeatable.
-    #[arg(long = "user", value_name = "USER_ID")]
+    #[arg(long, required_if_eq_any([("action", "import"), ("action", "replay"), ("action", "verify")]))]
+    to: Option<String>,
+    /// Only this user, by id; repeatable. A merge is of one user.
+    #[arg(long = "user", value_name = "USER_ID", required_if_eq("action", "merge"))]
     users: Vec<Uuid>,
+    /// For a merge: the device whose buckets are moved.
+    #[arg(long, value_name = "DEVICE_ID", required_if_eq("action", "merge"))]
+    from_device: Option<String>,
+    /// For a merge: the device that gets them.
+    #[arg(long, value_name = "DEVICE_ID", required_if_eq("action", "merge"))]
+    into_device: Option<String>,
+    /// For a merge: what decides where the devices differ: sum, larger, from or into.
+    #[arg(long)]
+    resolve: Option<String>,
     /// For an import: a file with a bucket a line; `-` is standard input.
     #[arg(required_if_eq("action", "import"))]
     file: Option<PathBuf>,
@@ -170,13 +181,21 @@ impl Desk {
     }
 
     async fn plan(&self, arguments: PlanArguments) -> anyhow::Result<Job> {
-        let PlanArguments { action, reason, from, to, users, file } = arguments;
+        let PlanArguments { action, reason, from, to, users, from_device, into_device, resolve, file } = arguments;
         let is_import = action == "import";
         anyhow::ensure!(is_import || file.is_none(), "only an import reads a file");
         let users = users.into_iter().map(|user| ("user_ids".to_owned(), user.to_string()));
-        let parameters = [("action", action), ("reason", reason), ("from", from), ("to", to)];
-        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(users);
-        let parameters: Vec<_> = parameters.collect();
+        let parameters = [
+            ("action", Some(action)),
+            ("reason", Some(reason)),
+            ("from", from),
+            ("to", to),
+            ("from_device_id", from_device),
+            ("into_device_id", into_device),
+            ("resolve", resolve),
+        ];
+        let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let parameters: Vec<_> = parameters.chain(users).collect();
         let limits = self.backfills.limits();
         let order = Order::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
         let context = RequestContext::internal(LIMIT);
@@ -320,6 +339,18 @@ fn words(job: &Job) -> String {
             diff.unchanged,
             diff.tokens_before,
             diff.tokens_after
+        ));
+    }
+    if let Some(merge) = &job.merge {
+        words.push(format!(
+            "{} only in {}, {} only in {}, {} in both and equal, {} in both and different ({})",
+            merge.only_in_from,
+            merge.order.from_device_id,
+            merge.only_in_into,
+            merge.order.into_device_id,
+            merge.equal,
+            merge.different,
+            merge.order.resolve.map_or("not resolved", Resolve::as_str)
         ));
     }
     if job.poisoned + job.skipped > 0 {

@@ -19,6 +19,7 @@ mod external_database;
 mod first_run;
 mod http;
 mod log;
+mod merges;
 mod processes;
 mod programs;
 mod stopping;
