@@ -4,9 +4,11 @@
 //! words or with `--json` as one JSON value. What went wrong goes to standard error.
 //!
 //! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift,
-//! orphans or unknown tools, or a job did not end well.
+//! orphans or unknown tools, a job did not end well, or `attribute` found failures that were not
+//! their callers' fault.
 
 mod accounts;
+mod attribute;
 mod backfill;
 mod database;
 mod first_run;
@@ -57,6 +59,8 @@ enum Command {
     /// Change history: plan, execute, watch, cancel, roll back.
     #[command(subcommand)]
     Backfill(backfill::BackfillCommand),
+    /// Read logs and say whose fault it was. Needs no database.
+    Attribute(attribute::AttributeCommand),
 }
 
 /// Runs a command to its end.
@@ -67,7 +71,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             complain(&error);
             if error.is::<Faults>() {
                 ExitCode::from(2)
-            } else if error.is::<verify::Unclean>() || error.is::<backfill::Unfinished>() {
+            } else if error.is::<verify::Unclean>()
+                || error.is::<backfill::Unfinished>()
+                || error.is::<attribute::Blamed>()
+            {
                 ExitCode::from(3)
             } else {
                 ExitCode::FAILURE
@@ -77,17 +84,19 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<()> {
-    let config = Config::from_env()?;
     let output = Output { json: arguments.json };
+    let config = Config::from_env();
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(config).await,
-        Command::Migrate => migrate(config, &output).await,
-        Command::User(command) => accounts::user(config, command, &output).await,
-        Command::Device(command) => accounts::device(config, command, &output).await,
-        Command::Token(command) => accounts::token(config, command, &output).await,
-        Command::Source(command) => sources::source(config, command, &output).await,
-        Command::Verify(command) => verify::verify(config, command, &output).await,
-        Command::Backfill(command) => Box::pin(backfill::backfill(config, command, &output)).await,
+        // It reads logs of any machine, whatever this one is set to.
+        Command::Attribute(command) => attribute::attribute(command, &output),
+        Command::Serve => serve::serve(config?).await,
+        Command::Migrate => migrate(config?, &output).await,
+        Command::User(command) => accounts::user(config?, command, &output).await,
+        Command::Device(command) => accounts::device(config?, command, &output).await,
+        Command::Token(command) => accounts::token(config?, command, &output).await,
+        Command::Source(command) => sources::source(config?, command, &output).await,
+        Command::Verify(command) => verify::verify(config?, command, &output).await,
+        Command::Backfill(command) => Box::pin(backfill::backfill(config?, command, &output)).await,
     }
 }
 

@@ -9,6 +9,7 @@ mod backfills;
 mod backfills_interrupted;
 mod commands;
 mod commands_accounts;
+mod commands_attribute;
 mod commands_refused;
 mod commands_sources;
 mod configuration;
