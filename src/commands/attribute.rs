@@ -12,7 +12,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde_json::json;
 
 use super::output::{Output, table};
-use crate::features::attribution::{BlameReport, BlameRow, EvidenceRow, LogReview, Strays};
+use crate::features::attribution::{Blame, BlameReport, BlameRow, EvidenceRow, LogReview, Strays};
 use crate::kernel::clock::Clock;
 
 /// How a file begins that gzip made.
@@ -144,22 +144,31 @@ fn words(report: &BlameReport, files: usize) -> String {
         }
     }
     if !report.verdicts.is_empty() {
-        let head = ["attribution", "function", "error code", "count", "share", "p50", "p99", "first seen", "last seen"];
-        let head = head.into_iter().chain(["evidence", "request ids"]).map(str::to_owned).collect();
-        let rows = report.verdicts.iter().map(row).collect::<Vec<_>>();
-        let _ = write!(
-            words,
-            "\n\n{}\nLatencies are in milliseconds, at most {} % off. Evidence: status, what PostgreSQL answered, how often.",
-            table(head, rows),
-            report.quantile_error * 100.0
-        );
+        words.push_str("\n\n");
+        words.push_str(&rows(report));
     }
     words
 }
 
+/// A table, and under each row that is not well its evidence.
+fn rows(report: &BlameReport) -> String {
+    let head =
+        ["attribution", "function", "error code", "count", "share", "p50 ms", "p99 ms", "first seen", "last seen"];
+    let table = table(head.map(str::to_owned).into(), report.verdicts.iter().map(row).collect());
+    let mut lines = table.lines();
+    let mut rows = lines.next().unwrap_or_default().to_owned();
+    for (line, verdict) in lines.zip(&report.verdicts) {
+        // Writing to a String cannot fail.
+        let _ = write!(rows, "\n{line}");
+        if verdict.attribution != Blame::None {
+            let _ = write!(rows, "\n    {}", details(verdict));
+        }
+    }
+    let _ = write!(rows, "\nLatencies are at most {} % off.", report.quantile_error * 100.0);
+    rows
+}
+
 fn row(row: &BlameRow) -> Vec<String> {
-    let evidence = row.evidence.iter().map(evidence).collect::<Vec<_>>().join(", ");
-    let more = if row.other_evidence > 0 { format!(", others x{}", row.other_evidence) } else { String::new() };
     let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), instant);
     let name = |name: &Option<String>, absent: &str| name.as_deref().map_or_else(|| absent.to_owned(), plain);
     vec![
@@ -172,16 +181,23 @@ fn row(row: &BlameRow) -> Vec<String> {
         format!("{:.1}", row.p99_ms),
         time(row.first_seen),
         time(row.last_seen),
-        evidence + &more,
-        row.request_ids.iter().map(|id| plain(id)).collect::<Vec<_>>().join(" "),
     ]
+}
+
+fn details(row: &BlameRow) -> String {
+    let mut evidence = row.evidence.iter().map(evidence).collect::<Vec<_>>();
+    if row.other_evidence > 0 {
+        evidence.push(format!("something else, {} call(s)", row.other_evidence));
+    }
+    let request_ids = row.request_ids.iter().map(|id| plain(id)).collect::<Vec<_>>();
+    format!("{}; such as {}", evidence.join("; "), request_ids.join(" "))
 }
 
 fn evidence(evidence: &EvidenceRow) -> String {
     let EvidenceRow { status, upstream_status, upstream_evidence, count } = evidence;
     let answer = upstream_status.map_or_else(|| "not heard".to_owned(), |answer| answer.to_string());
     let why = upstream_evidence.as_deref().map(|why| format!(" ({})", plain(why))).unwrap_or_default();
-    format!("{status}: {answer}{why} x{count}")
+    format!("{status}, PostgreSQL {answer}{why}, {count} call(s)")
 }
 
 fn first(strays: &Strays) -> String {

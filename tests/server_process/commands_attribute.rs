@@ -114,7 +114,7 @@ async fn a_healthy_run_blames_nobody_but_clients_and_a_dead_database_is_blamed_a
     let said = home.run(&["attribute", "healthy.log", "dead.log"]);
     assert_eq!(said.code, Some(3), "{said:?}");
     assert!(said.stderr.contains("it was not, or not certainly, their callers' fault"), "{said:?}");
-    for word in ["2 file(s)", "UPSTREAM", "database_unavailable", "503: 503 x", request_id, "CLIENT"] {
+    for word in ["2 file(s)", "UPSTREAM", "database_unavailable", "503, PostgreSQL 503, ", request_id, "CLIENT"] {
         assert!(said.stdout.contains(word), "{word}: {}", said.stdout);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::error::Category;
 
 /// What a line is.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, and a box would be an allocation for each line")]
 pub enum LineKind<'a> {
     /// An M1 line.
     Known(LogLine<'a>),

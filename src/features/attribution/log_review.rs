@@ -185,8 +185,8 @@ mod tests {
         review.report()
     }
 
-    fn place(file: &str, line: u64) -> Option<LinePlace> {
-        Some(LinePlace { file: file.to_owned(), line, why: None })
+    fn place(file: &str, line: u64) -> LinePlace {
+        LinePlace { file: file.to_owned(), line, why: None }
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!((report.lines, report.known, report.foreign.count, report.broken.count), (5, 3, 1, 1));
         let first = report.broken.first.unwrap();
         assert_eq!((first.file.as_str(), first.line, first.why), ("log-0", 3, Some("it is cut off")));
-        assert_eq!(report.foreign.first, place("log-1", 1));
+        assert_eq!(report.foreign.first, Some(place("log-1", 1)));
         let [verdict] = &report.verdicts[..] else { panic!("{:?}", report.verdicts) };
         assert_eq!((verdict.count, verdict.attribution, verdict.share), (3, Blame::Application, 1.0));
         assert_eq!(verdict.request_ids, ["id-0", "id-1", "id-3"]);
@@ -208,7 +208,7 @@ mod tests {
     fn a_clock_that_goes_back_is_said_and_first_and_last_stay_first_and_last() {
         let log = [30, 31, 10, 11, 50].map(|second| m1(second, "f", 500, 1.0)).join("\n");
         let report = review(None, &[&log, &log]);
-        assert_eq!((report.steps_back.count, report.steps_back.first), (2, place("log-0", 3)));
+        assert_eq!((report.steps_back.count, report.steps_back.first), (2, Some(place("log-0", 3))));
         let seen = [report.verdicts[0].first_seen, report.verdicts[0].last_seen, report.from, report.to];
         let seen = seen.map(|at| at.unwrap().timestamp() % 60);
         assert_eq!(seen, [10, 50, 10, 50]);
@@ -303,12 +303,12 @@ mod tests {
             ], 0..40),
         ) {
             let bytes = pieces.concat();
-            let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
-            let unfinished = bytes.last().is_some_and(|last| *last != b'\n');
+            let parts = bytes.split(|byte| *byte == b'\n').count();
+            let is_finished = bytes.last().is_none_or(|last| *last == b'\n');
             let mut review = LogReview::new(None);
             review.read("log", &bytes[..]).unwrap();
             let report = review.report();
-            prop_assert_eq!(report.lines, u64::try_from(ends + usize::from(unfinished)).unwrap());
+            prop_assert_eq!(report.lines, u64::try_from(parts - usize::from(is_finished)).unwrap());
             prop_assert_eq!(report.lines, report.known + report.foreign.count + report.broken.count);
             prop_assert_eq!(report.verdicts.iter().map(|verdict| verdict.count).sum::<u64>(), report.known);
             let FailedCalls { client, .. } = report.failed;
