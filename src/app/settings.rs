@@ -1,5 +1,6 @@
 //! What the application is made from, as the configuration or a test says it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub backfill_max_days: u32,
     /// What becomes of bodies that nobody reads.
     pub unread_bodies: UnreadBodies,
+    /// Where the private PostgreSQL keeps its data; `None` where PostgreSQL is somewhere else.
+    pub data_dir: Option<PathBuf>,
     /// Where this process counts.
     pub metrics: Metrics,
 }

@@ -60,6 +60,7 @@ async fn run(
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
         unread_bodies: UnreadBodies::default(),
+        data_dir: opened.is_embedded().then(|| config.data_dir.clone()),
         metrics,
     };
     let clock = Clock::system();

@@ -129,6 +129,7 @@ impl TestApp {
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
             unread_bodies: UnreadBodies::default(),
+            data_dir: None,
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
