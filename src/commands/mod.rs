@@ -4,13 +4,14 @@
 //! words or with `--json` as one JSON value. What went wrong goes to standard error.
 //!
 //! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift,
-//! orphans or unknown tools, a job did not end well, or `attribute` found failures that were not
-//! their callers' fault.
+//! orphans or unknown tools, a job did not end well, `attribute` found failures that were not
+//! their callers' fault, or a check of `doctor` failed.
 
 mod accounts;
 mod attribute;
 mod backfill;
 mod database;
+mod doctor;
 mod first_run;
 mod output;
 mod serve;
@@ -61,6 +62,8 @@ enum Command {
     Backfill(backfill::BackfillCommand),
     /// Read logs and say whose fault it was. Needs no database.
     Attribute(attribute::AttributeCommand),
+    /// Look whether this installation is well, and say what to do. Changes nothing.
+    Doctor,
 }
 
 /// Runs a command to its end.
@@ -74,6 +77,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             } else if error.is::<verify::Unclean>()
                 || error.is::<backfill::Unfinished>()
                 || error.is::<attribute::Blamed>()
+                || error.is::<doctor::Unwell>()
             {
                 ExitCode::from(3)
             } else {
@@ -89,6 +93,8 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command.unwrap_or(Command::Serve) {
         // It reads logs of any machine, whatever this one is set to.
         Command::Attribute(command) => attribute::attribute(command, &output),
+        // It says what is wrong with the configuration, too.
+        Command::Doctor => Box::pin(doctor::doctor(config, &output)).await,
         Command::Serve => serve::serve(config?).await,
         Command::Migrate => migrate(config?, &output).await,
         Command::User(command) => accounts::user(config?, command, &output).await,

@@ -10,6 +10,7 @@ mod backfills_interrupted;
 mod commands;
 mod commands_accounts;
 mod commands_attribute;
+mod commands_doctor;
 mod commands_refused;
 mod commands_sources;
 mod configuration;
