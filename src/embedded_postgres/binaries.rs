@@ -108,6 +108,13 @@ fn choose(
     })
 }
 
+/// The version of the programs that a cluster of this major version would be started with now, as they say it. `None` where
+/// none are there. Nothing is downloaded.
+pub fn installed_version(data_dir: &Path, major: u32) -> Option<String> {
+    let mut installed = search_list(data_dir).into_iter().filter_map(|place| inspect(&place));
+    installed.find(|found| found.major == major).map(|found| found.version)
+}
+
 /// Every directory worth a look, best first. None of them need exist.
 fn search_list(data_dir: &Path) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> =

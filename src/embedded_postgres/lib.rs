@@ -45,6 +45,7 @@ mod supervisor;
 mod trial;
 mod upgrade;
 
+pub use binaries::installed_version;
 pub use error::EmbeddedPostgresError;
 pub use private_server::EmbeddedPostgres;
 pub use programs::{Programs, Upgrade, UpgradeState};

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::database::Located;
 use super::output::Output;
 use crate::config::{Config, Database, Faults};
+use crate::embedded_postgres::installed_version;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
 use crate::kernel::database::condition::{self, DatabaseCondition};
@@ -78,12 +79,23 @@ async fn examine(config: &Config, findings: &mut Vec<Finding>) -> anyhow::Result
     match timeout(LOOK_LIMIT, condition::examine(located.options())).await {
         Ok(Ok(condition)) => {
             findings.extend(server::findings(config, &condition));
+            if matches!(config.database, Database::Embedded) {
+                findings.push(programs(config, &condition).await?);
+            }
             look_inside(&located, &condition, findings).await;
         }
         Ok(Err(error)) => findings.push(server::not_reached(&format!("{:#}", anyhow::Error::from(error)))),
         Err(_overdue) => findings.push(server::not_reached("it did not answer in time")),
     }
     located.close().await
+}
+
+/// Each program that is asked for its version has a limit.
+async fn programs(config: &Config, condition: &DatabaseCondition) -> anyhow::Result<Finding> {
+    let (data_dir, major) = (config.data_dir.clone(), condition.server.version_number / 10_000);
+    let major = u32::try_from(major)?;
+    let installed = tokio::task::spawn_blocking(move || installed_version(&data_dir, major)).await?;
+    Ok(server::programs(&condition.server, installed.as_deref()))
 }
 
 /// What can only be asked of a schema that this release knows.

@@ -36,6 +36,27 @@ fn version(server: &ServerSettings) -> Finding {
     Finding::ok(CHECK, found)
 }
 
+/// Whether the private PostgreSQL runs the programs that are on the disk. `installed` is their version, if they are there.
+pub fn programs(server: &ServerSettings, installed: Option<&str>) -> Finding {
+    const CHECK: &str = "programs";
+    let running = &server.version;
+    match installed {
+        Some(installed) if installed == running => Finding::ok(CHECK, format!("PostgreSQL {running} is on the disk, too.")),
+        Some(installed) => Finding::warning(
+            CHECK,
+            format!("PostgreSQL {running} runs, and {installed} is on the disk."),
+            "the server tries the new programs out and restarts PostgreSQL at a quiet moment, by itself",
+            "wait, or restart the server; private_postgres in GET /v1/status says how far it is",
+        ),
+        None => Finding::failure(
+            CHECK,
+            format!("PostgreSQL {running} runs, and no programs of its major version are on the disk."),
+            "it goes on, and cannot be started again without a download",
+            "install the package of this major version once more, and do not restart the server before",
+        ),
+    }
+}
+
 fn durability(server: &ServerSettings) -> Finding {
     const CHECK: &str = "durability";
     let named = [("fsync", &server.fsync), ("full_page_writes", &server.full_page_writes)];
@@ -156,6 +177,19 @@ mod tests {
         assert!(durability(&torn).found.starts_with("full_page_writes is off"), "{}", durability(&torn));
         let late = ServerSettings { synchronous_commit: "off".to_owned(), ..server() };
         assert_eq!(durability(&late).state, FindingState::Warning);
+    }
+
+    #[test]
+    fn programs_that_were_replaced_or_removed_are_found() {
+        for (installed, state, word) in [
+            (Some("17.2"), FindingState::Ok, "on the disk, too"),
+            (Some("17.3"), FindingState::Warning, "17.3 is on the disk"),
+            (None, FindingState::Failure, "no programs"),
+        ] {
+            let finding = programs(&server(), installed);
+            assert_eq!(finding.state, state, "{finding}");
+            assert!(finding.found.contains(word), "{finding}");
+        }
     }
 
     #[test]
