@@ -12,13 +12,16 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 const ROWS: [f64; 9] = [1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0];
 
 /// Every metric and what it says; `docs/operations.md` lists the same.
-pub const METRICS: [(&str, &str); 17] = [
+pub const METRICS: [(&str, &str); 20] = [
     ("halfhour_request_seconds", "Requests: from receipt to the answer's head, by route and class of status."),
     ("halfhour_writer_batch_rows", "Rows of the writer's transactions."),
     ("halfhour_writer_queue_rows", "Rows that wait for the writer or are being written."),
     ("halfhour_token_cache_total", "Authentications by token, from memory (hit) or not (miss)."),
     ("halfhour_limit_refusals_total", "Requests refused with 429, by limit."),
     ("halfhour_pool_connections", "Connections of the pools: open, in use, and at most."),
+    ("halfhour_breaker_state", "1 for the state that the pool's breaker is in: closed, open or half_open."),
+    ("halfhour_breaker_openings_total", "How often a pool stopped asking a database that does not answer."),
+    ("halfhour_database_silences_total", "Connections given up because nothing came back on them, by pool."),
     ("halfhour_switch_on", "1 where the switch is on, as this process knows it."),
     ("halfhour_clock_offset_seconds", "The database's clock minus this machine's."),
     ("halfhour_uptime_seconds", "Since when the process serves."),
