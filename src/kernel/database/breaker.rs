@@ -72,7 +72,7 @@ impl Breaker {
         self.0 = State::Closed { failures: 0 };
     }
 
-    /// There was no connection, or one was lost or said nothing. True where that opens a breaker that was closed.
+    /// There was no connection to be had, or one said nothing. True where that opens a breaker that was closed.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         match self.0 {
             State::Closed { failures } if failures + 1 < THRESHOLD => {

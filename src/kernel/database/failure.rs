@@ -13,6 +13,8 @@ use crate::kernel::problem::{Code, Problem};
 enum Failure {
     /// There is no connection, or not any more: refused, lost, closed by PostgreSQL, or out of step.
     Connection,
+    /// There was no connection to be had in the pool.
+    Pool,
     /// PostgreSQL did not answer in the time that it was given on this side.
     Silence,
     /// PostgreSQL takes no changes, as after a failover.
@@ -47,11 +49,8 @@ impl Failure {
                 None => Self::Connection,
             },
             // `Protocol`: what came is no reply, so that nobody knows where the next one begins.
-            sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::WorkerCrashed => Self::Connection,
+            sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Self::Connection,
+            sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => Self::Pool,
             sqlx::Error::RowNotFound
             | sqlx::Error::TypeNotFound { .. }
             | sqlx::Error::ColumnIndexOutOfBounds { .. }
@@ -89,14 +88,16 @@ impl Failure {
             Self::Data => 400,
             Self::Conflict | Self::Duplicate => 409,
             Self::Lock | Self::Outdated | Self::Other => 500,
-            Self::Connection | Self::ReadOnly | Self::Resources => 503,
+            Self::Connection | Self::Pool | Self::ReadOnly | Self::Resources => 503,
             Self::Silence | Self::Overrun => 504,
         }
     }
 
     const fn problem_code(self) -> Code {
         match self {
-            Self::Connection | Self::Silence | Self::ReadOnly | Self::Resources => Code::DatabaseUnavailable,
+            Self::Connection | Self::Pool | Self::Silence | Self::ReadOnly | Self::Resources => {
+                Code::DatabaseUnavailable
+            }
             Self::Overrun => Code::DeadlineExceeded,
             Self::Conflict | Self::Lock => Code::DatabaseConflict,
             Self::Duplicate | Self::Data | Self::Outdated | Self::Misread | Self::Other => Code::Internal,
@@ -156,12 +157,8 @@ pub(super) fn is_silence(error: &sqlx::Error) -> bool {
     Failure::of(error) == Failure::Silence
 }
 
-/// True where the connection was lost or said nothing, which is what breakers count.
-pub(super) fn is_connection_failure(error: &sqlx::Error) -> bool {
-    matches!(Failure::of(error), Failure::Connection | Failure::Silence)
-}
-
-/// True where no connection could be had, for other reasons than that there are too many or that the pool is closed.
+/// True where no connection could be had, for other reasons than that there are too many or that the pool is closed:
+/// breakers count that.
 pub(super) fn is_unreachable(error: &sqlx::Error) -> bool {
     let is_full = sqlstate(error).is_some_and(|code| code.starts_with("53"));
     !is_full && !matches!(error, sqlx::Error::PoolClosed)
@@ -261,9 +258,9 @@ mod tests {
             (io(io::ErrorKind::TimedOut), 503, Code::DatabaseUnavailable, true),
             (sqlx::Error::Tls("expired".into()), 503, Code::DatabaseUnavailable, true),
             (sqlx::Error::Protocol("no message".to_owned()), 503, Code::DatabaseUnavailable, true),
-            (sqlx::Error::PoolTimedOut, 503, Code::DatabaseUnavailable, true),
-            (sqlx::Error::PoolClosed, 503, Code::DatabaseUnavailable, true),
-            (sqlx::Error::WorkerCrashed, 503, Code::DatabaseUnavailable, true),
+            (sqlx::Error::PoolTimedOut, 503, Code::DatabaseUnavailable, false),
+            (sqlx::Error::PoolClosed, 503, Code::DatabaseUnavailable, false),
+            (sqlx::Error::WorkerCrashed, 503, Code::DatabaseUnavailable, false),
             (GaveUp::Silent(Duration::from_secs(5)).into(), 504, Code::DatabaseUnavailable, true),
             (GaveUp::Overdue.into(), 504, Code::DeadlineExceeded, false),
             (sqlx::Error::RowNotFound, 200, Code::Internal, false),
@@ -280,16 +277,21 @@ mod tests {
 
     #[test]
     fn breakers_count_what_says_that_nobody_is_there_and_nothing_else() {
-        for error in [sqlx::Error::Protocol(String::new()), GaveUp::Silent(Duration::ZERO).into()] {
-            assert!(is_connection_failure(&error), "{error:?}");
-        }
-        for error in [sqlx::Error::RowNotFound, GaveUp::Overdue.into(), sqlx::Error::Decode("no number".into())] {
-            assert!(!is_connection_failure(&error), "{error:?}");
-        }
-        for uncounted in ["40001", "40P01", "53300", "53100", "55P03", "57014", "23505", "25006", "XX000"] {
-            assert_ne!(Failure::of_sqlstate(uncounted), Failure::Connection, "{uncounted}");
+        assert!(is_silence(&GaveUp::Silent(Duration::ZERO).into()));
+        for error in [sqlx::Error::RowNotFound, GaveUp::Overdue.into(), sqlx::Error::Protocol(String::new())] {
+            assert!(!is_silence(&error), "{error:?}");
         }
         assert!(!is_unreachable(&sqlx::Error::PoolClosed));
         assert!(is_unreachable(&sqlx::Error::Io(io::ErrorKind::ConnectionRefused.into())));
+        assert!(is_unreachable(&sqlx::Error::PoolTimedOut), "judged only where the pool is not full");
+    }
+
+    #[test]
+    fn what_is_begun_again_is_lost_races_and_lost_connections() {
+        assert!(is_transient(&sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into())));
+        assert!(is_transient(&sqlx::Error::Protocol(String::new())));
+        for error in [sqlx::Error::PoolTimedOut, GaveUp::Silent(Duration::ZERO).into(), GaveUp::Overdue.into()] {
+            assert!(!is_transient(&error), "{error:?}");
+        }
     }
 }

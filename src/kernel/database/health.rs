@@ -47,7 +47,7 @@ impl PoolHealth {
         self.breaker().answered();
     }
 
-    /// A connection could not be had or was lost. Where that opens the breaker, a probe begins, and closes it as soon as
+    /// A connection could not be had, or fell silent. Where that opens the breaker, a probe begins, and closes it as soon as
     /// PostgreSQL answers.
     pub(super) fn failed(self: &Arc<Self>) {
         if !self.breaker().failed(Instant::now()) {

@@ -12,7 +12,7 @@ use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr};
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::failure::{is_connection_failure, is_silence, spoils_connection, upstream_status};
+use super::failure::{is_silence, spoils_connection, upstream_status};
 use super::health::InUse;
 use super::limits::Wait;
 use super::tx::{Fate, Tx};
@@ -49,7 +49,7 @@ struct Answer<'tx> {
     wait: Wait,
     started: Instant,
     fate: &'tx mut Fate,
-    /// Where failures are counted; nowhere before the transaction is open.
+    /// Where a silence is counted; nowhere before the transaction is open.
     counted: Option<&'tx InUse>,
     outcome: Option<u16>,
     /// It undoes work. Where that succeeds, nothing is noted but the time: what the work failed with stands.
@@ -74,20 +74,15 @@ impl Answer<'_> {
             return;
         };
         self.outcome = Some(upstream_status(error));
-        let health = self.counted.map(InUse::health);
         if is_silence(error) {
             *self.fate = Fate::Silent;
             self.upstream.gave_up();
-            if let Some(health) = health {
-                health.fell_silent();
+            if let Some(counted) = self.counted {
+                counted.health().fell_silent();
             }
         } else if spoils_connection(error) {
+            // That one was lost says nothing of others: the next opening does.
             *self.fate = Fate::Spoiled;
-            if let Some(health) = health
-                && is_connection_failure(error)
-            {
-                health.failed();
-            }
         }
     }
 }

@@ -142,11 +142,6 @@ impl Proxy {
         let dead_up_to = self.faults.connections.load(Ordering::Relaxed);
         self.silence.send_modify(|silence| (silence.dead_up_to, silence.dead_pool) = (dead_up_to, Some(pool)));
     }
-
-    /// How many connections were opened so far.
-    pub fn connections(&self) -> usize {
-        self.faults.connections.load(Ordering::Relaxed)
-    }
 }
 
 /// One connection on its way.
