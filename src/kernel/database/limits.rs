@@ -14,7 +14,7 @@ pub(super) const LEAST: Duration = Duration::from_secs(1);
 
 /// The limits of one transaction.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct Patience {
     /// PostgreSQL's, for one statement.
     statement: Duration,
     /// This side's, for the whole transaction.
@@ -29,7 +29,7 @@ pub(super) struct Wait {
     telling: Duration,
 }
 
-impl Limits {
+impl Patience {
     /// Of a transaction that opens now for this call.
     pub(super) fn of(context: &RequestContext) -> Self {
         let remaining = context.remaining();
@@ -86,8 +86,8 @@ pub(super) async fn in_time<T>(
 mod tests {
     use super::*;
 
-    fn limits(remaining: Duration, statement_limit: Option<Duration>) -> Limits {
-        Limits::of(&RequestContext { statement_limit, ..RequestContext::internal(remaining) })
+    fn limits(remaining: Duration, statement_limit: Option<Duration>) -> Patience {
+        Patience::of(&RequestContext { statement_limit, ..RequestContext::internal(remaining) })
     }
 
     #[test]
@@ -103,11 +103,12 @@ mod tests {
 
     #[test]
     fn a_statement_that_begins_late_is_overdue_and_no_silence() {
-        let limits = Limits { statement: Duration::from_secs(9), give_up_at: Instant::now() + Duration::from_secs(3) };
+        let limits =
+            Patience { statement: Duration::from_secs(9), give_up_at: Instant::now() + Duration::from_secs(3) };
         let wait = limits.for_statement();
         assert!(wait.limit() <= Duration::from_secs(3), "{wait:?}");
         assert_eq!(wait.given_up_after(wait.limit()), GaveUp::Overdue);
-        let late = Limits { give_up_at: Instant::now(), ..limits };
+        let late = Patience { give_up_at: Instant::now(), ..limits };
         assert_eq!((late.for_statement().limit(), late.for_commit().limit()), (Duration::ZERO, LEAST));
     }
 

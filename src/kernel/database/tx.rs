@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::connection::{abandon, close, give_back};
 use super::health::InUse;
-use super::limits::{LEAST, Limits, Wait};
+use super::limits::{LEAST, Patience, Wait};
 use crate::kernel::call::{RequestContext, Upstream};
 use crate::kernel::problem::{Code, Problem};
 
@@ -47,7 +47,7 @@ pub(super) const BY_KEY: [(&str, &str); 5] = [
 ];
 
 /// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
-fn opening(access: &Access<'_>, mode: Mode, limits: &Limits) -> String {
+fn opening(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
     let mut sql = match mode {
         Mode::ReadWrite => "begin isolation level read committed".to_owned(),
         Mode::Snapshot => "begin isolation level repeatable read read only".to_owned(),
@@ -94,7 +94,7 @@ pub struct Tx {
     /// `None` once finished.
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) upstream: Upstream,
-    pub(super) limits: Limits,
+    pub(super) limits: Patience,
     pub(super) fate: Fate,
     /// Whether it has opened: what fails before that is judged by the pool.
     pub(super) is_open: bool,
@@ -107,7 +107,7 @@ impl Tx {
         Self {
             connection: Some(connection),
             upstream: context.upstream.clone(),
-            limits: Limits::of(context),
+            limits: Patience::of(context),
             fate: Fate::Usable,
             is_open: false,
             in_use,
@@ -116,7 +116,12 @@ impl Tx {
 
     /// Begins, with a role, users and a statement timeout, in one round trip. Errors: `None` where that was not answered
     /// in time.
-    pub(super) async fn open(&mut self, access: &Access<'_>, mode: Mode, limit: Duration) -> Result<(), Option<Problem>> {
+    pub(super) async fn open(
+        &mut self,
+        access: &Access<'_>,
+        mode: Mode,
+        limit: Duration,
+    ) -> Result<(), Option<Problem>> {
         let sql = opening(access, mode, &self.limits);
         let opened = tokio::time::timeout(limit.min(LEAST), self.run(sql)).await;
         match opened {
@@ -209,7 +214,7 @@ impl Tx {
 
     /// Runs what undoes work.
     async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.run_raw(sql, Limits::for_undoing(), true).await
+        self.run_raw(sql, Patience::for_undoing(), true).await
     }
 }
 
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn a_transaction_opens_with_its_role_its_users_and_a_timeout_in_one_statement() {
         let (a, b) = (Uuid::nil(), Uuid::max());
-        let limits = Limits::of(&RequestContext::internal(Duration::from_millis(1500)));
+        let limits = Patience::of(&RequestContext::internal(Duration::from_millis(1500)));
         let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, &limits);
         assert_eq!(
             sql,
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn nobody_is_named_by_an_empty_setting_and_a_spent_deadline_never_means_no_timeout() {
-        let sql = opening(&Access::NOBODY, Mode::ReadWrite, &Limits::of(&RequestContext::internal(Duration::ZERO)));
+        let sql = opening(&Access::NOBODY, Mode::ReadWrite, &Patience::of(&RequestContext::internal(Duration::ZERO)));
         assert!(sql.contains("app.user_ids = ''"), "{sql}");
         assert!(sql.ends_with("statement_timeout = 1"), "{sql}");
     }

@@ -26,7 +26,9 @@ const WAITS: [&str; 10] = [
 
 async fn wait(mut tx: Tx, what: &str) -> Result<(), Problem> {
     match what {
-        "statement" => drop(tx.execute(sqlx::raw_sql("select 1")).await?),
+        "statement" => {
+            tx.execute(sqlx::raw_sql("select 1")).await?;
+        }
         "row" => drop(tx.fetch_one(sqlx::raw_sql("select 1")).await?),
         "optional row" => drop(tx.fetch_optional(sqlx::raw_sql("select 1")).await?),
         "rows" => drop(tx.fetch(sqlx::raw_sql("select generate_series(1, 9)")).try_collect::<Vec<_>>().await?),

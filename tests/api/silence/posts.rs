@@ -42,7 +42,11 @@ async fn connections_that_fall_silent_in_the_middle_of_batches_are_given_up_and_
         reply.expect_problem(503, "database_unavailable");
         assert!(!reply.header("retry-after").is_empty());
         let line = expect_blame(&reply);
-        assert_eq!((&line["upstream_status"], &line["upstream_evidence"]), (&json!(504), &json!("no_answer")), "{line}");
+        assert_eq!(
+            (&line["upstream_status"], &line["upstream_evidence"]),
+            (&json!(504), &json!("no_answer")),
+            "{line}"
+        );
         assert!(started.elapsed() < Duration::from_secs(6) + PATIENCE, "{:?}", started.elapsed());
     }
     // On as many new connections as there may be.
@@ -119,10 +123,8 @@ async fn a_post_that_waits_when_its_time_is_up_is_not_put_down_to_the_applicatio
     let under_way = [stage.send("first"), stage.send("second")];
     batches_waiting(&stage.app, 2).await;
     let queued = stage.send("queued");
-    for (post, attribution, evidence) in under_way
-        .into_iter()
-        .map(|post| (post, "UPSTREAM", json!(null)))
-        .chain([(queued, "UNKNOWN", json!("queued"))])
+    for (post, attribution, evidence) in
+        under_way.into_iter().map(|post| (post, "UPSTREAM", json!(null))).chain([(queued, "UNKNOWN", json!("queued"))])
     {
         let reply = post.await.unwrap();
         reply.expect_problem(504, "deadline_exceeded");

@@ -155,7 +155,12 @@ struct Way {
 }
 
 impl Way {
-    async fn forward(mut self, mut client: UnixStream, mut database: UnixStream, mut silence: watch::Receiver<Silence>) {
+    async fn forward(
+        mut self,
+        mut client: UnixStream,
+        mut database: UnixStream,
+        mut silence: watch::Receiver<Silence>,
+    ) {
         let (mut question, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
         loop {
             let (no_questions, no_answers) = silence.borrow_and_update().of(self.number, &self.opening);
