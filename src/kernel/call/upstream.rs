@@ -44,7 +44,7 @@ struct Record {
 /// What a call waits for that others do on its behalf.
 #[derive(Clone, Debug)]
 enum Waits {
-    /// Its turn.
+    /// Its turn, at a connection or with the writer.
     ForTurn,
     /// Work with a record of its own.
     ForWork(Upstream),
@@ -84,13 +84,15 @@ impl Answers {
 impl Upstream {
     /// The database is asked.
     pub fn asked(&self) {
-        self.record().asked_at = Some(Instant::now());
+        let mut record = self.record();
+        record.waits = None;
+        record.asked_at = Some(Instant::now());
     }
 
     /// The database answered, or was overrun, after `latency`.
     pub fn answered(&self, status: u16, latency: Duration) {
         let mut record = self.record();
-        record.asked_at = None;
+        (record.asked_at, record.waits) = (None, None);
         record.answers.status = Some(status);
         // That it fell silent may have been noted just before.
         record.answers.evidence = record.answers.evidence.filter(|known| status == 504 && *known == Evidence::NoAnswer);
@@ -111,13 +113,13 @@ impl Upstream {
 
     /// The database was not asked.
     pub fn not_asked(&self, evidence: Evidence) {
-        self.change(|answers| {
-            answers.status = None;
-            answers.evidence = Some(evidence);
-        });
+        let mut record = self.record();
+        record.waits = None;
+        (record.answers.status, record.answers.evidence) = (None, Some(evidence));
     }
 
-    /// Somebody else is to do the work, and has not begun. Ends with [`Upstream::take_over`].
+    /// A connection is to become free, or somebody else is to do the work and has not begun. Ends as soon as the database
+    /// is asked, or with [`Upstream::take_over`].
     pub fn waits_for_turn(&self) {
         self.record().waits = Some(Waits::ForTurn);
     }
@@ -206,6 +208,20 @@ mod tests {
         post.take_over(&batch);
         batch.answered(500, Duration::from_millis(7));
         assert_eq!((post.answers().status, post.answers().latency), (Some(200), Some(Duration::from_millis(5))));
+    }
+
+    #[test]
+    fn who_waits_for_a_connection_waits_until_the_database_is_asked() {
+        let read = Upstream::default();
+        read.answered(200, Duration::from_millis(2));
+        read.waits_for_turn();
+        assert_eq!((read.answers().status, read.answers().evidence), (None, Some(Evidence::Queued)));
+        read.asked();
+        assert_eq!((read.answers().status, read.answers().evidence), (Some(504), None));
+        read.answered(200, Duration::from_millis(2));
+        read.waits_for_turn();
+        read.not_asked(Evidence::PoolExhausted);
+        assert_eq!((read.answers().status, read.answers().evidence), (None, Some(Evidence::PoolExhausted)));
     }
 
     #[test]

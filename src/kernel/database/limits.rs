@@ -125,4 +125,12 @@ mod tests {
     fn a_spent_deadline_never_means_no_timeout() {
         assert_eq!(limits(Duration::ZERO, None).statement_timeout_ms(), 1);
     }
+
+    #[tokio::test]
+    async fn what_is_asked_outside_of_transactions_ends_in_time_and_says_that_nothing_came() {
+        let never = std::future::pending::<Result<(), sqlx::Error>>();
+        let error = in_time(Duration::from_millis(5), never).await.unwrap_err();
+        assert!(error.to_string().contains("PostgreSQL said nothing for 5 ms"), "{error}");
+        assert_eq!(in_time(Duration::from_millis(5), std::future::ready(Ok(7))).await.unwrap(), 7);
+    }
 }

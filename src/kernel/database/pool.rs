@@ -175,6 +175,7 @@ impl Pool {
     }
 
     async fn acquire(&self, context: &RequestContext, limit: Duration) -> Result<PoolConnection<Postgres>, Problem> {
+        context.upstream.waits_for_turn();
         let started = Instant::now();
         let acquired = tokio::time::timeout(limit, self.inner.acquire()).await;
         let error = match acquired {

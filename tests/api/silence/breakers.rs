@@ -103,6 +103,21 @@ async fn a_full_pool_and_competing_changes_open_no_breaker() {
 }
 
 #[tokio::test]
+async fn a_read_whose_time_ends_while_it_waits_for_a_connection_blames_nobody() {
+    let stage = Stage::with_deadline(Duration::from_millis(500)).await;
+    let (pool, patient) = (&stage.server.pools.read, context());
+    let all = (0..pool.max_connections()).map(|_| pool.begin(&patient, Access::NOBODY, Mode::ReadWrite));
+    let all = try_join_all(all).await.unwrap();
+    let reply = stage.read().await;
+    reply.expect_problem(504, "deadline_exceeded");
+    let line = expect_blame(&reply);
+    assert_eq!((&line["attribution"], &line["upstream_status"]), (&"UNKNOWN".into(), &Value::Null), "{line}");
+    for open in all {
+        open.rollback().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn whoever_has_little_time_left_is_told_504_whether_the_pool_is_full_or_silent() {
     let stage = Stage::set().await;
     let short = || RequestContext::internal(Duration::from_millis(200));
