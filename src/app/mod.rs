@@ -63,6 +63,9 @@ use paths::KnownPaths;
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// For readiness and for what every process reads once a second. Each of these takes a few milliseconds.
+const CONTROL_CONNECTIONS: u32 = 2;
+
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
 struct State(Arc<Parts>);
@@ -127,6 +130,7 @@ impl App {
             ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
             read: Pool::new(by_range(database.clone()), "read", sizes.read),
             worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
+            control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let addresses = Addresses::new(&settings.trusted_proxies);
@@ -136,7 +140,7 @@ impl App {
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let sources = Sources::new(pools.worker.clone(), clock.clone());
+        let sources = Sources::new(pools.control.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
@@ -160,12 +164,12 @@ impl App {
                 RepeatLookups::new(pools.read.clone(), clock.clone()),
             ),
             writer,
-            readiness: Readiness::new(pools.read.clone()),
+            readiness: Readiness::new(pools.control.clone()),
             accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
             persons: persons_with(&pools.worker),
             answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
-            switchboard: Switchboard::new(pools.worker.clone(), clock.clone(), switches.clone()),
+            switchboard: Switchboard::new(pools.control.clone(), clock.clone(), switches.clone()),
             switches,
             backfills: Backfills::new(
                 pools.worker.clone(),

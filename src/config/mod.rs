@@ -143,8 +143,8 @@ pub const CREDENTIALS: [&str; 6] = [
     "HALFHOUR_DEVICE_ID",
 ];
 
-/// What the private PostgreSQL admits, less a few for commands that join it and for people who look.
-const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - 10;
+/// What the private PostgreSQL admits, less those for readiness and wakes, a few for commands that join it, and people who look.
+const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - 12;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]

@@ -28,6 +28,7 @@ mod request_line;
 mod retention;
 mod routes;
 mod secrets;
+mod silence;
 mod support;
 mod token_cache;
 mod upgrades;

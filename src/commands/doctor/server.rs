@@ -6,8 +6,9 @@ use crate::kernel::database::condition::{DatabaseCondition, MigrationsState, Ser
 
 /// The oldest major version that halfhour is tested with.
 const OLDEST_MAJOR: i32 = 14;
-/// Beside the pools a process has two connections by which processes wake each other.
-const OTHER_CONNECTIONS: u32 = 2;
+/// Beside these pools a process has two connections by which processes wake each other, and two for what it reads once a
+/// second.
+const OTHER_CONNECTIONS: u32 = 4;
 /// PostgreSQL keeps so many for superusers, unless it is told otherwise.
 const RESERVED_CONNECTIONS: i64 = 3;
 
@@ -41,7 +42,9 @@ pub fn programs(server: &ServerSettings, installed: Option<&str>) -> Finding {
     const CHECK: &str = "programs";
     let running = &server.version;
     match installed {
-        Some(installed) if installed == running => Finding::ok(CHECK, format!("PostgreSQL {running} is on the disk, too.")),
+        Some(installed) if installed == running => {
+            Finding::ok(CHECK, format!("PostgreSQL {running} is on the disk, too."))
+        }
         Some(installed) => Finding::warning(
             CHECK,
             format!("PostgreSQL {running} runs, and {installed} is on the disk."),

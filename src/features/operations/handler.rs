@@ -283,7 +283,7 @@ pub(super) struct ParkedReply {
 /// One pool.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PoolReply {
-    /// `ingest`, `read` or `worker`.
+    /// `ingest`, `read`, `worker` or `control`.
     #[schema(example = "ingest")]
     name: &'static str,
     /// How many connections it may open.
@@ -292,11 +292,14 @@ pub(super) struct PoolReply {
     open: u32,
     /// How many of them are in a transaction.
     in_use: u32,
+    /// `closed`; `open` while callers are refused because the database does not answer; `half_open` while one tries.
+    #[schema(example = "closed")]
+    breaker: &'static str,
 }
 
 impl From<PoolLoad> for PoolReply {
-    fn from(PoolLoad { name, max, open, in_use }: PoolLoad) -> Self {
-        Self { name, max, open, in_use }
+    fn from(PoolLoad { name, max, open, in_use, breaker }: PoolLoad) -> Self {
+        Self { name, max, open, in_use, breaker: breaker.as_str() }
     }
 }
 

@@ -39,7 +39,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 24] = [
+pub const METRICS: [Metric; 27] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -68,6 +68,21 @@ pub const METRICS: [Metric; 24] = [
         "halfhour_pool_connections",
         &["pool", "state"],
         "Connections of the pools: open, in use, and at most.",
+    ),
+    Metric::gauge(
+        "halfhour_breaker_state",
+        &["pool", "state"],
+        "1 for the state that the pool's breaker is in: closed, open or half_open.",
+    ),
+    Metric::counter(
+        "halfhour_breaker_openings_total",
+        &["pool"],
+        "How often a pool stopped asking a database that does not answer.",
+    ),
+    Metric::counter(
+        "halfhour_database_silences_total",
+        &["pool"],
+        "Connections given up because nothing came back on them, by pool.",
     ),
     Metric::gauge("halfhour_switch_on", &["switch"], "1 where the switch is on, as this process knows it."),
     Metric::gauge("halfhour_clock_offset_seconds", &[], "The database's clock minus this machine's."),

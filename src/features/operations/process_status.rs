@@ -8,7 +8,7 @@ use super::store::{self, ParkedEvent};
 use crate::embedded_postgres::{Programs, UpgradeState};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, Mode, Pool, PoolLoad, Pools};
+use crate::kernel::database::{Access, BreakerState, Mode, Pool, PoolLoad, Pools};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::{Backlog, measure_backlog};
@@ -58,9 +58,9 @@ impl ProcessStatus {
     }
 
     /// How busy the pools are.
-    pub fn loads(&self) -> [PoolLoad; 3] {
-        let Pools { ingest, read, worker } = &self.pools;
-        [ingest, read, worker].map(Pool::load)
+    pub fn loads(&self) -> [PoolLoad; 4] {
+        let Pools { ingest, read, worker, control } = &self.pools;
+        [ingest, read, worker, control].map(Pool::load)
     }
 
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
@@ -82,6 +82,10 @@ impl ProcessStatus {
             for (state, connections) in [("open", load.open), ("in_use", load.in_use), ("max", load.max)] {
                 let gauge = metrics::gauge!("halfhour_pool_connections", "pool" => load.name, "state" => state);
                 gauge.set(f64::from(connections));
+            }
+            for state in BreakerState::ALL {
+                let gauge = metrics::gauge!("halfhour_breaker_state", "pool" => load.name, "state" => state.as_str());
+                gauge.set(f64::from(u8::from(load.breaker == state)));
             }
         }
         self.metrics.render()

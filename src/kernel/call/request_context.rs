@@ -16,6 +16,8 @@ pub struct RequestContext {
     pub trace: Trace,
     /// When the whole call must be over.
     pub deadline: Instant,
+    /// How long each statement may take, where that is less than the whole call.
+    pub statement_limit: Option<Duration>,
     /// What the database answered to this call.
     pub upstream: Upstream,
 }
@@ -23,7 +25,8 @@ pub struct RequestContext {
 impl RequestContext {
     /// A call that starts now and may take `limit`.
     pub fn new(request_id: Uuid, trace: Trace, limit: Duration) -> Self {
-        Self { request_id, trace, deadline: Instant::now() + limit, upstream: Upstream::default() }
+        let (deadline, upstream) = (Instant::now() + limit, Upstream::default());
+        Self { request_id, trace, deadline, statement_limit: None, upstream }
     }
 
     /// A worker step or an operator's command, which has no caller to take ids from.

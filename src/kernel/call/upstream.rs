@@ -1,13 +1,19 @@
 //! What the database answered to one request or worker step.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Why there is no answer from the database to report.
+/// What the status alone does not say: why there is no answer from the database to report, or how it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// No connection became free in time.
     PoolExhausted,
+    /// The database did not answer several times in a row, and was not asked again.
+    BreakerOpen,
+    /// The database said nothing in the time that it had on this side.
+    NoAnswer,
+    /// The work had not begun when its caller stopped waiting.
+    Queued,
 }
 
 impl Evidence {
@@ -15,13 +21,34 @@ impl Evidence {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PoolExhausted => "pool_exhausted",
+            Self::BreakerOpen => "breaker_open",
+            Self::NoAnswer => "no_answer",
+            Self::Queued => "queued",
         }
     }
 }
 
 /// What the database answered to one call, in HTTP terms: the last answer counts. That work was undone is none.
 #[derive(Clone, Debug, Default)]
-pub struct Upstream(Arc<Mutex<Answers>>);
+pub struct Upstream(Arc<Mutex<Record>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    answers: Answers,
+    /// Since when an answer is waited for.
+    asked_at: Option<Instant>,
+    /// What else is waited for.
+    waits: Option<Waits>,
+}
+
+/// What a call waits for that others do on its behalf.
+#[derive(Clone, Debug)]
+enum Waits {
+    /// Its turn, at a connection or with the writer.
+    ForTurn,
+    /// Work with a record of its own.
+    ForWork(Upstream),
+}
 
 /// A copy of the record at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +57,7 @@ pub struct Answers {
     pub status: Option<u16>,
     /// Time spent waiting for the database.
     pub latency: Option<Duration>,
-    /// Why there is no answer.
+    /// Why there is no answer, or how it is known that there was none.
     pub evidence: Option<Evidence>,
     /// How often the work was begun again after a passing failure.
     pub retries: u32,
@@ -42,28 +69,64 @@ impl Answers {
     fn waited(&mut self, latency: Duration) {
         self.latency = Some(self.latency.unwrap_or_default() + latency);
     }
+
+    /// What was answered to others on this call's behalf.
+    fn add(&mut self, other: &Self) {
+        self.status = other.status;
+        self.evidence = other.evidence;
+        self.retries += other.retries;
+        if let Some(latency) = other.latency {
+            self.waited(latency);
+        }
+    }
 }
 
 impl Upstream {
+    /// The database is asked.
+    pub fn asked(&self) {
+        let mut record = self.record();
+        record.waits = None;
+        record.asked_at = Some(Instant::now());
+    }
+
     /// The database answered, or was overrun, after `latency`.
     pub fn answered(&self, status: u16, latency: Duration) {
-        self.change(|answers| {
-            answers.status = Some(status);
-            answers.waited(latency);
-        });
+        let mut record = self.record();
+        (record.asked_at, record.waits) = (None, None);
+        record.answers.status = Some(status);
+        // That it fell silent may have been noted just before.
+        record.answers.evidence = record.answers.evidence.filter(|known| status == 504 && *known == Evidence::NoAnswer);
+        record.answers.waited(latency);
     }
 
     /// The database undid work, in `latency`: the call stays known by what it answered to that work.
     pub fn undone(&self, latency: Duration) {
-        self.change(|answers| answers.waited(latency));
+        let mut record = self.record();
+        record.asked_at = None;
+        record.answers.waited(latency);
+    }
+
+    /// The database said nothing in the time that it had on this side.
+    pub fn gave_up(&self) {
+        self.change(|answers| answers.evidence = Some(Evidence::NoAnswer));
     }
 
     /// The database was not asked.
     pub fn not_asked(&self, evidence: Evidence) {
-        self.change(|answers| {
-            answers.status = None;
-            answers.evidence = Some(evidence);
-        });
+        let mut record = self.record();
+        record.waits = None;
+        (record.answers.status, record.answers.evidence) = (None, Some(evidence));
+    }
+
+    /// A connection is to become free, or somebody else is to do the work and has not begun. Ends as soon as the database
+    /// is asked, or with [`Upstream::take_over`].
+    pub fn waits_for_turn(&self) {
+        self.record().waits = Some(Waits::ForTurn);
+    }
+
+    /// The work that is done on this call's behalf has this record. Ends with [`Upstream::take_over`].
+    pub fn waits_for(&self, work: &Self) {
+        self.record().waits = Some(Waits::ForWork(work.clone()));
     }
 
     /// The work is begun again.
@@ -79,23 +142,36 @@ impl Upstream {
     /// Takes over what the database answered to work that was done on this call's behalf.
     pub fn take_over(&self, other: &Self) {
         let other = other.answers();
-        self.change(|answers| {
-            answers.status = other.status;
-            answers.evidence = other.evidence;
-            answers.retries += other.retries;
-            if let Some(latency) = other.latency {
-                answers.waited(latency);
-            }
-        });
+        let mut record = self.record();
+        record.waits = None;
+        record.answers.add(&other);
     }
 
-    /// What is known so far.
+    /// What is known so far. Whoever waits now has been answered nothing: an earlier answer does not stand for the one
+    /// that is missing.
     pub fn answers(&self) -> Answers {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let (mut answers, asked_at, waits) = {
+            let record = self.record();
+            (record.answers, record.asked_at, record.waits.clone())
+        };
+        if let Some(asked_at) = asked_at {
+            answers.status = Some(504);
+            answers.waited(asked_at.elapsed());
+        }
+        match waits {
+            None => {}
+            Some(Waits::ForTurn) => (answers.status, answers.evidence) = (None, Some(Evidence::Queued)),
+            Some(Waits::ForWork(work)) => answers.add(&work.answers()),
+        }
+        answers
     }
 
     fn change(&self, change: impl FnOnce(&mut Answers)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.record().answers);
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,5 +191,48 @@ mod tests {
         upstream.undone(Duration::from_millis(11));
         let answers = upstream.answers();
         assert_eq!((answers.status, answers.latency), (Some(503), Some(Duration::from_millis(23))));
+    }
+
+    #[test]
+    fn who_waits_is_not_known_by_an_earlier_answer() {
+        let (post, batch) = (Upstream::default(), Upstream::default());
+        post.answered(200, Duration::from_millis(2));
+        post.waits_for_turn();
+        assert_eq!((post.answers().status, post.answers().evidence), (None, Some(Evidence::Queued)));
+        post.waits_for(&batch);
+        assert_eq!(post.answers().status, None, "the batch has asked nothing yet");
+        batch.asked();
+        assert_eq!(post.answers().status, Some(504), "it is asking");
+        batch.answered(200, Duration::from_millis(3));
+        assert_eq!((post.answers().status, post.answers().latency), (Some(200), Some(Duration::from_millis(5))));
+        post.take_over(&batch);
+        batch.answered(500, Duration::from_millis(7));
+        assert_eq!((post.answers().status, post.answers().latency), (Some(200), Some(Duration::from_millis(5))));
+    }
+
+    #[test]
+    fn who_waits_for_a_connection_waits_until_the_database_is_asked() {
+        let read = Upstream::default();
+        read.answered(200, Duration::from_millis(2));
+        read.waits_for_turn();
+        assert_eq!((read.answers().status, read.answers().evidence), (None, Some(Evidence::Queued)));
+        read.asked();
+        assert_eq!((read.answers().status, read.answers().evidence), (Some(504), None));
+        read.answered(200, Duration::from_millis(2));
+        read.waits_for_turn();
+        read.not_asked(Evidence::PoolExhausted);
+        assert_eq!((read.answers().status, read.answers().evidence), (None, Some(Evidence::PoolExhausted)));
+    }
+
+    #[test]
+    fn a_silence_is_evidence_until_something_is_answered() {
+        let upstream = Upstream::default();
+        upstream.gave_up();
+        upstream.answered(504, Duration::from_secs(5));
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (Some(504), Some(Evidence::NoAnswer)));
+        upstream.answered(200, Duration::from_millis(1));
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (Some(200), None));
+        upstream.not_asked(Evidence::BreakerOpen);
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (None, Some(Evidence::BreakerOpen)));
     }
 }

@@ -1,19 +1,26 @@
 //! Pools of connections that may do nothing until a transaction opens on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 
-use super::tx::{Access, BY_KEY, InUse, Mode, Tx};
+use super::breaker::BreakerState;
+use super::failure::is_unreachable;
+use super::health::{InUse, PoolHealth};
+use super::retries::RetryBudget;
+use super::tx::{Access, BY_KEY, Mode, Tx};
 use crate::kernel::call::{Evidence, RequestContext};
 use crate::kernel::problem::{Code, Problem};
 
 /// Acquiring a connection may take at most this long, and so may opening a transaction on it.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Closing a pool may take this long: whoever uses a connection keeps it for no longer.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// When a refused caller may come back: the database is asked more often than that.
+const RETRY_AFTER_S: u64 = 1;
 
 /// The pools of one process, by purpose.
 #[derive(Clone, Debug)]
@@ -24,14 +31,15 @@ pub struct Pools {
     pub read: Pool,
     /// The relay, other workers and operators.
     pub worker: Pool,
+    /// What must not wait behind any work: readiness, switches, tools.
+    pub control: Pool,
 }
 
 impl Pools {
     /// Waits until all connections are closed: at shutdown.
     pub async fn close(&self) {
-        self.ingest.close().await;
-        self.read.close().await;
-        self.worker.close().await;
+        let Self { ingest, read, worker, control } = self;
+        tokio::join!(ingest.close(), read.close(), worker.close(), control.close());
     }
 }
 
@@ -59,7 +67,8 @@ pub struct Pool {
     name: &'static str,
     inner: PgPool,
     max: u32,
-    in_use: Arc<AtomicU32>,
+    health: Arc<PoolHealth>,
+    retries: RetryBudget,
 }
 
 impl Pool {
@@ -73,40 +82,75 @@ impl Pool {
             // Statements are short and repeated: compiling them costs more than it saves (measured).
             ("jit", "off"),
             ("timezone", "UTC"),
+            // PostgreSQL's side finds out that this one is gone, and gives locks back. Over a Unix socket these mean
+            // nothing.
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", "15s"),
         ]);
+        let health = PoolHealth::new(name, options.clone());
+        let judge = health.clone();
         let inner = PgPoolOptions::new()
             .max_connections(max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(Duration::from_mins(10))
             // Whether a connection is still there shows when a transaction opens.
             .test_before_acquire(false)
+            .before_acquire(move |_, meta| {
+                let trusted = judge.trusts_idle_for(meta.idle_for);
+                Box::pin(async move { Ok(trusted) })
+            })
             .connect_lazy_with(options);
-        Self { name, inner, max, in_use: Arc::default() }
+        Self { name, inner, max, health, retries: RetryBudget::default() }
     }
 
-    /// Opens a transaction for this call. Errors: 503 when no connection is to be had, 504 when the call is overdue.
+    /// Opens a transaction for this call. Errors: 503 when no connection is to be had, at once where that was so several
+    /// times in a row; 504 when the call is overdue, or has less time than it would take to find out.
     pub async fn begin(&self, context: &RequestContext, access: Access<'_>, mode: Mode) -> Result<Tx, Problem> {
+        if context.remaining().is_zero() {
+            return Err(overdue("The request's time was used up before the database was asked."));
+        }
+        if !self.health.admits() {
+            context.upstream.not_asked(Evidence::BreakerOpen);
+            let detail = "The database does not answer, and is asked again as soon as it does.";
+            return Err(Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER_S));
+        }
+        self.retries.worked();
         // A connection may have been lost since it was last used. To open a transaction on it changes nothing, so that
         // another one is tried: all may have been lost together, but no more than there are.
         let mut others = self.max;
         loop {
-            let remaining = context.remaining();
-            if remaining.is_zero() {
-                return Err(Problem::new(
-                    Code::DeadlineExceeded,
-                    "The request's time was used up before the database was asked.",
-                ));
-            }
-            let connection = self.acquire(context, remaining).await?;
-            let in_use = InUse::count(&self.in_use);
-            let mut tx = Tx::on(connection, context.upstream.clone(), in_use);
-            let opened = tx.open(&access, mode, remaining);
-            match tokio::time::timeout(remaining.min(ACQUIRE_TIMEOUT), opened).await {
-                Ok(Err(problem)) if problem.code() == Code::DatabaseUnavailable && others > 0 => others -= 1,
-                Ok(opened) => return opened.map(|()| tx),
-                Err(_overdue) => return Err(Problem::new(Code::DatabaseUnavailable, "The database did not answer.")),
+            let limit = context.remaining().min(ACQUIRE_TIMEOUT);
+            let connection = self.acquire(context, limit).await?;
+            let mut tx = Tx::on(connection, context, InUse::of(&self.health));
+            match tx.open(&access, mode, context.remaining()).await {
+                Ok(()) => {
+                    self.health.answered();
+                    return Ok(tx);
+                }
+                Err(Some(problem)) if problem.code() == Code::DatabaseUnavailable && others > 0 => others -= 1,
+                Err(Some(problem)) => {
+                    if problem.code() == Code::DatabaseUnavailable {
+                        self.health.failed();
+                    }
+                    return Err(problem);
+                }
+                Err(None) if context.remaining().is_zero() => {
+                    return Err(overdue("The request's time was used up before the database answered."));
+                }
+                Err(None) => {
+                    context.upstream.gave_up();
+                    self.health.fell_silent();
+                    return Err(Problem::new(Code::DatabaseUnavailable, "The database did not answer."));
+                }
             }
         }
+    }
+
+    /// Whether work that failed in passing may be begun again, as far as the budget for that goes.
+    pub fn may_retry(&self) -> bool {
+        self.retries.take()
     }
 
     /// How many connections it may open.
@@ -116,13 +160,13 @@ impl Pool {
 
     /// How busy it is just now.
     pub fn load(&self) -> PoolLoad {
-        let in_use = self.in_use.load(Ordering::Relaxed);
-        PoolLoad { name: self.name, max: self.max, open: self.inner.size(), in_use }
+        let Self { name, max, .. } = *self;
+        PoolLoad { name, max, open: self.inner.size(), in_use: self.health.in_use(), breaker: self.health.state() }
     }
 
-    /// Waits until the connections are closed: at shutdown.
+    /// Waits until the connections are closed: at shutdown. What is not closed in time ends with the process.
     pub async fn close(&self) {
-        self.inner.close().await;
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.inner.close()).await;
     }
 
     /// The pool itself: for who listens, outside of transactions, and for tests that show what is not allowed there.
@@ -130,27 +174,43 @@ impl Pool {
         &self.inner
     }
 
-    async fn acquire(
-        &self,
-        context: &RequestContext,
-        remaining: Duration,
-    ) -> Result<PoolConnection<Postgres>, Problem> {
+    async fn acquire(&self, context: &RequestContext, limit: Duration) -> Result<PoolConnection<Postgres>, Problem> {
+        context.upstream.waits_for_turn();
         let started = Instant::now();
-        let acquired = tokio::time::timeout(remaining, self.inner.acquire()).await;
+        let acquired = tokio::time::timeout(limit, self.inner.acquire()).await;
         let error = match acquired {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             Err(_overdue) => sqlx::Error::PoolTimedOut,
         };
+        let timed_out = matches!(error, sqlx::Error::PoolTimedOut);
+        let hurried = timed_out && limit < ACQUIRE_TIMEOUT;
         // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first
         // means that the database was not asked.
-        if matches!(error, sqlx::Error::PoolTimedOut) && self.in_use.load(Ordering::Relaxed) >= self.max {
+        if timed_out && self.health.in_use() >= self.max {
             context.upstream.not_asked(Evidence::PoolExhausted);
-            return Err(Problem::new(Code::Overloaded, "All database connections are busy.").because(error));
+            return Err(if hurried {
+                overdue("The request's time was used up while all database connections were busy.")
+            } else {
+                Problem::new(Code::Overloaded, "All database connections are busy.").because(error)
+            });
         }
-        context.upstream.answered(503, started.elapsed());
+        context.upstream.answered(if hurried { 504 } else { 503 }, started.elapsed());
+        if hurried {
+            return Err(overdue("The request's time was used up before the database was reached."));
+        }
+        if timed_out {
+            context.upstream.gave_up();
+        }
+        if is_unreachable(&error) {
+            self.health.failed();
+        }
         Err(Problem::new(Code::DatabaseUnavailable, "The database cannot be reached.").because(error))
     }
+}
+
+fn overdue(detail: &'static str) -> Problem {
+    Problem::new(Code::DeadlineExceeded, detail)
 }
 
 /// A pool at one moment, in connections.
@@ -164,4 +224,6 @@ pub struct PoolLoad {
     pub open: u32,
     /// How many of them are in a transaction.
     pub in_use: u32,
+    /// Whether callers may ask the database.
+    pub breaker: BreakerState,
 }

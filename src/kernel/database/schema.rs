@@ -6,10 +6,16 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use super::limits::in_time;
 use super::{Access, Mode, Pool};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::Problem;
+
+/// At a start the database may take this long for each connection, and for each look at it.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// All migrations together may take this long: a large table is written anew in minutes.
+const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
 
 /// Why a database is not fit to serve from.
 #[derive(Debug, thiserror::Error)]
@@ -37,20 +43,34 @@ pub(super) fn migrator() -> Migrator {
 ///
 /// The connection has a lock timeout of its own: a migration that runs outside a transaction cannot set one.
 pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
-    use sqlx::migrate::Migrate as _;
     let options = options
         .clone()
         .application_name("halfhour migrate")
         .options([("lock_timeout", "5s"), ("client_min_messages", "warning")]);
-    let mut connection = PgConnection::connect_with(&options).await?;
+    let mut connection = connect(&options).await?;
+    let applied = in_time(MIGRATION_LIMIT, async { Ok(apply(&mut connection).await) }).await??;
+    say_goodbye(connection).await;
+    Ok(applied)
+}
+
+async fn apply(connection: &mut PgConnection) -> Result<usize, SchemaError> {
+    use sqlx::migrate::Migrate as _;
     // The migrator's own lock, which counts: its book is made before it takes the lock itself, and two who make the
     // book at once collide. It ends with the connection.
     connection.lock().await?;
-    let before = applied_migrations(&mut connection).await?;
-    migrator().run(&mut connection).await?;
-    let after = applied_migrations(&mut connection).await?;
-    connection.close().await?;
+    let before = applied_migrations(connection).await?;
+    migrator().run(&mut *connection).await?;
+    let after = applied_migrations(connection).await?;
     Ok(after.saturating_sub(before))
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
+    Ok(in_time(START_LIMIT, PgConnection::connect_with(options)).await?)
+}
+
+/// What was to be done on the connection is done; PostgreSQL finds out without a goodbye as well.
+async fn say_goodbye(connection: PgConnection) {
+    let _ = in_time(Duration::from_secs(1), connection.close()).await;
 }
 
 async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, SchemaError> {
@@ -62,10 +82,13 @@ async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, Sche
 /// Refuses a database whose working roles bypass row-level security, and warns of settings that can lose
 /// acknowledged buckets.
 pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    let unsafe_roles = unsafe_roles(&mut connection).await?;
-    let non_durable_settings = non_durable_settings(&mut connection).await?;
-    connection.close().await?;
+    let mut connection = connect(options).await?;
+    let looked = async {
+        let unsafe_roles = unsafe_roles(&mut connection).await?;
+        Ok((unsafe_roles, non_durable_settings(&mut connection).await?))
+    };
+    let (unsafe_roles, non_durable_settings) = in_time(START_LIMIT, looked).await?;
+    say_goodbye(connection).await;
     if !unsafe_roles.is_empty() {
         return Err(SchemaError::RolesBypassSecurity(unsafe_roles.join(", ")));
     }
@@ -75,12 +98,12 @@ pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
     Ok(())
 }
 
-pub(super) async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
-    Ok(sqlx::query_file_scalar!("src/kernel/database/unsafe_roles.sql").fetch_all(connection).await?)
+pub(super) async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/database/unsafe_roles.sql").fetch_all(connection).await
 }
 
-async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
-    Ok(sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await?)
+async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await
 }
 
 /// Sets `clock` by the database's clock, to within half the round trip.

@@ -1,60 +1,98 @@
-//! Statements in a transaction. Each one is timed, and how it ended is kept for the log line.
+//! Statements in a transaction. Each one has a limit on this side, is timed, and how it ended is kept for the log line.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, Stream};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::{Either, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr};
+use tokio::time::{Sleep, sleep, timeout};
 
-use super::failure::upstream_status;
-use super::tx::Tx;
+use super::failure::{is_silence, spoils_connection, upstream_status};
+use super::health::InUse;
+use super::limits::Wait;
+use super::tx::{Fate, Tx};
 use crate::kernel::call::Upstream;
 
 impl Tx {
-    /// The connection for one statement, and what notes how that ends.
-    fn connection(&mut self) -> (&mut PgConnection, Answer) {
-        let answer = Answer { upstream: self.upstream.clone(), started: Instant::now(), outcome: None, undoes: false };
-        match &mut self.connection {
-            Some(connection) => (&mut *connection, answer),
-            None => unreachable!("commit and rollback take the transaction by value"),
+    /// The connection for one statement, and what notes how that ends. Errors: on this connection nothing comes back any
+    /// more.
+    fn ask(&mut self, wait: Wait) -> Result<(&mut PgConnection, Answer<'_>), sqlx::Error> {
+        if self.fate == Fate::Silent {
+            return Err(wait.given_up_after(Duration::ZERO).into());
         }
+        let Self { connection: Some(connection), upstream, fate, in_use, is_open, .. } = self else {
+            unreachable!("commit and rollback take the transaction by value")
+        };
+        upstream.asked();
+        let counted = is_open.then_some(&*in_use);
+        let (upstream, started) = (upstream.clone(), Instant::now());
+        Ok((&mut *connection, Answer { upstream, wait, started, fate, counted, outcome: None, undoes: false }))
     }
 
-    /// Runs what undoes work.
-    pub(super) async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        let (connection, mut answer) = self.connection();
-        answer.undoes = true;
-        let result = sqlx::raw_sql(sql).execute(connection).await;
-        answer.note(&result);
-        result.map(drop)
+    /// Runs what needs no parameters.
+    pub(super) async fn run_raw(&mut self, sql: impl SqlSafeStr, wait: Wait, undoes: bool) -> Result<(), sqlx::Error> {
+        let (connection, mut answer) = self.ask(wait)?;
+        answer.undoes = undoes;
+        answer.within(sqlx::raw_sql(sql).execute(connection)).await.map(drop)
     }
 }
 
 /// Notes how one statement ended. Dropped without an outcome, the statement was overrun: its caller stopped waiting.
 #[derive(Debug)]
-struct Answer {
+struct Answer<'tx> {
     upstream: Upstream,
+    wait: Wait,
     started: Instant,
+    fate: &'tx mut Fate,
+    /// Where a silence is counted; nowhere before the transaction is open.
+    counted: Option<&'tx InUse>,
     outcome: Option<u16>,
     /// It undoes work. Where that succeeds, nothing is noted but the time: what the work failed with stands.
     undoes: bool,
 }
 
-impl Answer {
+impl Answer<'_> {
+    /// Waits for the result, but not for longer than it may take.
+    async fn within<T>(mut self, result: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let result = timeout(self.wait.limit(), result).await.unwrap_or_else(|_| Err(self.given_up()));
+        self.note(&result);
+        result
+    }
+
+    fn given_up(&self) -> sqlx::Error {
+        self.wait.given_up_after(self.started.elapsed()).into()
+    }
+
     fn note<T>(&mut self, result: &Result<T, sqlx::Error>) {
-        self.outcome = Some(match result {
-            Ok(_) => 200,
-            Err(error) => upstream_status(error),
-        });
+        let Err(error) = result else {
+            self.outcome = Some(200);
+            return;
+        };
+        self.outcome = Some(upstream_status(error));
+        if is_silence(error) {
+            *self.fate = Fate::Silent;
+            self.upstream.gave_up();
+            if let Some(counted) = self.counted {
+                counted.health().fell_silent();
+            }
+        } else if spoils_connection(error) {
+            // That one was lost says nothing of others: the next opening does.
+            *self.fate = Fate::Spoiled;
+        }
     }
 }
 
-impl Drop for Answer {
+impl Drop for Answer<'_> {
     fn drop(&mut self) {
         let latency = self.started.elapsed();
+        if self.outcome.is_none() && *self.fate == Fate::Usable {
+            *self.fate = Fate::Spoiled;
+        }
         match self.outcome.unwrap_or(504) {
             200 if self.undoes => self.upstream.undone(latency),
             status => self.upstream.answered(status, latency),
@@ -62,20 +100,31 @@ impl Drop for Answer {
     }
 }
 
-/// A statement's results, watched until they end.
+/// A statement's results, watched until they end or take too long.
 struct Watched<'e, T> {
     results: BoxStream<'e, Result<T, sqlx::Error>>,
-    answer: Answer,
+    answer: Answer<'e>,
+    /// Set as soon as something has to be waited for.
+    limit: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Stream for Watched<'_, T> {
+impl<'e, T: Send + 'e> Stream for Watched<'e, T> {
     type Item = Result<T, sqlx::Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.results.as_mut().poll_next(context);
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let mut next = this.results.as_mut().poll_next(context);
+        if next.is_pending() {
+            let left = || this.answer.wait.limit().saturating_sub(this.answer.started.elapsed());
+            let limit = this.limit.get_or_insert_with(|| Box::pin(sleep(left())));
+            if limit.poll_unpin(context).is_ready() {
+                next = Poll::Ready(Some(Err(this.answer.given_up())));
+                this.results = stream::empty().boxed();
+            }
+        }
         match &next {
-            Poll::Ready(Some(result @ Err(_))) => self.answer.note(result),
-            Poll::Ready(None) if self.answer.outcome.is_none() => self.answer.note(&Ok(())),
+            Poll::Ready(Some(result @ Err(_))) => this.answer.note(result),
+            Poll::Ready(None) if this.answer.outcome.is_none() => this.answer.note(&Ok(())),
             _ => {}
         }
         next
@@ -90,8 +139,12 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + sqlx::Execute<'q, Postgres>,
     {
-        let (connection, answer) = self.connection();
-        Box::pin(Watched { results: connection.fetch_many(query), answer })
+        match self.ask(self.limits.for_statement()) {
+            Ok((connection, answer)) => {
+                Box::pin(Watched { results: connection.fetch_many(query), answer, limit: None })
+            }
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
@@ -99,13 +152,10 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + sqlx::Execute<'q, Postgres>,
     {
-        let (connection, mut answer) = self.connection();
-        let row = connection.fetch_optional(query);
-        Box::pin(async move {
-            let result = row.await;
-            answer.note(&result);
-            result
-        })
+        match self.ask(self.limits.for_statement()) {
+            Ok((connection, answer)) => Box::pin(answer.within(connection.fetch_optional(query))),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        }
     }
 
     fn prepare_with<'e>(
@@ -116,13 +166,19 @@ impl<'c> Executor<'c> for &'c mut Tx {
     where
         'c: 'e,
     {
-        self.connection().0.prepare_with(sql, parameters)
+        match self.ask(self.limits.for_statement()) {
+            Ok((connection, answer)) => Box::pin(answer.within(connection.prepare_with(sql, parameters))),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        }
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
     where
         'c: 'e,
     {
-        self.connection().0.describe(sql)
+        match self.ask(self.limits.for_statement()) {
+            Ok((connection, answer)) => Box::pin(answer.within(connection.describe(sql))),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        }
     }
 }

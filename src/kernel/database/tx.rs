@@ -1,16 +1,17 @@
 //! Transactions: each opens in one round trip with a role, the users it may touch, and a statement timeout.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres};
 use uuid::Uuid;
 
-use crate::kernel::call::Upstream;
-use crate::kernel::problem::Problem;
+use super::connection::{abandon, close, give_back};
+use super::health::InUse;
+use super::limits::{LEAST, Patience, Wait};
+use crate::kernel::call::{RequestContext, Upstream};
+use crate::kernel::problem::{Code, Problem};
 
 /// The part of the database a transaction may touch.
 #[derive(Clone, Debug)]
@@ -45,26 +46,8 @@ pub(super) const BY_KEY: [(&str, &str); 5] = [
     ("enable_mergejoin", "off"),
 ];
 
-/// Counts a connection as busy while it lives.
-#[derive(Debug)]
-pub(super) struct InUse(Arc<AtomicU32>);
-
-impl InUse {
-    /// Counts one more in `counter` until it is dropped.
-    pub(super) fn count(counter: &Arc<AtomicU32>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter.clone())
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
-fn opening(access: &Access<'_>, mode: Mode, remaining: Duration) -> String {
+fn opening(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
     let mut sql = match mode {
         Mode::ReadWrite => "begin isolation level read committed".to_owned(),
         Mode::Snapshot => "begin isolation level repeatable read read only".to_owned(),
@@ -81,10 +64,7 @@ fn opening(access: &Access<'_>, mode: Mode, remaining: Duration) -> String {
         }
         Access::Worker => sql.push_str("; set local role halfhour_worker"),
     }
-    // A little before the caller's own deadline, so that the database's word comes first and the connection stays
-    // usable. A zero would mean "no limit".
-    let timeout_ms = (remaining / 20 * 19).as_millis().clamp(1, 3_600_000);
-    let _ = write!(sql, "; set local statement_timeout = {timeout_ms}");
+    let _ = write!(sql, "; set local statement_timeout = {}", limits.statement_timeout_ms());
     sql
 }
 
@@ -93,7 +73,19 @@ fn lock_timeout(patience: Duration) -> String {
     format!("set local lock_timeout = {}", patience.as_millis().max(1))
 }
 
-/// An open transaction. Statements run on `&mut tx` like on any sqlx executor.
+/// What may still be done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Anything.
+    Usable,
+    /// A statement was not waited for to its end, or showed that another connection is better: it is closed.
+    Spoiled,
+    /// Nothing comes back on it any more: it is closed without a word.
+    Silent,
+}
+
+/// An open transaction. Statements run on `&mut tx` like on any sqlx executor. Each has a limit, on PostgreSQL's side and
+/// on this one.
 ///
 /// Dropped without [`Tx::commit`] or [`Tx::rollback`], it closes its connection: PostgreSQL then rolls back, and a
 /// statement that overran its caller cannot hold the pool.
@@ -102,41 +94,84 @@ pub struct Tx {
     /// `None` once finished.
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) upstream: Upstream,
-    _in_use: InUse,
+    pub(super) limits: Patience,
+    pub(super) fate: Fate,
+    /// Whether it has opened: what fails before that is judged by the pool.
+    pub(super) is_open: bool,
+    pub(super) in_use: InUse,
 }
 
 impl Tx {
     /// On a connection that is counted as busy while the transaction lives. It has to be opened.
-    pub(super) const fn on(connection: PoolConnection<Postgres>, upstream: Upstream, in_use: InUse) -> Self {
-        Self { connection: Some(connection), upstream, _in_use: in_use }
+    pub(super) fn on(connection: PoolConnection<Postgres>, context: &RequestContext, in_use: InUse) -> Self {
+        Self {
+            connection: Some(connection),
+            upstream: context.upstream.clone(),
+            limits: Patience::of(context),
+            fate: Fate::Usable,
+            is_open: false,
+            in_use,
+        }
     }
 
-    /// Begins, with a role, users and a statement timeout, in one round trip.
-    pub(super) async fn open(&mut self, access: &Access<'_>, mode: Mode, remaining: Duration) -> Result<(), Problem> {
-        self.run(opening(access, mode, remaining)).await
+    /// Begins, with a role, users and a statement timeout, in one round trip. Errors: `None` where that was not answered
+    /// in time.
+    pub(super) async fn open(
+        &mut self,
+        access: &Access<'_>,
+        mode: Mode,
+        limit: Duration,
+    ) -> Result<(), Option<Problem>> {
+        let sql = opening(access, mode, &self.limits);
+        let opened = tokio::time::timeout(limit.min(LEAST), self.run(sql)).await;
+        match opened {
+            Ok(Ok(())) => {
+                self.is_open = true;
+                Ok(())
+            }
+            Ok(Err(problem)) => Err(Some(problem)),
+            Err(_overdue) => {
+                self.fate = Fate::Silent;
+                Err(None)
+            }
+        }
     }
 
-    /// Makes the changes durable.
-    pub async fn commit(mut self) -> Result<(), Problem> {
-        self.run("commit".to_owned()).await?;
-        self.connection = None;
-        Ok(())
+    /// Makes the changes durable. Errors: those of the database; where it said nothing, the changes may be durable.
+    pub async fn commit(self) -> Result<(), Problem> {
+        self.end("commit".to_owned()).await
     }
 
     /// Makes the changes visible at once, and durable with the next commit that waits for the disk, or by itself within a
     /// second: for work that is done again from where it was, should the database die before. Whatever is durable, so is
     /// all that it builds on: the log has one order.
-    pub async fn commit_asynchronously(mut self) -> Result<(), Problem> {
-        self.run("set local synchronous_commit = off; commit".to_owned()).await?;
-        self.connection = None;
+    pub async fn commit_asynchronously(self) -> Result<(), Problem> {
+        self.end("set local synchronous_commit = off; commit".to_owned()).await
+    }
+
+    async fn end(mut self, commit: String) -> Result<(), Problem> {
+        self.run_within(commit, self.limits.for_commit()).await?;
+        self.give_back();
         Ok(())
     }
 
     /// Gives the changes up and keeps the connection. After a failure the call stays known by that, unless this fails too.
+    /// A connection that is of no use any more is closed instead, which does the same.
     pub async fn rollback(mut self) -> Result<(), Problem> {
+        if self.fate == Fate::Silent {
+            return Err(Problem::new(Code::DatabaseUnavailable, "The database did not answer."));
+        }
         self.undo("rollback").await?;
-        self.connection = None;
+        self.give_back();
         Ok(())
+    }
+
+    fn give_back(&mut self) {
+        match self.connection.take() {
+            Some(connection) if self.fate == Fate::Usable => give_back(connection, self.in_use.health()),
+            Some(connection) => close(connection),
+            None => {}
+        }
     }
 
     /// A point to return to with [`Tx::rollback_to_savepoint`].
@@ -170,15 +205,25 @@ impl Tx {
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Problem> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self).await?;
-        Ok(())
+        self.run_within(sql, self.limits.for_statement()).await
+    }
+
+    async fn run_within(&mut self, sql: String, wait: Wait) -> Result<(), Problem> {
+        Ok(self.run_raw(AssertSqlSafe(sql), wait, false).await?)
+    }
+
+    /// Runs what undoes work.
+    async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.run_raw(sql, Patience::for_undoing(), true).await
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.close_on_drop();
+        match self.connection.take() {
+            Some(connection) if self.fate == Fate::Silent => abandon(connection),
+            Some(connection) => close(connection),
+            None => {}
         }
     }
 }
@@ -190,19 +235,22 @@ mod tests {
     #[test]
     fn a_transaction_opens_with_its_role_its_users_and_a_timeout_in_one_statement() {
         let (a, b) = (Uuid::nil(), Uuid::max());
-        let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, Duration::from_millis(1500));
+        let limits = Patience::of(&RequestContext::internal(Duration::from_millis(1500)));
+        let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, &limits);
         assert_eq!(
             sql,
             format!(
                 "begin isolation level repeatable read read only; set local role halfhour_api; \
-                 set local app.user_ids = '{a},{b}'; set local statement_timeout = 1425"
+                 set local app.user_ids = '{a},{b}'; set local statement_timeout = {}",
+                limits.statement_timeout_ms()
             )
         );
+        assert!((1_400..=1_425).contains(&limits.statement_timeout_ms()), "{limits:?}");
     }
 
     #[test]
     fn nobody_is_named_by_an_empty_setting_and_a_spent_deadline_never_means_no_timeout() {
-        let sql = opening(&Access::NOBODY, Mode::ReadWrite, Duration::ZERO);
+        let sql = opening(&Access::NOBODY, Mode::ReadWrite, &Patience::of(&RequestContext::internal(Duration::ZERO)));
         assert!(sql.contains("app.user_ids = ''"), "{sql}");
         assert!(sql.ends_with("statement_timeout = 1"), "{sql}");
     }

@@ -9,14 +9,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener};
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::jittered;
-use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::database::{Access, Listener, Mode, Pool};
 use crate::kernel::problem::Problem;
 
 /// What relays listen to.
@@ -114,11 +114,9 @@ impl RelayNotifier {
         }
     }
 
-    /// Until `stop`, or the connection is lost.
+    /// Until `stop`, or the connection is lost. Errors: there is none, or it does not answer any more.
     async fn hear(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(self.pool.connections()).await?;
-        listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        let mut listener = Listener::on(&self.pool, CHANNEL).await?;
         // What was announced before, nobody here has heard.
         self.signal.0.here.notify_one();
         let own = self.process.to_string();
@@ -126,10 +124,10 @@ impl RelayNotifier {
             let announcement = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                announcement = listener.try_recv() => announcement?,
+                announcement = listener.next() => announcement?,
             };
             match announcement {
-                Some(announcement) if announcement.payload() == own => {}
+                Some(announcement) if announcement == own => {}
                 Some(_) => self.signal.0.here.notify_one(),
                 None => return Ok(()),
             }

@@ -62,7 +62,8 @@ async fn the_status_needs_the_database_and_the_metrics_do_not() {
     let user = app.user("ann", "UTC").await;
     let status = app.get(&user.operator, "/v1/status").await.expect_ok().clone();
     let names: Vec<_> = status["pools"].as_array().unwrap().iter().map(|pool| pool["name"].clone()).collect();
-    assert_eq!(names, ["ingest", "read", "worker"]);
+    assert_eq!(names, ["ingest", "read", "worker", "control"]);
+    assert!(status["pools"].as_array().unwrap().iter().all(|pool| pool["breaker"] == "closed"), "{status}");
     assert_eq!((&status["pools"][1]["max"], &status["pools"][2]["in_use"]), (&json!(4), &json!(0)));
     app.pools.worker.close().await;
     app.get(&user.operator, "/v1/status").await.expect_problem(503, "database_unavailable");

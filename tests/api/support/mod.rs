@@ -101,8 +101,13 @@ impl TestApp {
 
     /// Another server on the same database that reaches it only so.
     pub async fn second_server_through(&self, proxy: &Proxy) -> Self {
+        self.second_server_through_with(proxy, |_| {}).await
+    }
+
+    /// The same with some settings changed.
+    pub async fn second_server_through_with(&self, proxy: &Proxy, change: impl FnOnce(&mut Settings)) -> Self {
         let login = self.login.clone().socket(proxy.directory());
-        Self::on(cluster::Database { superuser: self.superuser.clone(), login }, |_| {}).await
+        Self::on(cluster::Database { superuser: self.superuser.clone(), login }, change).await
     }
 
     /// Another server on the same database whose login is the superuser.

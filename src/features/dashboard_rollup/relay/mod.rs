@@ -184,7 +184,8 @@ impl Relay {
 
     async fn watched_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
-        let context = RequestContext::internal(STATEMENT_LIMIT);
+        let context =
+            RequestContext { statement_limit: Some(STATEMENT_LIMIT), ..RequestContext::internal(ROUND_LIMIT) };
         let mut trail = Trail::default();
         let result =
             tokio::time::timeout(ROUND_LIMIT, self.round(&context, &mut trail)).await.unwrap_or_else(|overdue| {

@@ -68,6 +68,9 @@ impl Batcher {
                 continue;
             }
             let context = RequestContext::internal(BATCH_LIMIT);
+            for post in &group {
+                post.context.upstream.waits_for(&context.upstream);
+            }
             let result = self.attempts(&context, &group).await;
             for post in &group {
                 post.context.upstream.take_over(&context.upstream);
@@ -100,7 +103,7 @@ impl Batcher {
             };
             let passing = problem.database_error().is_some_and(is_transient);
             let pause = jittered(Duration::from_millis(20 << (2 * attempt)));
-            if !passing || attempt == RETRIES || context.remaining() <= pause {
+            if !passing || attempt == RETRIES || context.remaining() <= pause || !self.pool.may_retry() {
                 return Err(problem);
             }
             tokio::time::sleep(pause).await;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::batch::{Batcher, without_execution};
 use super::post::{Post, Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
+use crate::kernel::call::{Evidence, Upstream};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{self, IdempotencyKey, KeyScope};
@@ -38,6 +39,8 @@ struct InFlight(Mutex<HashMap<KeyScope, Execution>>);
 #[derive(Debug)]
 struct Execution {
     key: IdempotencyKey,
+    /// What the database answers to it.
+    upstream: Upstream,
     waiting: Vec<oneshot::Sender<Result<Written, Problem>>>,
 }
 
@@ -124,14 +127,21 @@ impl Writer {
         key: IdempotencyKey,
     ) -> Result<Written, Problem> {
         let (mine, answer) = oneshot::channel();
+        let upstream = &device.context().upstream;
+        let mut joined = None;
         {
             let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
             match executions.get_mut(key.scope()) {
                 Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
-                Some(execution) => execution.waiting.push(mine),
+                Some(execution) => {
+                    execution.waiting.push(mine);
+                    upstream.waits_for(&execution.upstream);
+                    joined = Some(execution.upstream.clone());
+                }
                 None => {
                     let execution = self.enqueue(device, buckets, rejections, Some(key.clone()))?;
-                    executions.insert(*key.scope(), Execution { key: key.clone(), waiting: vec![mine] });
+                    let (upstream, waiting) = (upstream.clone(), vec![mine]);
+                    executions.insert(*key.scope(), Execution { key: key.clone(), upstream, waiting });
                     let in_flight = self.in_flight.clone();
                     self.tasks.spawn(async move {
                         let result = execution.await.unwrap_or_else(|_| Err(unanswered()));
@@ -141,8 +151,11 @@ impl Writer {
             }
         }
         let answer = answer.await.map_err(|_| unanswered())?;
+        if let Some(joined) = joined {
+            upstream.take_over(&joined);
+        }
         if let Ok(written) = &answer {
-            device.context().upstream.keyed(if written.replayed { "replayed" } else { "executed" });
+            upstream.keyed(if written.replayed { "replayed" } else { "executed" });
         }
         answer
     }
@@ -157,6 +170,7 @@ impl Writer {
         let rows = u32::try_from(buckets.len().max(1)).map_err(Problem::internal)?;
         let room = self.room.clone().try_acquire_many_owned(rows).map_err(|_| overloaded())?;
         let (reply, answer) = oneshot::channel();
+        device.context().upstream.waits_for_turn();
         let post = Post {
             user_id: device.user_id(),
             device_id: device.device_id(),
@@ -167,9 +181,10 @@ impl Writer {
             reply,
             _room: room,
         };
-        self.queue
-            .send(post)
-            .map_err(|_| Problem::new(Code::Overloaded, "The server is stopping; nothing was written."))?;
+        self.queue.send(post).map_err(|refused| {
+            refused.0.context.upstream.not_asked(Evidence::Queued);
+            Problem::new(Code::Overloaded, "The server is stopping; nothing was written.")
+        })?;
         Ok(answer)
     }
 }
