@@ -1,0 +1,3 @@
+//! Two servers on one database, while whatever can break is broken, and a checker of what they said.
+mod checker;
+mod history;
