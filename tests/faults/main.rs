@@ -1,3 +1,102 @@
-//! Two servers on one database, while whatever can break is broken, and a checker of what they said.
+//! Two servers on one database, while whatever can break is broken, and a checker of all that was said.
+//!
+//! Clients post and read through proxies, and servers reach PostgreSQL through proxies. A script, made from a seed,
+//! breaks one thing after another. Then `checker` compares every answer with every other one, and with what stands.
+//!
+//! ```text
+//! cargo test --test faults                                    the checker, and every kind of fault once
+//! FAULTS_SEED=7 cargo test --test faults                      the same with the faults of that seed
+//! cargo test --test faults -- --ignored --nocapture           five minutes, with figures
+//! ```
+
 mod checker;
+mod clients;
+mod end;
+mod figures;
 mod history;
+mod installation;
+mod planted;
+mod postgres;
+mod proxy;
+mod random;
+mod script;
+mod server;
+mod snapshots;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use checker::check;
+use history::{History, Outcome};
+use installation::Installation;
+use random::Random;
+use script::{Pace, Step};
+
+/// How long the long run goes on with every kind of fault, in seconds, after the kills.
+const LONG_S: u64 = 90;
+
+/// `FAULTS_SEED`, or another one each time. A failing test shows it.
+fn seed() -> u64 {
+    let given = std::env::var_os("FAULTS_SEED").map(|seed| seed.to_str().unwrap().parse().unwrap());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()) ^ snapshots::now().unsigned_abs() & 0xffff_ffff);
+    eprintln!("FAULTS_SEED={seed}");
+    seed
+}
+
+/// Suffers the scripts one after another, and judges what came of it. Answers with the figures printed.
+async fn run(installation: &mut Installation, scripts: &[Vec<Step>]) -> History {
+    for script in scripts {
+        eprintln!("{script:#?}");
+        let began = Instant::now();
+        installation.suffer(script).await;
+        eprintln!("{} faults in {} s", script.len(), began.elapsed().as_secs());
+    }
+    let history = installation.finish().await;
+    print_figures(installation, &history);
+    let breaches = check(&history);
+    let surprises = &installation.world.figures.lock().unwrap().surprises;
+    if !breaches.is_empty() || !surprises.is_empty() {
+        let kept = installation::keep(&installation.directory);
+        let breaches: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+        panic!("{}\n{}\nlogs are in {}", breaches.join("\n"), surprises.join("\n"), kept.display());
+    }
+    history
+}
+
+fn print_figures(installation: &Installation, history: &History) {
+    let mut verdicts = BTreeMap::<&str, u64>::new();
+    for call in &history.calls {
+        if let Outcome::Answered { verdicts: said, .. } = &call.outcome {
+            said.iter().for_each(|verdict| *verdicts.entry(verdict.as_str()).or_default() += 1);
+        }
+    }
+    let (posts, calls, reads) = (history.posts.len(), history.calls.len(), history.reads.len());
+    eprintln!("{posts} posts in {calls} calls, {reads} reads, {} buckets stand", history.end.buckets.len());
+    eprintln!("{verdicts:?}\nblamed: {:?}", installation.blame());
+    eprintln!("{}", installation.world.figures.lock().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promises_are_kept_under_every_kind_of_fault_and_every_planted_breach_is_found() {
+    let mut random = Random::new(seed());
+    let mut installation = Installation::start(&mut random).await;
+    let pace = Pace { lasts_ms: (300, 1_200), rests_ms: (100, 400) };
+    let script = script::every_kind(&mut random, pace);
+    let history = run(&mut installation, &[script]).await;
+    planted::every_planted_fault_is_found(&installation, &history, &mut random).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes five minutes and more"]
+async fn promises_are_kept_for_minutes_while_servers_and_postgresql_are_killed() {
+    let mut random = Random::new(seed());
+    let mut installation = Installation::start(&mut random).await;
+    let kills = script::kills(&mut random, Pace { lasts_ms: (1_000, 5_000), rests_ms: (500, 3_000) });
+    let pace = Pace { lasts_ms: (300, 6_000), rests_ms: (200, 2_000) };
+    let planned = |steps: &[Step]| steps.iter().map(|step| step.lasts + step.rests).sum::<Duration>();
+    let mut every_kind = Vec::new();
+    while planned(&every_kind) < Duration::from_secs(LONG_S) {
+        every_kind.extend(script::every_kind(&mut random, pace));
+    }
+    run(&mut installation, &[kills, every_kind]).await;
+}

@@ -51,14 +51,14 @@ pub enum Upstream {
     Unix(PathBuf),
 }
 
-/// A rule, and whether connections that were silenced go on after it. Where they do not, they are reset at its end, as
-/// by a host that has forgotten them.
+/// A rule, and whether connections that were silenced are silent for ever, as where their host was lost. Others go on
+/// when the rule ends.
 #[derive(Clone, Copy, Debug)]
 struct Order {
     rule: Rule,
     /// Counts orders, so that the same rule may come twice.
     number: u64,
-    forgets: bool,
+    for_good: bool,
 }
 
 /// A port that leads to a server.
@@ -73,7 +73,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let upstream = Arc::new(Mutex::new(upstream));
-        let orders = watch::Sender::new(Order { rule: Rule::Pass, number: 0, forgets: false });
+        let orders = watch::Sender::new(Order { rule: Rule::Pass, number: 0, for_good: false });
         let (to, follow) = (upstream.clone(), orders.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -93,9 +93,9 @@ impl Proxy {
         *self.upstream.lock().unwrap() = upstream;
     }
 
-    /// From now on. `forgets`: connections that this rule silences are reset when the next one comes.
-    pub fn set(&self, rule: Rule, forgets: bool) {
-        self.orders.send_modify(|order| *order = Order { rule, number: order.number + 1, forgets });
+    /// From now on. `for_good`: connections that this rule silences stay silent.
+    pub fn set(&self, rule: Rule, for_good: bool) {
+        self.orders.send_modify(|order| *order = Order { rule, number: order.number + 1, for_good });
     }
 }
 
@@ -165,8 +165,11 @@ async fn pump(
             return Ending::Reset;
         }
         if order.rule.silences(direction) {
-            if orders.changed().await.is_err() || order.forgets {
-                return Ending::Reset;
+            if order.for_good {
+                return swallow(reader).await;
+            }
+            if orders.changed().await.is_err() {
+                return Ending::Closed;
             }
             continue;
         }
@@ -186,7 +189,9 @@ async fn pump(
             counted = (order.number, 0);
         }
         let (passed, ending) = match order.rule {
-            Rule::CutReplies(limit) if direction == Direction::Replies => (limit - limit.min(counted.1), Some(Ending::Closed)),
+            Rule::CutReplies(limit) if direction == Direction::Replies => {
+                (limit - limit.min(counted.1), Some(Ending::Closed))
+            }
             Rule::Reset(limit) => (limit - limit.min(counted.1), Some(Ending::Reset)),
             _ => (length, None),
         };
@@ -195,9 +200,11 @@ async fn pump(
         }
         // What was read just when the silence began is not said either.
         while orders.borrow().rule.silences(direction) {
-            let forgets = orders.borrow_and_update().forgets;
-            if orders.changed().await.is_err() || forgets {
-                return Ending::Reset;
+            if orders.borrow_and_update().for_good {
+                return swallow(reader).await;
+            }
+            if orders.changed().await.is_err() {
+                return Ending::Closed;
             }
         }
         let passed = passed.min(length);
@@ -209,4 +216,11 @@ async fn pump(
             return ending;
         }
     }
+}
+
+/// Passes nothing on any more, and notices only that the sender ends it.
+async fn swallow(mut reader: impl AsyncRead + Unpin) -> Ending {
+    let mut buffer = vec![0; 16_384];
+    while let Ok(1..) = reader.read(&mut buffer).await {}
+    Ending::Closed
 }

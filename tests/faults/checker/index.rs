@@ -21,7 +21,6 @@ pub struct Sent {
 #[derive(Clone, Copy, Debug)]
 pub struct Judged {
     pub snapshot: Snapshot,
-    pub post: usize,
     pub began: Micros,
     pub ended: Micros,
     pub verdict: Verdict,
@@ -136,7 +135,6 @@ fn judged(history: &History) -> Vec<Judged> {
             let Some(verdict) = verdicts.get(position) else { continue };
             all.push(Judged {
                 snapshot: *snapshot,
-                post: call.post,
                 began: began[call.post].unwrap_or(call.began),
                 ended: *ended,
                 verdict: *verdict,

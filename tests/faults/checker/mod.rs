@@ -32,8 +32,9 @@ pub enum Law {
     IncludedAsOf,
     /// A total is not more than what had been sent.
     NoMoreThanWasSent,
-    /// `as_of` does not fall for a user, whichever process answers.
-    AsOfNeverFalls,
+    /// `as_of` falls for a user only to the beginning of a change that was not committed when the earlier reply was
+    /// read and that waits to be folded now, whichever process answers.
+    AsOfFallsToAChange,
     /// `version` does not fall for a user, whichever process answers.
     VersionNeverFalls,
     /// What was read of a bucket does not fall.

@@ -172,5 +172,9 @@ fn lacking(index: &Index<'_>, shown: &Shown<'_>, snapshot: &Snapshot) -> String 
     let calls = index.judged.iter().filter(|judged| judged.snapshot == *snapshot);
     let said = calls.min_by_key(|judged| judged.ended);
     let instead = shown.by_key.get(&snapshot.key);
-    format!("{} has {instead:?} and not {snapshot:?} of {:?}, of which was said {said:?}", shown.name, index.key(snapshot.key))
+    format!(
+        "{} has {instead:?} and not {snapshot:?} of {:?}, of which was said {said:?}",
+        shown.name,
+        index.key(snapshot.key)
+    )
 }

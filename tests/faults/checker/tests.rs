@@ -2,7 +2,9 @@
 
 use halfhour::kernel::bucket::TokenCounts;
 use halfhour::kernel::usage::snapshot::Rank;
-use halfhour::kernel::usage::writer::Verdict::{self, Erased, Inserted, Kept, Rejected, Stale, Superseded, Unchanged, Updated};
+use halfhour::kernel::usage::writer::Verdict::{
+    self, Erased, Inserted, Kept, Rejected, Stale, Superseded, Unchanged, Updated,
+};
 use uuid::Uuid;
 
 use super::{Law, check};
@@ -248,9 +250,16 @@ fn a_total_is_no_more_than_what_was_sent() {
 
 #[test]
 fn nothing_falls_from_one_read_to_the_next_but_may_between_two_at_once() {
-    for (began, laws) in [(161, &[][..]), (162, &[Law::AsOfNeverFalls])] {
+    for (began, laws) in [(161, &[][..]), (162, &[Law::AsOfFallsToAChange])] {
         let mut history = sound();
         history.read(began, 160, 2, Shows::Total(30));
+        history.ends_with(&[(1, 20), (2, 10)]).breaks(laws);
+    }
+    // A change that waits may have begun before, but not for ever before.
+    for (as_of, laws) in [(160 - 15_000_000, &[Law::AsOfFallsToAChange][..]), (160, &[])] {
+        let mut history = sound();
+        history.read(162, as_of, 2, Shows::Total(30));
+        history.reads[3].pending = true;
         history.ends_with(&[(1, 20), (2, 10)]).breaks(laws);
     }
     for (began, laws) in [(161, &[][..]), (162, &[Law::VersionNeverFalls])] {
