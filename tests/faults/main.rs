@@ -8,6 +8,9 @@
 //! FAULTS_SEED=7 cargo test --test faults                      the same with the faults of that seed
 //! cargo test --test faults -- --ignored --nocapture           five minutes, with figures
 //! ```
+//!
+//! `FAULTS_SERVER=target/release/halfhour` runs another build of the server. `FAULTS_WITHOUT=silence` leaves out that
+//! PostgreSQL goes silent while connections stay open, for builds that are known not to survive it.
 
 mod checker;
 mod clients;
@@ -43,7 +46,7 @@ fn seed() -> u64 {
     seed
 }
 
-/// Suffers the scripts one after another, and judges what came of it. Answers with the figures printed.
+/// Suffers the scripts one after another, prints what callers met, and judges what was said.
 async fn run(installation: &mut Installation, scripts: &[Vec<Step>]) -> History {
     for script in scripts {
         eprintln!("{script:#?}");
@@ -63,6 +66,14 @@ async fn run(installation: &mut Installation, scripts: &[Vec<Step>]) -> History 
     history
 }
 
+fn every_kind(random: &mut Random, pace: Pace) -> Vec<Step> {
+    let mut steps = script::every_kind(random, pace);
+    if let Some(left_out) = std::env::var_os("FAULTS_WITHOUT") {
+        script::without(&mut steps, left_out.to_str().unwrap());
+    }
+    steps
+}
+
 fn print_figures(installation: &Installation, history: &History) {
     let mut verdicts = BTreeMap::<&str, u64>::new();
     for call in &history.calls {
@@ -77,15 +88,26 @@ fn print_figures(installation: &Installation, history: &History) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promises_are_kept_under_every_kind_of_fault_and_every_planted_breach_is_found() {
+async fn promises_are_kept_under_every_kind_of_fault() {
     let mut random = Random::new(seed());
     let mut installation = Installation::start(&mut random).await;
-    let pace = Pace { lasts_ms: (300, 1_200), rests_ms: (100, 400) };
-    let script = script::every_kind(&mut random, pace);
-    let history = run(&mut installation, &[script]).await;
-    planted::every_planted_fault_is_found(&installation, &history, &mut random).await;
+    let pace = Pace { lasts_ms: (300, 900), rests_ms: (50, 200) };
+    let script = every_kind(&mut random, pace);
+    run(&mut installation, &[script]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_planted_breach_is_found() {
+    let mut random = Random::new(seed());
+    let mut installation = Installation::start(&mut random).await;
+    // Until a bucket has been replaced.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let history = run(&mut installation, &[]).await;
+    planted::every_planted_breach_is_found(&installation, &history, &mut random).await;
+}
+
+/// Servers are killed twenty times and PostgreSQL is stopped ten times, for one to five seconds each. Then come all
+/// kinds of faults, and longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes five minutes and more"]
 async fn promises_are_kept_for_minutes_while_servers_and_postgresql_are_killed() {
@@ -94,9 +116,9 @@ async fn promises_are_kept_for_minutes_while_servers_and_postgresql_are_killed()
     let kills = script::kills(&mut random, Pace { lasts_ms: (1_000, 5_000), rests_ms: (500, 3_000) });
     let pace = Pace { lasts_ms: (300, 6_000), rests_ms: (200, 2_000) };
     let planned = |steps: &[Step]| steps.iter().map(|step| step.lasts + step.rests).sum::<Duration>();
-    let mut every_kind = Vec::new();
-    while planned(&every_kind) < Duration::from_secs(LONG_S) {
-        every_kind.extend(script::every_kind(&mut random, pace));
+    let mut others = Vec::new();
+    while planned(&others) < Duration::from_secs(LONG_S) {
+        others.extend(every_kind(&mut random, pace));
     }
-    run(&mut installation, &[kills, every_kind]).await;
+    run(&mut installation, &[kills, others]).await;
 }

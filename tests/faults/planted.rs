@@ -1,4 +1,4 @@
-//! The checker proves itself: faults that no law of the product allows are planted into what stands, or into what is
+//! The checker proves itself: what no law allows is planted into what stands, or into what is
 //! answered, and each is found. Nothing is planted into the product.
 
 use axum::Json;
@@ -15,24 +15,36 @@ use crate::proxy::{Rule, Upstream};
 use crate::random::Random;
 
 /// A run that is over, whose history was found sound.
-pub async fn every_planted_fault_is_found(installation: &Installation, history: &History, random: &mut Random) {
+pub async fn every_planted_breach_is_found(installation: &Installation, history: &History, random: &mut Random) {
     let mut superuser = installation.postgres.superuser().await.unwrap();
     let (standing, older) = replaced(history);
     let key = place_of(&history.keys.all()[standing.key], installation);
     let counts = older.place.2;
     let planted = [
         (Law::NothingIsLost, format!("delete from usage.bucket where {key}")),
-        (Law::SomebodySentIt, format!(
-            "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, observed_at, rank, changed_at)
-             select user_id, hour_start, device_id, source, 'nobody sent it', 1, observed_at, rank, changed_at
-             from usage.bucket where {key}"
-        )),
+        (
+            Law::SomebodySentIt,
+            format!(
+            "insert into usage.bucket (user_id, hour_start, device_id, source, model, input_tokens, cache_read_tokens,
+                     cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens,
+                     unclassified_tokens, request_count, observed_at, changed_at, stamped, rank)
+                 select user_id, hour_start, device_id, source, 'nobody sent it', 1, 0, 0, 0, 0, 0, 0, 0, observed_at,
+                     changed_at, stamped, rank
+                 from usage.bucket where {key}"
+        ),
+        ),
         (Law::RollupIsTheFold, "update rollup.daily set input_tokens = input_tokens + 1".to_owned()),
-        (Law::NothingIsLost, format!(
-            "update usage.bucket set observed_at = to_timestamp({} / 1000000.0), rank = {}, input_tokens = {},
+        (
+            Law::NothingIsLost,
+            format!(
+                "update usage.bucket set observed_at = to_timestamp({} / 1000000.0), rank = {}, input_tokens = {},
                  output_tokens = {} where {key}",
-            older.taken, older.place.0.number(), counts.input_tokens, counts.output_tokens
-        )),
+                older.taken,
+                older.place.0.number(),
+                counts.input_tokens,
+                counts.output_tokens
+            ),
+        ),
     ];
     for (law, statement) in planted {
         superuser.execute("begin").await.unwrap();

@@ -28,6 +28,23 @@ pub enum Fault {
     Erase { user: usize, server: usize },
 }
 
+impl Fault {
+    /// Whether PostgreSQL says nothing to a server while connections stay open.
+    const fn is_silence(self) -> bool {
+        use Rule::{SilenceBoth, SilenceReplies, SilenceRequests};
+        matches!(
+            self,
+            Self::Database { rule: SilenceBoth | SilenceReplies | SilenceRequests, .. } | Self::FreezePostgres
+        )
+    }
+}
+
+/// Leaves out faults that a build of the server is known not to survive: `FAULTS_WITHOUT=silence`.
+pub fn without(steps: &mut Vec<Step>, left_out: &str) {
+    assert_eq!(left_out, "silence", "FAULTS_WITHOUT knows `silence` only");
+    steps.retain(|step| !step.fault.is_silence());
+}
+
 /// A fault, how long it lasts, and how long all is well afterwards.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {

@@ -32,9 +32,10 @@ pub struct Server {
     pub port: u16,
 }
 
-/// The binary, with the settings of this test only.
+/// The binary, or the other build of it that `FAULTS_SERVER` names, with the settings of this test only.
 pub fn command(directory: &Path, database_url: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfhour"));
+    let binary = std::env::var_os("FAULTS_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_halfhour").into());
+    let mut command = Command::new(binary);
     command.env_clear();
     for name in ["PATH", "LD_LIBRARY_PATH"] {
         if let Some(value) = std::env::var_os(name) {

@@ -66,7 +66,8 @@ impl<'h> Index<'h> {
         }
         sent.iter_mut().for_each(|sent| sent.sort_by_key(|one| (one.snapshot.place, one.began)));
         sent_by_beginning.sort_by_key(|one| one.began);
-        let users = history.keys.all().iter().map(|key| key.user + 1).max().unwrap_or(0);
+        let readers = history.reads.iter().map(|read| read.user);
+        let users = history.keys.all().iter().map(|key| key.user).chain(readers).max().map_or(0, |last| last + 1);
         let mut keys_of_user = vec![Vec::new(); users];
         for (number, key) in history.keys.all().iter().enumerate() {
             keys_of_user[key.user].push(number);

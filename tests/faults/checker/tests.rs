@@ -276,7 +276,8 @@ fn nothing_falls_from_one_read_to_the_next_but_may_between_two_at_once() {
         history.ends_with(&[(1, 20), (2, 10)]).breaks(laws);
     }
     let mut history = sound();
-    history.read(162, 160, 1, Shows::Total(30));
+    // Another user has a state of their own.
+    history.listing(162, 160, 1, &[]);
     history.reads[3].user = 1;
     history.ends_with(&[(1, 20), (2, 10)]).breaks(&[]);
 }
