@@ -49,10 +49,8 @@ fn rollup_row(row: &PgRow, users: &UserNumbers) -> (RollupRow, Sums) {
     (key, Sums { total: row.get("total_tokens"), buckets: row.get("bucket_count") })
 }
 
-/// Whom a line of the log blames, and for what. `None` where it blames nobody.
+/// Whom a line of the log blames, and for what. `None` where nothing failed.
 pub fn blame(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let text = |name: &str| line[name].as_str().or_else(|| line["fields"][name].as_str());
-    let attribution = text("attribution").filter(|attribution| *attribution != "NONE")?;
-    Some(format!("{attribution} {}", text("error_code").unwrap_or("without a code")))
+    Some(format!("{} {}", line["attribution"].as_str()?, line["error_code"].as_str()?))
 }

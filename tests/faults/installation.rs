@@ -204,7 +204,9 @@ impl Installation {
     pub fn blame(&self) -> HashMap<String, u64> {
         let mut blame = HashMap::new();
         for line in self.servers.iter().flat_map(Server::lines) {
-            end::blame(&line).into_iter().for_each(|who| *blame.entry(who).or_default() += 1);
+            if let Some(who) = end::blame(&line) {
+                *blame.entry(who).or_default() += 1;
+            }
         }
         blame
     }

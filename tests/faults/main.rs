@@ -12,6 +12,8 @@
 //! `FAULTS_SERVER=target/release/halfhour` runs another build of the server. `FAULTS_WITHOUT=silence` leaves out that
 //! PostgreSQL goes silent while connections stay open, for builds that are known not to survive it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where it stopped")]
+
 mod checker;
 mod clients;
 mod end;
@@ -78,7 +80,9 @@ fn print_figures(installation: &Installation, history: &History) {
     let mut verdicts = BTreeMap::<&str, u64>::new();
     for call in &history.calls {
         if let Outcome::Answered { verdicts: said, .. } = &call.outcome {
-            said.iter().for_each(|verdict| *verdicts.entry(verdict.as_str()).or_default() += 1);
+            for verdict in said {
+                *verdicts.entry(verdict.as_str()).or_default() += 1;
+            }
         }
     }
     let (posts, calls, reads) = (history.posts.len(), history.calls.len(), history.reads.len());

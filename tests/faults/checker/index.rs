@@ -64,7 +64,9 @@ impl<'h> Index<'h> {
                 sent_by_beginning.push(one);
             }
         }
-        sent.iter_mut().for_each(|sent| sent.sort_by_key(|one| (one.snapshot.place, one.began)));
+        for of_key in &mut sent {
+            of_key.sort_by_key(|one| (one.snapshot.place, one.began));
+        }
         sent_by_beginning.sort_by_key(|one| one.began);
         let readers = history.reads.iter().map(|read| read.user);
         let users = history.keys.all().iter().map(|key| key.user).chain(readers).max().map_or(0, |last| last + 1);

@@ -60,7 +60,7 @@ impl History {
         self.end.buckets = buckets.iter().map(|(bucket, count)| snapshot(&mut self, *bucket, *count)).collect();
         for standing in self.end.buckets.clone() {
             let row = self.keys.all()[standing.key].row();
-            let sums = self.end.rollup.entry(row).or_insert_with(Sums::default);
+            let sums = self.end.rollup.entry(row).or_default();
             sums.total += standing.total;
             sums.buckets += 1;
         }
