@@ -24,8 +24,6 @@ use crate::script::{Fault, Step};
 use crate::server::{Server, command};
 use crate::snapshots::{UserNumbers, now};
 
-/// How soon a server is ready after PostgreSQL is.
-const READY_WITHIN: Duration = Duration::from_secs(2);
 /// How soon it acknowledges posts again: a batch that waits in vain has its five seconds.
 const ACKNOWLEDGES_WITHIN: Duration = Duration::from_secs(8);
 /// When all is well again, everything ends long before.
@@ -39,12 +37,14 @@ pub struct Installation {
     pub postgres: Postgres,
     pub world: Arc<World>,
     pub directory: TempDir,
+    /// How soon a server is ready after PostgreSQL is.
+    ready_within: Duration,
     clients: JoinSet<()>,
 }
 
 impl Installation {
     /// Starts everything, clients included.
-    pub async fn start(random: &mut Random) -> Self {
+    pub async fn start(random: &mut Random, ready_within: Duration) -> Self {
         let directory = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let postgres = Postgres::create(directory.path()).await;
         let mut servers = Vec::new();
@@ -56,7 +56,7 @@ impl Installation {
         let ports: Vec<u16> = servers.iter().map(|server| server.port).collect();
         let world = Arc::new(World::new(users, proxies, &ports));
         let clients = world.begin(random);
-        Self { servers, postgres, world, directory, clients }
+        Self { servers, postgres, world, directory, ready_within, clients }
     }
 
     /// A command beside the servers: its exit code and what it printed.
@@ -141,7 +141,7 @@ impl Installation {
             assert!(since.elapsed() < PATIENCE, "server {server} does not become ready again");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.world.figures.lock().unwrap().became_ready(server, fault, since.elapsed(), READY_WITHIN);
+        self.world.figures.lock().unwrap().became_ready(server, fault, since.elapsed(), self.ready_within);
         let mut random = Random::new(0);
         while !self.world.post_once(1, server, &mut random).await {
             assert!(since.elapsed() < PATIENCE, "server {server} acknowledges nothing any more");

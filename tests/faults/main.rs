@@ -40,6 +40,9 @@ use script::{Pace, Step};
 /// How long the long run goes on with every kind of fault, in seconds, after the kills.
 const LONG_S: u64 = 90;
 
+/// How soon a server is ready after PostgreSQL is. In the gate other tests share its processors.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
 /// `FAULTS_SEED`, or another one each time. A failing test shows it.
 fn seed() -> u64 {
     let given = std::env::var_os("FAULTS_SEED").map(|seed| seed.to_str().unwrap().parse().unwrap());
@@ -94,7 +97,7 @@ fn print_figures(installation: &Installation, history: &History) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promises_are_kept_under_every_kind_of_fault() {
     let mut random = Random::new(seed());
-    let mut installation = Installation::start(&mut random).await;
+    let mut installation = Installation::start(&mut random, READY_WITHIN * 2).await;
     let pace = Pace { lasts_ms: (300, 900), rests_ms: (50, 200) };
     let script = every_kind(&mut random, pace);
     run(&mut installation, &[script]).await;
@@ -103,7 +106,7 @@ async fn promises_are_kept_under_every_kind_of_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_planted_breach_is_found() {
     let mut random = Random::new(seed());
-    let mut installation = Installation::start(&mut random).await;
+    let mut installation = Installation::start(&mut random, READY_WITHIN * 2).await;
     // Until a bucket has been replaced.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let history = run(&mut installation, &[]).await;
@@ -116,7 +119,7 @@ async fn every_planted_breach_is_found() {
 #[ignore = "takes five minutes and more"]
 async fn promises_are_kept_for_minutes_while_servers_and_postgresql_are_killed() {
     let mut random = Random::new(seed());
-    let mut installation = Installation::start(&mut random).await;
+    let mut installation = Installation::start(&mut random, READY_WITHIN).await;
     let kills = script::kills(&mut random, Pace { lasts_ms: (1_000, 5_000), rests_ms: (500, 3_000) });
     let pace = Pace { lasts_ms: (300, 6_000), rests_ms: (200, 2_000) };
     let planned = |steps: &[Step]| steps.iter().map(|step| step.lasts + step.rests).sum::<Duration>();
