@@ -98,7 +98,7 @@ fn print_figures(installation: &Installation, history: &History) {
 async fn promises_are_kept_under_every_kind_of_fault() {
     let mut random = Random::new(seed());
     let mut installation = Installation::start(&mut random, READY_WITHIN * 2).await;
-    let pace = Pace { lasts_ms: (300, 900), rests_ms: (50, 200) };
+    let pace = Pace { lasts_ms: (200, 700), rests_ms: (50, 150) };
     let script = every_kind(&mut random, pace);
     run(&mut installation, &[script]).await;
 }
