@@ -52,7 +52,8 @@ pub(super) async fn get_live() -> impl IntoResponse {
 
 /// Can the process serve?
 ///
-/// Asks the database, within 500 ms; the answer is remembered for a second. Send no traffic while it is 503.
+/// Asks the database, within 500 ms. A good answer is remembered for a second, a bad one for 200 ms. Send no traffic
+/// while it is 503.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "get_ready", tag = "health",
     responses(

@@ -1,4 +1,5 @@
-//! Whether the database answers. It is asked at most once a second, and has half a second for it.
+//! Whether the database answers. It is asked once a second at most while it does, has half a second for it, and is asked
+//! sooner again where it did not, so that a server is ready within two seconds of its database.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +13,19 @@ use crate::kernel::problem::{Code, Problem};
 
 const BOUND: Duration = Duration::from_millis(500);
 const REMEMBERED: Duration = Duration::from_secs(1);
+const FAILURE_REMEMBERED: Duration = Duration::from_millis(200);
 
 /// What the database answered, and when.
 #[derive(Debug)]
 struct Answer {
     at: Instant,
     result: Result<(), Problem>,
+}
+
+impl Answer {
+    fn holds_after(&self, age: Duration) -> bool {
+        age < if self.result.is_ok() { REMEMBERED } else { FAILURE_REMEMBERED }
+    }
 }
 
 /// The last answer, shared by all probes. Probes that come while one asks wait for its answer.
@@ -37,7 +45,7 @@ impl Readiness {
     pub async fn check(&self, context: &RequestContext) -> Result<(), Problem> {
         let mut last = self.last.lock().await;
         if let Some(answer) = last.as_ref()
-            && answer.at.elapsed() < REMEMBERED
+            && answer.holds_after(answer.at.elapsed())
         {
             return answer.result.clone();
         }
@@ -59,4 +67,20 @@ impl Readiness {
 
 fn unavailable() -> Problem {
     Problem::new(Code::DatabaseUnavailable, "The database does not answer.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_answer_holds_for_a_second_and_a_bad_one_for_a_fifth_of_it() {
+        for (result, bound) in [(Ok(()), 1_000), (Err(unavailable()), 200)] {
+            let answer = Answer { at: Instant::now(), result };
+            assert!(answer.holds_after(Duration::from_millis(bound - 1)), "{answer:?}");
+            assert!(!answer.holds_after(Duration::from_millis(bound)), "{answer:?}");
+        }
+        // Asked just before the database is back, again when that is forgotten, and then answered: within two seconds.
+        assert!(BOUND + FAILURE_REMEMBERED + BOUND < Duration::from_secs(2));
+    }
 }
