@@ -3,16 +3,23 @@
 use super::binaries::Installation;
 use super::error::EmbeddedPostgresError;
 use super::error::files;
+use super::interrupt::Interrupt;
 use super::launcher::Launcher;
 use super::layout::{Layout, Password, remove_tree, sync_directory, write_private};
 use super::settings::{Durability, MAX_CONNECTIONS, SUPERUSER};
 use super::socket_dir::PORT;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// How often it is looked whether a program has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A log longer than this is put aside when the server next starts. One old log is kept.
 const LONGEST_LOG_BYTES: u64 = 10 * 1024 * 1024;
@@ -112,6 +119,7 @@ pub(super) fn create(
     launcher: &Launcher,
     durability: Durability,
     password: &Password,
+    interrupt: &Interrupt,
 ) -> Result<(), EmbeddedPostgresError> {
     let unfinished = layout.new_unfinished()?;
     DirBuilder::new().mode(0o700).create(&unfinished).map_err(files("create", &unfinished))?;
@@ -135,19 +143,39 @@ pub(super) fn create(
     if durability == Durability::Disposable {
         command.arg("--no-sync");
     }
-    let output = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(|source| EmbeddedPostgresError::Spawn { program, source })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        remove_tree(&unfinished)?;
-        return Err(EmbeddedPostgresError::Initdb { output });
+    let made_it = run_to_end(command, &program, interrupt);
+    if let Err(error) = made_it {
+        // What cannot be removed now, a later start removes.
+        let _ = remove_tree(&unfinished);
+        return Err(error);
     }
     fs::rename(&made, layout.pg_data()).map_err(files("rename", &made))?;
     sync_directory(&layout.data_dir)?;
     remove_tree(&unfinished)
+}
+
+/// Runs initdb. It says little, so that nothing fills up before it has ended.
+fn run_to_end(mut command: Command, program: &Path, interrupt: &Interrupt) -> Result<(), EmbeddedPostgresError> {
+    let failed = |source| EmbeddedPostgresError::Spawn { program: program.to_owned(), source };
+    // In a group of its own, so that Ctrl-C is ours to answer, and what it started ends with it.
+    let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    loop {
+        if child.try_wait().map_err(failed)?.is_some() {
+            break;
+        }
+        if interrupt.is_set() {
+            // Asked kindly it would clean up, but no sooner than we do.
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            child.wait().map_err(failed)?;
+            return Err(EmbeddedPostgresError::Interrupted);
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(EmbeddedPostgresError::Initdb { output: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
 }
 
 fn joined(option: &str, path: &std::path::Path) -> OsString {

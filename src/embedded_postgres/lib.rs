@@ -27,6 +27,7 @@ mod cluster;
 mod connection;
 mod download;
 mod error;
+mod interrupt;
 mod launcher;
 mod layout;
 mod pid_file;
@@ -37,5 +38,6 @@ mod socket_dir;
 mod supervisor;
 
 pub use error::EmbeddedPostgresError;
+pub use interrupt::Interrupt;
 pub use private_server::EmbeddedPostgres;
 pub use settings::{Durability, MAX_CONNECTIONS};

@@ -6,12 +6,13 @@
 use super::cluster::Cluster;
 use super::error::EmbeddedPostgresError;
 use super::error::files;
+use super::interrupt::Interrupt;
 use super::layout::remove_tree;
 use super::pid_file::{self, PidFile};
 use super::settings::Durability;
 use super::socket_dir;
 use rustix::process::{Pid, Signal, kill_process};
-use std::convert::Infallible;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -42,13 +43,20 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(2);
 /// The pause before a restart doubles from the first to the second while restarts fail.
 const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The ways to end a server, from the kindest. Fast ends sessions and writes a checkpoint; immediate
-/// leaves recovery to the next start, and loses nothing either.
+/// The ways to end a server, from the kindest, and what is left for those that follow. Fast ends sessions and writes a
+/// checkpoint; immediate leaves recovery to the next start, and loses nothing either.
 const ENDINGS: [(Signal, &str, Duration); 3] = [
-    (Signal::INT, "fast", Duration::from_secs(5)),
-    (Signal::QUIT, "immediate", Duration::from_secs(6)),
-    (Signal::KILL, "by force", Duration::from_secs(5)),
+    (Signal::INT, "fast", Duration::from_millis(1500)),
+    (Signal::QUIT, "immediate", Duration::from_millis(500)),
+    (Signal::KILL, "by force", Duration::ZERO),
 ];
+
+/// Each way gets as much, however late it is.
+const LEAST_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a server has to end where nobody says by when, and where its start is interrupted.
+const PATIENCE: Duration = Duration::from_secs(12);
+const HURRY: Duration = Duration::from_secs(5);
 
 /// PostgreSQL's SQLSTATE for "the remains of another server are still in use", as it stands in a line
 /// of the log.
@@ -57,19 +65,20 @@ const STILL_IN_USE: &str = " F0001 FATAL:";
 /// The thread that runs the server. Dropping it ends the server without waiting.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    stop: Sender<Infallible>,
+    stop: Sender<Instant>,
     thread: JoinHandle<Result<(), EmbeddedPostgresError>>,
 }
 
 impl Supervisor {
     /// Starts the server and waits until it is ready. Returns where its socket is.
-    pub(super) fn start(cluster: Cluster) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
+    pub(super) fn start(cluster: Cluster, interrupt: &Interrupt) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
+        let interrupt = Some(interrupt.clone());
         let (stop, stopped) = mpsc::channel();
         let (report, ready) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("embedded-postgres".to_owned())
             .spawn(move || {
-                let mut watch = Watch { cluster, stop: StopAsked(stopped) };
+                let mut watch = Watch { cluster, stop: StopAsked { stopped, interrupt, by: Cell::new(None) } };
                 let outcome = watch.run(&report);
                 let cleaned = remove_tree(&watch.cluster.socket_dir);
                 outcome.and(cleaned)
@@ -79,27 +88,44 @@ impl Supervisor {
         match ready.recv() {
             Ok(socket_dir) => Ok((supervisor, socket_dir)),
             // No report means that the thread has ended, and why is its result.
-            Err(_) => Err(supervisor
-                .stop()
-                .err()
-                .unwrap_or_else(|| EmbeddedPostgresError::Thread(std::io::ErrorKind::Interrupted.into()))),
+            Err(_) => Err(supervisor.stop_by(Instant::now()).err().unwrap_or(EmbeddedPostgresError::Interrupted)),
         }
     }
 
-    /// Ends the server and waits for it.
-    pub(super) fn stop(self) -> Result<(), EmbeddedPostgresError> {
-        drop(self.stop);
+    /// Ends the server and waits for it, the more firmly the nearer that time is.
+    pub(super) fn stop_by(self, time: Instant) -> Result<(), EmbeddedPostgresError> {
+        // Whoever has ended does not listen any more.
+        let _ = self.stop.send(time);
         self.thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
     }
 }
 
-/// The supervisor's end of the line: nothing is ever sent, it only hangs up.
-struct StopAsked(Receiver<Infallible>);
+/// The supervisor's end of the line.
+struct StopAsked {
+    stopped: Receiver<Instant>,
+    /// Ends a start that is under way.
+    interrupt: Option<Interrupt>,
+    /// By when the server is to be gone.
+    by: Cell<Option<Instant>>,
+}
 
 impl StopAsked {
     /// Waits, and says whether to stop.
     fn within(&self, patience: Duration) -> bool {
-        matches!(self.0.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
+        let is_interrupted = || self.interrupt.as_ref().is_some_and(Interrupt::is_set);
+        match self.stopped.recv_timeout(patience) {
+            Ok(time) => {
+                self.by.set(Some(time));
+                true
+            }
+            Err(RecvTimeoutError::Disconnected) => true,
+            Err(RecvTimeoutError::Timeout) => is_interrupted(),
+        }
+    }
+
+    /// By when a server is to be gone that is asked to end now.
+    fn by(&self) -> Instant {
+        self.by.get().unwrap_or_else(|| Instant::now() + if self.interrupt.is_some() { HURRY } else { PATIENCE })
     }
 }
 
@@ -130,9 +156,10 @@ impl Server {
         }
     }
 
-    /// Ends the server, ever more firmly.
-    fn shut_down(mut self, pg_data: &Path) -> Result<(), EmbeddedPostgresError> {
-        for (signal, manner, patience) in ENDINGS {
+    /// Ends the server, ever more firmly, so that it is gone at a time.
+    fn shut_down(mut self, pg_data: &Path, by: Instant) -> Result<(), EmbeddedPostgresError> {
+        for (signal, manner, rest) in ENDINGS {
+            let patience = by.saturating_duration_since(Instant::now()).saturating_sub(rest).max(LEAST_PATIENCE);
             if self.ending(pg_data).is_some() {
                 return Ok(());
             }
@@ -142,7 +169,8 @@ impl Server {
             }
             while asked.elapsed() < patience {
                 if self.ending(pg_data).is_some() {
-                    pid_file::end_orphans(pg_data);
+                    let orphans = if signal == Signal::KILL { Signal::KILL } else { Signal::QUIT };
+                    pid_file::end_orphans(pg_data, orphans);
                     return Ok(());
                 }
                 thread::sleep(POLL_INTERVAL);
@@ -177,13 +205,15 @@ impl Watch {
                 None => return Ok(()),
             },
         };
+        // From here on the server is ended only when everything that uses it has ended.
+        self.stop.interrupt = None;
         if report.send(self.cluster.socket_dir.clone()).is_err() {
-            return server.shut_down(&self.cluster.pg_data());
+            return server.shut_down(&self.cluster.pg_data(), self.stop.by());
         }
         loop {
             let ending = loop {
                 if self.stop.within(WATCH_INTERVAL) {
-                    return server.shut_down(&self.cluster.pg_data());
+                    return server.shut_down(&self.cluster.pg_data(), self.stop.by());
                 }
                 if let Some(ending) = server.ending(&self.cluster.pg_data()) {
                     break ending;
@@ -251,7 +281,9 @@ impl Watch {
                     pg_data,
                 });
             }
-            thread::sleep(POLL_INTERVAL);
+            if self.stop.within(POLL_INTERVAL) {
+                return Err(EmbeddedPostgresError::Interrupted);
+            }
         }
         Ok(None)
     }
@@ -278,7 +310,7 @@ impl Watch {
                 Attempt::StillInUse(_) => {}
             }
             if began.elapsed() >= ORPHAN_PATIENCE {
-                let ended = pid_file::end_orphans(&self.cluster.pg_data());
+                let ended = pid_file::end_orphans(&self.cluster.pg_data(), Signal::QUIT);
                 tracing::warn!(ended, "processes of the PostgreSQL that died are still there");
             }
             if self.stop.within(pause) {
@@ -314,12 +346,12 @@ impl Watch {
                 return Ok(Attempt::Ready(server));
             }
             if began.elapsed() >= READY_TIMEOUT {
-                server.shut_down(&pg_data)?;
+                server.shut_down(&pg_data, self.stop.by())?;
                 let what = format!("was not ready within {} s", READY_TIMEOUT.as_secs());
                 return Err(self.not_ready(what, self.log_tail(log_start)));
             }
             if self.stop.within(POLL_INTERVAL) {
-                server.shut_down(&pg_data)?;
+                server.shut_down(&pg_data, self.stop.by())?;
                 return Ok(Attempt::StopAsked);
             }
         }
