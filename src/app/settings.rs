@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 
+use super::door::DoorLimits;
 use crate::config::{Limits, PoolSizes};
 use crate::features::operations::Metrics;
-use crate::kernel::http::unread_body::UnreadBodies;
+use crate::kernel::http::unread_body::Bodies;
 
 /// What the application is made from.
 #[derive(Clone, Debug)]
@@ -32,8 +33,10 @@ pub struct Settings {
     pub retention_days: Option<u32>,
     /// The longest window of an import of buckets, in days.
     pub backfill_max_days: u32,
-    /// What becomes of bodies that nobody reads.
-    pub unread_bodies: UnreadBodies,
+    /// How many connections there may be, and how slow they.
+    pub door: DoorLimits,
+    /// What becomes of bodies.
+    pub bodies: Bodies,
     /// Where this process counts.
     pub metrics: Metrics,
 }

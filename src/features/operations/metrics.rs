@@ -12,12 +12,16 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 const ROWS: [f64; 9] = [1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0];
 
 /// Every metric and what it says; `docs/operations.md` lists the same.
-pub const METRICS: [(&str, &str); 17] = [
+pub const METRICS: [(&str, &str); 21] = [
     ("halfhour_request_seconds", "Requests: from receipt to the answer's head, by route and class of status."),
     ("halfhour_writer_batch_rows", "Rows of the writer's transactions."),
     ("halfhour_writer_queue_rows", "Rows that wait for the writer or are being written."),
     ("halfhour_token_cache_total", "Authentications by token, from memory (hit) or not (miss)."),
     ("halfhour_limit_refusals_total", "Requests refused with 429, by limit."),
+    ("halfhour_connections_open", "Connections of clients."),
+    ("halfhour_connections_refused_total", "Connections for which there was no room, by reason."),
+    ("halfhour_connections_timed_out_total", "Connections ended because a client was slow or idle, by reason."),
+    ("halfhour_body_refusals_total", "Requests refused because other requests' bodies fill the room for them."),
     ("halfhour_pool_connections", "Connections of the pools: open, in use, and at most."),
     ("halfhour_switch_on", "1 where the switch is on, as this process knows it."),
     ("halfhour_clock_offset_seconds", "The database's clock minus this machine's."),

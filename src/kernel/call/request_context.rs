@@ -1,5 +1,6 @@
 //! What one request or worker step carries with it: its id, its trace, its deadline, and what the database answered.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -14,6 +15,8 @@ pub struct RequestContext {
     pub request_id: Uuid,
     /// From `traceparent`, or minted.
     pub trace: Trace,
+    /// The address that the request comes from, where there is a request and that is known.
+    pub caller: Option<IpAddr>,
     /// When the whole call must be over.
     pub deadline: Instant,
     /// What the database answered to this call.
@@ -23,7 +26,7 @@ pub struct RequestContext {
 impl RequestContext {
     /// A call that starts now and may take `limit`.
     pub fn new(request_id: Uuid, trace: Trace, limit: Duration) -> Self {
-        Self { request_id, trace, deadline: Instant::now() + limit, upstream: Upstream::default() }
+        Self { request_id, trace, caller: None, deadline: Instant::now() + limit, upstream: Upstream::default() }
     }
 
     /// A worker step or an operator's command, which has no caller to take ids from.
