@@ -1,11 +1,21 @@
 //! The binary: arguments in, exit code out.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use halfhour::commands::Arguments;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    halfhour::commands::run(Arguments::parse()).await
+/// What still blocks a thread after everything was closed is left behind after this time.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return halfhour::commands::no_runtime(&error.into()),
+    };
+    let code = runtime.block_on(halfhour::commands::run(arguments));
+    runtime.shutdown_timeout(PATIENCE);
+    code
 }

@@ -71,6 +71,8 @@ impl Housekeeper {
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
         complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
+        let purged = self.tokens.purge(&context, self.clock.now()).await;
+        complain("tokens that ended long ago could not be removed", purged);
         complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
     }

@@ -1,16 +1,22 @@
 //! What stands around the routes: who may call from a browser, what caches may keep, and what a panic is answered.
 
 use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
+use ipnet::IpNet;
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::contract_headers::{answer_headers, request_headers};
+use crate::config::Limits;
+use crate::kernel::access::{Addresses, AnonymousCallers, Limit};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
 
@@ -25,19 +31,56 @@ pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsL
     (!origins.is_empty()).then_some(cors)
 }
 
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
+
+/// What callers without a valid token may do.
+#[derive(Debug)]
+pub(crate) struct StrangerLimits {
+    /// On the routes for everyone.
+    pub(crate) routes: Option<Limit>,
+    /// Exchanges of link codes, whose guessing must be slow.
+    pub(crate) exchange: Option<Limit>,
+    /// For whatever they are refused, by the count of the routes.
+    pub(crate) callers: AnonymousCallers,
+}
+
+impl StrangerLimits {
+    /// By address, behind these proxies.
+    pub(crate) fn new(limits: &Limits, trusted_proxies: &[IpNet]) -> Self {
+        let addresses = Addresses::new(trusted_proxies);
+        let routes = Limit::by_address("anonymous", limits.anonymous, &addresses);
+        let exchange = Limit::by_address("link_code", limits.anonymous.min(EXCHANGES_PER_MINUTE), &addresses);
+        let unknown = Limit::by_address("unknown_token", limits.anonymous, &addresses);
+        let callers = AnonymousCallers::new(addresses, routes.clone(), unknown);
+        Self { routes, exchange, callers }
+    }
+}
+
+/// The operation's name of every route, by method and pattern, once all routes are known.
+pub(crate) type Operations = Arc<OnceLock<Arc<HashMap<(Method, String), String>>>>;
+
 /// For reads: an Idempotency-Key there would promise what nobody keeps. Whatever changes something takes its key itself.
-pub(crate) async fn without_key_to_read(request: Request) -> Result<Request, Problem> {
-    if request.method().is_safe() {
-        idempotency::refuse_key(request.headers(), "Reads take no Idempotency-Key; leave the header out.")?;
+pub(crate) async fn without_key_to_read(known: State<Operations>, request: Request) -> Result<Request, Problem> {
+    if [Method::GET, Method::HEAD].contains(request.method()) {
+        return refuse_key(&known, request, "Reads take no Idempotency-Key; leave the header out.");
     }
     Ok(request)
 }
 
 /// For exchanges of link codes, whose callers are nobody yet.
-pub(crate) async fn without_key(request: Request) -> Result<Request, Problem> {
+pub(crate) async fn without_key(known: State<Operations>, request: Request) -> Result<Request, Problem> {
     let instead = "This route takes no Idempotency-Key: `request_id` in its body is one. Leave the header out.";
-    idempotency::refuse_key(request.headers(), instead)?;
-    Ok(request)
+    refuse_key(&known, request, instead)
+}
+
+/// A method that the route does not have promises nothing, and is told so.
+fn refuse_key(known: &Operations, request: Request, instead: &'static str) -> Result<Request, Problem> {
+    let Err(refused) = idempotency::refuse_key(request.headers(), instead) else { return Ok(request) };
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let route = request.extensions().get::<MatchedPath>().map(|route| (method, route.as_str().to_owned()));
+    let is_operation = route.zip(known.get()).is_none_or(|(route, operations)| operations.contains_key(&route));
+    if is_operation { Err(refused) } else { Ok(request) }
 }
 
 /// One user's data is for no shared cache.
@@ -52,4 +95,15 @@ pub(crate) async fn keep_private(mut response: Response) -> Response {
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// Routes behind a limit, if there is one.
+pub(crate) fn limited<S: Clone + Send + Sync + 'static>(
+    routes: OpenApiRouter<S>,
+    limit: Option<&Limit>,
+) -> OpenApiRouter<S> {
+    match limit {
+        Some(limit) => limit.guard(routes),
+        None => routes,
+    }
 }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod contract_headers;
+mod door;
 mod forgetting;
 mod housekeeping;
 mod layers;
@@ -11,7 +12,6 @@ mod settings;
 pub mod telemetry;
 mod verification;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
-use axum::middleware::{from_fn, from_fn_with_state, map_request, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_request, map_request_with_state, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use activity::Activity;
+pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
@@ -41,9 +42,7 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
-use crate::kernel::access::{
-    Addresses, AnonymousCallers, Authenticator, Limit, ServerKey, TokenCache, require_principal,
-};
+use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::http::content_coding::undo_codings;
@@ -57,11 +56,8 @@ use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{cors, keep_private, panicked, without_key, without_key_to_read};
+use layers::{Operations, StrangerLimits, cors, keep_private, limited, panicked, without_key, without_key_to_read};
 use paths::KnownPaths;
-
-/// How long open requests may take to finish once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// For readiness and for what every process reads once a second. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -111,10 +107,7 @@ handed_out! {
 pub struct App {
     state: State,
     relay: Arc<Relay>,
-    /// For callers without a valid token.
-    anonymous: Option<Limit>,
-    /// For exchanges of link codes, whose guessing must be slow.
-    exchange: Option<Limit>,
+    strangers: StrangerLimits,
     retention: Option<Retention>,
     backfill_worker: Worker,
     signal: Signal,
@@ -133,11 +126,7 @@ impl App {
             control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
-        let addresses = Addresses::new(&settings.trusted_proxies);
-        let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
-        let exchange = Limit::by_address("link_code", settings.exchanges_per_minute(), &addresses);
-        let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
-        let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
+        let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
         let sources = Sources::new(pools.control.clone(), clock.clone());
@@ -153,7 +142,7 @@ impl App {
         };
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
-            authenticator: Authenticator::new(key.clone(), read, cache, anonymous_callers, clock.clone()),
+            authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
             intake: Intake::new(
                 switches.clone(),
                 clock.clone(),
@@ -187,7 +176,7 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let relay_notifier = RelayNotifier::new(database, signal.clone());
-        Self { state, relay, anonymous, exchange, retention, backfill_worker, signal, relay_notifier, settings }
+        Self { state, relay, strangers, retention, backfill_worker, signal, relay_notifier, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -277,35 +266,43 @@ impl App {
     fn router(&self) -> Router {
         let limits = self.settings.limits;
         let public_url = PublicUrl::from(self.settings.public_url.as_str());
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router());
-        let viewers = viewers.route_layer(map_request(without_key_to_read));
+        let known = Operations::default();
+        let only_reads = map_request_with_state(known.clone(), without_key_to_read);
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
-        let operators = operators.route_layer(map_request(without_key_to_read));
-        let sources = operations::sources_router().route_layer(map_request(without_key_to_read));
+        let operators = operators.route_layer(only_reads.clone());
+        let sources = operations::sources_router().route_layer(only_reads);
+        let active = from_fn_with_state(self.settings.activity.clone(), activity::note);
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()))
-            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
-        let exchange = accounts::exchange_router().route_layer(map_request(without_key));
-        let exchange = limited(exchange, self.exchange.as_ref())
-            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
-        let for_everyone =
-            limited(openapi::frame(&public_url), self.anonymous.as_ref()).merge(exchange).merge(operations::health());
+            .route_layer(active.clone());
+        let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
+        let exchange = limited(exchange, self.strangers.exchange.as_ref()).route_layer(active);
+        let for_everyone = limited(openapi::frame(&public_url), self.strangers.routes.as_ref())
+            .merge(exchange)
+            .merge(operations::health());
         let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
+        let operations = Arc::new(openapi::operations(&document));
+        let operations = known.get_or_init(|| operations).clone();
         let cors = cors(&self.settings.cors_origins, &document);
         let line = RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
             public_url: public_url.clone(),
-            operations: Arc::new(openapi::operations(&document)),
+            operations,
+            anonymous_callers: self.strangers.callers.clone(),
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(limited(openapi::publish(document, &public_url).into(), self.anonymous.as_ref())))
+            .merge(Router::from(limited(
+                openapi::publish(document, &public_url).into(),
+                self.strangers.routes.as_ref(),
+            )))
             .fallback({
                 let paths = paths.clone();
                 async move |uri: Uri| paths.refuse(&uri)
@@ -319,7 +316,7 @@ impl App {
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(self.settings.unread_bodies.clone(), throw_away_unread))
+            .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))
             .with_state(self.state.clone())
     }
 
@@ -328,8 +325,13 @@ impl App {
         self.router().into_make_service_with_connect_info()
     }
 
-    /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+    /// Answers whoever connects, until `shutdown` and for as long after it as open requests may take.
+    pub async fn listen(&self, listener: TcpListener, shutdown: CancellationToken) {
+        door::serve(listener, self.router(), self.settings.door, shutdown).await;
+    }
+
+    /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools, all within `patience`.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken, patience: Duration) {
         let tasks = TaskTracker::new();
         // Workers stop after the requests, so that what was just acknowledged is folded too.
         let workers = CancellationToken::new();
@@ -352,33 +354,26 @@ impl App {
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();
 
-        let server = axum::serve(listener, self.service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let overdue = async {
+        let asked = async {
             shutdown.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
+            tokio::time::Instant::now()
         };
-        let result = tokio::select! {
-            result = server => result,
-            () = overdue => {
-                tracing::warn!("some requests did not finish in time and were cut off");
-                Ok(())
-            }
-        };
+        let ((), asked) = tokio::join!(self.listen(listener, shutdown.clone()), asked);
+        let (written, stopped, closed) = (patience.mul_f64(0.85), patience.mul_f64(0.95), patience);
         // What was taken into the queue is written before anything is closed.
-        if tokio::time::timeout(Duration::from_secs(2), self.state.0.writer.close()).await.is_err() {
+        if tokio::time::timeout_at(asked + written, self.state.0.writer.close()).await.is_err() {
             tracing::warn!("the writer did not finish in time; what it had not committed was not acknowledged");
         }
         workers.cancel();
-        if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(asked + stopped, tasks.wait()).await.is_err() {
             tracing::warn!("a worker did not stop in time; its transaction is rolled back");
         }
         // Closing waits for connections in use; what is cut off must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), async {
+        let _ = tokio::time::timeout_at(asked + closed, async {
             self.relay_notifier.close().await;
             self.state.0.pools.close().await;
         })
         .await;
-        result
     }
 
     /// A slice's routes behind authentication and its role's limit.
@@ -386,13 +381,5 @@ impl App {
         limited(routes, limit)
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))
-    }
-}
-
-/// Routes behind a limit, if there is one.
-fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
-    match limit {
-        Some(limit) => limit.guard(routes),
-        None => routes,
     }
 }

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use axum::Extension;
 use axum::Router;
 use axum::extract::Path;
-use axum::http::Method;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, PathItem, Server};
@@ -77,8 +78,16 @@ where
 {
     let config = Config::from(format!("{}{DOCUMENT_PATH}", public_url.path()));
     let page = SwaggerUi::new(PAGE_PATH).url(DOCUMENT_PATH, document).config(config);
-    Router::from(page)
+    Router::from(page).route_layer(map_response(async |mut response: Response| {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        response
+    }))
 }
+
+/// The page runs its own scripts and calls this server. Its style is partly written into its elements.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+                           form-action 'none'";
 
 /// The operation's name of every described route, by method and pattern: what log lines call `function`.
 pub fn operations(document: &Document) -> HashMap<(Method, String), String> {

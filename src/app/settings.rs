@@ -7,13 +7,11 @@ use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 use super::activity::Activity;
+use super::door::DoorLimits;
 use crate::config::{Limits, PoolSizes};
 use crate::embedded_postgres::Programs;
 use crate::features::operations::Metrics;
-use crate::kernel::http::unread_body::UnreadBodies;
-
-/// Exchanges of link codes a minute for each address, unless strangers may do even less.
-const EXCHANGES_PER_MINUTE: u32 = 10;
+use crate::kernel::http::unread_body::Bodies;
 
 /// What the application is made from.
 #[derive(Clone, Debug)]
@@ -38,8 +36,10 @@ pub struct Settings {
     pub retention_days: Option<u32>,
     /// The longest window of an import of buckets, in days.
     pub backfill_max_days: u32,
-    /// What becomes of bodies that nobody reads.
-    pub unread_bodies: UnreadBodies,
+    /// How many connections there may be, and how slow they.
+    pub door: DoorLimits,
+    /// What becomes of bodies.
+    pub bodies: Bodies,
     /// Whether anybody is being served. Health checks, and what the contract itself is asked for, do not count.
     pub activity: Activity,
     /// The programs of the private PostgreSQL that this process runs, if it does.
@@ -48,11 +48,4 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Where this process counts.
     pub metrics: Metrics,
-}
-
-impl Settings {
-    /// Where strangers are limited at all, exchanges of link codes are limited strictly.
-    pub(super) fn exchanges_per_minute(&self) -> u32 {
-        self.limits.anonymous.min(EXCHANGES_PER_MINUTE)
-    }
 }

@@ -4,6 +4,9 @@
 use std::fmt::{self, Write as _};
 use std::io::BufWriter;
 use std::ops::Range;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use tracing::field::{Field, Visit};
@@ -20,10 +23,16 @@ use crate::kernel::clock::Clock;
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE_LINES: usize = 65_536;
 
+/// What is waiting when the process ends is written within this time, or lost.
+const LAST_LINES: Duration = Duration::from_millis(1200);
+
+/// No text of a line has more bytes. Callers' words are among them.
+const LONGEST_TEXT: usize = 4096;
+
 /// Keeps the log's writer alive; dropped, it writes what is waiting.
 #[derive(Debug)]
 pub struct Telemetry {
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
     dropped: ErrorCounter,
 }
 
@@ -37,12 +46,28 @@ impl Telemetry {
         let dropped = writer.error_counter();
         // A test binary may have set another one before.
         let _ = tracing::subscriber::set_global_default(subscriber(filter, writer));
-        Self { _writer: guard, dropped }
+        Self { writer: Some(guard), dropped }
     }
 
     /// How many lines were dropped so far.
     pub fn dropped_lines(&self) -> &ErrorCounter {
         &self.dropped
+    }
+}
+
+impl Drop for Telemetry {
+    /// Where nobody reads standard output any more, the guard waits for its thread, and then complains on standard output.
+    /// So it is dropped elsewhere, and waited for only so long.
+    fn drop(&mut self) {
+        let (done, written) = mpsc::channel::<()>();
+        let writer = self.writer.take();
+        let dropping = thread::Builder::new().spawn(move || {
+            drop(writer);
+            drop(done);
+        });
+        if dropping.is_ok() {
+            let _ = written.recv_timeout(LAST_LINES);
+        }
     }
 }
 
@@ -131,11 +156,15 @@ impl Values {
 
 impl Visit for Values {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, &format!("{value:?}"));
+        self.record_str(field, &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value);
+        if value.len() <= LONGEST_TEXT {
+            return self.set(field, value);
+        }
+        let start = &value[..value.floor_char_boundary(LONGEST_TEXT)];
+        self.set(field, &format!("{start}… ({} bytes)", value.len()));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -156,6 +185,6 @@ impl Visit for Values {
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let chain = std::iter::successors(Some(value), |&error| error.source());
-        self.set(field, &chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+        self.record_str(field, &chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
     }
 }

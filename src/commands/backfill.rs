@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::database::Opened;
 use super::output::{Output, explain};
-use super::serve::stop_on_signals;
+use super::shutdown::stop_on_signals;
 use crate::app::verify_with;
 use crate::config::Config;
 use crate::features::backfill::{
@@ -258,7 +258,7 @@ impl Desk {
 
     /// Returns earlier on SIGINT or SIGTERM, after the step that is under way; the job is then anybody's.
     async fn see_to_its_end(&self, job: &Job) -> anyhow::Result<()> {
-        let stop = stop_on_signals()?;
+        let stop = stop_on_signals(|| {})?;
         let (switches, signal) = (Switches::at_start(), Signal::default());
         let clock = self.backfills.clock().clone();
         let switchboard = Switchboard::new(self.pool.clone(), clock.clone(), switches.clone());

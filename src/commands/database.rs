@@ -4,14 +4,19 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 
+use super::shutdown::Shutdown;
 use crate::config::{Config, Database};
-use crate::embedded_postgres::{Durability, EmbeddedPostgres, Programs};
+use crate::embedded_postgres::{Durability, EmbeddedPostgres, EmbeddedPostgresError, Programs};
 use crate::kernel::access::ServerKey;
-use crate::kernel::database::schema;
+use crate::kernel::database::schema::{self, SchemaError};
+
+/// How long the private PostgreSQL may take to end where nobody waits for it.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A database that was found and is reachable, whatever its state.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ impl Located {
 
     async fn find_with(
         config: &Config,
-        start: fn(&Path) -> Result<EmbeddedPostgres, crate::embedded_postgres::EmbeddedPostgresError>,
+        start: impl FnOnce(&Path) -> Result<EmbeddedPostgres, EmbeddedPostgresError> + Send + 'static,
     ) -> anyhow::Result<Self> {
         match &config.database {
             Database::External(options) => Ok(Self { embedded: None, options: options.as_ref().clone() }),
@@ -48,8 +53,13 @@ impl Located {
 
     /// Stops what finding started.
     pub async fn close(self) -> anyhow::Result<()> {
+        self.close_by(Instant::now() + PATIENCE).await
+    }
+
+    /// The same, so that it has ended at that time.
+    pub async fn close_by(self, time: Instant) -> anyhow::Result<()> {
         if let Some(postgres) = self.embedded {
-            tokio::task::spawn_blocking(move || postgres.stop()).await??;
+            tokio::task::spawn_blocking(move || postgres.stop_by(time)).await??;
         }
         Ok(())
     }
@@ -60,42 +70,67 @@ impl Located {
 pub struct Opened {
     located: Located,
     key: ServerKey,
+    key_is_new: bool,
     applied_migrations: usize,
 }
 
 impl Opened {
     /// For commands: joins a private PostgreSQL that runs, or starts it for the duration.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        Self::prepare(config, EmbeddedPostgres::join_or_start).await
+        let located = Located::find(config).await?;
+        let prepared = Self::finish(config, &located.options).await;
+        Self::opened(located, prepared, Instant::now() + PATIENCE).await
     }
 
-    /// For the server: runs the private PostgreSQL, and refuses when another process does.
-    pub async fn open_to_serve(config: &Config) -> anyhow::Result<Self> {
-        Self::prepare(config, |data_dir| EmbeddedPostgres::start(data_dir, Durability::Durable)).await
-    }
-
-    async fn prepare(
-        config: &Config,
-        start: fn(&Path) -> Result<EmbeddedPostgres, crate::embedded_postgres::EmbeddedPostgresError>,
-    ) -> anyhow::Result<Self> {
+    /// For the server: runs the private PostgreSQL, and refuses when another process does. Errors: also when it is told
+    /// to stop meanwhile; then nothing is left of it.
+    pub async fn open_to_serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let interrupt = shutdown.interrupt();
+        let start = move |data_dir: &Path| EmbeddedPostgres::start_unless(&interrupt, data_dir, Durability::Durable);
         let located = Located::find_with(config, start).await?;
-        match Self::finish(config, &located.options).await {
-            Ok((applied_migrations, key)) => Ok(Self { located, key, applied_migrations }),
+        let prepared = tokio::select! {
+            prepared = Self::finish(config, &located.options) => prepared,
+            () = shutdown.token().cancelled() => Err(EmbeddedPostgresError::Interrupted.into()),
+        };
+        Self::opened(located, prepared, shutdown.within(PATIENCE)).await
+    }
+
+    async fn opened(
+        located: Located,
+        prepared: anyhow::Result<(usize, ServerKey, bool)>,
+        stopped_by: Instant,
+    ) -> anyhow::Result<Self> {
+        match prepared {
+            Ok((applied_migrations, key, key_is_new)) => Ok(Self { located, key, key_is_new, applied_migrations }),
             Err(error) => {
-                located.close().await?;
+                located.close_by(stopped_by).await?;
                 Err(error)
             }
         }
     }
 
-    async fn finish(config: &Config, options: &PgConnectOptions) -> anyhow::Result<(usize, ServerKey)> {
-        let applied = schema::migrate(options).await?;
-        schema::check(options).await?;
-        let key = match &config.secret {
-            Some(key) => key.clone(),
+    async fn finish(config: &Config, options: &PgConnectOptions) -> anyhow::Result<(usize, ServerKey, bool)> {
+        let prepare = async {
+            let applied = schema::migrate(options).await?;
+            schema::check(options).await?;
+            Ok::<_, SchemaError>(applied)
+        };
+        let applied = prepare.await.map_err(|error| match (&config.database, &error) {
+            (Database::External(options), SchemaError::Database(_)) => {
+                anyhow::Error::new(error).context(in_words(options))
+            }
+            _ => error.into(),
+        })?;
+        let (key, is_new) = match &config.secret {
+            Some(key) => (key.clone(), false),
             None => key_file(&config.data_dir)?,
         };
-        Ok((applied, key))
+        Ok((applied, key, is_new))
+    }
+
+    /// Whether opening made the key.
+    pub const fn key_is_new(&self) -> bool {
+        self.key_is_new
     }
 
     /// How to connect as the login, which only start-up does.
@@ -125,26 +160,45 @@ impl Opened {
 
     /// Stops what opening started.
     pub async fn close(self) -> anyhow::Result<()> {
-        self.located.close().await
+        self.close_by(Instant::now() + PATIENCE).await
+    }
+
+    /// The same, so that it has ended at that time.
+    pub async fn close_by(self, time: Instant) -> anyhow::Result<()> {
+        self.located.close_by(time).await
     }
 }
 
-/// Reads the key, or makes it on first use. It appears whole or not at all, and once: of several commands at the same
+/// Which database it is that cannot be used, without its password, and what to look at.
+fn in_words(options: &PgConnectOptions) -> String {
+    let place = match options.get_socket() {
+        Some(directory) => format!("the socket in {}", directory.display()),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let (database, user) = (options.get_database().unwrap_or("(the user's)"), options.get_username());
+    format!(
+        "the database could not be prepared, which DATABASE_URL names as {database} at {place}, for the user {user}; look \
+         whether it runs there, whether this machine reaches it, and whether user, password and TLS are what it wants"
+    )
+}
+
+/// Reads the key, and says whether it is new, or makes it on first use. It appears whole or not at all, and once: of several commands at the same
 /// time one makes it, because a second key would void the tokens that the first has issued meanwhile.
-fn key_file(data_dir: &Path) -> anyhow::Result<ServerKey> {
+fn key_file(data_dir: &Path) -> anyhow::Result<(ServerKey, bool)> {
     let path = &data_dir.join("secret.key");
     let exists = || path.try_exists().with_context(|| format!("{} cannot be looked at", path.display()));
     if !exists()? {
         let lock = File::open(data_dir).and_then(|directory| directory.lock().map(|()| directory));
         let _locked = lock.with_context(|| format!("{} cannot be locked", data_dir.display()))?;
         if exists()? {
-            return read_key(path);
+            return Ok((read_key(path)?, false));
         }
         let mut random = [0_u8; ServerKey::MIN_BYTES];
         getrandom::fill(&mut random).context("the operating system gives no randomness")?;
         write_private(path, &random)?;
+        return Ok((read_key(path)?, true));
     }
-    read_key(path)
+    Ok((read_key(path)?, false))
 }
 
 fn read_key(path: &Path) -> anyhow::Result<ServerKey> {
@@ -170,5 +224,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         // The name is to survive a power cut, too.
         path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    write().with_context(|| {
+        format!("{} cannot be written; look at the free space and the directory's owner", path.display())
+    })
 }

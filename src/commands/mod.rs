@@ -13,9 +13,11 @@ mod backfill;
 mod database;
 mod doctor;
 mod first_run;
+mod key_doubt;
 mod output;
 mod persons;
 mod serve;
+mod shutdown;
 mod sources;
 mod verify;
 
@@ -86,6 +88,12 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             }
         }
     }
+}
+
+/// Says that not even a thread can be started.
+pub fn no_runtime(error: &anyhow::Error) -> ExitCode {
+    complain(error);
+    ExitCode::FAILURE
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<()> {

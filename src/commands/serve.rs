@@ -1,26 +1,33 @@
 //! `serve`: from a configuration to a server, and back to nothing.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::database::Opened;
 use super::first_run;
+use super::key_doubt::say_doubts;
 use super::output::explain;
+use super::shutdown::Shutdown;
 use crate::app::telemetry::Telemetry;
-use crate::app::{Activity, App, Settings};
+use crate::app::{Activity, App, DoorLimits, Settings};
 use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::schema::follow_database_clock;
-use crate::kernel::http::unread_body::UnreadBodies;
+use crate::kernel::http::unread_body::Bodies;
+
+/// Connections to PostgreSQL beside the pools of the settings: for readiness and switches, for waking, and for a probe.
+const OTHER_CONNECTIONS: u32 = 5;
+
+/// Once the server is told to stop: by when its requests and workers have ended, and by when its PostgreSQL has. What is
+/// left of ten seconds is for the log.
+const SERVING: Duration = Duration::from_secs(7);
+const POSTGRES: Duration = Duration::from_millis(8400);
 
 /// For how long nobody must have been served before an upgraded PostgreSQL is restarted.
 const QUIET: Duration = Duration::from_secs(3);
@@ -28,14 +35,19 @@ const QUIET: Duration = Duration::from_secs(3);
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&config.log);
     // Signals are caught from here on, so that stopping early leaves no PostgreSQL behind.
-    let shutdown = stop_on_signals()?;
+    let shutdown = Shutdown::on_signals()?;
     // An address that is taken is found out before a database is started for nothing.
-    let listener =
-        TcpListener::bind(config.bind).await.with_context(|| format!("HALFHOUR_BIND: {} is not free", config.bind))?;
-    let opened = Opened::open_to_serve(&config).await?;
+    let listener = TcpListener::bind(config.bind).await.map_err(|error| cannot_listen(config.bind, error))?;
+    let opened = match Opened::open_to_serve(&config, &shutdown).await {
+        Err(_interrupted) if shutdown.is_asked() => {
+            tracing::info!("stopped before it served");
+            return Ok(());
+        }
+        opened => opened?,
+    };
     let metrics = Metrics::install(Some(telemetry.dropped_lines().clone()));
-    let served = run(&config, &opened, listener, metrics, shutdown).await;
-    opened.close().await?;
+    let served = run(&config, &opened, listener, metrics, &shutdown).await;
+    opened.close_by(shutdown.within(POSTGRES)).await?;
     let dropped_lines = telemetry.dropped_lines().dropped_lines();
     if dropped_lines > 0 {
         tracing::warn!(dropped_lines, "the log could not keep up");
@@ -43,12 +55,25 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     served
 }
 
+/// Names what is wrong with the address, and the way out.
+fn cannot_listen(bind: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let way_out = match error.kind() {
+        ErrorKind::AddrInUse => "is not free; stop what listens there, or choose another port (0 takes a free one)",
+        ErrorKind::AddrNotAvailable => {
+            "is no address of this machine; 0.0.0.0 or [::] stands for all of them, 127.0.0.1 for none but this machine"
+        }
+        ErrorKind::PermissionDenied => "may not be used by this user; choose a port from 1024",
+        _ => "cannot be listened on",
+    };
+    anyhow::Error::new(error).context(format!("HALFHOUR_BIND: {bind} {way_out}"))
+}
+
 async fn run(
     config: &Config,
     opened: &Opened,
     listener: TcpListener,
     metrics: Metrics,
-    shutdown: CancellationToken,
+    shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let public_url = config.public_url.clone();
@@ -64,7 +89,8 @@ async fn run(
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
-        unread_bodies: UnreadBodies::default(),
+        door: DoorLimits::of_this_process(config.pool_sizes.total() + OTHER_CONNECTIONS),
+        bodies: Bodies::default(),
         activity: activity.clone(),
         private_postgres: opened.programs(),
         data_dir: opened.is_embedded().then(|| config.data_dir.clone()),
@@ -77,16 +103,25 @@ async fn run(
         let is_quiet = move || activity.quiet_for().is_some_and(|quiet| quiet >= QUIET) && writer.queued_rows() == 0;
         programs.restart_when(is_quiet);
     }
-    // No stamp may be taken before the clock is known.
-    follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
-    let credentials = if opened.is_embedded() {
-        Some(first_run::credentials(opened, &config.data_dir, public_url.as_deref(), address).await?)
-    } else {
-        None
+    let prepare = async {
+        // No stamp may be taken before the clock is known.
+        follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
+        say_doubts(opened, config).await;
+        if !opened.is_embedded() {
+            return anyhow::Ok(None);
+        }
+        first_run::credentials(opened, &config.data_dir, public_url.as_deref(), address).await.map(Some)
+    };
+    let credentials = tokio::select! {
+        credentials = prepare => credentials?,
+        () = shutdown.token().cancelled() => {
+            tracing::info!("stopped before it served");
+            return Ok(());
+        }
     };
     greet(address, public_url.as_deref(), credentials.as_deref());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    app.serve(listener, shutdown).await.context("the server failed")?;
+    app.serve(listener, shutdown.token().clone(), SERVING).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -106,21 +141,4 @@ fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Pat
             "  curl --header \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" \"$HALFHOUR_URL/v1/rollups\""
         );
     }
-}
-
-/// Cancelled by the first SIGTERM or SIGINT.
-pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
-    let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-    let token = shutdown.clone();
-    tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping");
-        token.cancel();
-    });
-    Ok(shutdown)
 }

@@ -64,6 +64,13 @@ pub struct PoolSizes {
     pub worker: u32,
 }
 
+impl PoolSizes {
+    /// All of them together.
+    pub const fn total(self) -> u32 {
+        self.ingest + self.read + self.worker
+    }
+}
+
 /// How often one caller may call; 0 is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -196,7 +203,7 @@ impl VariableReader {
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 4, 1..=200),
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
-        let connections = pool_sizes.ingest + pool_sizes.read + pool_sizes.worker;
+        let connections = pool_sizes.total();
         if matches!(database, Database::Embedded) && connections > EMBEDDED_CONNECTIONS {
             let what = format!(
                 "and HALFHOUR_POOL_READ, HALFHOUR_POOL_WORKER may have {EMBEDDED_CONNECTIONS} connections together on the \

@@ -3,6 +3,7 @@
 use super::bounded;
 use super::download;
 use super::error::EmbeddedPostgresError;
+use super::interrupt::Interrupt;
 use super::layout::Layout;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,10 +58,16 @@ impl Installation {
 }
 
 /// Finds programs that fit the cluster on disk, or any that are new enough where there is none yet.
-pub(super) fn find(layout: &Layout, cluster_version: Option<&str>) -> Result<Installation, EmbeddedPostgresError> {
-    choose(&search_list(&layout.data_dir), &layout.pg_data(), cluster_version, |major| {
-        download::postgres(&layout.data_dir, major)
-    })
+pub(super) fn find(
+    layout: &Layout,
+    cluster_version: Option<&str>,
+    interrupt: &Interrupt,
+) -> Result<Installation, EmbeddedPostgresError> {
+    let found = choose(&search_list(&layout.data_dir), &layout.pg_data(), cluster_version, |major| {
+        download::postgres(&layout.data_dir, major, interrupt)
+    });
+    // Why a download failed that was interrupted is no news.
+    found.map_err(|error| if interrupt.is_set() { EmbeddedPostgresError::Interrupted } else { error })
 }
 
 fn choose(

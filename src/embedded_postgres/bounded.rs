@@ -1,6 +1,8 @@
 //! Runs a program to its end, within a limit.
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +16,9 @@ pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> bool;
 /// Runs a program, and returns what it said. Errors: it cannot be started, took longer than the limit, or `go_on` said no;
 /// then it is killed.
 pub(super) fn run(command: &mut Command, limit: Duration, go_on: GoOn<'_>) -> io::Result<Output> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // In a group of its own, so that Ctrl-C is ours to answer, and what it started ends with it.
+    let command = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
     let began = Instant::now();
     loop {
         if child.try_wait()?.is_some() {
@@ -23,7 +27,7 @@ pub(super) fn run(command: &mut Command, limit: Duration, go_on: GoOn<'_>) -> io
         let is_late = began.elapsed() >= limit;
         let reason = if is_late { io::ErrorKind::TimedOut } else { io::ErrorKind::Interrupted };
         if is_late || !go_on() {
-            child.kill()?;
+            kill_process_group(Pid::from_child(&child), Signal::KILL)?;
             child.wait()?;
             return Err(reason.into());
         }

@@ -4,6 +4,7 @@ use super::binaries::Installation;
 use super::bounded::{self, GoOn};
 use super::error::EmbeddedPostgresError;
 use super::error::files;
+use super::interrupt::Interrupt;
 use super::launcher::Launcher;
 use super::layout::{Layout, Password, remove_tree, sync_directory, write_private};
 use super::settings::{Durability, MAX_CONNECTIONS, SUPERUSER};
@@ -153,9 +154,16 @@ pub(super) fn create(
     launcher: &Launcher,
     durability: Durability,
     password: &Password,
+    interrupt: &Interrupt,
 ) -> Result<(), EmbeddedPostgresError> {
     let unfinished = layout.new_unfinished()?;
-    let made = match make_in(&unfinished, installation, launcher, durability, password, &mut || true) {
+    let go_on = &mut || !interrupt.is_set();
+    let made = match make_in(&unfinished, installation, launcher, durability, password, go_on) {
+        Err(_killed) if interrupt.is_set() => {
+            // What cannot be removed now, a later start removes.
+            let _ = remove_tree(&unfinished);
+            return Err(EmbeddedPostgresError::Interrupted);
+        }
         Err(error) => {
             remove_tree(&unfinished)?;
             return Err(error);

@@ -3,6 +3,7 @@
 
 use super::bounded::GoOn;
 use super::error::EmbeddedPostgresError;
+use super::interrupt::Interrupt;
 use super::layout::{Layout, Password};
 use super::runtime;
 use super::settings::{DATABASE, SUPERUSER};
@@ -21,9 +22,11 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// How long a checkpoint may take.
 const CHECKPOINT_LIMIT: Duration = Duration::from_mins(2);
 
-/// SQLSTATEs of the first connection: the database is missing; the server is starting or ending; another
+/// SQLSTATEs of the first connection: the database is missing; the password is not the user's; the server is starting or
+/// ending; another
 /// process has just made the database.
 const UNDEFINED_DATABASE: &str = "3D000";
+const WRONG_PASSWORD: [&str; 1] = ["28P01"];
 const COMING_OR_GOING: [&str; 2] = ["57P01", "57P03"];
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
@@ -40,15 +43,27 @@ pub(super) fn connect_options(socket_dir: &Path, port: u16, password: &Password)
 
 /// Connects once, which proves that the server and the password are right, and creates the database if
 /// it is missing.
-pub(super) fn ensure_database(options: &PgConnectOptions, layout: &Layout) -> Result<(), EmbeddedPostgresError> {
+pub(super) fn ensure_database(
+    options: &PgConnectOptions,
+    layout: &Layout,
+    interrupt: &Interrupt,
+) -> Result<(), EmbeddedPostgresError> {
     let attempt = || async {
-        timeout(CONNECT_TIMEOUT, connect_or_create(options))
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+        tokio::select! {
+            connected = timeout(CONNECT_TIMEOUT, connect_or_create(options)) => {
+                Some(connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))))
+            }
+            () = interrupt.is_given() => None,
+        }
     };
-    runtime::block_on(attempt)
-        .map_err(EmbeddedPostgresError::Thread)?
-        .map_err(|source| EmbeddedPostgresError::Connect { source, log: layout.log() })
+    match runtime::block_on(attempt).map_err(EmbeddedPostgresError::Thread)? {
+        Some(Ok(())) => Ok(()),
+        Some(Err(source)) if has_code(&source, &WRONG_PASSWORD) => {
+            Err(EmbeddedPostgresError::WrongPassword { path: layout.password() })
+        }
+        Some(Err(source)) => Err(EmbeddedPostgresError::Connect { source, log: layout.log() }),
+        None => Err(EmbeddedPostgresError::Interrupted),
+    }
 }
 
 async fn connect_or_create(options: &PgConnectOptions) -> Result<(), sqlx::Error> {

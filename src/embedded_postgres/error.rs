@@ -99,6 +99,44 @@ pub enum EmbeddedPostgresError {
         path: PathBuf,
     },
 
+    /// The password is not that of the cluster's user.
+    #[error(
+        "the cluster refuses the password in {}; put the file back that was made with the cluster, from the same backup",
+        .path.display()
+    )]
+    WrongPassword {
+        /// Where the password is.
+        path: PathBuf,
+    },
+
+    /// Something emptied the file that says which PostgreSQL made the cluster.
+    #[error(
+        "{} is empty, as a full disk or a crash of the machine may leave it; write the major version into it of the \
+         PostgreSQL that made the cluster, such as 17, or restore the cluster from a backup",
+        .version_file.display()
+    )]
+    VersionEmpty {
+        /// The file.
+        version_file: PathBuf,
+    },
+
+    /// No directory for the server's socket can be made.
+    #[error(
+        "no directory for the private PostgreSQL's socket can be made in {}: {source}; point TMPDIR at a directory that \
+         exists and that this user may write to",
+        .parent.display()
+    )]
+    SocketDir {
+        /// Where it was tried.
+        parent: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+
+    /// Nobody wanted the server any more before it was ready.
+    #[error("stopped before the private PostgreSQL was ready")]
+    Interrupted,
+
     /// PostgreSQL refuses to run as root and no other user can be taken on.
     #[error(
         "PostgreSQL does not run as root, and its programs cannot be run as another user ({reason}); \

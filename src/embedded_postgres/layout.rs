@@ -78,7 +78,7 @@ impl Layout {
         self.data_dir.join("guests.lock")
     }
 
-    fn password(&self) -> PathBuf {
+    pub(super) fn password(&self) -> PathBuf {
         self.data_dir.join("postgres.password")
     }
 
@@ -87,6 +87,9 @@ impl Layout {
         let pg_data = self.pg_data();
         let version_file = pg_data.join("PG_VERSION");
         match fs::read_to_string(&version_file) {
+            Ok(version) if version.trim().is_empty() => {
+                return Err(EmbeddedPostgresError::VersionEmpty { version_file });
+            }
             Ok(version) => return Ok(Some(version.trim().to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(files("read", &version_file)(error)),

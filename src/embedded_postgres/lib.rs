@@ -30,6 +30,7 @@ mod cluster;
 mod connection;
 mod download;
 mod error;
+mod interrupt;
 mod launcher;
 mod layout;
 mod pid_file;
@@ -47,6 +48,7 @@ mod upgrade;
 
 pub use binaries::installed_version;
 pub use error::EmbeddedPostgresError;
+pub use interrupt::Interrupt;
 pub use private_server::EmbeddedPostgres;
 pub use programs::{Programs, Upgrade, UpgradeState};
 pub use settings::{Durability, MAX_CONNECTIONS};

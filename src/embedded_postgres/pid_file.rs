@@ -104,8 +104,9 @@ fn works_in(pid: Pid, pg_data: &Path) -> bool {
 }
 
 /// Ends the processes that a killed server left behind, and which keep the next one from starting:
-/// a backend notices that its server is gone only when it next waits for something. Returns how many.
-pub(super) fn end_orphans(pg_data: &Path) -> usize {
+/// a backend notices that its server is gone only when it next waits for something. Returns how many. What is frozen
+/// obeys KILL only.
+pub(super) fn end_orphans(pg_data: &Path, signal: Signal) -> usize {
     if !proves_identity() || live_server(pg_data).is_some() {
         return 0;
     }
@@ -115,7 +116,7 @@ pub(super) fn end_orphans(pg_data: &Path) -> usize {
         .flatten()
         .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
         .filter(|pid| is_running(*pid) && works_in(*pid, pg_data) && runs_postgres(*pid))
-        .filter(|pid| kill_process(*pid, Signal::QUIT).is_ok())
+        .filter(|pid| kill_process(*pid, signal).is_ok())
         .count()
 }
 

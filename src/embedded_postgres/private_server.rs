@@ -4,6 +4,7 @@ use super::binaries;
 use super::cluster::{self, Cluster};
 use super::connection::{connect_options, ensure_database, is_passing};
 use super::error::EmbeddedPostgresError;
+use super::interrupt::Interrupt;
 use super::launcher::Launcher;
 use super::layout::{GuestLock, Layout, LockAttempt, ServerLock};
 use super::pid_file::PidFile;
@@ -19,6 +20,9 @@ use std::{fmt, thread};
 /// How long a command waits for a cluster that another process is just starting.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 const JOIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long the server may take to end where nobody is in a hurry.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long a command that started the cluster waits for those who joined it, before it ends it under them.
 const GUEST_PATIENCE: Duration = Duration::from_mins(1);
@@ -48,9 +52,19 @@ impl EmbeddedPostgres {
     ///
     /// Fails with [`AlreadyRunning`](EmbeddedPostgresError::AlreadyRunning) if a process holds the lock.
     pub fn start(data_dir: &Path, durability: Durability) -> Result<Self, EmbeddedPostgresError> {
+        Self::start_unless(&Interrupt::default(), data_dir, durability)
+    }
+
+    /// The same, until `interrupt` is set. Fails with [`Interrupted`](EmbeddedPostgresError::Interrupted) then, soon, and
+    /// with nothing left behind.
+    pub fn start_unless(
+        interrupt: &Interrupt,
+        data_dir: &Path,
+        durability: Durability,
+    ) -> Result<Self, EmbeddedPostgresError> {
         let layout = Layout::create(data_dir)?;
         match ServerLock::attempt(&layout)? {
-            LockAttempt::Taken(lock) => Self::run(&layout, lock, durability, None),
+            LockAttempt::Taken(lock) => Self::run(&layout, lock, durability, None, interrupt),
             LockAttempt::HeldBy(pid) => Err(EmbeddedPostgresError::AlreadyRunning { pid, data_dir: layout.data_dir }),
         }
     }
@@ -63,7 +77,8 @@ impl EmbeddedPostgres {
         loop {
             let pid = match ServerLock::attempt(&layout)? {
                 LockAttempt::Taken(lock) => {
-                    return Self::run(&layout, lock, Durability::Durable, Some(layout.clone()));
+                    let hosts = Some(layout.clone());
+                    return Self::run(&layout, lock, Durability::Durable, hosts, &Interrupt::default());
                 }
                 LockAttempt::HeldBy(pid) => pid,
             };
@@ -95,13 +110,18 @@ impl EmbeddedPostgres {
     /// Ends the server and waits until it is gone: in good order within a few seconds, else ever more
     /// firmly. A cluster that was only joined keeps running; one that [`join_or_start`](Self::join_or_start)
     /// started ends after those who joined it since.
-    pub fn stop(mut self) -> Result<(), EmbeddedPostgresError> {
+    pub fn stop(self) -> Result<(), EmbeddedPostgresError> {
+        self.stop_by(Instant::now() + PATIENCE)
+    }
+
+    /// The same, so that the server is gone at that time, whatever that takes.
+    pub fn stop_by(mut self, time: Instant) -> Result<(), EmbeddedPostgresError> {
         let Some(running) = self.running.take() else {
             return Ok(());
         };
         // Held until the server is gone, so that nobody joins what is ending.
         let _alone = running.hosts.as_ref().and_then(wait_for_guests);
-        running.supervisor.stop()
+        running.supervisor.stop_by(time)
     }
 
     fn run(
@@ -109,17 +129,18 @@ impl EmbeddedPostgres {
         lock: ServerLock,
         durability: Durability,
         hosts: Option<Layout>,
+        interrupt: &Interrupt,
     ) -> Result<Self, EmbeddedPostgresError> {
         layout.remove_unfinished()?;
         let version = layout.cluster_version()?;
-        let installation = binaries::find(layout, version.as_deref())?;
+        let installation = binaries::find(layout, version.as_deref(), interrupt)?;
         let launcher = Launcher::find(layout, &installation)?;
         let password = if version.is_some() {
             launcher.give_if_roots(&layout.pg_data())?;
             layout.read_password()?
         } else {
             let password = layout.create_password()?;
-            cluster::create(layout, &installation, &launcher, durability, &password)?;
+            cluster::create(layout, &installation, &launcher, durability, &password, interrupt)?;
             password
         };
         let cluster = Cluster {
@@ -131,21 +152,21 @@ impl EmbeddedPostgres {
             password: password.clone(),
         };
         let programs = Programs::default();
-        let (supervisor, socket_dir) = Supervisor::start(cluster, programs.clone())?;
+        let (supervisor, socket_dir) = Supervisor::start(cluster, programs.clone(), interrupt)?;
         let started = Self {
             data_dir: layout.data_dir.clone(),
             connect_options: connect_options(&socket_dir, socket_dir::PORT, &password),
             running: Some(Running { supervisor, programs, hosts, _lock: lock }),
             _guest: None,
         };
-        ensure_database(&started.connect_options, layout)?;
+        ensure_database(&started.connect_options, layout, interrupt)?;
         Ok(started)
     }
 
     fn join(layout: &Layout, server: &PidFile, guest: GuestLock) -> Result<Self, EmbeddedPostgresError> {
         let password = layout.read_password()?;
         let connect_options = connect_options(&server.socket_dir, server.port, &password);
-        ensure_database(&connect_options, layout)?;
+        ensure_database(&connect_options, layout, &Interrupt::default())?;
         Ok(Self { data_dir: layout.data_dir.clone(), connect_options, running: None, _guest: Some(guest) })
     }
 }
@@ -153,7 +174,7 @@ impl EmbeddedPostgres {
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
         if let Some(running) = self.running.take()
-            && let Err(error) = running.supervisor.stop()
+            && let Err(error) = running.supervisor.stop_by(Instant::now() + PATIENCE)
         {
             tracing::warn!(%error, "the private PostgreSQL could not be ended cleanly");
         }

@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 /// How often something that should happen any moment is looked at.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The ways to end a server, from the kindest. Fast ends sessions and writes a checkpoint; immediate
-/// leaves recovery to the next start, and loses nothing either.
+/// The ways to end a server, from the kindest, and what is left for those that follow. Fast ends sessions and writes a
+/// checkpoint; immediate leaves recovery to the next start, and loses nothing either.
 const ENDINGS: [(Signal, &str, Duration); 3] = [
-    (Signal::INT, "fast", Duration::from_secs(5)),
-    (Signal::QUIT, "immediate", Duration::from_secs(6)),
-    (Signal::KILL, "by force", Duration::from_secs(5)),
+    (Signal::INT, "fast", Duration::from_millis(1500)),
+    (Signal::QUIT, "immediate", Duration::from_millis(500)),
+    (Signal::KILL, "by force", Duration::ZERO),
 ];
+
+/// Each way gets as much, however late it is.
+const LEAST_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The server process.
 pub(super) enum Server {
@@ -76,9 +79,10 @@ impl Server {
         }
     }
 
-    /// Ends the server, ever more firmly.
-    pub(super) fn shut_down(mut self, pg_data: &Path) -> Result<(), EmbeddedPostgresError> {
-        for (signal, manner, patience) in ENDINGS {
+    /// Ends the server, ever more firmly, so that it is gone at a time.
+    pub(super) fn shut_down(mut self, pg_data: &Path, by: Instant) -> Result<(), EmbeddedPostgresError> {
+        for (signal, manner, rest) in ENDINGS {
+            let patience = by.saturating_duration_since(Instant::now()).saturating_sub(rest).max(LEAST_PATIENCE);
             if self.ending(pg_data).is_some() {
                 return Ok(());
             }
@@ -88,7 +92,8 @@ impl Server {
             }
             while asked.elapsed() < patience {
                 if self.ending(pg_data).is_some() {
-                    pid_file::end_orphans(pg_data);
+                    let orphans = if signal == Signal::KILL { Signal::KILL } else { Signal::QUIT };
+                    pid_file::end_orphans(pg_data, orphans);
                     return Ok(());
                 }
                 thread::sleep(POLL_INTERVAL);

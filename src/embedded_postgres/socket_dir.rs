@@ -47,7 +47,11 @@ pub(super) fn choose(layout: &Layout, launcher: &Launcher) -> Result<PathBuf, Em
             Err(error) => taken = Some(error),
         }
     }
-    Err(taken.unwrap_or_else(|| files("create a socket directory in", &parent)(io::ErrorKind::AlreadyExists.into())))
+    Err(match taken {
+        Some(EmbeddedPostgresError::Files { source, .. }) => EmbeddedPostgresError::SocketDir { parent, source },
+        Some(other) => other,
+        None => EmbeddedPostgresError::SocketDir { parent, source: io::ErrorKind::AlreadyExists.into() },
+    })
 }
 
 /// The temporary directory, or `/tmp` where that is too long or could not be named to a driver.

@@ -6,6 +6,7 @@
 use super::cluster::{Cluster, PRELOADED, log_tail};
 use super::error::EmbeddedPostgresError;
 use super::error::files;
+use super::interrupt::Interrupt;
 use super::layout::remove_tree;
 use super::pid_file::{self, PidFile};
 use super::programs::{FileIdentity, Programs};
@@ -15,7 +16,6 @@ use super::socket_dir;
 use super::stop::StopAsked;
 use super::upgrade::{Handover, UpgradeKeeper};
 use rustix::process::{Signal, kill_process};
-use std::convert::Infallible;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
@@ -48,20 +48,25 @@ const STILL_IN_USE: &str = " F0001 FATAL:";
 /// The thread that runs the server. Dropping it ends the server without waiting.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    stop: Sender<Infallible>,
+    stop: Sender<Instant>,
     thread: JoinHandle<Result<(), EmbeddedPostgresError>>,
 }
 
 impl Supervisor {
     /// Starts the server and waits until it is ready. Returns where its socket is.
-    pub(super) fn start(cluster: Cluster, programs: Programs) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
+    pub(super) fn start(
+        cluster: Cluster,
+        programs: Programs,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
+        let interrupt = interrupt.clone();
         let (stop, stopped) = mpsc::channel();
         let (report, ready) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("embedded-postgres".to_owned())
             .spawn(move || {
                 let keeper = UpgradeKeeper::new(programs);
-                let mut watch = Watch { cluster, stop: StopAsked::new(stopped), keeper };
+                let mut watch = Watch { cluster, stop: StopAsked::new(stopped, interrupt), keeper };
                 let outcome = watch.run(&report);
                 let cleaned = remove_tree(&watch.cluster.socket_dir);
                 outcome.and(cleaned)
@@ -71,16 +76,14 @@ impl Supervisor {
         match ready.recv() {
             Ok(socket_dir) => Ok((supervisor, socket_dir)),
             // No report means that the thread has ended, and why is its result.
-            Err(_) => Err(supervisor
-                .stop()
-                .err()
-                .unwrap_or_else(|| EmbeddedPostgresError::Thread(std::io::ErrorKind::Interrupted.into()))),
+            Err(_) => Err(supervisor.stop_by(Instant::now()).err().unwrap_or(EmbeddedPostgresError::Interrupted)),
         }
     }
 
-    /// Ends the server and waits for it.
-    pub(super) fn stop(self) -> Result<(), EmbeddedPostgresError> {
-        drop(self.stop);
+    /// Ends the server and waits for it, the more firmly the nearer that time is.
+    pub(super) fn stop_by(self, time: Instant) -> Result<(), EmbeddedPostgresError> {
+        // Whoever has ended does not listen any more.
+        let _ = self.stop.send(time);
         self.thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
     }
 }
@@ -120,15 +123,16 @@ impl Watch {
                 None => return Ok(()),
             },
         };
+        self.stop.started();
         if report.send(self.cluster.socket_dir.clone()).is_err() {
-            return server.shut_down(&self.cluster.pg_data());
+            return server.shut_down(&self.cluster.pg_data(), self.stop.by());
         }
         loop {
             self.keeper.started(&self.cluster, &server, program, &self.stop);
             let ended = self.watch(&mut server);
             program = None;
             let next = match ended {
-                WatchEnded::StopAsked => return server.shut_down(&self.cluster.pg_data()),
+                WatchEnded::StopAsked => return server.shut_down(&self.cluster.pg_data(), self.stop.by()),
                 WatchEnded::Died(ending) => {
                     tracing::error!(ending, "the private PostgreSQL ended unasked and is started again");
                     self.relaunch(&mut program)
@@ -161,7 +165,7 @@ impl Watch {
     fn hand_over(&mut self, server: Server, handover: Handover, program: &mut Option<FileIdentity>) -> Option<Server> {
         let Handover { successor, guests: _held } = handover;
         tracing::info!(version = successor.version, "the private PostgreSQL is restarted after its upgrade");
-        if let Err(error) = server.shut_down(&self.cluster.pg_data()) {
+        if let Err(error) = server.shut_down(&self.cluster.pg_data(), self.stop.by()) {
             // It may still end. Until then no other one starts.
             tracing::error!(%error, "the private PostgreSQL did not make room");
         }
@@ -238,7 +242,9 @@ impl Watch {
                     pg_data,
                 });
             }
-            thread::sleep(POLL_INTERVAL);
+            if self.stop.within(POLL_INTERVAL) {
+                return Err(EmbeddedPostgresError::Interrupted);
+            }
         }
         Ok(None)
     }
@@ -265,7 +271,7 @@ impl Watch {
                 Attempt::StillInUse(_) => {}
             }
             if began.elapsed() >= ORPHAN_PATIENCE {
-                let ended = pid_file::end_orphans(&self.cluster.pg_data());
+                let ended = pid_file::end_orphans(&self.cluster.pg_data(), Signal::QUIT);
                 tracing::warn!(ended, "processes of the PostgreSQL that died are still there");
             }
             if self.stop.within(pause) {
@@ -291,7 +297,7 @@ impl Watch {
         match server.ready_within(&pg_data, READY_TIMEOUT, &self.stop) {
             Waited::Ready => Ok(Attempt::Ready(server)),
             Waited::StopAsked => {
-                server.shut_down(&pg_data)?;
+                server.shut_down(&pg_data, self.stop.by())?;
                 Ok(Attempt::StopAsked)
             }
             Waited::Ended(ending) => {
@@ -301,7 +307,7 @@ impl Watch {
                 if still_in_use { Ok(Attempt::StillInUse(error)) } else { Err(error) }
             }
             Waited::TooLate => {
-                server.shut_down(&pg_data)?;
+                server.shut_down(&pg_data, self.stop.by())?;
                 let what = format!("was not ready within {} s", READY_TIMEOUT.as_secs());
                 Err(self.not_ready(what, log_tail(&self.cluster.layout.log(), log_start)))
             }

@@ -56,7 +56,7 @@ fn run(cluster: &Cluster, programs: &Installation, directory: &Path, stop: &Stop
         .map_err(|error| Unfit::Because(format!("they cannot be run: {error}")))?;
     let mut server = Server::Child(child);
     let waited = server.ready_within(&pg_data, READY_LIMIT, stop);
-    server.shut_down(&pg_data).map_err(because)?;
+    server.shut_down(&pg_data, stop.by()).map_err(because)?;
     match waited {
         Waited::Ready => Ok(()),
         Waited::StopAsked => Err(Unfit::StopAsked),

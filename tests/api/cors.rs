@@ -26,17 +26,20 @@ const SENT: [&str; 10] = [
 ];
 
 /// What HTTP itself says of a message, and what a page reads without being told of it or has no use for.
-const OF_HTTP: [&str; 10] = [
+const OF_HTTP: [&str; 13] = [
     "allow",
     "cache-control",
     "connection",
     "content-encoding",
     "content-length",
+    "content-security-policy",
     "content-type",
     "date",
+    "referrer-policy",
     "transfer-encoding",
     "upgrade",
     "vary",
+    "x-content-type-options",
 ];
 
 async fn for_browsers() -> TestApp {
@@ -145,6 +148,15 @@ async fn every_header_that_any_route_sends_is_described_and_a_browser_may_read_i
     wrong.sort();
     wrong.dedup();
     assert_eq!(wrong, Vec::<String>::new());
+    for Answer { route, reply } in &answers {
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{route}");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer", "{route}");
+        let policy = reply.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{route}: {policy}"
+        );
+    }
     for status in [200, 201, 304, 401, 403, 404, 406, 422, 428] {
         assert!(statuses.contains(&status), "{status} is not among {statuses:?}");
     }

@@ -112,12 +112,13 @@ impl Lines {
         let device = app.device(&me, "laptop").await;
         let anonymous = AnonymousCallers::new(Addresses::new(&[]), None, None);
         let (read, cache) = (app.pools.read.clone(), TokenCache::new(REVOCATION_BOUND));
-        let authenticator = Authenticator::new(server_key(), read, cache, anonymous, app.clock.clone());
+        let authenticator = Authenticator::new(server_key(), read, cache, anonymous.clone(), app.clock.clone());
         let line = RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
+            anonymous_callers: anonymous,
         };
         let router = Router::new()
             .route("/lines", post(post_lines))

@@ -13,6 +13,7 @@ mod contract;
 mod cors;
 mod dashboard_rollup;
 mod dialects;
+mod door;
 mod encodings;
 mod ingest_buckets;
 mod intake;

@@ -31,6 +31,19 @@ impl Postmaster {
     }
 }
 
+/// The processes that a process has started.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // Behind the name, which may have spaces in it, come the state and the parent.
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parents = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        parents == Some(parent.to_string().as_str())
+    };
+    pids.filter(is_child).collect()
+}
+
 /// What runs on behalf of a directory, as `pid command`: processes that name it, or that work in it, as PostgreSQL's
 /// own children do. Zombies are gone for this purpose. Empty on systems without `/proc`.
 pub fn working_in(directory: &Path) -> Vec<String> {

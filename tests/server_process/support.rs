@@ -78,10 +78,14 @@ impl Home {
 
     /// Starts the server and does not wait for anything.
     pub fn spawn(&self) -> Running {
+        self.spawn_as(self.command())
+    }
+
+    /// The same with a command of the caller's.
+    pub fn spawn_as(&self, mut command: Command) -> Running {
         let number = self.starts.replace(self.starts.get() + 1);
         let file = |stream: &str| self.path().join(format!("{stream}-{number}"));
         let (stdout, stderr) = (file("stdout"), file("stderr"));
-        let mut command = self.command();
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Running { child: command.spawn().unwrap(), stdout, stderr }
     }

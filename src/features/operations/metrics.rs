@@ -39,7 +39,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 27] = [
+pub const METRICS: [Metric; 31] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -64,6 +64,22 @@ pub const METRICS: [Metric; 27] = [
     ),
     Metric::counter("halfhour_limit_refusals_total", &["limit"], "Requests refused with 429, by limit."),
     Metric::counter("halfhour_kept_total", &[], "Late and silent snapshots that replaced nothing."),
+    Metric::gauge("halfhour_connections_open", &[], "Connections of clients."),
+    Metric::counter(
+        "halfhour_connections_refused_total",
+        &["reason"],
+        "Connections for which there was no room, by reason.",
+    ),
+    Metric::counter(
+        "halfhour_connections_timed_out_total",
+        &["reason"],
+        "Connections ended because a client was slow or idle, by reason.",
+    ),
+    Metric::counter(
+        "halfhour_body_refusals_total",
+        &[],
+        "Requests refused because other requests' bodies fill the room for them.",
+    ),
     Metric::gauge(
         "halfhour_pool_connections",
         &["pool", "state"],

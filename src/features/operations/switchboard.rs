@@ -1,6 +1,7 @@
 //! The kill switches. They are stored once, and every process knows of a change within two seconds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -29,12 +30,14 @@ pub struct Switchboard {
     switches: Switches,
     /// One at a time, so that an older reading cannot undo what was thrown meanwhile.
     turn: Arc<Mutex<()>>,
+    /// Before the first reading this process only assumes how they stand.
+    was_read: Arc<AtomicBool>,
 }
 
 impl Switchboard {
     /// Reads through `pool` and sets `switches`.
     pub fn new(pool: Pool, clock: Clock, switches: Switches) -> Self {
-        Self { pool, clock, switches, turn: Arc::default() }
+        Self { pool, clock, switches, turn: Arc::default(), was_read: Arc::default() }
     }
 
     /// Reads until `stop`. While the database cannot be read, this process keeps to what it last read.
@@ -50,6 +53,7 @@ impl Switchboard {
             let is_on = thrown.iter().find(|thrown| thrown.switch == switch).is_none_or(|thrown| thrown.is_on);
             self.apply(switch, is_on);
         }
+        self.was_read.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -91,7 +95,11 @@ impl Switchboard {
     }
 
     fn apply(&self, switch: Switch, is_on: bool) {
-        if self.switches.is_on(switch) != is_on {
+        if !self.was_read.load(Ordering::Acquire) {
+            if !is_on {
+                tracing::warn!(switch = switch.as_str(), "this switch is off");
+            }
+        } else if self.switches.is_on(switch) != is_on {
             tracing::info!(switch = switch.as_str(), is_on, "a switch was thrown");
         }
         self.switches.set(switch, is_on);

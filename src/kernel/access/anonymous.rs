@@ -1,6 +1,7 @@
 //! Callers without a valid token, limited by their address.
 //!
-//! Only failed authentications count. A caller with a valid token is therefore not limited for what
+//! Only refusals count: failed authentications, and whatever is refused before anybody asks for a
+//! token, such as a path where nothing is. A caller with a valid token is therefore not limited for what
 //! others do behind the same address. Look-ups in the database are refused to an address only after
 //! it has sent too many tokens that this server signed and that are no longer valid. Forged tokens
 //! cost no look-up and do not count for that.
@@ -22,7 +23,7 @@ const SHUT: Duration = Duration::from_secs(1);
 /// As many such addresses are remembered, about 100 bytes each.
 const SHUT_ADDRESSES: u64 = 10_000;
 
-/// Counts failed authentications. Clones share the count.
+/// Counts what is refused to callers without a valid token. Clones share the count.
 #[derive(Clone, Debug)]
 pub struct AnonymousCallers {
     addresses: Addresses,
@@ -63,17 +64,16 @@ impl AnonymousCallers {
         self.addresses.caller(request.extensions(), request.headers())
     }
 
-    /// What a caller is answered whose authentication failed for want of a valid token: 401, and 429 once that has
+    /// What a caller without a valid token is answered that was refused: what it would be, and 429 once that has
     /// happened too often.
-    pub fn refuse(&self, caller: Option<IpAddr>, problem: Problem) -> Response {
+    pub fn count(&self, caller: Option<IpAddr>, mut refusal: Response) -> Response {
         let Some((limit, caller)) = self.limit.as_ref().zip(caller) else {
-            return problem.into_response();
+            return refusal;
         };
         match limit.take(caller, NonZeroU32::MIN) {
             Ok(granted) => {
-                let mut response = problem.into_response();
-                granted.describe(response.headers_mut());
-                response
+                granted.describe(refusal.headers_mut());
+                refusal
             }
             Err(refused) => refused.into_response(),
         }

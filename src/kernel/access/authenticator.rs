@@ -120,8 +120,7 @@ pub async fn require_principal(
     let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
         return Problem::internal("the request line did not run before authentication").into_response();
     };
-    let caller = authenticator.anonymous_callers.caller(&request);
-    match authenticator.authenticate(request.headers(), caller, &context).await {
+    match authenticator.authenticate(request.headers(), context.caller, &context).await {
         Ok(principal) => {
             if let Some(observed) = request.extensions().get::<Observed>() {
                 observed.set_principal(PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() });
@@ -129,7 +128,7 @@ pub async fn require_principal(
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Err(problem) if problem.code() == Code::Unauthorized => authenticator.anonymous_callers.refuse(caller, problem),
+        // A refusal for want of a token is counted where the request is answered, like any other of a stranger.
         Err(problem) => problem.into_response(),
     }
 }

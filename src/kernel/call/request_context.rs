@@ -1,5 +1,6 @@
 //! What one request or worker step carries with it: its id, its trace, its deadline, and what the database answered.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -14,6 +15,8 @@ pub struct RequestContext {
     pub request_id: Uuid,
     /// From `traceparent`, or minted.
     pub trace: Trace,
+    /// The address that the request comes from, where there is a request and that is known.
+    pub caller: Option<IpAddr>,
     /// When the whole call must be over.
     pub deadline: Instant,
     /// How long each statement may take, where that is less than the whole call.
@@ -26,7 +29,7 @@ impl RequestContext {
     /// A call that starts now and may take `limit`.
     pub fn new(request_id: Uuid, trace: Trace, limit: Duration) -> Self {
         let (deadline, upstream) = (Instant::now() + limit, Upstream::default());
-        Self { request_id, trace, deadline, statement_limit: None, upstream }
+        Self { request_id, trace, caller: None, deadline, statement_limit: None, upstream }
     }
 
     /// A worker step or an operator's command, which has no caller to take ids from.

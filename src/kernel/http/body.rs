@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use futures_util::StreamExt as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::body_room::{BodyRoom, HeldRoom, Unread, read_whole};
 use super::content_coding::overgrown;
 use super::field_reader::{FieldReader, LISTED_WHOLE};
+use super::unread_body::Home;
 use crate::kernel::problem::{Code, Problem};
 
 /// No body may be larger than this, decompressed, in bytes.
@@ -44,20 +45,29 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
         if media_type(request.headers()) != JSON {
             return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
         }
-        utf8(whole(request.into_body()).await?).map(Self)
+        let extensions = request.extensions().clone();
+        utf8(whole(&extensions, request.into_body()).await?).map(Self)
     }
 }
 
-/// All of a body. Errors: 413 over [`BODY_LIMIT`], 400 when the body breaks off or does not decompress.
-pub async fn whole(body: Body) -> Result<Bytes, Problem> {
+/// All of a body, which takes its room in the process. Errors: 413 over [`BODY_LIMIT`], 400 when the body breaks off or does
+/// not decompress, 503 where other requests' bodies fill the room.
+pub async fn whole(extensions: &Extensions, body: Body) -> Result<Bytes, Problem> {
     // A body that says itself that it is too large is not asked for.
     if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > BODY_LIMIT) {
         return Err(too_large());
     }
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(refuse_body(error)),
+    match read_whole(body, BODY_LIMIT, &room_of(extensions)).await {
+        Ok(bytes) => Ok(bytes),
+        Err(Unread::TooLarge) => Err(too_large()),
+        Err(Unread::Full(problem)) => Err(problem),
+        Err(Unread::Broken(error)) => Err(refuse_body(error)),
     }
+}
+
+/// The room of this process. A request that came without its layers has one of its own.
+fn room_of(extensions: &Extensions) -> BodyRoom {
+    extensions.get::<Home>().map(|home| home.room().clone()).unwrap_or_default()
 }
 
 /// The media type of a body, in lower case and without parameters; empty where none is named.
@@ -71,17 +81,20 @@ pub fn media_type(headers: &HeaderMap) -> String {
 pub struct TextChunks {
     chunks: BodyDataStream,
     begun: bool,
+    /// Given back when everything was read.
+    _room: HeldRoom,
 }
 
 impl TextChunks {
-    /// Of this body.
-    pub fn new(body: Body) -> Self {
-        Self { chunks: body.into_data_stream(), begun: false }
+    /// Of this request's body. Errors: 503 where there is no room for a stream.
+    pub fn new(request: Request) -> Result<Self, Problem> {
+        let room = room_of(request.extensions()).begin_stream()?;
+        Ok(Self { chunks: request.into_body().into_data_stream(), begun: false, _room: room })
     }
 
     /// The next chunk; `None` behind the last.
     ///
-    /// Errors: 400 when the body breaks off, pauses for too long, does not decompress, or is UTF-16 or UTF-32.
+    /// Errors: 400 when the body breaks off, does not decompress, or is UTF-16 or UTF-32; 408 when it pauses for too long.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         let chunk = self.next_raw().await?;
         if std::mem::replace(&mut self.begun, true) {
@@ -99,7 +112,7 @@ impl TextChunks {
     async fn next_raw(&mut self) -> Result<Option<Bytes>, Problem> {
         match tokio::time::timeout(CHUNK_PAUSE, self.chunks.next()).await {
             Ok(chunk) => chunk.transpose().map_err(|error| refuse_body(error.into())),
-            Err(elapsed) => Err(Problem::new(Code::Malformed, "The stream paused for too long.").because(elapsed)),
+            Err(elapsed) => Err(Problem::new(Code::RequestTimeout, "The stream paused for too long.").because(elapsed)),
         }
     }
 }
@@ -125,10 +138,9 @@ fn refuse_body(error: Box<dyn Error + Send + Sync>) -> Problem {
     if let Some(problem) = overgrown(first) {
         return problem.because(error);
     }
-    if std::iter::successors(Some(first), |&error| error.source()).any(<dyn Error>::is::<LengthLimitError>) {
-        return too_large();
-    }
-    Problem::new(Code::Malformed, "The body broke off, or is not what its Content-Encoding says.").because(error)
+    let detail = "The body broke off, or is not what its Content-Encoding says, or is zstd that looks back over more than \
+                  8 MiB, as `--long` and levels from 20 do.";
+    Problem::new(Code::Malformed, detail).because(error)
 }
 
 /// The query's parameters, decoded, in order; repeated names stay repeated. `model=a,b` is two parameters of one name,
@@ -179,6 +191,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use proptest::prelude::*;
 
     use super::*;
@@ -266,7 +279,8 @@ mod tests {
     async fn the_start_of_a_stream_is_judged_however_it_is_cut() {
         let read = async |text: &[u8], size: usize| {
             let chunks: Vec<_> = text.chunks(size).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
-            let mut chunks = TextChunks::new(Body::from_stream(futures_util::stream::iter(chunks)));
+            let mut chunks =
+                TextChunks::new(Request::new(Body::from_stream(futures_util::stream::iter(chunks)))).unwrap();
             let mut all = Vec::new();
             while let Some(chunk) = chunks.next().await.map_err(|problem| problem.code())? {
                 all.extend_from_slice(&chunk);

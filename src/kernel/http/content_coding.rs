@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
@@ -28,6 +29,10 @@ const MOST_CODINGS: usize = 4;
 /// So many bytes may pass between two codings that lie over each other. A kilobyte could unfold to a gigabyte of empty
 /// members otherwise, which costs time and gives nothing that a limit of the body would see.
 const MOST_BETWEEN: usize = 16 * 1024 * 1024;
+
+/// A frame of zstd may look back over 8 MiB, which is what a decoder has to hold of it. RFC 8878 asks for as much of every
+/// decoder, and encoders go beyond it only where they are told to.
+const MOST_WINDOW_LOG: u32 = 23;
 
 /// What is decoded at once.
 const PIECE: usize = 8 * 1024;
@@ -71,7 +76,8 @@ impl Coding {
                 Box::pin(members)
             }
             Self::Zstd => {
-                let mut frames = ZstdDecoder::new(coded);
+                let window = DParameter::window_log_max(MOST_WINDOW_LOG);
+                let mut frames = ZstdDecoder::with_params(coded, &[window]);
                 frames.multiple_members(true);
                 Box::pin(frames)
             }

@@ -94,7 +94,8 @@ impl<S: Send + Sync> FromRequest<S> for KeyedEmpty {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = if key_text(&parts.headers)?.is_some() { whole(body).await? } else { Bytes::new() };
+        let body =
+            if key_text(&parts.headers)?.is_some() { whole(&parts.extensions, body).await? } else { Bytes::new() };
         Ok(Self(KeyedRequest::of(&parts, &body)?))
     }
 }
@@ -102,6 +103,7 @@ impl<S: Send + Sync> FromRequest<S> for KeyedEmpty {
 fn with_headers(parts: &Parts, body: Body) -> Request {
     let mut request = Request::new(body);
     *request.headers_mut() = parts.headers.clone();
+    *request.extensions_mut() = parts.extensions.clone();
     request
 }
 

@@ -2,6 +2,7 @@
 //! layer.
 
 pub mod body;
+pub mod body_room;
 pub mod content_coding;
 pub mod counters;
 pub mod cursor;

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -17,11 +20,16 @@ use uuid::Uuid;
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
 use super::public_url::PublicUrl;
+use super::unread_body::Home;
+use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
 use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
 use crate::kernel::problem::{Code, Problem};
 
 /// The header that carries a request's id, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What a browser may do with an answer that says nothing else: show it. The pages of problems bring their style along.
+const NOTHING_RUNS: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What the outermost layer needs to know.
@@ -35,7 +43,13 @@ pub struct RequestLine {
     pub public_url: PublicUrl,
     /// The operation's name of every route, by method and pattern.
     pub operations: Arc<HashMap<(Method, String), String>>,
+    /// Who counts what strangers are refused.
+    pub anonymous_callers: AnonymousCallers,
 }
+
+/// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
+#[derive(Clone, Debug)]
+pub struct RefusedAtDoor(pub Problem);
 
 /// A stream of lines may take this long on a route that takes one.
 const STREAM_DEADLINE: Duration = Duration::from_hours(1);
@@ -53,12 +67,14 @@ impl RequestLine {
 pub async fn observe(State(settings): State<RequestLine>, mut request: Request, next: Next) -> Response {
     let deadline = settings.deadline_of(&request);
     // Also of a stream the first transaction is to begin soon.
-    let context = call_of(request.headers(), settings.deadline);
+    let mut context = call_of(request.headers(), settings.deadline);
+    context.caller = settings.anonymous_callers.caller(&request);
+    let refused = request.extensions_mut().remove::<RefusedAtDoor>();
     let mut record = Record {
         started: Instant::now(),
         context: context.clone(),
         observed: Observed::default(),
-        method: request.method().clone(),
+        method: refused.is_none().then(|| request.method().clone()),
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
         operations: settings.operations.clone(),
         written: false,
@@ -67,12 +83,20 @@ pub async fn observe(State(settings): State<RequestLine>, mut request: Request, 
     request.extensions_mut().insert(record.observed.clone());
 
     let speaks_1_0 = http_1_0::speaks_it(&request);
-    let prepared = if speaks_1_0 { http_1_0::prepare(request.headers_mut()) } else { Ok(()) };
+    let prepared = match refused {
+        Some(RefusedAtDoor(problem)) => Err(problem),
+        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()),
+        None => Ok(()),
+    };
     let response = match prepared {
         Ok(()) => answer(request, next, deadline).await,
         Err(problem) => problem.into_response(),
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
+    let is_strangers = record.observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
+    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
+    let response =
+        if is_strangers && is_refused { settings.anonymous_callers.count(context.caller, response) } else { response };
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
@@ -82,14 +106,27 @@ pub async fn observe(State(settings): State<RequestLine>, mut request: Request, 
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
     settings.public_url.lead_headers(response.headers_mut());
+    secure(response.headers_mut());
     response
 }
 
+/// Whatever a browser is led to show of this server runs nothing, and stands in nobody's frame.
+fn secure(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
+}
+
 async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
-    match tokio::time::timeout(deadline, next.run(request)).await {
+    let home = request.extensions().get::<Home>().cloned();
+    let response = match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_elapsed) => overdue(deadline).into_response(),
-    }
+    };
+    // Time that went by until the client had sent its body is the client's.
+    let is_clients = home.is_some_and(|home| home.waited() * 2 >= deadline);
+    let code = response.extensions().get::<Problem>().map(Problem::code);
+    if is_clients && code == Some(Code::DeadlineExceeded) { body_overdue(deadline).into_response() } else { response }
 }
 
 fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
@@ -102,6 +139,14 @@ fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
 fn overdue(deadline: Duration) -> Problem {
     let limit_ms = deadline.as_millis();
     Problem::new(Code::DeadlineExceeded, format!("The request was not finished within {limit_ms} ms and was stopped."))
+}
+
+fn body_overdue(deadline: Duration) -> Problem {
+    let limit_ms = deadline.as_millis();
+    Problem::new(
+        Code::RequestTimeout,
+        format!("The body was not there in time: a request may take {limit_ms} ms in all."),
+    )
 }
 
 /// The problem that a response carries, or the one that stands for a bare error status of some layer.
@@ -142,7 +187,8 @@ struct Record {
     started: Instant,
     context: RequestContext,
     observed: Observed,
-    method: Method,
+    /// Unknown where the head could not be read.
+    method: Option<Method>,
     route: Option<String>,
     operations: Arc<HashMap<(Method, String), String>>,
     written: bool,
@@ -151,18 +197,19 @@ struct Record {
 impl Record {
     fn write(&mut self, outcome: &CallOutcome<'_>) {
         self.written = true;
-        let function = self.route.clone().and_then(|route| self.operations.get(&(self.method.clone(), route)));
+        let key = self.method.clone().zip(self.route.clone());
+        let function = key.and_then(|key| self.operations.get(&key));
         let place = Place {
             function: function.map_or("unmatched", String::as_str),
             stage: "request",
-            method: Some(self.method.as_str()),
+            method: self.method.as_ref().map(Method::as_str),
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
         let latency = self.started.elapsed();
         let line = RequestLogLine::new(&self.context, place, outcome, latency);
-        let route = match (&self.route, function) {
-            (Some(route), Some(_)) => format!("{} {route}", self.method),
+        let route = match (&self.method, &self.route, function) {
+            (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
             _ => "unmatched".to_owned(),
         };
         let seconds = metrics::histogram!("halfhour_request_seconds", "route" => route, "status" => class(line.status));

@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
@@ -18,6 +18,8 @@ use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
+
+use super::body_room::BodyRoom;
 
 /// How much is thrown away for a caller, for how long, and for how many callers at once.
 #[derive(Clone, Debug)]
@@ -63,37 +65,84 @@ async fn throw_away(mut rest: Body, most_bytes: usize) {
     }
 }
 
+/// What becomes of bodies.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies {
+    /// Of what nobody reads of them.
+    pub unread: UnreadBodies,
+    /// Where those are held that somebody reads.
+    pub room: BodyRoom,
+}
+
 /// The middleware, which has to be the outermost one.
-pub async fn throw_away_unread(State(unread): State<UnreadBodies>, request: Request, next: Next) -> Response {
+pub async fn throw_away_unread(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let may_wait = request.headers().contains_key(EXPECT);
-    let home = Home::default();
-    let request = request.map(|body| Body::new(Lent { body, asked: false, ended: false, home: home.clone() }));
+    let home = Home { journey: Arc::default(), room: bodies.room.clone() };
+    let mut request = request.map(|body| Body::new(Lent { body, asked: false, ended: false, home: home.clone() }));
+    request.extensions_mut().insert(home.clone());
     let mut response = next.run(request).await;
     if let Some((rest, asked)) = home.take() {
         // A caller that was never asked for its body may send it or not. Only on a connection that is closed after this
         // answer is what comes next surely a part of it.
         let unclear = may_wait && !asked;
-        if !unread.read_on(rest) || unclear {
+        if !bodies.unread.read_on(rest) || unclear {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
     response
 }
 
-/// Where the rest of a body comes back to, and whether anything of it was asked for.
-#[derive(Clone, Default)]
-struct Home(Arc<Mutex<Option<(Body, bool)>>>);
+/// Where a body comes from, and its rest goes back to. It rides in the request's extensions.
+#[derive(Clone)]
+pub struct Home {
+    journey: Arc<Mutex<Journey>>,
+    room: BodyRoom,
+}
+
+#[derive(Default)]
+struct Journey {
+    /// What nobody wanted to read, and whether anything of the body was asked for.
+    rest: Option<(Body, bool)>,
+    /// Since when somebody waits for the client to send more.
+    waiting_since: Option<Instant>,
+    /// For how long that was so before.
+    waited: Duration,
+}
 
 impl Home {
+    /// For how long the request had to wait for its client.
+    pub fn waited(&self) -> Duration {
+        let journey = self.journey();
+        journey.waited + journey.waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Where the body may be held.
+    pub fn room(&self) -> &BodyRoom {
+        &self.room
+    }
+
     fn take(&self) -> Option<(Body, bool)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.journey().rest.take()
     }
 
     fn put(&self, rest: Body, asked: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((rest, asked));
+        self.journey().rest = Some((rest, asked));
+    }
+
+    fn note(&self, is_waiting: bool) {
+        let mut journey = self.journey();
+        if is_waiting {
+            journey.waiting_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = journey.waiting_since.take() {
+            journey.waited += since.elapsed();
+        }
+    }
+
+    fn journey(&self) -> std::sync::MutexGuard<'_, Journey> {
+        self.journey.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,7 +161,9 @@ impl HttpBody for Lent {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         this.asked = true;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        this.home.note(polled.is_pending());
+        let frame = ready!(polled);
         this.ended = !matches!(frame, Some(Ok(_)));
         Poll::Ready(frame)
     }
@@ -128,6 +179,7 @@ impl HttpBody for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
+        self.home.note(false);
         if !self.ended && !self.body.is_end_stream() {
             self.home.put(std::mem::take(&mut self.body), self.asked);
         }

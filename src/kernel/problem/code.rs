@@ -127,6 +127,15 @@ codes! {
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE Client Never
         "Too much in one request"
         "Split it; the detail says how much one request may hold.";
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT Client SameRequest
+        "The request came too slowly"
+        "Send the whole request within the time that the detail names; smaller bodies, or compressed ones, are there sooner.";
+    UriTooLong "uri_too_long" URI_TOO_LONG Client Never
+        "The path with its query is too long"
+        "Ask for less at once; the detail says how long it may be.";
+    HeadersTooLarge "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE Client Never
+        "Too many or too long header fields"
+        "Send fewer and shorter header fields; the detail says how much they may be.";
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE Client Never
         "The body is not in a form this route takes"
         "Send a media type that /openapi.json has for this route, plain or with `Content-Encoding: gzip` or `zstd`.";

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use halfhour::features::accounts::Accounts;
 use halfhour::kernel::database::{Access, Mode};
 use reqwest::Method;
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use super::anonymous;
-use crate::support::{TestApp, TestUser, context};
+use crate::support::{TestApp, TestUser, context, instant, server_key};
 
 /// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to
 /// all operators.)
@@ -89,7 +90,7 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
 
 /// Statements that run as the worker over all users, or as the definer of a function, which the
 /// caller's setting does not bind; and one that reads no table.
-const OVER_ALL_USERS: [&str; 11] = [
+const OVER_ALL_USERS: [&str; 13] = [
     "accounts/persons/find_person.sql",
     "accounts/persons/lock_operators.sql",
     "accounts/persons/others_operate.sql",
@@ -101,10 +102,12 @@ const OVER_ALL_USERS: [&str; 11] = [
     "accounts/tokens/note_token_uses.sql",
     "accounts/linking/purge_link_codes.sql",
     "accounts/tokens/token_ages.sql",
+    "accounts/tokens/purge_tokens.sql",
+    "accounts/tokens/tokens_exist.sql",
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
-const STATEMENTS: [(&str, &[&str]); 40] = [
+const STATEMENTS: [(&str, &[&str]); 41] = [
     ("accounts/persons/count_accounts.sql", &["$bob"]),
     ("accounts/persons/erase_link_codes.sql", &["$bob"]),
     ("accounts/persons/erase_tokens.sql", &["$bob"]),
@@ -131,6 +134,7 @@ const STATEMENTS: [(&str, &[&str]); 40] = [
     ("accounts/tokens/insert_token.sql", &["$hash", "$new", "device", "$bob", "$device"]),
     ("accounts/users/insert_user.sql", &["$new", "mole", "UTC"]),
     ("accounts/devices/list_devices.sql", &["$bob", "$zero", "100"]),
+    ("accounts/linking/lock_maker.sql", &["$bob"]),
     ("accounts/profile/lock_profile.sql", &["$bob"]),
     ("accounts/devices/lock_device.sql", &["$bob", "$device"]),
     ("accounts/devices/revoke_device.sql", &["$bob", "$device"]),
@@ -246,4 +250,37 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
         }
     }
     assert_eq!(app.ask(all).await, before);
+}
+
+#[tokio::test]
+async fn tokens_are_removed_a_month_after_they_ended_and_none_that_is_valid_ever_is() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    app.device(&user, "laptop").await;
+    app.device(&user, "phone").await;
+    let ended = |column: &str, at: &str, device: &str| {
+        format!(
+            "update account.token t set {column} = '{at}' from account.device d
+             where d.device_id = t.device_id and d.name = '{device}'"
+        )
+    };
+    app.tell("update account.token set created_at = '2020-01-01' where kind = 'viewer'").await;
+    app.tell(&ended("revoked_at", "2026-10-21T12:00:00Z", "laptop")).await;
+    app.tell(&ended("expires_at", "2026-10-21T12:00:00.000001Z", "phone")).await;
+    let left = "select kind || coalesce(' ' || d.name, '') from account.token t
+                left join account.device d on d.device_id = t.device_id order by 1";
+    let accounts = Accounts::new(app.pools.worker.clone(), server_key());
+    for (now, expected) in [
+        ("2026-11-20T11:59:59.999999Z", &["device laptop", "device phone", "operator", "viewer"][..]),
+        ("2026-11-20T12:00:00Z", &["device phone", "operator", "viewer"]),
+        ("2026-11-20T12:00:00.000001Z", &["operator", "viewer"]),
+        ("2126-11-20T12:00:00Z", &["operator", "viewer"]),
+    ] {
+        accounts.tokens.purge(&context(), instant(now)).await.unwrap();
+        assert_eq!(app.ask(left).await, expected, "{now}");
+    }
+    app.get(&user.viewer, "/v1/rollups").await.expect_ok();
+    // Not even a worker that lost its `where` could remove a valid one.
+    app.tell("begin; set local role halfhour_worker; delete from account.token; commit").await;
+    assert_eq!(app.ask(left).await, ["operator", "viewer"]);
 }

@@ -21,6 +21,13 @@ async fn exchange(app: &TestApp, code: &str, request_id: Uuid, name: &str) -> Re
     app.request(Method::POST, "/v1/link-codes/exchange").json(&body).send().await
 }
 
+/// The same from somewhere, as the trusted proxy says.
+async fn exchange_from(app: &TestApp, address: &str, code: &str, name: &str) -> Reply {
+    let body = json!({"code": code, "request_id": Uuid::now_v7(), "device_name": name});
+    let request = app.request(Method::POST, "/v1/link-codes/exchange").header("x-forwarded-for", address);
+    request.json(&body).send().await
+}
+
 #[tokio::test]
 async fn a_code_that_is_typed_on_a_device_becomes_its_token() {
     let app = TestApp::start().await;
@@ -100,23 +107,50 @@ async fn codes_that_are_wrong_used_or_expired_are_refused_alike() {
 }
 
 #[tokio::test]
-async fn after_a_hundred_guesses_no_code_is_looked_at_for_a_while() {
-    let app = TestApp::start().await;
+async fn who_guesses_codes_is_shut_out_and_nobody_in_another_network_is() {
+    let app = TestApp::start_with(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
     let user = app.user("ann", "UTC").await;
-    let [code, other_code] = [make_code(&app, &user).await, make_code(&app, &user).await];
-    for number in 0..100 {
+    let [code, other_code, third_code] =
+        [make_code(&app, &user).await, make_code(&app, &user).await, make_code(&app, &user).await];
+    for number in 0..60 {
         let guess = format!("0000-0000-{number:04}");
-        exchange(&app, &guess, Uuid::now_v7(), "phone").await.expect_problem(422, "invalid");
+        let guessed = exchange_from(&app, &format!("192.0.2.{}", number % 7), &guess, "phone").await;
+        guessed.expect_problem(422, "invalid");
         if number == 50 {
-            made(&exchange(&app, &other_code, Uuid::now_v7(), "laptop").await, "token");
+            made(&exchange_from(&app, "192.0.2.1", &other_code, "laptop").await, "token");
         }
     }
-    let refused = exchange(&app, &code, Uuid::now_v7(), "phone").await;
+    let refused = exchange_from(&app, "192.0.2.200", &code, "phone").await;
     refused.expect_problem(429, "rate_limited");
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
+    for (network, code, name) in [("192.0.3.1", &code, "phone"), ("2001:db8::1", &third_code, "tablet")] {
+        made(&exchange_from(&app, network, code, name).await, "token");
+    }
+}
+
+#[tokio::test]
+async fn many_who_make_codes_at_once_make_no_more_than_there_may_be() {
+    let app = TestApp::start().await;
     let other = app.second_server().await;
-    made(&exchange(&other, &code, Uuid::now_v7(), "phone").await, "token");
+    let user = app.user("ann", "UTC").await;
+    let eve = app.user("eve", "UTC").await;
+    for _ in 0..3 {
+        let makers = (0..16).map(|number| {
+            let (server, maker) = (if number % 2 == 0 { &app } else { &other }, if number == 7 { &eve } else { &user });
+            server.act(&maker.viewer, "/v1/link-codes")
+        });
+        for reply in join_all(makers).await {
+            assert!([201, 429, 503].contains(&reply.status), "{}", reply.json);
+        }
+    }
+    // Where the machine was too busy for some of them, others have made up for it by now.
+    for maker in [&user, &eve] {
+        while app.act(&maker.viewer, "/v1/link-codes").await.status != 429 {}
+    }
+    let codes = "select count(*)::text from account.link_code c join account.user u using (user_id) group by u.name
+                 order by u.name";
+    assert_eq!(app.ask(codes).await, ["20", "20"]);
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ async fn sixty_four_mebibytes_are_thrown_away_and_one_more_is_not() {
 async fn a_body_that_never_ends_is_cut_off_after_its_time() {
     let patience = Duration::from_millis(400);
     let limits = UnreadBodies::new(usize::MAX, patience, 8);
-    let house = House::furnish(TestApp::start_with(|settings| settings.unread_bodies = limits).await).await;
+    let house = House::furnish(TestApp::start_with(|settings| settings.bodies.unread = limits).await).await;
     for goes_on_writing in [false, true] {
         let url = house.app.url.clone();
         blocking(move || {
@@ -227,7 +227,7 @@ async fn a_body_that_never_ends_is_cut_off_after_its_time() {
 #[tokio::test]
 async fn callers_who_do_not_end_hold_no_more_connections_than_there_are_places() {
     let limits = UnreadBodies::new(LARGE, Duration::from_secs(30), 1);
-    let house = House::furnish(TestApp::start_with(|settings| settings.unread_bodies = limits).await).await;
+    let house = House::furnish(TestApp::start_with(|settings| settings.bodies.unread = limits).await).await;
     let url = house.app.url.clone();
     blocking(move || {
         let head = format!("POST /nowhere HTTP/1.1\ncontent-length: {LARGE}");

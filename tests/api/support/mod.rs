@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use halfhour::app::{Activity, App, Settings};
+use halfhour::app::{Activity, App, DoorLimits, Settings};
 use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Accounts;
 use halfhour::features::dashboard_rollup::Retention;
@@ -23,13 +23,14 @@ use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
 use halfhour::kernel::call::RequestContext;
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
-use halfhour::kernel::http::unread_body::UnreadBodies;
+use halfhour::kernel::http::unread_body::Bodies;
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_util::sync::CancellationToken;
 use tower::{Service as _, ServiceExt as _};
 use uuid::Uuid;
 
@@ -133,7 +134,8 @@ impl TestApp {
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
-            unread_bodies: UnreadBodies::default(),
+            door: DoorLimits::default(),
+            bodies: Bodies::default(),
             activity: Activity::default(),
             private_postgres: None,
             data_dir: None,
@@ -147,8 +149,8 @@ impl TestApp {
         let clock = Clock::fixed(NOW.parse().unwrap());
         let key = server_key();
         let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
-        let service = app.service();
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        let (serving, shutdown) = (app.clone(), CancellationToken::new());
+        tokio::spawn(async move { serving.listen(listener, shutdown).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());
         let pools = app.pools().clone();
         let accounts = Accounts::new(pools.worker.clone(), key);

@@ -57,6 +57,7 @@ impl LinkCodes {
         let expires_at = now + LIFETIME;
         let tx = begin_change(&self.pool, context, actor, user_id).await?;
         let mut tx = once.claim_secret(tx, context, |seed| Some(LinkCode::derive(&self.key, seed).reveal())).await?;
+        store::lock_maker(&mut tx, user_id).await?;
         if !store::insert_link_code(&mut tx, &code.hash(), user_id, now, expires_at, MAX_CODES).await? {
             tx.rollback().await?;
             let detail =
@@ -72,9 +73,9 @@ impl LinkCodes {
 
     /// Turns a code into a device and its token, once. The same request gets the same token again.
     /// Errors: 409 the device's name is in use, 422 for a code that cannot be used, 429 when too
-    /// many exchanges failed in this process.
+    /// many exchanges failed from the same network, or in this process.
     pub async fn exchange(&self, context: &RequestContext, exchange: &Exchange) -> Result<RegisteredDevice, Problem> {
-        self.failed_exchanges.begin()?;
+        let attempt = self.failed_exchanges.begin(context.caller)?;
         let token = exchange.request_id.token(&self.key, &exchange.code);
         let new_ids = (Uuid::now_v7(), Uuid::now_v7());
         let mut tx = self.pool.begin(context, Access::NOBODY, Mode::ReadWrite).await?;
@@ -93,7 +94,7 @@ impl LinkCodes {
             }
         };
         tx.commit().await?;
-        self.failed_exchanges.succeeded();
+        attempt.succeeded();
         Ok(RegisteredDevice { device_id, token })
     }
 

@@ -28,6 +28,12 @@ pub enum ExchangeOutcome {
     Refused,
 }
 
+/// Makes the next maker of a code for this user wait. Errors: 401 the user was erased.
+pub async fn lock_maker(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    let row = sqlx::query_file!("src/features/accounts/linking/lock_maker.sql", user_id).fetch_optional(tx).await?;
+    row.map(|_| ()).ok_or_else(erased_user)
+}
+
 /// False where the user has `limit` usable codes already. Errors: 401 the user was erased.
 pub async fn insert_link_code(
     tx: &mut Tx,

@@ -153,6 +153,21 @@ impl Tokens {
         Ok(expiring)
     }
 
+    /// Whether there is any token.
+    pub async fn exist(&self, context: &RequestContext) -> Result<bool, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let exist = store::tokens_exist(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(exist)
+    }
+
+    /// Removes tokens that ended 30 days before `now`.
+    pub async fn purge(&self, context: &RequestContext, now: DateTime<Utc>) -> Result<(), Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        store::purge_tokens(&mut tx, now).await?;
+        tx.commit().await
+    }
+
     async fn find(&self, context: &RequestContext, token_id: Uuid) -> Result<FoundToken, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
         let found = store::find_token(&mut tx, token_id).await?;

@@ -129,6 +129,18 @@ pub async fn token_ages(
     Ok(query.fetch_one(tx).await?)
 }
 
+/// Whether there is any token.
+pub async fn tokens_exist(tx: &mut Tx) -> Result<bool, Problem> {
+    let row = sqlx::query_file!("src/features/accounts/tokens/tokens_exist.sql").fetch_one(tx).await?;
+    Ok(row.exist)
+}
+
+/// Removes tokens that ended 30 days ago.
+pub async fn purge_tokens(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/accounts/tokens/purge_tokens.sql", now).execute(tx).await?;
+    Ok(())
+}
+
 /// The problem behind a broken constraint on tokens.
 fn refusal(error: sqlx::Error) -> Problem {
     match broken_constraint(&error) {

@@ -1,7 +1,6 @@
 //! `POST /v1/backfills`: from a body, or a stream of lines, to a plan.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{FromRequest as _, RawQuery, Request, State};
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -91,7 +90,7 @@ pub async fn create_backfill(
         }
         let order = Order::parse_query(&parameters, backfills.limits())?;
         let key = PlanKey { scope, fingerprint: None };
-        let planned = stream(&caller, &backfills, key, &order, fingerprint, request.into_body()).await?;
+        let planned = stream(&caller, &backfills, key, &order, fingerprint, request).await?;
         return reply(&backfills, planned);
     }
     if media_type != JSON {
@@ -144,9 +143,9 @@ async fn stream(
     key: PlanKey,
     order: &Order,
     mut fingerprint: Fingerprint,
-    body: Body,
+    request: Request,
 ) -> Result<Planned, Problem> {
-    let mut chunks = TextChunks::new(body);
+    let mut chunks = TextChunks::new(request)?;
     let begun = backfills.begin_import(operator.context(), operator.actor(), Some(key), order).await?;
     let mut import = match begun {
         Ok(import) => import,

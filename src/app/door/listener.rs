@@ -1,0 +1,175 @@
+//! Accepts connections and hands their requests to the routes.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::limits::DoorLimits;
+use super::progress::{AnswerBody, WireProgress};
+use super::room::{Room, Seat};
+use super::wire::Wire;
+use crate::kernel::http::request_line::RefusedAtDoor;
+use crate::kernel::problem::{Code, Problem};
+
+/// What the parser may hold of what it has read, and of what it has to write.
+const PARSER_BUFFER: usize = 128 * 1024;
+/// Where no more can be accepted, it is tried again after this time.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Below this path are the probes of orchestrators.
+const PROBES: &str = "/health/";
+
+/// Serves until `shutdown`. Then no more connections are accepted, idle ones end, and open requests get some time.
+pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, shutdown: CancellationToken) {
+    let room = Arc::new(Room::new(limits.connections, limits.reserve));
+    let connections =
+        Connections { routes, limits, room: room.clone(), stopping: shutdown.clone(), cut: CancellationToken::new() };
+    let tasks = TaskTracker::new();
+    let mut is_exhausted = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                if std::mem::take(&mut is_exhausted) {
+                    tracing::info!("connections are accepted again");
+                }
+                tasks.spawn(connections.clone().serve(stream, peer, place));
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                metrics::counter!("halfhour_connections_refused_total", "reason" => "descriptors").increment(1);
+                if !std::mem::replace(&mut is_exhausted, true) {
+                    tracing::error!(%error, "no connection can be accepted; raise `ulimit -n` if it is too low");
+                }
+                room.make();
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(limits.drain, tasks.wait()).await.is_err() {
+        tracing::warn!("some requests did not finish in time and were cut off");
+        connections.cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// The place comes first: what waits to be accepted costs this process nothing.
+async fn accept(listener: &TcpListener, room: &Room) -> io::Result<(TcpStream, SocketAddr, Seat)> {
+    let place = room.place().await;
+    let (stream, peer) = listener.accept().await?;
+    // What was the last of the reserve may have become an ordinary place while nobody called.
+    if !room.is_ordinary(&place) {
+        room.make();
+    }
+    Ok((stream, peer, place))
+}
+
+/// The client has gone before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// What all connections have in common.
+#[derive(Clone, Debug)]
+struct Connections {
+    routes: Router,
+    limits: DoorLimits,
+    room: Arc<Room>,
+    stopping: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, place: Seat) {
+        let open = metrics::gauge!("halfhour_connections_open");
+        open.increment(1.0);
+        self.converse(stream, peer, &place).await;
+        open.decrement(1.0);
+    }
+
+    async fn converse(&self, stream: TcpStream, peer: SocketAddr, place: &Seat) {
+        // An answer is written at once and whole. If the socket cannot say so, it is only slower.
+        let _ = stream.set_nodelay(true);
+        let limits = if self.room.is_ordinary(place) { self.limits } else { self.limits.in_reserve() };
+        let progress = WireProgress::default();
+        let wire = Wire::new(stream, progress.clone(), limits, self.room.clone());
+        let service = service_fn(|request| self.answer(request, peer, place, &progress));
+        let connection = http1::Builder::new()
+            // The wire has limits of its own, which tell an idle connection from a slow head.
+            .header_read_timeout(None)
+            .timer(TokioTimer::new())
+            .max_buf_size(PARSER_BUFFER)
+            .serve_connection(TokioIo::new(wire), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = self.cut.cancelled() => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
+            // Whatever a request made of it has a line already.
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        peer: SocketAddr,
+        place: &Seat,
+        progress: &WireProgress,
+    ) -> Result<hyper::Response<Body>, Infallible> {
+        let open = progress.begin();
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let refusal = progress.refusal().or_else(|| self.no_room(&request, place));
+        if let Some(problem) = refusal {
+            request.extensions_mut().insert(RefusedAtDoor(problem));
+        }
+        let response: Response = self.routes.clone().oneshot(request).await?;
+        Ok(response.map(|body| Body::new(AnswerBody { body, _request: open })))
+    }
+
+    /// Where there is room for probes only, what everybody else is answered.
+    fn no_room(&self, request: &Request, place: &Seat) -> Option<Problem> {
+        if self.room.is_ordinary(place) || request.uri().path().starts_with(PROBES) {
+            return None;
+        }
+        metrics::counter!("halfhour_connections_refused_total", "reason" => "full").increment(1);
+        let close = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
+        let detail = "As many connections are open as this server can serve; nothing was read. Keep connections open for \
+                      several requests, and close those that are not used.";
+        Some(Problem::new(Code::Overloaded, detail).with_headers(close))
+    }
+}

@@ -1,0 +1,3 @@
+-- Whether any token was ever issued whose row is still there.
+-- Index: token_pkey.
+select exists (select from account.token) as "exist!"
