@@ -90,12 +90,12 @@ async fn bodies_that_are_never_finished_take_a_bounded_part_of_memory_and_small_
     for _ in 0..100 {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-        let head = format!(
+        let request = format!(
             "POST /v1/buckets HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: 1048576\r\n\r\n"
         );
         // Who is refused may find the connection closed.
-        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; 1_000_000]));
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; 1_000_000]));
         held.push(stream);
     }
     server.post(&token, &recent("m", 2)).await;
