@@ -70,3 +70,40 @@ async fn a_process_that_may_open_no_more_files_accepts_again_when_it_may() {
     assert_eq!(server.running.stdout().matches(said).count(), 1, "it is said once");
     server.stop().await;
 }
+
+/// What the process holds in memory, in kilobytes.
+fn resident(running: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn bodies_that_are_never_finished_take_a_bounded_part_of_memory_and_small_posts_go_on() {
+    let home = Home::new();
+    let server = home.serve().await;
+    let token = home.device_token();
+    server.post(&token, &recent("m", 1)).await;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let before = resident(&server.running);
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        let request = format!(
+            "POST /v1/buckets HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: 1048576\r\n\r\n"
+        );
+        // Who is refused may find the connection closed.
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; 1_000_000]));
+        held.push(stream);
+    }
+    server.post(&token, &recent("m", 2)).await;
+    let most = resident(&server.running).saturating_sub(before);
+    assert!(most < 160 * 1024, "{most} kB for bodies that are never finished");
+    drop(held);
+    for number in 3..10 {
+        server.post(&token, &recent("m", number)).await;
+    }
+    server.stop().await;
+}

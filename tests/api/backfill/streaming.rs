@@ -206,7 +206,7 @@ async fn a_stream_outlasts_the_time_of_a_request_however_its_media_type_is_spell
             "application/json",
         );
         *ordinary.uri_mut() = "/v1/backfills".parse().unwrap();
-        assert_eq!(app.answer(ordinary).await.status(), 504);
+        assert_eq!(app.answer(ordinary).await.status(), 408);
         // Whether the stream is still there to hear it, its answer says.
         let _ = over.send(());
     };
