@@ -62,7 +62,7 @@ use paths::KnownPaths;
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// For readiness and for what every process reads once a second. Each of these takes a few milliseconds.
+/// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.
@@ -142,7 +142,7 @@ impl App {
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let sources = Sources::new(pools.control.clone(), clock.clone());
+        let sources = Sources::new(pools.worker.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
