@@ -59,7 +59,7 @@ use crate::kernel::usage::writer::Writer;
 use layers::{Operations, StrangerLimits, cors, keep_private, limited, panicked, without_key, without_key_to_read};
 use paths::KnownPaths;
 
-/// For readiness and for what every process reads once a second. Each of these takes a few milliseconds.
+/// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -129,7 +129,7 @@ impl App {
         let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
-        let sources = Sources::new(pools.control.clone(), clock.clone());
+        let sources = Sources::new(pools.worker.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
