@@ -80,9 +80,9 @@ impl Installation {
                 self.servers[server].database.set(Rule::Pass, false);
                 self.ready(&fault, server, Instant::now()).await;
             }
-            Fault::Clients { server, rule, for_good } => {
+            Fault::Clients { server, rule } => {
                 self.world.troubles.begin(server, now());
-                self.servers[server].clients.set(rule, for_good);
+                self.servers[server].clients.set(rule, false);
                 tokio::time::sleep(lasts).await;
                 self.servers[server].clients.set(Rule::Pass, false);
                 self.world.troubles.end(server, now());
@@ -236,7 +236,7 @@ fn make_user(directory: &std::path::Path, postgres: &Postgres, number: usize) ->
 }
 
 /// For whoever looks at the files of a run that failed.
-pub fn keep(directory: &TempDir) -> std::path::PathBuf {
+pub fn keep(directory: &TempDir, history: &History) -> std::path::PathBuf {
     let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults");
     let _ = fs::remove_dir_all(&kept);
     fs::create_dir_all(&kept).unwrap();
@@ -245,5 +245,6 @@ pub fn keep(directory: &TempDir) -> std::path::PathBuf {
             let _ = fs::copy(entry.path(), kept.join(entry.file_name()));
         }
     }
+    fs::write(kept.join("history"), format!("{history:#?}")).unwrap();
     kept
 }

@@ -64,7 +64,7 @@ async fn run(installation: &mut Installation, scripts: &[Vec<Step>]) -> History 
     let breaches = check(&history);
     let surprises = &installation.world.figures.lock().unwrap().surprises;
     if !breaches.is_empty() || !surprises.is_empty() {
-        let kept = installation::keep(&installation.directory);
+        let kept = installation::keep(&installation.directory, &history);
         let breaches: Vec<String> = breaches.iter().map(ToString::to_string).collect();
         panic!("{}\n{}\nlogs are in {}", breaches.join("\n"), surprises.join("\n"), kept.display());
     }

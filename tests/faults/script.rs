@@ -10,8 +10,8 @@ use crate::random::Random;
 pub enum Fault {
     /// The connections of a server to PostgreSQL.
     Database { server: usize, rule: Rule, for_good: bool },
-    /// The connections of clients to a server.
-    Clients { server: usize, rule: Rule, for_good: bool },
+    /// The connections of clients to a server. They go on afterwards: a client would wait on a lost one by its own patience.
+    Clients { server: usize, rule: Rule },
     /// `SIGKILL`, and a new start.
     KillServer { server: usize },
     /// `SIGSTOP`, and `SIGCONT`.
@@ -95,7 +95,7 @@ pub fn every_kind(random: &mut Random, pace: Pace) -> Vec<Step> {
         faults.push(Fault::Database { server: random.below(2), rule, for_good: random.once_in(2) });
     }
     for rule in rules(random) {
-        faults.push(Fault::Clients { server: random.below(2), rule, for_good: random.once_in(2) });
+        faults.push(Fault::Clients { server: random.below(2), rule });
     }
     random.shuffle(&mut faults);
     steps(random, faults, pace)
