@@ -32,7 +32,7 @@ pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
-use housekeeping::{Housekeeper, tidy};
+use housekeeping::{Housekeeper, follow_clock, tidy};
 
 use crate::config::Limits;
 use crate::features::accounts::{self, Accounts, Persons};
@@ -242,10 +242,9 @@ impl App {
     }
 
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, accounts, authenticator, backfills, .. } = &*self.state.0;
+        let Parts { pools, accounts, authenticator, backfills, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
-            clock: clock.clone(),
             tokens: accounts.tokens.clone(),
             link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
@@ -336,6 +335,8 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
+        let Parts { pools, clock, .. } = &*self.state.0;
+        tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::UnreadBodies;
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {

@@ -1,14 +1,7 @@
 //! Makes a database fit to serve from: migrated, and with working roles that row-level security binds.
 
-use std::time::{Duration, Instant};
-
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-
-use super::{Access, Mode, Pool};
-use crate::kernel::call::RequestContext;
-use crate::kernel::clock::Clock;
-use crate::kernel::problem::Problem;
 
 /// Why a database is not fit to serve from.
 #[derive(Debug, thiserror::Error)]
@@ -73,20 +66,4 @@ async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, Sche
 
 async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
     Ok(sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await?)
-}
-
-/// Sets `clock` by the database's clock, to within half the round trip.
-pub async fn follow_database_clock(pool: &Pool, clock: &Clock) -> Result<(), Problem> {
-    let context = RequestContext::internal(Duration::from_secs(2));
-    let mut tx = pool.begin(&context, Access::NOBODY, Mode::ReadWrite).await?;
-    let (before, started) = (Clock::machine_now(), Instant::now());
-    let database = database_time(&mut tx).await?;
-    let after = before + started.elapsed();
-    tx.rollback().await?;
-    clock.follow_database(before, database, after);
-    Ok(())
-}
-
-async fn database_time(tx: &mut super::Tx) -> Result<chrono::DateTime<chrono::Utc>, Problem> {
-    Ok(sqlx::query_file_scalar!("src/kernel/database/database_time.sql").fetch_one(tx).await?)
 }

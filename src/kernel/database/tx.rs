@@ -102,18 +102,37 @@ pub struct Tx {
     /// `None` once finished.
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) upstream: Upstream,
+    /// It was opened for named users.
+    is_of_users: bool,
     _in_use: InUse,
 }
 
 impl Tx {
     /// On a connection that is counted as busy while the transaction lives. It has to be opened.
     pub(super) const fn on(connection: PoolConnection<Postgres>, upstream: Upstream, in_use: InUse) -> Self {
-        Self { connection: Some(connection), upstream, _in_use: in_use }
+        Self { connection: Some(connection), upstream, is_of_users: false, _in_use: in_use }
     }
 
     /// Begins, with a role, users and a statement timeout, in one round trip.
     pub(super) async fn open(&mut self, access: &Access<'_>, mode: Mode, remaining: Duration) -> Result<(), Problem> {
+        self.is_of_users = matches!(access, Access::Users(_));
         self.run(opening(access, mode, remaining)).await
+    }
+
+    /// From here on as the worker, for what nobody's request may write. Followed by [`Tx::as_opened`], unless it fails.
+    pub async fn as_worker(&mut self) -> Result<(), Problem> {
+        if !self.is_of_users {
+            return Ok(());
+        }
+        self.run("set local role halfhour_worker".to_owned()).await
+    }
+
+    /// Again as the transaction was opened.
+    pub async fn as_opened(&mut self) -> Result<(), Problem> {
+        if !self.is_of_users {
+            return Ok(());
+        }
+        self.run("set local role halfhour_api".to_owned()).await
     }
 
     /// Makes the changes durable.

@@ -128,7 +128,7 @@ async fn upsert_buckets(
         &buckets().map(|bucket| bucket.stamp.observed_at).collect::<Vec<_>>(),
         &buckets().map(|bucket| bucket.stamp.stamped).collect::<Vec<_>>(),
         &buckets().map(|bucket| bucket.stamp.rank.number()).collect::<Vec<_>>(),
-        clock.stamp(),
+        clock.change_time(),
         lane.as_str(),
         &causes.iter().map(|cause| cause.user_id).collect::<Vec<_>>(),
         &causes.iter().map(|cause| cause.request_id).collect::<Vec<_>>(),
