@@ -17,6 +17,9 @@ const REQUEST: [(&str, &str); 2] = [
 ];
 /// What a request with a body may say.
 const REQUEST_BODY: (&str, &str) = ("Content-Encoding", "How the body is compressed: `gzip` or `zstd`.");
+/// What a success of a route that takes this header says.
+const KEY: &str = "Idempotency-Key";
+const REPLAYED: (&str, &str) = ("Idempotency-Replayed", "`true` where the answer is of an earlier execution.");
 /// What every answer says.
 const ANSWER: (&str, &str) = ("X-Request-Id", "The request's id.");
 /// What answers behind a limit say.
@@ -67,11 +70,13 @@ fn describe_request(operation: &mut Operation) {
 }
 
 fn describe_answers(operation: &mut Operation, is_limited: bool) {
+    let takes_key = operation.parameters.iter().flatten().filter_map(described).any(|parameter| parameter.name == KEY);
     for (status, answer) in &mut operation.responses.responses {
         let RefOr::T(answer) = answer else { continue };
+        let replayed = Some(REPLAYED).filter(|_| takes_key && status.starts_with('2'));
         let limited = LIMITED.into_iter().filter(|_| is_limited);
         let unknown_caller = Some(UNKNOWN_CALLER).filter(|_| status == "401");
-        for (name, meaning) in limited.chain(unknown_caller).chain([ANSWER]) {
+        for (name, meaning) in limited.chain(unknown_caller).chain(replayed).chain([ANSWER]) {
             answer.headers.entry(name.to_owned()).or_insert_with(|| RefOr::T(header(meaning)));
         }
     }

@@ -13,8 +13,8 @@ use crate::kernel::access::TokenUses;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, follow_database_clock, watch_machine_clock};
+use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::idempotency;
 
 /// How often measurements are gathered into their buckets.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use tower_http::cors::CorsLayer;
 use utoipa::openapi::OpenApi as Document;
 
 use super::contract_headers::{answer_headers, request_headers};
+use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::idempotency;
 
 /// `None` where no browser may call from elsewhere. What it may send and read is what the contract describes.
 pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsLayer> {
@@ -25,9 +25,18 @@ pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsL
     (!origins.is_empty()).then_some(cors)
 }
 
-/// For routes that keep no answers: an Idempotency-Key there would promise what nobody keeps.
+/// For reads: an Idempotency-Key there would promise what nobody keeps. Whatever changes something takes its key itself.
+pub(crate) async fn without_key_to_read(request: Request) -> Result<Request, Problem> {
+    if request.method().is_safe() {
+        idempotency::refuse_key(request.headers(), "Reads take no Idempotency-Key; leave the header out.")?;
+    }
+    Ok(request)
+}
+
+/// For exchanges of link codes, whose callers are nobody yet.
 pub(crate) async fn without_key(request: Request) -> Result<Request, Problem> {
-    idempotency::refuse_key(request.headers())?;
+    let instead = "This route takes no Idempotency-Key: `request_id` in its body is one. Leave the header out.";
+    idempotency::refuse_key(request.headers(), instead)?;
     Ok(request)
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: state, routes, layers, workers and shutdown. Only this folder and `commands` name features.
 
+mod activity;
 mod contract_headers;
 mod forgetting;
 mod housekeeping;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
-use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_request, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,13 +29,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use activity::Activity;
 pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
 
-use crate::config::Limits;
 use crate::features::accounts::{self, Accounts, Persons};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
@@ -52,18 +53,15 @@ use crate::kernel::http::request_line::{RequestLine, observe};
 use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::intake::Intake;
+use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{cors, keep_private, panicked, without_key};
+use layers::{cors, keep_private, panicked, without_key, without_key_to_read};
 use paths::KnownPaths;
 
 /// How long open requests may take to finish once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Exchanges of link codes a minute for each address, unless strangers may do even less.
-const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
@@ -133,7 +131,7 @@ impl App {
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let addresses = Addresses::new(&settings.trusted_proxies);
         let anonymous = Limit::by_address("anonymous", settings.limits.anonymous, &addresses);
-        let exchange = Limit::by_address("link_code", exchanges_per_minute(&settings.limits), &addresses);
+        let exchange = Limit::by_address("link_code", settings.exchanges_per_minute(), &addresses);
         let unknown = Limit::by_address("unknown_token", settings.limits.anonymous, &addresses);
         let anonymous_callers = AnonymousCallers::new(addresses, anonymous.clone(), unknown);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
@@ -146,6 +144,7 @@ impl App {
             clock: clock.clone(),
             switches: switches.clone(),
             retention_days: settings.retention_days,
+            private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
         let state = State(Arc::new(Parts {
@@ -158,6 +157,7 @@ impl App {
                 sources.clone(),
                 settings.ingest_max_age_days,
                 settings.limits.device_buckets_per_hour,
+                RepeatLookups::new(pools.read.clone(), clock.clone()),
             ),
             writer,
             readiness: Readiness::new(pools.read.clone()),
@@ -271,19 +271,22 @@ impl App {
     fn router(&self) -> Router {
         let limits = self.settings.limits;
         let public_url = PublicUrl::from(self.settings.public_url.as_str());
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(map_request(without_key));
-        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::job_router());
-        let operators = operators.route_layer(map_request(without_key)).merge(backfill::plan_router());
-        let sources = operations::sources_router().route_layer(map_request(without_key));
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router());
+        let viewers = viewers.route_layer(map_request(without_key_to_read));
+        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
+        let operators = operators.route_layer(map_request(without_key_to_read));
+        let sources = operations::sources_router().route_layer(map_request(without_key_to_read));
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()))
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
         let exchange = accounts::exchange_router().route_layer(map_request(without_key));
-        let for_everyone = limited(openapi::frame(&public_url), self.anonymous.as_ref())
-            .merge(limited(exchange, self.exchange.as_ref()))
-            .merge(operations::health());
+        let exchange = limited(exchange, self.exchange.as_ref())
+            .route_layer(from_fn_with_state(self.settings.activity.clone(), activity::note));
+        let for_everyone =
+            limited(openapi::frame(&public_url), self.anonymous.as_ref()).merge(exchange).merge(operations::health());
         let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
@@ -296,11 +299,15 @@ impl App {
         };
         // The last layer is the outermost.
         router
-            .merge(Router::from(limited(
-                openapi::publish(document, &public_url, paths.clone()).into(),
-                self.anonymous.as_ref(),
-            )))
-            .fallback(async move |uri: Uri| paths.refuse(&uri))
+            .merge(Router::from(limited(openapi::publish(document, &public_url).into(), self.anonymous.as_ref())))
+            .fallback({
+                let paths = paths.clone();
+                async move |uri: Uri| paths.refuse(&uri)
+            })
+            .layer(from_fn(move |request, next| {
+                let paths = paths.clone();
+                async move { paths.guard(request, next).await }
+            }))
             .layer(map_request(undo_codings))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors))
@@ -384,9 +391,4 @@ fn limited(routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter
         Some(limit) => limit.guard(routes),
         None => routes,
     }
-}
-
-/// Where strangers are limited at all, exchanges of link codes are limited strictly.
-fn exchanges_per_minute(limits: &Limits) -> u32 {
-    limits.anonymous.min(EXCHANGES_PER_MINUTE)
 }

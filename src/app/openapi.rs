@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::Method;
 use axum::http::header::CACHE_CONTROL;
-use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, PathItem, Server};
@@ -20,7 +18,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::contract_headers;
-use super::paths::{DOCUMENT_PATH, KnownPaths, PAGE_PATH};
+use super::paths::{DOCUMENT_PATH, PAGE_PATH};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 
@@ -73,16 +71,13 @@ pub fn complete(document: &mut Document, public_url: &PublicUrl) {
 }
 
 /// The routes that publish a finished document.
-pub fn publish<S>(document: Document, public_url: &PublicUrl, paths: Arc<KnownPaths>) -> Router<S>
+pub fn publish<S>(document: Document, public_url: &PublicUrl) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let config = Config::from(format!("{}{DOCUMENT_PATH}", public_url.path()));
     let page = SwaggerUi::new(PAGE_PATH).url(DOCUMENT_PATH, document).config(config);
-    Router::from(page).route_layer(from_fn(move |request, next| {
-        let paths = paths.clone();
-        async move { paths.guard(request, next).await }
-    }))
+    Router::from(page)
 }
 
 /// The operation's name of every described route, by method and pattern: what log lines call `function`.

@@ -1,5 +1,8 @@
 //! The answer where nothing is. A path with slashes too many gets to know the right one, and is not
 //! redirected there, because a redirected POST may lose its body or its token on the way.
+//!
+//! No path of the contract has an empty part or a slash within a part. So a path that has one, written
+//! as `/` or as `%2F`, never comes to a route, whatever the route would take.
 
 use std::sync::Arc;
 
@@ -35,15 +38,18 @@ impl KnownPaths {
     pub(crate) fn refuse(&self, uri: &Uri) -> Problem {
         let detail = self.meant(uri.path()).map_or_else(
             || "There is no such path; /docs lists them all.".to_owned(),
-            |path| format!("Nothing is here, because extra slashes make another path. Ask for `{path}` instead."),
+            |path| {
+                let why = "a part of the path is empty or has a slash in it";
+                format!("Nothing is here, because {why}. Ask for `{path}` instead.")
+            },
         );
         Problem::new(Code::NotFound, detail)
     }
 
-    /// Keeps what has slashes too many from routes that take any path below theirs.
+    /// Keeps what has slashes too many from routes, which would take it for a parameter that is empty or has a slash.
     pub(crate) async fn guard(&self, request: Request, next: Next) -> Response {
         let path = request.uri().path();
-        if path != PAGE_PATH && without_extra_slashes(path) != path {
+        if path != PAGE_PATH && has_extra_slashes(path) {
             return self.refuse(request.uri()).into_response();
         }
         next.run(request).await
@@ -51,12 +57,18 @@ impl KnownPaths {
 
     /// The path that answers in place of one with slashes too many, if there is one.
     fn meant(&self, asked: &str) -> Option<String> {
-        let path = without_extra_slashes(asked);
-        if path == asked {
+        if !has_extra_slashes(asked) {
             return None;
         }
+        let path = without_extra_slashes(asked);
         if path == PAGE_PATH.trim_end_matches('/') {
             return Some(PAGE_PATH.to_owned());
+        }
+        if self.0.contains(&path) {
+            return Some(path);
+        }
+        if let Some(pattern) = self.0.iter().find(|pattern| lacks_only(asked, pattern)) {
+            return Some(pattern.clone());
         }
         let pattern = self.0.iter().find(|pattern| fits(&path, pattern)).map(String::as_str);
         let asset = path.strip_prefix(PAGE_PATH).filter(|name| is_asset(name)).map(|_| path.as_str());
@@ -65,9 +77,27 @@ impl KnownPaths {
     }
 }
 
-/// `//v1//buckets/` as `/v1/buckets`. An encoded slash is a part of a name and stays.
+/// Whether a part of a path is empty, or has a slash in it.
+fn has_extra_slashes(path: &str) -> bool {
+    path.ends_with('/') || path.contains("//") || encoded_slashes(path).next().is_some()
+}
+
+/// Where a path has a slash that is percent-encoded.
+fn encoded_slashes(path: &str) -> impl Iterator<Item = usize> {
+    path.match_indices('%')
+        .map(|(at, _)| at)
+        .filter(|at| path.get(at + 1..at + 3).is_some_and(|code| code.eq_ignore_ascii_case("2F")))
+}
+
+/// `//v1%2Fbuckets/` as `/v1/buckets`.
 fn without_extra_slashes(path: &str) -> String {
-    path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect()
+    let (mut plain, mut from) = (String::with_capacity(path.len()), 0);
+    for at in encoded_slashes(path) {
+        plain.extend([&path[from..at], "/"]);
+        from = at + 3;
+    }
+    plain.push_str(&path[from..]);
+    plain.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect()
 }
 
 /// Whether a file of that name belongs to the page.
@@ -75,9 +105,23 @@ fn is_asset(name: &str) -> bool {
     utoipa_swagger_ui::serve(name, Arc::new(Config::default())).is_ok_and(|file| file.is_some())
 }
 
+/// Whether a path is one of those that a pattern stands for, but for a parameter that is empty: `/v1/devices//revoke`.
+fn lacks_only(path: &str, pattern: &str) -> bool {
+    let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    let expected: Vec<&str> = pattern.strip_prefix('/').unwrap_or(pattern).split('/').collect();
+    let is_empty = |part: &str| part.is_empty() || encoded_slashes(part).count() * 3 == part.len();
+    let fits_part = |(part, expected): (&&str, &&str)| part == expected || is_parameter(expected);
+    parts.len() == expected.len()
+        && parts.iter().zip(&expected).all(fits_part)
+        && parts.iter().zip(&expected).any(|(part, expected)| is_parameter(expected) && is_empty(part))
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.starts_with('{') && part.ends_with('}')
+}
+
 /// Whether a path is one of those that a pattern such as `/v1/devices/{device_id}/revoke` stands for.
 fn fits(path: &str, pattern: &str) -> bool {
-    let is_parameter = |part: &str| part.starts_with('{') && part.ends_with('}');
     path.split('/').count() == pattern.split('/').count()
         && path.split('/').zip(pattern.split('/')).all(|(part, expected)| part == expected || is_parameter(expected))
 }
@@ -89,7 +133,8 @@ mod tests {
 
     fn known() -> KnownPaths {
         let paths = ["/v1/buckets", "/v1/devices/{device_id}/revoke", "/v1/switches/{name}", DOCUMENT_PATH, PAGE_PATH];
-        KnownPaths(paths.map(str::to_owned).into())
+        let jobs = ["/v1/backfills", "/v1/backfills/{job_id}", "/v1/backfills/{job_id}/rows"];
+        KnownPaths(paths.into_iter().chain(jobs).map(str::to_owned).collect())
     }
 
     #[test]
@@ -98,16 +143,27 @@ mod tests {
             ("/v1/buckets/", Some("/v1/buckets")),
             ("//v1//buckets", Some("/v1/buckets")),
             ("/v1/devices//7/revoke///", Some("/v1/devices/7/revoke")),
-            ("/v1/switches/a%2Fb/", Some("/v1/switches/a%2Fb")),
+            ("/v1/switches/ingest%2F", Some("/v1/switches/ingest")),
+            ("/v1/switches/%2f%2Fingest", Some("/v1/switches/ingest")),
+            ("/v1%2Fbuckets/", Some("/v1/buckets")),
+            ("/%2Fv1%2f/buckets", Some("/v1/buckets")),
+            // What lacks its parameter is told where that stands.
+            ("/v1/devices//revoke", Some("/v1/devices/{device_id}/revoke")),
+            ("/v1/devices/%2F%2f/revoke", Some("/v1/devices/{device_id}/revoke")),
+            ("/v1/switches/", Some("/v1/switches/{name}")),
+            ("/v1/backfills//rows", Some("/v1/backfills/{job_id}/rows")),
+            ("/v1/backfills/", Some("/v1/backfills")),
+            ("/v1/backfills//7", Some("/v1/backfills/7")),
             ("/openapi.json/", Some("/openapi.json")),
             ("//docs", Some("/docs/")),
             ("/docs//", Some("/docs/")),
             ("/docs//index.html", Some("/docs/index.html")),
             ("/docs//nothing.html", None),
             // Nothing is there without the slashes either.
-            ("/v1/devices//revoke", None),
             ("/v1/devices/revoke/", None),
-            ("/v1%2Fbuckets/", None),
+            ("/v1/switches/a%2Fb/", None),
+            ("/v1/switches/%2", None),
+            ("/v1/switches/%252F", None),
             ("/v2/buckets/", None),
             ("/V1/buckets/", None),
             ("/", None),
@@ -132,12 +188,24 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_has_no_extra_slashes_is_never_refused_and_what_is_named_has_none(
+            path in "(/|%2F|%2f|%25|[a-z0-9]{1,3}|v1|devices|revoke|switches){0,8}",
+        ) {
+            let path = format!("/{path}");
+            prop_assert_eq!(has_extra_slashes(&path), without_extra_slashes(&path) != path);
+            if let Some(meant) = known().meant(&path) {
+                prop_assert!(has_extra_slashes(&path));
+                prop_assert!(meant == PAGE_PATH || !has_extra_slashes(&meant), "{meant}");
+            }
+        }
+
+        #[test]
         fn slashes_anywhere_between_and_behind_the_parts_lead_back_to_the_same_path(
-            slashes in proptest::collection::vec(1_usize..4, 4), behind in 0_usize..3,
+            slashes in proptest::collection::vec("/(/|%2F|%2f){0,3}", 4), behind in "(/|%2F|%2f){0,2}",
         ) {
             let parts = ["v1", "devices", "7", "revoke"].into_iter().zip(&slashes);
-            let asked: String = parts.map(|(part, count)| "/".repeat(*count) + part).collect();
-            let asked = asked + &"/".repeat(behind);
+            let asked: String = parts.flat_map(|(part, slash)| [slash.as_str(), part]).collect();
+            let asked = asked + &behind;
             let right = "/v1/devices/7/revoke";
             let expected = (asked != right).then_some(right);
             let meant = known().meant(&asked);

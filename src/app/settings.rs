@@ -5,9 +5,14 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 
+use super::activity::Activity;
 use crate::config::{Limits, PoolSizes};
+use crate::embedded_postgres::Programs;
 use crate::features::operations::Metrics;
 use crate::kernel::http::unread_body::UnreadBodies;
+
+/// Exchanges of link codes a minute for each address, unless strangers may do even less.
+const EXCHANGES_PER_MINUTE: u32 = 10;
 
 /// What the application is made from.
 #[derive(Clone, Debug)]
@@ -34,6 +39,17 @@ pub struct Settings {
     pub backfill_max_days: u32,
     /// What becomes of bodies that nobody reads.
     pub unread_bodies: UnreadBodies,
+    /// Whether anybody is being served. Health checks, and what the contract itself is asked for, do not count.
+    pub activity: Activity,
+    /// The programs of the private PostgreSQL that this process runs, if it does.
+    pub private_postgres: Option<Programs>,
     /// Where this process counts.
     pub metrics: Metrics,
+}
+
+impl Settings {
+    /// Where strangers are limited at all, exchanges of link codes are limited strictly.
+    pub(super) fn exchanges_per_minute(&self) -> u32 {
+        self.limits.anonymous.min(EXCHANGES_PER_MINUTE)
+    }
 }

@@ -20,7 +20,9 @@ use super::output::{Output, explain};
 use super::serve::stop_on_signals;
 use crate::app::verify_with;
 use crate::config::Config;
-use crate::features::backfill::{Backfills, Import, Job, JobChange, JobReply, Lines, Order, Shown, State, Worker};
+use crate::features::backfill::{
+    Backfills, Import, Job, JobChange, JobReply, Lines, Order, Resolve, Shown, State, Worker,
+};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
 use crate::kernel::access::Actor;
@@ -28,6 +30,7 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::database::{Pool, in_batches};
+use crate::kernel::idempotency::Once;
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -55,27 +58,36 @@ pub enum BackfillCommand {
         /// The job.
         job_id: Uuid,
     },
-    /// Take an import back, and wait for its end.
+    /// Take an import or a merge back, and wait for its end.
     Rollback(JobArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// import, replay or verify.
+    /// import, replay, verify or merge.
     #[arg(long)]
     action: String,
     /// Why: for the audit.
     #[arg(long)]
     reason: String,
-    /// The first UTC day, such as 2026-11-01.
-    #[arg(long)]
-    from: String,
+    /// The first UTC day, such as 2026-11-01. A merge is of all days unless it says so.
+    #[arg(long, required_if_eq_any([("action", "import"), ("action", "replay"), ("action", "verify")]))]
+    from: Option<String>,
     /// The last UTC day.
-    #[arg(long)]
-    to: String,
-    /// Only this user, by id; repeatable.
-    #[arg(long = "user", value_name = "USER_ID")]
+    #[arg(long, required_if_eq_any([("action", "import"), ("action", "replay"), ("action", "verify")]))]
+    to: Option<String>,
+    /// Only this user, by id; repeatable. A merge is of one user.
+    #[arg(long = "user", value_name = "USER_ID", required_if_eq("action", "merge"))]
     users: Vec<Uuid>,
+    /// For a merge: the device whose buckets are moved.
+    #[arg(long, value_name = "DEVICE_ID", required_if_eq("action", "merge"))]
+    from_device: Option<String>,
+    /// For a merge: the device that gets them.
+    #[arg(long, value_name = "DEVICE_ID", required_if_eq("action", "merge"))]
+    into_device: Option<String>,
+    /// For a merge: what decides where the devices differ: sum, larger, from or into.
+    #[arg(long)]
+    resolve: Option<String>,
     /// For an import: a file with a bucket a line; `-` is standard input.
     #[arg(required_if_eq("action", "import"))]
     file: Option<PathBuf>,
@@ -141,7 +153,7 @@ impl Desk {
         match command {
             BackfillCommand::Plan(arguments) => {
                 let job = self.plan(arguments).await?;
-                self.write(output, Shown { job, kept: Vec::new() })
+                write(output, Shown { job, at: self.backfills.clock().now(), kept: Vec::new() })
             }
             BackfillCommand::Execute(arguments) => {
                 Box::pin(self.carry_out(arguments, JobChange::Execute, output)).await
@@ -151,11 +163,11 @@ impl Desk {
             }
             BackfillCommand::Cancel { job_id } => {
                 let shown = self.change(job_id, None, JobChange::Cancel).await?;
-                self.write(output, shown)
+                write(output, shown)
             }
             BackfillCommand::Status { job_id: Some(job_id) } => {
                 let shown = self.find(job_id).await?;
-                self.write(output, shown)
+                write(output, shown)
             }
             BackfillCommand::Status { job_id: None } => {
                 let jobs = self.backfills.list(&RequestContext::internal(LIMIT), None, 100).await;
@@ -169,13 +181,21 @@ impl Desk {
     }
 
     async fn plan(&self, arguments: PlanArguments) -> anyhow::Result<Job> {
-        let PlanArguments { action, reason, from, to, users, file } = arguments;
+        let PlanArguments { action, reason, from, to, users, from_device, into_device, resolve, file } = arguments;
         let is_import = action == "import";
         anyhow::ensure!(is_import || file.is_none(), "only an import reads a file");
         let users = users.into_iter().map(|user| ("user_ids".to_owned(), user.to_string()));
-        let parameters = [("action", action), ("reason", reason), ("from", from), ("to", to)];
-        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(users);
-        let parameters: Vec<_> = parameters.collect();
+        let parameters = [
+            ("action", Some(action)),
+            ("reason", Some(reason)),
+            ("from", from),
+            ("to", to),
+            ("from_device_id", from_device),
+            ("into_device_id", into_device),
+            ("resolve", resolve),
+        ];
+        let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let parameters: Vec<_> = parameters.chain(users).collect();
         let limits = self.backfills.limits();
         let order = Order::parse_parameters(&parameters, limits).map_err(|problem| explain(&problem))?;
         let context = RequestContext::internal(LIMIT);
@@ -209,9 +229,9 @@ impl Desk {
     }
 
     async fn change(&self, job_id: Uuid, version: Option<i64>, change: JobChange) -> anyhow::Result<Shown> {
-        let changed =
-            self.backfills.change(&RequestContext::internal(LIMIT), Actor::Command, job_id, version, change).await;
-        changed.map_err(|problem| explain(&problem))
+        let (context, once) = (RequestContext::internal(LIMIT), Once::unkeyed());
+        let changed = self.backfills.change(&context, Actor::Command, job_id, version, change, once).await;
+        changed.map_err(|unexecuted| explain(&unexecuted.into()))
     }
 
     /// Hands the job over unless it is at work already, and sees it to its end.
@@ -228,7 +248,7 @@ impl Desk {
             shown = self.find(job_id).await?;
         }
         let (state, failure) = (shown.job.state, shown.job.failure.clone());
-        self.write(output, shown)?;
+        write(output, shown)?;
         match state {
             State::Succeeded | State::RolledBack => Ok(()),
             State::Running | State::RollingBack if detach => Ok(()),
@@ -279,11 +299,11 @@ impl Desk {
         }
         bar.finish_and_clear();
     }
+}
 
-    fn write(&self, output: &Output, shown: Shown) -> anyhow::Result<()> {
-        let words = words(&shown.job);
-        output.write(&serde_json::to_value(JobReply::new(shown, self.backfills.clock().now()))?, words)
-    }
+fn write(output: &Output, shown: Shown) -> anyhow::Result<()> {
+    let words = words(&shown.job);
+    output.write(&serde_json::to_value(JobReply::from(shown))?, words)
 }
 
 async fn read_lines(import: &mut Import<'_>, file: &mut (dyn std::io::Read + Send)) -> anyhow::Result<()> {
@@ -319,6 +339,18 @@ fn words(job: &Job) -> String {
             diff.unchanged,
             diff.tokens_before,
             diff.tokens_after
+        ));
+    }
+    if let Some(merge) = &job.merge {
+        words.push(format!(
+            "{} only in {}, {} only in {}, {} in both and equal, {} in both and different ({})",
+            merge.only_in_from,
+            merge.order.from_device_id,
+            merge.only_in_into,
+            merge.order.into_device_id,
+            merge.equal,
+            merge.different,
+            merge.order.resolve.map_or("not resolved", Resolve::as_str)
         ));
     }
     if job.poisoned + job.skipped > 0 {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::config::{Config, Database};
-use crate::embedded_postgres::{Durability, EmbeddedPostgres};
+use crate::embedded_postgres::{Durability, EmbeddedPostgres, Programs};
 use crate::kernel::access::ServerKey;
 use crate::kernel::database::schema;
 
@@ -84,6 +84,11 @@ impl Opened {
     /// True for the private PostgreSQL.
     pub const fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// The programs of a private PostgreSQL that this process runs.
+    pub fn programs(&self) -> Option<Programs> {
+        self.embedded.as_ref().and_then(EmbeddedPostgres::programs)
     }
 
     /// Stops what opening started.

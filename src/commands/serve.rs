@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -13,13 +14,16 @@ use super::database::Opened;
 use super::first_run;
 use super::output::explain;
 use crate::app::telemetry::Telemetry;
-use crate::app::{App, Settings};
+use crate::app::{Activity, App, Settings};
 use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::UnreadBodies;
+
+/// For how long nobody must have been served before an upgraded PostgreSQL is restarted.
+const QUIET: Duration = Duration::from_secs(3);
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&config.log);
@@ -48,6 +52,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let public_url = config.public_url.clone();
+    let activity = Activity::default();
     let settings = Settings {
         public_url: public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         request_deadline: config.request_deadline,
@@ -60,10 +65,17 @@ async fn run(
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
         unread_bodies: UnreadBodies::default(),
+        activity: activity.clone(),
+        private_postgres: opened.programs(),
         metrics,
     };
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());
+    if let Some(programs) = opened.programs() {
+        let writer = app.writer().clone();
+        let is_quiet = move || activity.quiet_for().is_some_and(|quiet| quiet >= QUIET) && writer.queued_rows() == 0;
+        programs.restart_when(is_quiet);
+    }
     // No stamp may be taken before the clock is known.
     follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
     let credentials = if opened.is_embedded() {

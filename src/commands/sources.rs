@@ -12,6 +12,7 @@ use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
+use crate::kernel::idempotency::Once;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::sources::{AddedSource, ListedSource, Sources};
 
@@ -43,7 +44,8 @@ pub async fn source(config: Config, command: SourceCommand, output: &Output) -> 
         SourceCommand::Add { name, title } => {
             let asked = NewSource::of(&name, title.as_deref()).map_err(|problem| explain(&problem))?;
             let work = async |sources: &Sources, context: &RequestContext| {
-                sources.add(context, Actor::Command, asked.name, asked.title.as_deref()).await
+                let title = asked.title.as_deref();
+                Ok(sources.add(context, Actor::Command, asked.name, title, Once::unkeyed()).await?)
             };
             let AddedSource { source, created } = with_sources(&config, work).await?;
             let state = if created { "may report usage from now on" } else { "may report usage" };
@@ -59,7 +61,7 @@ pub async fn source(config: Config, command: SourceCommand, output: &Output) -> 
         }
         SourceCommand::Retire { name } => {
             let work = async |sources: &Sources, context: &RequestContext| {
-                sources.retire(context, Actor::Command, &name).await
+                Ok(sources.retire(context, Actor::Command, &name, Once::unkeyed()).await?)
             };
             let source = with_sources(&config, work).await?;
             let words = format!("{} is retired; a running server heeds it within two seconds.", name_of(&source));

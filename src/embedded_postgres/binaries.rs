@@ -1,10 +1,12 @@
 //! Finds the PostgreSQL programs: installed ones first, a download last.
 
+use super::bounded;
 use super::download;
 use super::error::EmbeddedPostgresError;
 use super::layout::Layout;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 use std::{env, fs};
 
 /// The oldest major version that the SQL of this server runs on.
@@ -13,11 +15,18 @@ const OLDEST_MAJOR: u32 = 14;
 /// The major version that is downloaded where no cluster asks for another.
 const DOWNLOADED_MAJOR: u32 = 17;
 
+/// How long a program may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(5);
+
 /// A directory with PostgreSQL's server programs, all of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Installation {
     pub(super) bin_dir: PathBuf,
+    /// Where it was found. An upgrade may turn a link here to another directory.
+    pub(super) place: PathBuf,
     pub(super) major: u32,
+    /// As the programs say it: `15.18 (Debian 15.18-1)`.
+    pub(super) version: String,
 }
 
 impl Installation {
@@ -27,6 +36,23 @@ impl Installation {
 
     pub(super) fn postgres(&self) -> PathBuf {
         self.bin_dir.join("postgres")
+    }
+
+    /// The server program as it would be found now.
+    pub(super) fn found_postgres(&self) -> PathBuf {
+        self.place.join("postgres")
+    }
+
+    /// The programs that would be started now in place of these: those at the same place, or those of the same major
+    /// version elsewhere. Where programs of another major version have taken their place, these are returned, so that
+    /// they can be named. Nothing is downloaded.
+    pub(super) fn successor(&self, data_dir: &Path) -> Option<Self> {
+        let at_place = inspect(&self.place);
+        if at_place.as_ref().is_some_and(|found| found.major == self.major) {
+            return at_place;
+        }
+        let mut elsewhere = search_list(data_dir).into_iter().filter_map(|place| inspect(&place));
+        elsewhere.find(|found| found.major == self.major).or(at_place)
     }
 }
 
@@ -97,7 +123,7 @@ fn search_list(data_dir: &Path) -> Vec<PathBuf> {
 
 /// `pg_config` knows where a distribution hides the server programs. It is asked only if it is in PATH.
 fn pg_config_bin_dir() -> Option<PathBuf> {
-    let output = Command::new("pg_config").arg("--bindir").stdin(Stdio::null()).output().ok()?;
+    let output = bounded::run(Command::new("pg_config").arg("--bindir"), VERSION_LIMIT, &mut || true).ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| PathBuf::from(text.trim()))
 }
@@ -131,9 +157,13 @@ fn inspect(place: &Path) -> Option<Installation> {
         .filter(|parent| parent.join("initdb").is_file())
         .map_or_else(|| fs::canonicalize(place).ok(), |parent| Some(parent.to_owned()))?;
     // The one thing that postgres does as root is to say its version.
-    let output = Command::new(bin_dir.join("postgres")).arg("--version").stdin(Stdio::null()).output().ok()?;
-    let major = String::from_utf8_lossy(&output.stdout).split_whitespace().find_map(leading_number)?;
-    Some(Installation { bin_dir, major })
+    let mut command = Command::new(bin_dir.join("postgres"));
+    let output = bounded::run(command.arg("--version"), VERSION_LIMIT, &mut || true).ok()?;
+    // `postgres (PostgreSQL) 15.18 (Debian 15.18-1)`
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.split_once("(PostgreSQL)").map_or(&*said, |(_, version)| version).trim();
+    let major = version.split_whitespace().find_map(leading_number)?;
+    Some(Installation { bin_dir, place: place.to_owned(), major, version: version.to_owned() })
 }
 
 /// `15.18` is 15, `18beta1` is 18, `(PostgreSQL)` is nothing.
@@ -216,6 +246,46 @@ mod tests {
             Ok(fake_installation(parent.path(), &format!("{major}.9")))
         });
         assert_eq!(outcome.unwrap().major, 16);
+    }
+
+    #[test]
+    fn programs_are_followed_by_what_has_taken_their_place() {
+        let parent = tempfile::tempdir().unwrap();
+        let place = parent.path().join("current");
+        let turn_to = |bin_dir: PathBuf| {
+            let _ = fs::remove_file(&place);
+            std::os::unix::fs::symlink(bin_dir, &place).unwrap();
+        };
+        turn_to(fake_installation(parent.path(), "15.4"));
+        let before = inspect(&place).unwrap();
+        assert_eq!((before.version.as_str(), before.major), ("15.4 (Some 1:2)", 15));
+
+        turn_to(fake_installation(parent.path(), "15.5"));
+        let after = before.successor(parent.path()).unwrap();
+        assert_eq!(after.version, "15.5 (Some 1:2)");
+        assert_ne!(after.bin_dir, before.bin_dir);
+        assert_eq!(after.successor(parent.path()), Some(after.clone()));
+    }
+
+    #[test]
+    fn programs_that_are_gone_are_looked_for_elsewhere_and_another_major_version_is_named() {
+        let parent = tempfile::tempdir().unwrap();
+        // A version that no machine has, so that nothing but the data directory offers it.
+        let place = fake_installation(parent.path(), "999.4");
+        let before = inspect(&place).unwrap();
+        fs::remove_dir_all(&place).unwrap();
+        assert_eq!(before.successor(parent.path()), None);
+
+        fs::rename(fake_installation(parent.path(), "1000.1"), &place).unwrap();
+        assert_eq!(before.successor(parent.path()).unwrap().major, 1000);
+
+        let downloaded = parent.path().join("data");
+        fs::rename(fake_installation(parent.path(), "999.5").parent().unwrap(), {
+            fs::create_dir(&downloaded).unwrap();
+            downloaded.join("postgresql-999.5")
+        })
+        .unwrap();
+        assert_eq!(before.successor(&downloaded).unwrap().version, "999.5 (Some 1:2)");
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! The first connection. It proves that the server and the password are right, and makes the
-//! database.
+//! Connections of the supervisor's own. The first one proves that the server and the password are
+//! right, and makes the database. Others ask or tell the running server something.
 
+use super::bounded::GoOn;
 use super::error::EmbeddedPostgresError;
 use super::layout::{Layout, Password};
 use super::runtime;
 use super::settings::{DATABASE, SUPERUSER};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
-use std::path::Path;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the first connection to a server that says it is ready may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a running server may take to say something about itself.
+const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a checkpoint may take.
+const CHECKPOINT_LIMIT: Duration = Duration::from_mins(2);
 
 /// SQLSTATEs of the first connection: the database is missing; the server is starting or ending; another
 /// process has just made the database.
@@ -70,4 +77,39 @@ pub(super) fn is_passing(error: &EmbeddedPostgresError) -> bool {
         return false;
     };
     matches!(source, sqlx::Error::Io(_)) || has_code(source, &COMING_OR_GOING)
+}
+
+/// Where the running server looks for its libraries. `None` where it does not say.
+pub(super) fn library_directory(options: &PgConnectOptions, go_on: GoOn<'_>) -> Option<PathBuf> {
+    let question = || async {
+        let mut connection = options.connect().await?;
+        let row = connection.fetch_one("select setting from pg_config where name = 'PKGLIBDIR'").await?;
+        connection.close().await?;
+        row.try_get::<String, _>(0)
+    };
+    runtime::block_on_within(QUESTION_LIMIT, go_on, question).ok()?.ok().map(PathBuf::from)
+}
+
+/// Whether somebody else's statement runs or transaction is open just now. An unanswered question counts as yes.
+pub(super) fn is_busy(options: &PgConnectOptions, go_on: GoOn<'_>) -> bool {
+    let question = || async {
+        let mut connection = options.connect().await?;
+        let sql = "select exists (select from pg_stat_activity where backend_type = 'client backend' \
+                   and state <> 'idle' and pid <> pg_backend_pid())";
+        let row = connection.fetch_one(sql).await?;
+        connection.close().await?;
+        row.try_get::<bool, _>(0)
+    };
+    !matches!(runtime::block_on_within(QUESTION_LIMIT, go_on, question), Ok(Ok(false)))
+}
+
+/// Has everything written to its place, so that the server can end, and start again, without much to write. False where
+/// that did not come to its end.
+pub(super) fn checkpoint(options: &PgConnectOptions, go_on: GoOn<'_>) -> bool {
+    let order = || async {
+        let mut connection = options.connect().await?;
+        connection.execute("checkpoint").await?;
+        connection.close().await
+    };
+    matches!(runtime::block_on_within(CHECKPOINT_LIMIT, go_on, order), Ok(Ok(())))
 }

@@ -11,6 +11,8 @@
 //!   unnoticed (`launcher`, `supervisor`).
 //! - A server that dies is started again at the same socket, so connection pools recover by
 //!   themselves.
+//! - An upgrade of the installed programs breaks nothing while the old ones run, is noticed, and ends in a restart
+//!   in order at a quiet moment (`upgrade`), but only of programs that a trial has shown to run (`trial`).
 //! - The server is reached through a socket that is closed to other users, and by password.
 //!
 //! ```text
@@ -23,6 +25,7 @@
 //! ```
 
 mod binaries;
+mod bounded;
 mod cluster;
 mod connection;
 mod download;
@@ -31,11 +34,19 @@ mod launcher;
 mod layout;
 mod pid_file;
 mod private_server;
+mod programs;
 mod runtime;
+mod server;
 mod settings;
+mod sightings;
 mod socket_dir;
+mod stop;
 mod supervisor;
+mod trial;
+mod upgrade;
 
 pub use error::EmbeddedPostgresError;
 pub use private_server::EmbeddedPostgres;
+pub use programs::{Programs, Upgrade, UpgradeState};
 pub use settings::{Durability, MAX_CONNECTIONS};
+pub use upgrade::RESTART_AT_LATEST;

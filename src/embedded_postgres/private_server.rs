@@ -7,6 +7,7 @@ use super::error::EmbeddedPostgresError;
 use super::launcher::Launcher;
 use super::layout::{GuestLock, Layout, LockAttempt, ServerLock};
 use super::pid_file::PidFile;
+use super::programs::Programs;
 use super::settings::Durability;
 use super::socket_dir;
 use super::supervisor::Supervisor;
@@ -35,6 +36,7 @@ pub struct EmbeddedPostgres {
 /// The server and the right to run it. The lock is declared last and so released last.
 struct Running {
     supervisor: Supervisor,
+    programs: Programs,
     /// Whether it is ended only after those who joined it: a command does so, a server does not.
     hosts: Option<Layout>,
     _lock: ServerLock,
@@ -85,6 +87,11 @@ impl EmbeddedPostgres {
         self.connect_options.clone()
     }
 
+    /// What is known of the programs that run and of an upgrade of them. `None` where another process runs them.
+    pub fn programs(&self) -> Option<Programs> {
+        self.running.as_ref().map(|running| running.programs.clone())
+    }
+
     /// Ends the server and waits until it is gone: in good order within a few seconds, else ever more
     /// firmly. A cluster that was only joined keeps running; one that [`join_or_start`](Self::join_or_start)
     /// started ends after those who joined it since.
@@ -121,12 +128,14 @@ impl EmbeddedPostgres {
             installation,
             launcher,
             durability,
+            password: password.clone(),
         };
-        let (supervisor, socket_dir) = Supervisor::start(cluster)?;
+        let programs = Programs::default();
+        let (supervisor, socket_dir) = Supervisor::start(cluster, programs.clone())?;
         let started = Self {
             data_dir: layout.data_dir.clone(),
             connect_options: connect_options(&socket_dir, socket_dir::PORT, &password),
-            running: Some(Running { supervisor, hosts, _lock: lock }),
+            running: Some(Running { supervisor, programs, hosts, _lock: lock }),
             _guest: None,
         };
         ensure_database(&started.connect_options, layout)?;

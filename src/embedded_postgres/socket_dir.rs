@@ -15,6 +15,9 @@ use std::{env, io};
 /// The only port; without TCP it is no more than a part of the socket's name.
 pub(super) const PORT: u16 = 5432;
 
+/// The port of a server that is only tried out.
+pub(super) const TRIAL_PORT: u16 = 5433;
+
 /// Leaves room for `/.s.PGSQL.5432.lock` within the 104 bytes of the strictest system.
 const LONGEST_PATH: usize = 80;
 

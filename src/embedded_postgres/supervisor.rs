@@ -1,30 +1,29 @@
-//! Keeps the server running: starts it, starts it again when it dies, and ends it in good order.
+//! Keeps the server running: starts it, starts it again when it dies or was upgraded, and ends it in good order.
 //!
 //! All of this happens on one thread that lives as long as the cluster. It has to, because the
 //! kernel ends the server when the *thread* that spawned it ends.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, PRELOADED, log_tail};
 use super::error::EmbeddedPostgresError;
 use super::error::files;
 use super::layout::remove_tree;
 use super::pid_file::{self, PidFile};
+use super::programs::{FileIdentity, Programs};
+use super::server::{POLL_INTERVAL, Server, Waited};
 use super::settings::Durability;
 use super::socket_dir;
-use rustix::process::{Pid, Signal, kill_process};
+use super::stop::StopAsked;
+use super::upgrade::{Handover, UpgradeKeeper};
+use rustix::process::{Signal, kill_process};
 use std::convert::Infallible;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How often a running server is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How often something that should happen any moment is looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a server may take to become ready. Recovery after a crash is most of it.
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
@@ -42,14 +41,6 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(2);
 /// The pause before a restart doubles from the first to the second while restarts fail.
 const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The ways to end a server, from the kindest. Fast ends sessions and writes a checkpoint; immediate
-/// leaves recovery to the next start, and loses nothing either.
-const ENDINGS: [(Signal, &str, Duration); 3] = [
-    (Signal::INT, "fast", Duration::from_secs(5)),
-    (Signal::QUIT, "immediate", Duration::from_secs(6)),
-    (Signal::KILL, "by force", Duration::from_secs(5)),
-];
-
 /// PostgreSQL's SQLSTATE for "the remains of another server are still in use", as it stands in a line
 /// of the log.
 const STILL_IN_USE: &str = " F0001 FATAL:";
@@ -63,13 +54,14 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Starts the server and waits until it is ready. Returns where its socket is.
-    pub(super) fn start(cluster: Cluster) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
+    pub(super) fn start(cluster: Cluster, programs: Programs) -> Result<(Self, PathBuf), EmbeddedPostgresError> {
         let (stop, stopped) = mpsc::channel();
         let (report, ready) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("embedded-postgres".to_owned())
             .spawn(move || {
-                let mut watch = Watch { cluster, stop: StopAsked(stopped) };
+                let keeper = UpgradeKeeper::new(programs);
+                let mut watch = Watch { cluster, stop: StopAsked::new(stopped), keeper };
                 let outcome = watch.run(&report);
                 let cleaned = remove_tree(&watch.cluster.socket_dir);
                 outcome.and(cleaned)
@@ -93,66 +85,6 @@ impl Supervisor {
     }
 }
 
-/// The supervisor's end of the line: nothing is ever sent, it only hangs up.
-struct StopAsked(Receiver<Infallible>);
-
-impl StopAsked {
-    /// Waits, and says whether to stop.
-    fn within(&self, patience: Duration) -> bool {
-        matches!(self.0.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
-    }
-}
-
-/// The server process.
-enum Server {
-    Child(Child),
-    /// Started by a process that is gone. It can be watched and signalled, but not waited for.
-    Adopted(Pid),
-}
-
-impl Server {
-    fn pid(&self) -> Pid {
-        match self {
-            Self::Child(child) => Pid::from_child(child),
-            Self::Adopted(pid) => *pid,
-        }
-    }
-
-    /// How it ended, if it did.
-    fn ending(&mut self, pg_data: &Path) -> Option<String> {
-        match self {
-            Self::Child(child) => match child.try_wait() {
-                Ok(None) => None,
-                Ok(Some(status)) => Some(format!("ended ({status})")),
-                Err(error) => Some(format!("cannot be watched ({error})")),
-            },
-            Self::Adopted(pid) => (!pid_file::serves(*pid, pg_data)).then(|| "ended".to_owned()),
-        }
-    }
-
-    /// Ends the server, ever more firmly.
-    fn shut_down(mut self, pg_data: &Path) -> Result<(), EmbeddedPostgresError> {
-        for (signal, manner, patience) in ENDINGS {
-            if self.ending(pg_data).is_some() {
-                return Ok(());
-            }
-            let asked = Instant::now();
-            if let Err(error) = kill_process(self.pid(), signal) {
-                tracing::warn!(%error, manner, "the private PostgreSQL could not be asked to end");
-            }
-            while asked.elapsed() < patience {
-                if self.ending(pg_data).is_some() {
-                    pid_file::end_orphans(pg_data);
-                    return Ok(());
-                }
-                thread::sleep(POLL_INTERVAL);
-            }
-            tracing::warn!(manner, "the private PostgreSQL did not end in time");
-        }
-        Err(EmbeddedPostgresError::NotStopped { pid: self.pid().as_raw_nonzero().get().unsigned_abs() })
-    }
-}
-
 /// What became of an attempt to start.
 enum Attempt {
     Ready(Server),
@@ -164,11 +96,22 @@ enum Attempt {
 struct Watch {
     cluster: Cluster,
     stop: StopAsked,
+    keeper: UpgradeKeeper,
+}
+
+/// Why a server is no longer watched.
+enum WatchEnded {
+    StopAsked,
+    /// It ended unasked, in this way.
+    Died(String),
+    /// It makes room for the programs that have taken the place of its own.
+    Upgrade(Handover),
 }
 
 impl Watch {
     /// The thread's whole life. An error before the report is one of starting.
     fn run(&mut self, report: &Sender<PathBuf>) -> Result<(), EmbeddedPostgresError> {
+        let mut program = UpgradeKeeper::program_to_start(&self.cluster);
         let adopted = self.wait_for_survivor()?;
         let mut server = match adopted {
             Some(server) => server,
@@ -181,24 +124,61 @@ impl Watch {
             return server.shut_down(&self.cluster.pg_data());
         }
         loop {
-            let ending = loop {
-                if self.stop.within(WATCH_INTERVAL) {
-                    return server.shut_down(&self.cluster.pg_data());
+            self.keeper.started(&self.cluster, &server, program, &self.stop);
+            let ended = self.watch(&mut server);
+            program = None;
+            let next = match ended {
+                WatchEnded::StopAsked => return server.shut_down(&self.cluster.pg_data()),
+                WatchEnded::Died(ending) => {
+                    tracing::error!(ending, "the private PostgreSQL ended unasked and is started again");
+                    self.relaunch(&mut program)
                 }
-                if let Some(ending) = server.ending(&self.cluster.pg_data()) {
-                    break ending;
-                }
+                WatchEnded::Upgrade(handover) => self.hand_over(server, handover, &mut program),
             };
-            tracing::error!(ending, "the private PostgreSQL ended unasked and is started again");
-            server = match self.relaunch() {
+            server = match next {
                 Some(server) => server,
                 None => return Ok(()),
             };
         }
     }
 
-    /// Starts the server again, however often it takes. `None` if that has become pointless.
-    fn relaunch(&self) -> Option<Server> {
+    /// Watches a server that runs, and its programs.
+    fn watch(&mut self, server: &mut Server) -> WatchEnded {
+        loop {
+            if self.stop.within(WATCH_INTERVAL) {
+                return WatchEnded::StopAsked;
+            }
+            if let Some(ending) = server.ending(&self.cluster.pg_data()) {
+                return WatchEnded::Died(ending);
+            }
+            if let Some(handover) = self.keeper.tend(&self.cluster, &self.stop) {
+                return WatchEnded::Upgrade(handover);
+            }
+        }
+    }
+
+    /// Ends the server in order, and starts the programs that have taken its place.
+    fn hand_over(&mut self, server: Server, handover: Handover, program: &mut Option<FileIdentity>) -> Option<Server> {
+        let Handover { successor, guests: _held } = handover;
+        tracing::info!(version = successor.version, "the private PostgreSQL is restarted after its upgrade");
+        if let Err(error) = server.shut_down(&self.cluster.pg_data()) {
+            // It may still end. Until then no other one starts.
+            tracing::error!(%error, "the private PostgreSQL did not make room");
+        }
+        self.cluster.installation = successor;
+        *program = UpgradeKeeper::program_to_start(&self.cluster);
+        match self.launch() {
+            Ok(server) => server,
+            Err(error) => {
+                tracing::error!(%error, "the upgraded PostgreSQL did not start");
+                self.relaunch(program)
+            }
+        }
+    }
+
+    /// Starts the server again, however often it takes, from what lies on disk each time. `None` if that has become
+    /// pointless.
+    fn relaunch(&mut self, program: &mut Option<FileIdentity>) -> Option<Server> {
         let (mut pause, longest_pause) = RESTART_PAUSES;
         loop {
             if self.stop.within(pause) {
@@ -208,6 +188,13 @@ impl Watch {
                 tracing::error!("the private PostgreSQL's directory is gone: it stays down");
                 return None;
             }
+            if self.keeper.are_others_on_disk(&self.cluster) {
+                let (old, data_dir) = (&self.cluster.installation, &self.cluster.layout.data_dir);
+                if let Some(successor) = old.successor(data_dir).filter(|found| found.major == old.major) {
+                    self.cluster.installation = successor;
+                }
+            }
+            *program = UpgradeKeeper::program_to_start(&self.cluster);
             match self.launch() {
                 Ok(Some(server)) => {
                     tracing::info!("the private PostgreSQL is back");
@@ -256,12 +243,12 @@ impl Watch {
         Ok(None)
     }
 
-    /// Whether a running server was started with the durability that is wanted now. It writes its own
+    /// Whether a running server was started with the durability and the libraries that are wanted now. It writes its own
     /// command line into its directory.
     fn is_as_wanted(&self) -> bool {
-        let options = fs::read_to_string(self.cluster.pg_data().join("postmaster.opts"));
-        let disposable = options.is_ok_and(|options| options.contains("fsync=off"));
-        disposable == (self.cluster.durability == Durability::Disposable)
+        let options = fs::read_to_string(self.cluster.pg_data().join("postmaster.opts")).unwrap_or_default();
+        let disposable = options.contains("fsync=off");
+        disposable == (self.cluster.durability == Durability::Disposable) && options.contains(PRELOADED)
     }
 
     /// Starts the server and waits until it is ready. `None` if asked to stop meanwhile.
@@ -301,49 +288,27 @@ impl Watch {
             .spawn()
             .map_err(|source| EmbeddedPostgresError::Spawn { program: self.cluster.installation.postgres(), source })?;
         let mut server = Server::Child(child);
-        let began = Instant::now();
-        loop {
-            if let Some(ending) = server.ending(&pg_data) {
-                let tail = self.log_tail(log_start);
+        match server.ready_within(&pg_data, READY_TIMEOUT, &self.stop) {
+            Waited::Ready => Ok(Attempt::Ready(server)),
+            Waited::StopAsked => {
+                server.shut_down(&pg_data)?;
+                Ok(Attempt::StopAsked)
+            }
+            Waited::Ended(ending) => {
+                let tail = log_tail(&self.cluster.layout.log(), log_start);
                 let still_in_use = tail.contains(STILL_IN_USE);
                 let error = self.not_ready(format!("{ending} before it was ready"), tail);
-                return if still_in_use { Ok(Attempt::StillInUse(error)) } else { Err(error) };
+                if still_in_use { Ok(Attempt::StillInUse(error)) } else { Err(error) }
             }
-            let own = PidFile::read(&pg_data).filter(|file| file.pid == server.pid());
-            if own.is_some_and(|file| file.ready) {
-                return Ok(Attempt::Ready(server));
-            }
-            if began.elapsed() >= READY_TIMEOUT {
+            Waited::TooLate => {
                 server.shut_down(&pg_data)?;
                 let what = format!("was not ready within {} s", READY_TIMEOUT.as_secs());
-                return Err(self.not_ready(what, self.log_tail(log_start)));
-            }
-            if self.stop.within(POLL_INTERVAL) {
-                server.shut_down(&pg_data)?;
-                return Ok(Attempt::StopAsked);
+                Err(self.not_ready(what, log_tail(&self.cluster.layout.log(), log_start)))
             }
         }
     }
 
     fn not_ready(&self, what: String, tail: String) -> EmbeddedPostgresError {
         EmbeddedPostgresError::NotReady { what, log: self.cluster.layout.log(), tail }
-    }
-
-    /// The last lines that the log has gained since a position.
-    fn log_tail(&self, start: u64) -> String {
-        const LINES: usize = 20;
-        const BYTES: u64 = 16 * 1024;
-        let mut content = Vec::new();
-        let read = File::open(self.cluster.layout.log()).and_then(|mut log| {
-            let end = log.metadata()?.len();
-            log.seek(SeekFrom::Start(start.max(end.saturating_sub(BYTES))))?;
-            log.read_to_end(&mut content)
-        });
-        if let Err(error) = read {
-            return format!("(the log cannot be read: {error})");
-        }
-        let text = String::from_utf8_lossy(&content);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 }

@@ -4,9 +4,10 @@
 //!
 //! | floor | room | answers |
 //! |---|---|---|
-//! | 6 | `usage` | how usage is written: the writer, events, erasures, horizons, stored answers |
+//! | 6 | `usage` | how usage is written: the writer, events, erasures, horizons |
 //! | 6 | `http` | what a request is made of: bodies, queries, values, pages, cursors, the outermost layer |
 //! | 5 | `operations` | what operators switch off, and what is written down of who did what |
+//! | 5 | `idempotency` | what a request that is repeated under its key is answered |
 //! | 4 | `access` | who is calling, and how often they may |
 //! | 3 | `database` | pools that start without rights, transactions that name a role and its users |
 //! | 2 | `call` | what a request or a worker step carries with it, and its log line |
@@ -24,6 +25,7 @@ pub mod call;
 pub mod clock;
 pub mod database;
 pub mod http;
+pub mod idempotency;
 pub mod operations;
 pub mod problem;
 pub mod usage;

@@ -20,9 +20,9 @@ use halfhour::kernel::access::{
 };
 use halfhour::kernel::bucket::{HalfHour, Model, TokenCounts};
 use halfhour::kernel::http::request_line::{RequestLine, observe};
+use halfhour::kernel::idempotency::IdempotencyKey;
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::{Problem, Violation};
-use halfhour::kernel::usage::idempotency::IdempotencyKey;
 use halfhour::kernel::usage::intake::{Draft, Handling, Intake, Snapshot, Untimely};
 use tower::ServiceExt as _;
 

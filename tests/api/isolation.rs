@@ -103,6 +103,34 @@ async fn every_table_column_schema_and_function_says_what_it_is() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
+/// The library of any other language is loaded when it is first called, and may by then be another one than the server's:
+/// an upgrade of PostgreSQL replaces it while the server runs.
+#[tokio::test]
+async fn functions_are_in_sql_but_for_a_trigger_that_no_request_fires() {
+    let app = TestApp::start().await;
+    let in_libraries = strings(
+        &app.admin,
+        &format!(
+            "select p.oid::regprocedure || ' in ' || l.lanname from pg_proc p
+             join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
+             where {OURS} and l.lanname not in ('sql', 'internal')"
+        ),
+    )
+    .await;
+    assert_eq!(in_libraries, ["ops.refuse_change() in plpgsql"]);
+    let fired = strings(
+        &app.admin,
+        "select tgrelid::regclass || ' ' || tgtype from pg_trigger where tgfoid = 'ops.refuse_change'::regproc",
+    )
+    .await;
+    // Before a statement (2) that deletes (8), updates (16) or truncates (32), which nobody may do. Never an insert (4).
+    assert_eq!(fired, ["ops.audit 58"]);
+    let granted = "select count(*)::text from information_schema.role_table_grants
+                   where table_schema = 'ops' and table_name = 'audit' and grantee like 'halfhour_%'
+                     and privilege_type in ('UPDATE', 'DELETE', 'TRUNCATE')";
+    assert_eq!(strings(&app.admin, granted).await, ["0"]);
+}
+
 #[tokio::test]
 async fn a_managed_database_whose_owner_is_no_superuser_can_be_migrated_and_served() {
     let app = TestApp::start().await;

@@ -17,6 +17,7 @@ mod encodings;
 mod ingest_buckets;
 mod intake;
 mod isolation;
+mod keys;
 mod local_days;
 mod model_names;
 mod operations;

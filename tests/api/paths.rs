@@ -8,10 +8,15 @@ use crate::support::{Reply, TestApp};
 
 const NOTHING: &str = "There is no such path; /docs lists them all.";
 
-/// A path with slashes doubled in each place, at its end, and everywhere.
+/// A path with slashes doubled in each place, at its end, and everywhere, plain or encoded.
 fn variants(path: &str) -> Vec<String> {
-    let places = path.match_indices('/').map(|(at, _)| format!("{}/{}", &path[..at], &path[at..]));
-    let ends = ["/", "//", "///"].map(|end| format!("{path}{end}"));
+    let doubled = |(at, _)| ["/", "/%2F", "/%2f"].map(|before| format!("{}{before}{}", &path[..at], &path[at + 1..]));
+    let places = path.match_indices('/').flat_map(doubled);
+    let places = places.chain(path.match_indices('/').map(|(at, _)| format!("{}/{}", &path[..at], &path[at..])));
+    // A path begins with a slash; all others may be encoded.
+    let joined = format!("/{}", path[1..].replace('/', "%2F"));
+    let ends = ["/", "//", "///", "%2F", "%2f/"].map(|end| format!("{path}{end}"));
+    let places = places.chain([joined]);
     places.chain(ends).chain([format!("{}/", path.replace('/', "///"))]).filter(|found| found != path).collect()
 }
 
@@ -30,7 +35,7 @@ async fn every_path_with_slashes_too_many_is_404_and_names_the_right_one() {
     for (route, ..) in TABLE {
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap().replace("{device_id}", "7").replace("{job_id}", "a-b.c~d");
-        let path = path.replace("{name}", "in%2Fgest").replace("{code}", "%69nvalid");
+        let path = path.replace("{name}", "in%20gest").replace("{code}", "%69nvalid");
         let path = path.strip_suffix('/').unwrap_or(&path);
         let right = if path == "/docs" { "/docs/" } else { path };
         for variant in variants(path).into_iter().filter(|variant| variant != right) {
@@ -67,8 +72,16 @@ async fn a_post_to_a_path_with_slashes_too_many_does_nothing_and_is_not_redirect
 #[tokio::test]
 async fn a_path_that_is_none_without_the_slashes_either_is_an_ordinary_404() {
     let app = TestApp::start().await;
-    let too_few = ["/problems//", "/problems/", "/v1//", "//", "/"];
-    let unknown = ["/v2/buckets/", "/v1/bucket/", "/V1/buckets/", "/v1/buckets//x", "/docs//nothing.css", "/nothing"];
+    let too_few = ["/v1//", "//", "/", "/%2F"];
+    let unknown = [
+        "/v2/buckets/",
+        "/v1/bucket/",
+        "/V1/buckets/",
+        "/v1/buckets//x",
+        "/v2%2Fbuckets",
+        "/docs//nothing.css",
+        "/nothing",
+    ];
     for path in too_few.into_iter().chain(unknown) {
         let reply = app.request(Method::GET, path).send().await;
         assert_eq!(reply.expect_problem(404, "not_found")["detail"], NOTHING, "{path}");
@@ -76,14 +89,44 @@ async fn a_path_that_is_none_without_the_slashes_either_is_an_ordinary_404() {
 }
 
 #[tokio::test]
-async fn an_encoded_slash_is_a_part_of_a_name() {
+async fn a_parameter_that_is_empty_or_has_a_slash_comes_to_no_route() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;
-    for path in ["/v1%2Fbuckets", "/v1/buckets%2F", "%2F/v1/buckets", "/v1%2F/buckets", "/v1/%2Fbuckets"] {
-        let reply = app.request(Method::GET, &format!("/{}", path.trim_start_matches('/'))).send().await;
-        assert_eq!(reply.expect_problem(404, "not_found")["detail"], NOTHING, "{path}");
+    let laptop = app.device(&ann, "laptop").await;
+    let mut asked = 0;
+    for (route, body, _) in TABLE.iter().filter(|(route, ..)| route.contains('{')) {
+        let (method, pattern) = route.split_once(' ').unwrap();
+        let begin = pattern.find('{').unwrap();
+        let end = pattern.find('}').unwrap() + 1;
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        // Where nothing follows the parameter, the path without it may be another route.
+        let shorter = pattern[..begin].trim_end_matches('/');
+        let is_route = |path: &str| TABLE.iter().any(|(route, ..)| route.split_once(' ').unwrap().1 == path);
+        let right = if end == pattern.len() && is_route(shorter) { shorter } else { pattern };
+        for empty in ["", "%2F", "%2f%2F"] {
+            let path = format!("{}{empty}{}", &pattern[..begin], &pattern[end..]);
+            for token in [&laptop.token, &ann.viewer, &ann.operator] {
+                let request = app.request(method.clone(), &path).bearer(token);
+                let request = request.header("content-type", "application/json").body(body.as_bytes().to_vec());
+                expect_named(&request.send().await, &path, right);
+                asked += 1;
+            }
+        }
+        let with_slash = format!("{}a%2Fb{}", &pattern[..begin], &pattern[end..]);
+        let reply = app.request(method, &with_slash).bearer(&ann.operator).send().await;
+        assert_eq!(reply.expect_problem(404, "not_found")["detail"], NOTHING, "{with_slash}");
     }
-    let reply = app.request(Method::GET, "/v1/switches/%2F%2Fingest%2F").bearer(&ann.operator).send().await;
-    assert_ne!(reply.status, 200, "{}", reply.json);
-    assert!(!reply.json["detail"].as_str().unwrap().contains("instead"), "{}", reply.json);
+    assert!(asked >= 90, "only {asked} paths were asked for");
+    let listed = app.get(&ann.viewer, "/v1/devices").await;
+    assert_eq!(listed.expect_ok()["data"][0]["revoked_at"], json!(null));
+}
+
+#[tokio::test]
+async fn an_encoded_percent_sign_is_no_slash() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann", "UTC").await;
+    for name in ["%252F", "%2", "%25", "%2Gingest"] {
+        let reply = app.request(Method::GET, &format!("/v1/switches/{name}")).bearer(&ann.operator).send().await;
+        assert!(!reply.json["detail"].as_str().unwrap().contains("instead"), "{name}: {}", reply.json);
+    }
 }

@@ -1,5 +1,7 @@
 //! Behind proxies: what a caller of HTTP/1.0 gets is whole or refused, and what is served under a path leads there.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -101,6 +103,40 @@ async fn pages_over_http_1_0_say_their_length_and_lead_through_everything() {
         path = next.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     }
     assert_eq!((lines, pages), (400, 3));
+}
+
+/// RFC 9110, 9.3.2: a HEAD is a GET whose body stays away. So it is refused where the GET would be, and nowhere else, and
+/// says of the body what the GET would say.
+#[tokio::test]
+async fn head_over_http_1_0_answers_as_get_does_and_sends_no_body() {
+    let (app, ann) = with_buckets().await;
+    let mut statuses = BTreeSet::new();
+    let gets = TABLE.iter().filter_map(|(route, ..)| route.strip_prefix("GET "));
+    for path in gets.chain(["/v1/buckets?limit=150", "/v1/buckets?limit=0", "/v1/rollups/", "/nothing"]) {
+        let path = path.replace("{name}", "ingest").replace("{code}", "invalid");
+        let path = path.replace("{job_id}", "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2");
+        for token in [&ann.viewer, &ann.operator] {
+            for accept in ["application/json", "text/csv", "application/x-ndjson"] {
+                let bearer = format!("Bearer {token}");
+                let request_id = Uuid::now_v7().to_string();
+                let headers =
+                    [("Authorization", bearer.as_str()), ("Accept", accept), ("X-Request-Id", request_id.as_str())];
+                let get = say(&app, &format!("GET {path}"), &headers, "").await;
+                let head = say(&app, &format!("HEAD {path}"), &headers, "").await;
+                assert_eq!(head.status, get.status, "{path} as {accept}: {} {}", head.head, get.head);
+                assert_eq!(String::from_utf8_lossy(&head.body), "", "{path} as {accept}");
+                for name in ["content-type", "upgrade", "connection", "etag", "link", "halfhour-version", "vary"] {
+                    assert_eq!(head.header(name), get.header(name), "{name} of {path} as {accept}");
+                }
+                // What is measured while it is asked differs from one time to the next.
+                if !["/metrics", "/v1/status"].contains(&path.as_str()) {
+                    assert_eq!(head.header("content-length"), get.header("content-length"), "{path} as {accept}");
+                }
+                statuses.insert(get.status);
+            }
+        }
+    }
+    assert!([200, 403, 404, 422, 426].iter().all(|status| statuses.contains(status)), "{statuses:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,9 @@ const VIEWERS_CREATE: [u16; 7] = [401, 401, 403, 201, 403, 401, 201];
 const OPERATORS: [u16; 7] = [401, 401, 403, 403, 200, 401, 200];
 const OPERATORS_CREATE: [u16; 7] = [401, 401, 403, 403, 201, 401, 201];
 
-const NO_SUCH_JOB: [u16; 7] = [401, 401, 403, 403, 404, 401, 404];
+const VIEWERS_AND_OPERATORS: [u16; 7] = [401, 401, 403, 200, 200, 401, 200];
+const NO_SUCH_JOB: [u16; 7] = [401, 401, 403, 404, 404, 401, 404];
+const NO_VERSION: [u16; 7] = [401, 401, 403, 428, 428, 401, 428];
 
 /// A route, what is sent to it (`$caller` differs in each column), and what each caller is answered.
 pub type Row = (&'static str, &'static str, [u16; 7]);
@@ -57,15 +59,15 @@ pub const TABLE: &[Row] = &[
     ("POST /v1/sources", r#"{"name":"codex"}"#, OPERATORS),
     // What stands for a name in these paths is no tool.
     ("POST /v1/sources/{name}/retire", "", [401, 401, 403, 403, 404, 401, 404]),
-    ("GET /v1/backfills", "", OPERATORS),
-    // Operators see all jobs; there are none here, and an empty plan is none.
-    ("POST /v1/backfills", "{}", [401, 401, 403, 403, 422, 401, 422]),
+    ("GET /v1/backfills", "", VIEWERS_AND_OPERATORS),
+    // Operators see all jobs, viewers their merges; there are none here, and an empty plan is none.
+    ("POST /v1/backfills", "{}", [401, 401, 403, 422, 422, 401, 422]),
     ("GET /v1/backfills/{job_id}", "", NO_SUCH_JOB),
     ("GET /v1/backfills/{job_id}/rows", "", NO_SUCH_JOB),
     ("GET /v1/backfills/{job_id}/exceptions", "", NO_SUCH_JOB),
-    ("POST /v1/backfills/{job_id}/execute", "", [401, 401, 403, 403, 428, 401, 428]),
-    ("POST /v1/backfills/{job_id}/cancel", "", [401, 401, 403, 403, 428, 401, 428]),
-    ("POST /v1/backfills/{job_id}/rollback", "", [401, 401, 403, 403, 428, 401, 428]),
+    ("POST /v1/backfills/{job_id}/execute", "", NO_VERSION),
+    ("POST /v1/backfills/{job_id}/cancel", "", NO_VERSION),
+    ("POST /v1/backfills/{job_id}/rollback", "", NO_VERSION),
     ("GET /health/live", "", EVERYONE),
     ("GET /health/ready", "", EVERYONE),
     ("GET /health/startup", "", EVERYONE),

@@ -4,7 +4,7 @@ use super::floors::{FLOORS, KERNEL, check, check_rooms, floor_of};
 use super::tree::{SourceTree, assert_caught, assert_kept_here, assert_passes};
 
 const MAP: &str = "//! | floor | room | answers |\n//! |---|---|---|\n//! | 6 | `usage` | a |\n//! | 6 | `http` | b |\n\
-    //! | 5 | `operations` | c |\n//! | 4 | `access` | d |\n//! | 3 | `database` | e |\n//! | 2 | `call` | f |\n\
+    //! | 5 | `operations` | c |\n//! | 5 | `idempotency` | j |\n//! | 4 | `access` | d |\n//! | 3 | `database` | e |\n//! | 2 | `call` | f |\n\
     //! | 1 | `bucket` | g |\n//! | 1 | `clock` | h |\n//! | 1 | `problem` | i |\npub mod access; pub mod bucket;";
 
 /// A kernel with every room.
@@ -19,6 +19,7 @@ fn house() -> Vec<(&'static str, &'static str)> {
         ("src/kernel/access/mod.rs", ""),
         ("src/kernel/access/authenticate.sql", ""),
         ("src/kernel/operations/mod.rs", ""),
+        ("src/kernel/idempotency/mod.rs", ""),
         ("src/kernel/http/mod.rs", ""),
         ("src/kernel/usage/mod.rs", ""),
     ]
@@ -71,7 +72,7 @@ fn the_rooms_here_do_use_each_other() {
 #[test]
 fn an_arrow_to_the_same_or_the_next_floor_is_caught() {
     let pairs = forbidden();
-    assert_eq!(pairs.len(), 6 + 2 + 3 + 1 + 1 + 1 + 2, "{pairs:?}");
+    assert_eq!(pairs.len(), 6 + 2 + 2 + 3 + 1 + 1 + 2 + 4, "{pairs:?}");
     for (from, to) in pairs {
         let path = format!("src/kernel/{from}/planted.rs");
         caught(&path, &format!("//! Why.\nuse crate::kernel::{to}::X;"), 2);
@@ -175,10 +176,10 @@ fn a_room_without_files_is_caught() {
 fn a_map_that_shows_other_floors_is_caught() {
     assert_eq!(floor_of("call"), Some(1));
     for (from, to, line) in [
-        ("| 2 | `call`", "| 3 | `call`", 8),
-        ("| 2 | `call`", "| 2 | `calls`", 8),
+        ("| 2 | `call`", "| 3 | `call`", 9),
+        ("| 2 | `call`", "| 2 | `calls`", 9),
         ("//! | 2 | `call` | f |\n", "", 1),
-        ("| 1 | `clock`", "| 1 | `bucket`", 9),
+        ("| 1 | `clock`", "| 1 | `bucket`", 10),
     ] {
         let map = MAP.replace(from, to);
         let mut house = house();

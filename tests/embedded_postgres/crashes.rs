@@ -242,3 +242,23 @@ fn a_survivor_that_waits_for_no_disk_is_not_taken_for_a_durable_one() {
     assert_eq!(answer(&cluster.connect_options(), "show fsync"), "on");
     survivor.wait().unwrap();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_survivor_that_has_not_preloaded_what_sessions_need_is_not_taken_over() {
+    let data_dir = data_dir();
+    let cluster = EmbeddedPostgres::start(data_dir.path(), Durability::Durable).unwrap();
+    let socket_dir = cluster.connect_options().get_socket().unwrap().clone();
+    cluster.stop().unwrap();
+    // As an older release started it.
+    let options = data_dir.path().join("postgres/postmaster.opts");
+    let written = fs::read_to_string(&options).unwrap();
+    let older = written.replace(" \"-c\" \"shared_preload_libraries=plpgsql\"", "");
+    assert_ne!(older, written);
+    fs::write(&options, older).unwrap();
+    let mut survivor = leave_a_survivor(data_dir.path(), &socket_dir);
+
+    let cluster = EmbeddedPostgres::start(data_dir.path(), Durability::Durable).unwrap();
+    assert_eq!(answer(&cluster.connect_options(), "show shared_preload_libraries"), "plpgsql");
+    survivor.wait().unwrap();
+}

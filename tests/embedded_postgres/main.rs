@@ -60,6 +60,18 @@ fn a_disposable_cluster_waits_for_no_disk() {
 }
 
 #[test]
+fn an_existing_cluster_preloads_what_sessions_need_whatever_its_files_say() {
+    let data_dir = data_dir();
+    start(&data_dir).stop().unwrap();
+    let settings = data_dir.path().join("postgres/postgresql.auto.conf");
+    fs::write(settings, "shared_preload_libraries = ''\njit = on\n").unwrap();
+    let cluster = start(&data_dir);
+    for (setting, value) in [("shared_preload_libraries", "plpgsql"), ("jit", "off")] {
+        assert_eq!(answer(&cluster.connect_options(), &format!("show {setting}")), value);
+    }
+}
+
+#[test]
 fn a_second_start_is_refused_and_names_the_first() {
     let data_dir = data_dir();
     let cluster = start(&data_dir);

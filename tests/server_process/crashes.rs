@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::http::{INTERVAL, PATIENCE, Reply, recent, wait_until};
 use crate::processes::{Postmaster, send, working_in};
-use crate::support::Home;
+use crate::support::{Home, Server};
 
 /// While the database is away a client is told so, and nothing else.
 #[track_caller]
@@ -139,4 +139,35 @@ async fn a_cluster_that_a_killed_start_is_still_making_is_not_in_the_way_of_the_
         home.assert_nothing_left();
         fs::remove_dir_all(home.data_dir()).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_server_killed_between_a_change_and_its_answer_gives_that_answer_when_it_is_asked_again() {
+    let home = Home::new();
+    let server = home.serve().await;
+    let viewer = home.viewer_token();
+    let tablet = serde_json::json!({"name": "tablet"});
+    let unread = server.post_unread("k", &viewer, "/v1/devices", &tablet).await;
+    let devices = async |server: &Server| {
+        let listed = server.get(&viewer, "/v1/devices").await.json["data"].as_array().unwrap().clone();
+        listed.into_iter().filter(|device| device["name"] == "tablet").collect::<Vec<_>>()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while devices(&server).await.is_empty() {
+        assert!(Instant::now() < deadline, "the device is not made");
+        tokio::time::sleep(INTERVAL).await;
+    }
+    server.kill().await;
+    drop(unread);
+
+    let server = home.serve().await;
+    let repeated = server.post_under("k", &viewer, "/v1/devices", &tablet).await;
+    assert_eq!(repeated.status, 201, "{repeated:?}");
+    let made = devices(&server).await;
+    assert_eq!((made.len(), &made[0]["device_id"]), (1, &repeated.json["device_id"]));
+    server.post(repeated.json["token"].as_str().unwrap(), &recent("m", 1)).await;
+    let again = server.post_under("k", &viewer, "/v1/devices", &tablet).await;
+    assert_eq!((again.status, &again.json), (201, &repeated.json));
+    server.stop().await;
+    home.assert_nothing_left();
 }

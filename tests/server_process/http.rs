@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use halfhour::kernel::clock::Clock;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 /// Whatever is waited for in these tests happens long before.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,6 +23,7 @@ pub struct Http {
 pub struct Reply {
     pub status: u16,
     pub content_type: String,
+    pub retry_after: Option<u64>,
     pub json: Value,
 }
 
@@ -42,6 +44,18 @@ impl Http {
         self.try_get(token, path).await.unwrap()
     }
 
+    /// POST to any path, with a token or as nobody.
+    pub async fn post_to(&self, token: Option<&str>, path: &str, body: &Value) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.url)).json(body);
+        read(token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await.unwrap()
+    }
+
+    /// What a path answers, as it is.
+    pub async fn text(&self, token: &str, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.url)).bearer_auth(token).send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
     /// POST /v1/buckets with a token. Errors: no reply.
     pub async fn try_post(&self, token: &str, body: &Value) -> Result<Reply, reqwest::Error> {
         read(self.client.post(format!("{}/v1/buckets", self.url)).bearer_auth(token).json(body)).await
@@ -52,6 +66,25 @@ impl Http {
         let reply = self.try_post(token, body).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.json);
         reply.json
+    }
+
+    /// POST of anything under an `Idempotency-Key`.
+    pub async fn post_under(&self, key: &str, token: &str, path: &str, body: &Value) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token).json(body);
+        read(request.header("idempotency-key", key)).await.unwrap()
+    }
+
+    /// The same on a connection whose answer nobody reads.
+    pub async fn post_unread(&self, key: &str, token: &str, path: &str, body: &Value) -> tokio::net::TcpStream {
+        let body = body.to_string();
+        let mut stream = tokio::net::TcpStream::connect(self.url.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nidempotency-key: {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        stream
     }
 
     /// The user's rollups as soon as nothing is pending, and how long that took.
@@ -74,8 +107,9 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, reqwest::Error>
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = content_type.to_owned();
+    let retry_after = response.headers().get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
     let json = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);
-    Ok(Reply { status, content_type, json })
+    Ok(Reply { status, content_type, retry_after, json })
 }
 
 /// A post of one bucket of an hour ago.

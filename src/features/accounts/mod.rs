@@ -19,7 +19,6 @@
 mod audit;
 mod devices;
 mod erasing;
-mod handler;
 mod linking;
 mod name;
 mod persons;

@@ -2,25 +2,27 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::jobs::{Backfills, JobChange, Shown, not_found};
+use super::jobs::{Backfills, JobChange, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
 use super::request::ExceptionsPage;
-use crate::kernel::access::Operator;
+use crate::kernel::access::Corrector;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedRequest};
 use crate::kernel::http::page::Page;
-use crate::kernel::http::refusals::{NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
+use crate::kernel::http::refusals::{KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 
 /// List jobs
 ///
-/// Newest first.
+/// Newest first. A viewer sees the merges of its own user only.
 #[utoipa::path(
     get,
     path = "/v1/backfills",
@@ -38,13 +40,14 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
     security(("bearer" = [])),
 )]
 pub async fn list_backfills(
-    operator: Operator,
+    caller: Corrector,
     State(backfills): State<Backfills>,
     State(cursors): State<Cursors>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<JobsReply>, Problem> {
-    let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/backfills {}", operator.user_id()));
-    let jobs = backfills.list(operator.context(), list.after()?, list.one_more()).await?;
+    let backfills = visible(backfills, &caller);
+    let list = Page::parse(&parameters)?.of(cursors, format!("GET /v1/backfills {}", caller.user_id()));
+    let jobs = backfills.list(caller.context(), list.after()?, list.one_more()).await?;
     let (jobs, next_cursor) = list.cut(jobs, |job| job.job_id)?;
     let now = backfills.clock().now();
     Ok(Json(JobsReply { data: jobs.into_iter().map(|job| JobReply::brief(job, now)).collect(), next_cursor }))
@@ -68,18 +71,19 @@ pub async fn list_backfills(
     security(("bearer" = [])),
 )]
 pub async fn get_backfill(
-    operator: Operator,
+    caller: Corrector,
     _: NoParameters,
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let shown = backfills.find(operator.context(), id(&job_id)?).await?;
-    reply(&backfills, shown)
+    let shown = visible(backfills, &caller).find(caller.context(), id(&job_id)?).await?;
+    Ok(JobReply::answer(&shown)?.into_response())
 }
 
 /// Look at a plan, row by row
 ///
-/// What each row writes, and what it replaces, in the order of its execution.
+/// What each row writes, and what it replaces, in the order of its execution. A merge has two rows for each bucket of
+/// the from-device: what the into-device is to say, and what is removed.
 #[utoipa::path(
     get,
     path = "/v1/backfills/{job_id}/rows",
@@ -100,17 +104,18 @@ pub async fn get_backfill(
     security(("bearer" = [])),
 )]
 pub async fn list_backfill_rows(
-    operator: Operator,
+    caller: Corrector,
     State(backfills): State<Backfills>,
     State(cursors): State<Cursors>,
     Path(job_id): Path<String>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<RowsReply>, Problem> {
+    let backfills = visible(backfills, &caller);
     let (job_id, page) = (id(&job_id)?, Page::parse(&parameters)?);
-    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/rows {}", operator.user_id()));
-    let rows = backfills.rows(operator.context(), job_id, list.after()?.as_ref(), list.one_more()).await?;
+    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/rows {}", caller.user_id()));
+    let rows = backfills.rows(caller.context(), job_id, list.after()?.as_ref(), list.one_more()).await?;
     let (rows, next_cursor) = list.cut(rows, |row| {
-        let BucketKey { user_id, hour_start, device_id, source, model } = row.key.clone();
+        let BucketKey { user_id, hour_start, device_id, source, model } = row.row.key.clone();
         (user_id, hour_start.start(), device_id, source.as_str().to_owned(), model.as_str().to_owned())
     })?;
     Ok(Json(RowsReply { data: rows.into_iter().map(RowReply::from).collect(), next_cursor }))
@@ -139,17 +144,18 @@ pub async fn list_backfill_rows(
     security(("bearer" = [])),
 )]
 pub async fn list_backfill_exceptions(
-    operator: Operator,
+    caller: Corrector,
     State(backfills): State<Backfills>,
     State(cursors): State<Cursors>,
     Path(job_id): Path<String>,
     Parameters(parameters): Parameters,
 ) -> Result<Json<ExceptionsReply>, Problem> {
+    let backfills = visible(backfills, &caller);
     let (job_id, ExceptionsPage { page, kind }) = (id(&job_id)?, ExceptionsPage::parse(&parameters)?);
     let kinds = kind.map_or("all", super::job::ExceptionKind::as_str);
-    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/exceptions {} {kinds}", operator.user_id()));
+    let list = page.of(cursors, format!("GET /v1/backfills/{job_id}/exceptions {} {kinds}", caller.user_id()));
     let after = list.after()?.unwrap_or(0);
-    let found = backfills.exceptions(operator.context(), job_id, kind, after, list.one_more()).await?;
+    let found = backfills.exceptions(caller.context(), job_id, kind, after, list.one_more()).await?;
     let (found, next_cursor) = list.cut(found, |(number, _)| *number)?;
     let data = found.into_iter().map(|(_, exception)| ExceptionReply::from(exception)).collect();
     Ok(Json(ExceptionsReply { data, next_cursor }))
@@ -158,7 +164,8 @@ pub async fn list_backfill_exceptions(
 /// Execute a plan
 ///
 /// Hands it to the workers. Every row is compared with what it was planned to replace: a plan that does not fit any
-/// more is 409 `plan_stale`.
+/// more is 409 `plan_stale`. The from-device of a merge has to be revoked first, and where buckets differ the plan says
+/// what decides.
 #[utoipa::path(
     post,
     path = "/v1/backfills/{job_id}/execute",
@@ -167,27 +174,30 @@ pub async fn list_backfill_exceptions(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"2\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is running", body = JobReply, headers(("ETag" = String, description = "Its version"))),
-        (status = 409, description = "`plan_stale`, or it is not planned",
+        (status = 409, description = "`plan_stale`, or it is not planned, or a merge may not be executed yet, or \
+            `idempotency_in_progress`",
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
 pub async fn execute_backfill(
-    operator: Operator,
+    caller: Corrector,
     _: NoParameters,
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Execute).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&caller, backfills, &job_id, &headers, request, JobChange::Execute).await
 }
 
 /// Cancel a job
@@ -201,34 +211,37 @@ pub async fn execute_backfill(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"3\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is cancelled", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
-        (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended, or `idempotency_in_progress`",
+            body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
 pub async fn cancel_backfill(
-    operator: Operator,
+    caller: Corrector,
     _: NoParameters,
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Cancel).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&caller, backfills, &job_id, &headers, request, JobChange::Cancel).await
 }
 
-/// Roll an import back
+/// Roll an import or a merge back
 ///
 /// Every bucket that still holds this job's value gets its previous value back, including `observed_at`, or a newer one
-/// that a tracker has sent since. Buckets that the job inserted are deleted. Buckets that have changed since are kept, and
-/// listed. A rollback may be repeated.
+/// that a tracker has sent since. Buckets that the job inserted are deleted, and buckets that a merge removed are back.
+/// Buckets that have changed since are kept, and listed. A rollback may be repeated.
 #[utoipa::path(
     post,
     path = "/v1/backfills/{job_id}/rollback",
@@ -237,40 +250,50 @@ pub async fn cancel_backfill(
     params(
         ("job_id" = Uuid, Path, description = "The job"),
         ("If-Match" = String, Header, description = "The version that you have read", example = "\"4\""),
+        KeyHeader,
     ),
     request_body(content = (), description = "None"),
     responses(
+        KeyRefusals,
         (status = 200, description = "It is being taken back", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
         (status = 409, description = "There is nothing to take back, newer corrections come first, or it ended more \
-            than 30 days ago", body = ProblemBody, content_type = "application/problem+json"),
+            than 30 days ago; or `idempotency_in_progress`", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,
-        QueryRefusal,
     ),
     security(("bearer" = [])),
 )]
 pub async fn rollback_backfill(
-    operator: Operator,
+    caller: Corrector,
     _: NoParameters,
     State(backfills): State<Backfills>,
     Path(job_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&operator, &backfills, &job_id, &headers, JobChange::Rollback).await
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    change(&caller, backfills, &job_id, &headers, request, JobChange::Rollback).await
 }
 
 async fn change(
-    operator: &Operator,
-    backfills: &Backfills,
+    caller: &Corrector,
+    backfills: Backfills,
     job_id: &str,
     headers: &HeaderMap,
+    request: KeyedRequest,
     change: JobChange,
-) -> Result<Response, Problem> {
-    let version = version(headers)?;
-    let shown = backfills.change(operator.context(), operator.actor(), id(job_id)?, Some(version), change).await?;
-    reply(backfills, shown)
+) -> Result<Response, Unexecuted> {
+    let (version, job_id) = (version(headers)?, id(job_id)?);
+    let once = Once::new(request.by(caller.actor()), JobReply::answer);
+    let backfills = visible(backfills, caller);
+    let shown = backfills.change(caller.context(), caller.actor(), job_id, Some(version), change, once).await?;
+    Ok(JobReply::answer(&shown)?.into_response())
+}
+
+/// A viewer sees the merges of its own user, and no other job.
+fn visible(backfills: Backfills, caller: &Corrector) -> Backfills {
+    if caller.is_operator() { backfills } else { backfills.merges_of(caller.user_id()) }
 }
 
 /// What is no id names no job.
@@ -289,9 +312,4 @@ fn version(headers: &HeaderMap) -> Result<i64, Problem> {
         let detail = "Expected one version in quotes, as `ETag` has it: `\"2\"`.";
         Problem::invalid(vec![Violation::new("If-Match:", "not_a_version", detail)])
     })
-}
-
-fn reply(backfills: &Backfills, shown: Shown) -> Result<Response, Problem> {
-    let tag = HeaderValue::from_str(&format!("\"{}\"", shown.job.version)).map_err(Problem::internal)?;
-    Ok(([(ETAG, tag)], Json(JobReply::new(shown, backfills.clock().now()))).into_response())
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::pairing::Merge;
 use crate::kernel::bucket::BucketKey;
 
 /// What a job does.
@@ -14,11 +15,13 @@ pub enum Action {
     Replay,
     /// Compares rollups with their buckets.
     Verify,
+    /// Moves the buckets of a device into another one of the same user.
+    Merge,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Import, Self::Replay, Self::Verify];
+    pub const ALL: [Self; 4] = [Self::Import, Self::Replay, Self::Verify, Self::Merge];
 
     /// As stored and in bodies.
     pub const fn as_str(self) -> &'static str {
@@ -26,7 +29,13 @@ impl Action {
             Self::Import => "import",
             Self::Replay => "replay",
             Self::Verify => "verify",
+            Self::Merge => "merge",
         }
+    }
+
+    /// It changes buckets, and can be taken back.
+    pub const fn changes_buckets(self) -> bool {
+        matches!(self, Self::Import | Self::Merge)
     }
 
     /// The inverse of [`Action::as_str`].
@@ -125,7 +134,7 @@ impl Days {
     }
 }
 
-/// What an import does to the buckets that stood when it was planned.
+/// What an import or a merge does to the buckets that stood when it was planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diff {
     /// Rows without a bucket.
@@ -165,9 +174,11 @@ pub struct Job {
     pub user_ids: Option<Vec<Uuid>>,
     /// A fingerprint of the plan; `None` while planning.
     pub plan_hash: Option<String>,
-    /// For imports.
+    /// For imports and merges.
     pub diff: Diff,
-    /// Rows of an import, users of another job.
+    /// For merges.
+    pub merge: Option<Merge>,
+    /// Rows of an import, pairs of a merge, users of another job.
     pub total: i64,
     /// How many of them the present phase has behind it.
     pub done: i64,
@@ -235,7 +246,7 @@ impl Job {
     }
 }
 
-/// The key after which a worker goes on; all `None` at the beginning. The last four are for imports only.
+/// The key after which a worker goes on; all `None` at the beginning. The last four are for imports and merges only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// The user.
@@ -311,6 +322,13 @@ pub struct Exception {
     pub code: String,
     /// The field of a line that is wrong, and what was expected of it.
     pub expected: Option<(String, String)>,
+}
+
+impl Exception {
+    /// A bucket, which is on no line.
+    pub fn of(kind: ExceptionKind, key: BucketKey, code: &str) -> Self {
+        Self { kind, line: None, key: Some(key), code: code.to_owned(), expected: None }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
-//! What operators do with jobs, over HTTP and by command: each act is one transaction, and written into the audit in it.
+//! What operators do with jobs, and viewers with their merges, over HTTP and by command: each act is one transaction, and
+//! written into the audit in it.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::job::{Action, Exception, ExceptionKind, Job, State};
+use super::merge;
+use super::pairing::PlanRow;
 use super::store::{self, RowPosition};
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::relay_notifier::Signal;
-use crate::kernel::usage::writer::corrections::Correction;
 
 /// Stale rows are counted up to this many.
 const COUNTED: i64 = 1_000;
@@ -28,13 +32,17 @@ pub struct Backfills {
     pub(super) wake: Signal,
     /// The longest window of an import, in days.
     pub(super) max_days: u32,
+    /// The user whose merges are all that can be seen; `None` for every job.
+    pub(super) merges_of: Option<Uuid>,
 }
 
 /// A job with what its rollback kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     /// The job.
     pub job: Job,
+    /// When it was looked at.
+    pub at: DateTime<Utc>,
     /// The first hundred rows that its rollback left as they are.
     pub kept: Vec<Exception>,
 }
@@ -81,7 +89,13 @@ impl JobChange {
 impl Backfills {
     /// Jobs through `pool`; a job that is handed to the workers wakes whoever waits for `wake`.
     pub fn new(pool: Pool, clock: Clock, wake: Signal, max_days: u32) -> Self {
-        Self { pool, clock, wake, max_days }
+        Self { pool, clock, wake, max_days, merges_of: None }
+    }
+
+    /// The merges of one user, as if there were no other jobs: what a viewer may see and change.
+    #[must_use]
+    pub fn merges_of(self, user_id: Uuid) -> Self {
+        Self { merges_of: Some(user_id), ..self }
     }
 
     /// How far a job has come is judged by this clock.
@@ -92,7 +106,7 @@ impl Backfills {
     /// One job. Errors: 404.
     pub async fn find(&self, context: &RequestContext, job_id: Uuid) -> Result<Shown, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        let shown = show(&mut tx, job_id).await?;
+        let shown = self.show(&mut tx, job_id).await?;
         tx.rollback().await?;
         Ok(shown)
     }
@@ -100,7 +114,7 @@ impl Backfills {
     /// Jobs, newest first, made before another.
     pub async fn list(&self, context: &RequestContext, before: Option<Uuid>, limit: i64) -> Result<Vec<Job>, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        let jobs = store::read_jobs(&mut tx, None, before, limit).await?;
+        let jobs = store::read_jobs(&mut tx, None, before, limit, self.merges_of).await?;
         tx.rollback().await?;
         Ok(jobs)
     }
@@ -112,9 +126,9 @@ impl Backfills {
         job_id: Uuid,
         after: Option<&RowPosition>,
         limit: i64,
-    ) -> Result<Vec<Correction>, Problem> {
+    ) -> Result<Vec<PlanRow>, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        read_job(&mut tx, job_id).await?;
+        read_job(&mut tx, job_id, self.merges_of).await?;
         let rows = store::list_plan_rows(&mut tx, job_id, after, limit).await?;
         tx.rollback().await?;
         Ok(rows)
@@ -130,17 +144,17 @@ impl Backfills {
         limit: i64,
     ) -> Result<Vec<(i64, Exception)>, Problem> {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        read_job(&mut tx, job_id).await?;
+        read_job(&mut tx, job_id, self.merges_of).await?;
         let found = store::list_exceptions(&mut tx, job_id, kind, after, limit).await?;
         tx.rollback().await?;
         Ok(found)
     }
 
-    /// Executes, cancels or rolls a job back: it is handed to the workers, or taken from them.
+    /// Executes, cancels or rolls a job back, once: it is handed to the workers, or taken from them.
     ///
     /// `version` is the one that the operator has read; `None` takes the present one, for commands. Errors: 404; 412 for
     /// another version; 409 where the job is in no state for it, `plan_stale` where what the plan replaces has
-    /// changed, and where newer corrections have to be taken back first.
+    /// changed, and where newer corrections have to be taken back first; those of [`Once::claim`].
     pub async fn change(
         &self,
         context: &RequestContext,
@@ -148,24 +162,29 @@ impl Backfills {
         job_id: Uuid,
         version: Option<i64>,
         change: JobChange,
-    ) -> Result<Shown, Problem> {
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        once: Once<Shown>,
+    ) -> Result<Shown, Unexecuted> {
+        let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = once.claim(tx, context).await?;
         // In a statement of its own: what is read after it is as of after the worker's last step.
         if !store::lock_job(&mut tx, job_id).await? {
             tx.rollback().await?;
-            return Err(not_found());
+            return Err(not_found().into());
         }
-        let job = read_job(&mut tx, job_id).await?;
+        let job = match read_job(&mut tx, job_id, self.merges_of).await {
+            Ok(job) => job,
+            Err(refusal) => return Err(tx.rollback().await.err().unwrap_or(refusal).into()),
+        };
         if let Err(refusal) = self.carry_out(&mut tx, &job, version, change).await {
             tx.rollback().await?;
-            return Err(refusal);
+            return Err(refusal.into());
         }
         let details = json!({ "state": job.state.as_str(), "version": job.version, "done": job.done });
         let subject = job_id.to_string();
         let act = Act { action: change.action(), subject: &subject, reason: Some(&job.reason), details: &details };
         audit::record_act(&mut tx, context.request_id, actor, act).await?;
-        let shown = show(&mut tx, job_id).await?;
-        tx.commit().await?;
+        let shown = self.show(&mut tx, job_id).await?;
+        once.commit(tx, context, &shown).await?;
         self.wake.wake();
         Ok(shown)
     }
@@ -185,10 +204,29 @@ impl Backfills {
         }
     }
 
+    async fn show(&self, tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
+        let job = read_job(tx, job_id, self.merges_of).await?;
+        let kept = match job.rollbacks {
+            0 => Vec::new(),
+            _ => store::list_exceptions(tx, job_id, Some(ExceptionKind::Kept), 0, LISTED).await?,
+        };
+        let kept = kept.into_iter().map(|(_, exception)| exception).collect();
+        Ok(Shown { job, at: self.clock.now(), kept })
+    }
+
     async fn execute(&self, tx: &mut Tx, job: &Job) -> Result<(), Problem> {
         refuse_purged(job)?;
+        // Before anything is counted: a merge keeps writers out.
+        let unplanned = match &job.merge {
+            Some(merge) => merge::prepare(tx, job, merge).await?,
+            None => 0,
+        };
+        if unplanned > 0 {
+            let detail = format!("The from-device has {unplanned} buckets more than when this was planned.");
+            return Err(Problem::new(Code::PlanStale, detail));
+        }
         let moved = match job.action {
-            Action::Import => store::count_moved_rows(tx, job.job_id, COUNTED).await?,
+            Action::Import | Action::Merge => store::count_moved_rows(tx, job.job_id, COUNTED).await?,
             Action::Replay | Action::Verify => 0,
         };
         if moved > 0 {
@@ -197,13 +235,23 @@ impl Backfills {
                 format!("Of {of} rows, {many}{moved} replace something else by now than when they were planned.");
             return Err(Problem::new(Code::PlanStale, detail));
         }
-        store::begin_execution(tx, job.job_id, self.clock.now()).await
+        let executed_at = match &job.merge {
+            Some(merge) => {
+                // Later than every deletion before it.
+                let executed_at = self.clock.stamp();
+                merge::begin(tx, job, merge, executed_at).await?;
+                executed_at
+            }
+            None => self.clock.now(),
+        };
+        store::begin_execution(tx, job.job_id, executed_at).await
     }
 }
 
 async fn roll_back(tx: &mut Tx, job: &Job) -> Result<(), Problem> {
-    if job.action != Action::Import || job.executed_at.is_none() {
-        return Err(conflict("There is nothing to take back: only an import that was executed changes buckets."));
+    if !job.action.changes_buckets() || job.executed_at.is_none() {
+        let detail = "There is nothing to take back: only an import or a merge that was executed changes buckets.";
+        return Err(conflict(detail));
     }
     refuse_purged(job)?;
     let newer = store::newer_corrections(tx, job.job_id).await?;
@@ -211,6 +259,9 @@ async fn roll_back(tx: &mut Tx, job: &Job) -> Result<(), Problem> {
         let newer: Vec<String> = newer.iter().map(Uuid::to_string).collect();
         let detail = format!("Newer jobs have corrected its corrections; roll these back first: {}.", newer.join(", "));
         return Err(conflict(detail));
+    }
+    if let Some(merge) = &job.merge {
+        merge::take_back(tx, job, merge).await?;
     }
     store::begin_rollback(tx, job.job_id).await
 }
@@ -231,16 +282,7 @@ fn conflict(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Code::Conflict, detail)
 }
 
-/// One job. Errors: 404.
-pub async fn read_job(tx: &mut Tx, job_id: Uuid) -> Result<Job, Problem> {
-    store::read_jobs(tx, Some(job_id), None, 1).await?.into_iter().next().ok_or_else(not_found)
-}
-
-async fn show(tx: &mut Tx, job_id: Uuid) -> Result<Shown, Problem> {
-    let job = read_job(tx, job_id).await?;
-    let kept = match job.rollbacks {
-        0 => Vec::new(),
-        _ => store::list_exceptions(tx, job_id, Some(ExceptionKind::Kept), 0, LISTED).await?,
-    };
-    Ok(Shown { job, kept: kept.into_iter().map(|(_, exception)| exception).collect() })
+/// One job; of a viewer only one of its merges. Errors: 404.
+pub async fn read_job(tx: &mut Tx, job_id: Uuid, merges_of: Option<Uuid>) -> Result<Job, Problem> {
+    store::read_jobs(tx, Some(job_id), None, 1, merges_of).await?.into_iter().next().ok_or_else(not_found)
 }

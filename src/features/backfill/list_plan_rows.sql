@@ -8,7 +8,7 @@ select
     output_tokens, reasoning_tokens, unclassified_tokens, request_count,
     seen_observed_at, seen_input_tokens, seen_cache_read_tokens, seen_cache_write_5m_tokens,
     seen_cache_write_1h_tokens, seen_output_tokens, seen_reasoning_tokens, seen_unclassified_tokens,
-    seen_request_count
+    seen_request_count, pairing, removes
 from backfill.plan_row
 where job_id = $1
   and (user_id, hour_start, device_id, source, model) > ($2, $3, $4, $5, $6)

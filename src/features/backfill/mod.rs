@@ -1,4 +1,4 @@
-//! Operators change history as jobs: planned, looked at, executed, and taken back.
+//! Operators change history as jobs: planned, looked at, executed, and taken back. Viewers merge their devices so.
 //!
 //! Promises: a plan changes nothing, and its diff is what the execution does, row by row, or says why not; a job
 //! survives crashes and never counts a bucket twice; what it replaces is kept for 30 days after its end, and what
@@ -11,13 +11,17 @@
 //! Jobs may overlap. Each row is judged by itself, under its lock: who comes second finds another version than the one
 //! it was planned to replace, skips the row and says so. They are taken back newest first.
 //!
-//! Routes, for operators: `POST` and `GET /v1/backfills`, `GET /v1/backfills/{job_id}`, `/rows` and `/exceptions` under
+//! A merge moves the buckets of one device into another one of the same user. Both buckets of a pair go in one step.
+//!
+//! Routes, for operators, and for viewers as far as merges of their own devices go: `POST` and `GET /v1/backfills`, `GET /v1/backfills/{job_id}`, `/rows` and `/exceptions` under
 //! it, `POST …/execute`, `/cancel`, `/rollback`. Worker: [`Worker`]. Commands use [`Backfills`].
 
 mod forgetting;
 mod handler;
 mod job;
 mod jobs;
+mod merge;
+mod pairing;
 mod plan;
 mod purge;
 mod reply;
@@ -32,6 +36,7 @@ use utoipa_axum::routes;
 pub use forgetting::{count_rows_of, forget_rows_of};
 pub use job::{Days, ExceptionKind, Job, State};
 pub use jobs::{Backfills, JobChange, Shown};
+pub use pairing::Resolve;
 pub use plan::Import;
 pub use plan::lines::Lines;
 pub use plan::request::Order;
@@ -43,24 +48,15 @@ use crate::kernel::http::cursor::Cursors;
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
 pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
 
-/// The route that makes jobs, under a key.
-pub(crate) fn plan_router<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Backfills: FromRef<S>,
-{
-    OpenApiRouter::new().routes(routes!(plan::handler::create_backfill))
-}
-
-/// The routes about jobs that there are.
-pub(crate) fn job_router<S>() -> OpenApiRouter<S>
+/// The routes of operators.
+pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Backfills: FromRef<S>,
     Cursors: FromRef<S>,
 {
     OpenApiRouter::new()
-        .routes(routes!(handler::list_backfills))
+        .routes(routes!(plan::handler::create_backfill, handler::list_backfills))
         .routes(routes!(handler::get_backfill))
         .routes(routes!(handler::list_backfill_rows))
         .routes(routes!(handler::list_backfill_exceptions))

@@ -1,4 +1,4 @@
-//! What operators are told of jobs.
+//! What operators are told of jobs, and viewers of their merges.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,13 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::job::{Action, Exception, Job};
+use super::job::{Exception, Job};
 use super::jobs::Shown;
+use super::pairing::{Merge, Pairing, PlanRow, Resolve};
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::counters::{ShownCounts, joined, shown_counters};
-use crate::kernel::usage::writer::corrections::Correction;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,7 +22,7 @@ use crate::kernel::usage::writer::corrections::Correction;
 pub struct JobReply {
     /// The job.
     pub id: Uuid,
-    /// `import`, `replay` or `verify`.
+    /// `import`, `replay`, `verify` or `merge`.
     #[schema(example = "import")]
     action: &'static str,
     /// `planning`, `planned`, `running`, `succeeded`, `failed`, `cancelled`, `rolling_back` or `rolled_back`.
@@ -39,8 +41,11 @@ pub struct JobReply {
     to: NaiveDate,
     /// The users; null for all.
     user_ids: Option<Vec<Uuid>>,
-    /// What the plan changes; null for jobs that are no import.
+    /// What the plan changes; null for replays and verifications. Of a merge it counts the into-device's buckets; the
+    /// tokens and rollup rows are of both devices.
     diff: Option<DiffReply>,
+    /// For merges: the devices, and how their buckets stand to each other; null for other jobs.
+    merge: Option<MergeReply>,
     /// How far the present phase has come.
     pub progress: ProgressReply,
     /// Lines that were not acceptable and rows that could not be written: see `/exceptions`.
@@ -90,13 +95,48 @@ pub struct DiffReply {
     tokens_after: u128,
 }
 
+/// Two devices of a user, and how their buckets stand to each other as planned.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillMerge)]
+pub struct MergeReply {
+    /// The device whose buckets are moved.
+    from_device_id: Uuid,
+    /// The device that gets them.
+    into_device_id: Uuid,
+    /// `sum`, `larger`, `from` or `into`: what decides where they differ; null while nobody has.
+    #[schema(example = "larger")]
+    resolve: Option<&'static str>,
+    /// Buckets that the from-device alone has: they are moved.
+    only_in_from: i64,
+    /// Buckets that the into-device alone has: they stay.
+    only_in_into: i64,
+    /// Buckets that both have with the same counts: they are counted once.
+    equal: i64,
+    /// Buckets that both have with other counts: `resolve` decides.
+    different: i64,
+}
+
+impl From<&Merge> for MergeReply {
+    fn from(merge: &Merge) -> Self {
+        Self {
+            from_device_id: merge.order.from_device_id,
+            into_device_id: merge.order.into_device_id,
+            resolve: merge.order.resolve.map(Resolve::as_str),
+            only_in_from: merge.only_in_from,
+            only_in_into: merge.only_in_into,
+            equal: merge.equal,
+            different: merge.different,
+        }
+    }
+}
+
 /// How far a job has come.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillProgress)]
 pub struct ProgressReply {
-    /// Rows that are done; for replays and verifications, users.
+    /// Rows that are done; for replays and verifications, users; for merges, buckets of the from-device.
     pub done: i64,
-    /// Rows or users in all.
+    /// All of them.
     pub total: i64,
     /// From 0 to 100.
     #[schema(example = 40.0)]
@@ -127,15 +167,18 @@ pub struct KeyReply {
 pub struct RowReply {
     #[serde(flatten)]
     key: KeyReply,
-    /// `inserted`, `raised`, `lowered`, `changed` or `unchanged`.
+    /// `inserted`, `raised`, `lowered`, `changed` or `unchanged`; `removed` for the from-device's bucket of a merge.
     #[schema(example = "raised")]
     effect: &'static str,
+    /// For merges, of both rows of a pair: `only_in_from`, `equal` or `different`; null for imports.
+    #[schema(example = "different")]
+    pairing: Option<&'static str>,
     /// What stood when it was planned; null where nothing did.
     before: Option<CountsReply>,
     /// The stamp of that version.
     observed_at: Option<DateTime<Utc>>,
-    /// What it is to say.
-    after: CountsReply,
+    /// What it is to say; null where it is removed.
+    after: Option<CountsReply>,
 }
 
 /// What a bucket says.
@@ -208,11 +251,22 @@ pub struct ExceptionsReply {
 }
 
 impl JobReply {
-    /// A job as of `now`.
-    pub fn new(Shown { job, kept }: Shown, now: DateTime<Utc>) -> Self {
-        let progress = job.progress(now);
+    /// The answer to what was done to a job.
+    pub fn answer(shown: &Shown) -> Result<Answer, Problem> {
+        Ok(Answer::ok(&Self::from(shown.clone()))?.versioned(shown.job.version))
+    }
+
+    /// A job without what its rollback kept.
+    pub fn brief(job: Job, at: DateTime<Utc>) -> Self {
+        Self::from(Shown { job, at, kept: Vec::new() })
+    }
+}
+
+impl From<Shown> for JobReply {
+    fn from(Shown { job, at, kept }: Shown) -> Self {
+        let progress = job.progress(at);
         let diff = &job.diff;
-        let diff = (job.action == Action::Import).then_some(DiffReply {
+        let diff = job.action.changes_buckets().then_some(DiffReply {
             inserted: diff.inserted,
             raised: diff.raised,
             lowered: diff.lowered,
@@ -233,6 +287,7 @@ impl JobReply {
             to: job.days.last,
             user_ids: job.user_ids,
             diff,
+            merge: job.merge.as_ref().map(MergeReply::from),
             progress: ProgressReply {
                 done: progress.done,
                 total: progress.total,
@@ -249,11 +304,6 @@ impl JobReply {
             finished_at: job.finished_at,
         }
     }
-
-    /// A job without what its rollback kept.
-    pub fn brief(job: Job, now: DateTime<Utc>) -> Self {
-        Self::new(Shown { job, kept: Vec::new() }, now)
-    }
 }
 
 impl From<BucketKey> for KeyReply {
@@ -268,9 +318,10 @@ impl From<BucketKey> for KeyReply {
     }
 }
 
-impl From<Correction> for RowReply {
-    fn from(row: Correction) -> Self {
+impl From<PlanRow> for RowReply {
+    fn from(PlanRow { row, pairing, removes }: PlanRow) -> Self {
         let effect = match row.seen.map(|seen| seen.counts) {
+            _ if removes => "removed",
             None => "inserted",
             Some(before) if before == row.counts => "unchanged",
             Some(before) => match row.counts.total().cmp(&before.total()) {
@@ -282,9 +333,10 @@ impl From<Correction> for RowReply {
         Self {
             key: row.key.into(),
             effect,
+            pairing: pairing.map(Pairing::as_str),
             before: row.seen.map(|seen| CountsReply(seen.counts.into())),
             observed_at: row.seen.map(|seen| seen.observed_at),
-            after: CountsReply(row.counts.into()),
+            after: (!removes).then(|| CountsReply(row.counts.into())),
         }
     }
 }

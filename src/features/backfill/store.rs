@@ -4,9 +4,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
+use super::pairing::{Merge, MergeOrder, Pairing, PlanRow, Resolve};
 use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
 use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::writer::CarriedKept;
 use crate::kernel::usage::writer::corrections::{Correction, Version};
 
 /// The key of the advisory lock that plans share while rows are staged, and that whoever forgets a person takes alone:
@@ -16,14 +18,15 @@ pub const PLANNING_LOCK: i64 = 0x706c_616e_6e69_6e67;
 /// Where a page of plan rows begins: after the row of this key.
 pub type RowPosition = (Uuid, DateTime<Utc>, Uuid, String, String);
 
-/// Jobs, newest first: one, or those made before another.
+/// Jobs, newest first: one, or those made before another; all, or merges of one user.
 pub async fn read_jobs(
     tx: &mut Tx,
     job_id: Option<Uuid>,
     before: Option<Uuid>,
     limit: i64,
+    merges_of: Option<Uuid>,
 ) -> Result<Vec<Job>, Problem> {
-    let rows = sqlx::query_file_as!(JobRow, "src/features/backfill/read_jobs.sql", job_id, before, limit)
+    let rows = sqlx::query_file_as!(JobRow, "src/features/backfill/read_jobs.sql", job_id, before, limit, merges_of)
         .fetch_all(tx)
         .await?;
     rows.into_iter().map(JobRow::job).collect()
@@ -48,6 +51,16 @@ struct JobRow {
     rollup_rows: i64,
     tokens_before: String,
     tokens_after: String,
+    from_device_id: Option<Uuid>,
+    into_device_id: Option<Uuid>,
+    resolve: Option<String>,
+    only_in_from: i64,
+    only_in_into: i64,
+    in_both_equal: i64,
+    in_both_different: i64,
+    carried_snapshots: Option<i64>,
+    carried_last_kept_at: Option<DateTime<Utc>>,
+    into_last_kept_at: Option<DateTime<Utc>>,
     total: i64,
     done: i64,
     cursor_user_id: Option<Uuid>,
@@ -72,8 +85,10 @@ struct JobRow {
 impl JobRow {
     fn job(self) -> Result<Job, Problem> {
         let unknown = |what: &str| Problem::internal(format!("a job has an unknown {what}"));
+        let merge = self.merge()?;
         Ok(Job {
             job_id: self.job_id,
+            merge,
             action: Action::parse(&self.action).ok_or_else(|| unknown("action"))?,
             state: State::parse(&self.state).ok_or_else(|| unknown("state"))?,
             version: self.version,
@@ -113,6 +128,29 @@ impl JobRow {
             finished_at: self.finished_at,
             purged_at: self.purged_at,
         })
+    }
+}
+
+impl JobRow {
+    fn merge(&self) -> Result<Option<Merge>, Problem> {
+        let Some((from_device_id, into_device_id)) = self.from_device_id.zip(self.into_device_id) else {
+            return Ok(None);
+        };
+        let unknown = || Problem::internal("a job has an unknown resolve");
+        let resolve = self.resolve.as_deref().map(|text| Resolve::parse(text).ok_or_else(unknown)).transpose()?;
+        let carried = self.carried_snapshots.zip(self.carried_last_kept_at);
+        Ok(Some(Merge {
+            order: MergeOrder { from_device_id, into_device_id, resolve },
+            only_in_from: self.only_in_from,
+            only_in_into: self.only_in_into,
+            equal: self.in_both_equal,
+            different: self.in_both_different,
+            carried: carried.map(|(snapshots, last_kept_at)| CarriedKept {
+                snapshots,
+                last_kept_at,
+                into_last_kept_at: self.into_last_kept_at,
+            }),
+        }))
     }
 }
 
@@ -157,7 +195,7 @@ pub async fn list_plan_rows(
     job_id: Uuid,
     after: Option<&RowPosition>,
     limit: i64,
-) -> Result<Vec<Correction>, Problem> {
+) -> Result<Vec<PlanRow>, Problem> {
     // No bucket is as old.
     let beginning = (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new());
     let (user_id, hour_start, device_id, source, model) = after.unwrap_or(&beginning);
@@ -190,7 +228,11 @@ pub async fn list_plan_rows(
             });
             let counts = counters_of_row!(row);
             let key = key(row.user_id, row.hour_start, row.device_id, &row.source, &row.model)?;
-            Ok(Correction { key, counts, seen })
+            let pairing = row.pairing.as_deref().map(|text| {
+                Pairing::parse(text).ok_or_else(|| Problem::internal("a row of a job has an unknown pairing"))
+            });
+            let (pairing, removes) = (pairing.transpose()?, row.removes);
+            Ok(PlanRow { row: Correction { key, counts, seen }, pairing, removes })
         })
         .collect()
 }

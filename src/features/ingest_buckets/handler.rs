@@ -15,9 +15,9 @@ use super::request;
 use crate::kernel::access::Device;
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::kernel::problem::{Problem, ProblemBody};
-use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
-use crate::kernel::usage::intake::{Handling, Intake, Receipt};
+use crate::kernel::usage::intake::{Handling, Intake, Receipt, Repeats};
 use crate::kernel::usage::writer::{Rejection, Verdict};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -68,6 +68,35 @@ pub(super) struct ReceiptBody<'a> {
     verdicts: &'a [Verdict],
     /// Every violation in the rejected buckets, at most 20 a bucket; a bucket may have several.
     rejections: &'a [Rejection],
+    /// Something that the owner may want to know, at most once a day a device. A repetition under an
+    /// `Idempotency-Key` has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<HintBody>,
+}
+
+/// What the owner may want to know.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hint)]
+pub(super) struct HintBody {
+    /// `device_repeats_another`: at least half of what this new device has posted first is what another device of the
+    /// user has, so that it counts twice. A merge of the two ends that: `POST /v1/backfills` with `action` `merge`.
+    #[schema(example = "device_repeats_another")]
+    code: &'static str,
+    /// The other device.
+    device_id: Uuid,
+    /// How many of the first hundred buckets of this request it has, too.
+    #[schema(example = 12)]
+    equal_buckets: i64,
+    /// What to do about it.
+    detail: &'static str,
+}
+
+impl From<Repeats> for HintBody {
+    fn from(Repeats { device_id, equal_buckets }: Repeats) -> Self {
+        let detail = "Another device of this user has the same buckets. If it is the same machine, revoke the other \
+            device and merge it into this one, or both count.";
+        Self { code: "device_repeats_another", device_id, equal_buckets, detail }
+    }
 }
 
 impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
@@ -88,6 +117,7 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             rejected: count(Verdict::Rejected),
             verdicts: &receipt.verdicts,
             rejections: &receipt.rejections,
+            hint: receipt.repeats.map(HintBody::from),
         }
     }
 }
@@ -192,7 +222,8 @@ mod tests {
         let verdicts: Vec<_> = Verdict::ALL.into_iter().chain([Verdict::Rejected]).collect();
         let rejection = |index| Rejection { index, pointer: "/x".into(), code: "a".into(), detail: "b".into() };
         let rejections = [rejection(8), rejection(10), rejection(10)].into();
-        let receipt = Receipt { request_id: Uuid::nil(), verdicts, rejections, replayed: false, granted: None };
+        let request_id = Uuid::nil();
+        let receipt = Receipt { request_id, verdicts, rejections, replayed: false, granted: None, repeats: None };
         let body = serde_json::to_value(ReceiptBody::from(&receipt)).unwrap();
         for verdict in Verdict::ALL {
             assert_eq!(body[verdict.as_str()], if verdict == Verdict::Rejected { 2 } else { 1 }, "{body}");
@@ -200,5 +231,6 @@ mod tests {
         assert_eq!((&body["received"], &body["verdicts"][10]), (&11.into(), &"rejected".into()));
         let rejection = r#"{"index":8,"pointer":"/x","code":"a","detail":"b"}"#;
         assert_eq!(serde_json::to_string(&receipt.rejections[0]).unwrap(), rejection);
+        assert!(body.get("hint").is_none());
     }
 }

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::private_postgres::PrivatePostgresReply;
 use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
 use super::request::Setting;
@@ -18,8 +19,10 @@ use super::switchboard::Switchboard;
 use crate::kernel::access::Operator;
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::PoolLoad;
-use crate::kernel::http::body::{JsonBytes, NoParameters};
-use crate::kernel::http::refusals::{BodyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::http::body::NoParameters;
+use crate::kernel::http::keyed::{KeyHeader, KeyedJson};
+use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::idempotency::{Answer, Once, Unexecuted};
 use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 use crate::kernel::usage::outbox::Backlog;
@@ -102,6 +105,11 @@ impl SwitchReply {
         }
     }
 
+    /// The answer to its throw.
+    fn answer(thrown: &ThrownSwitch) -> Result<Answer, Problem> {
+        Answer::ok(&Self::new(thrown.switch, Some(thrown.clone())))
+    }
+
     fn find(switch: Switch, thrown: &[ThrownSwitch]) -> Self {
         Self::new(switch, thrown.iter().find(|thrown| thrown.switch == switch).cloned())
     }
@@ -163,15 +171,20 @@ pub(super) async fn get_switch(
 /// Throw a kill switch
 ///
 /// On or off, with the reason, which is written into the audit together with who did it. This process obeys at once,
-/// every other within two seconds. Throwing it twice the same way changes nothing but the reason.
+/// every other within two seconds. Throwing it twice the same way changes nothing but the reason. A repetition with the same
+/// `Idempotency-Key` throws nothing: it gets the first answer, whatever the switch is by then.
 #[utoipa::path(
     put, path = "/v1/switches/{name}", operation_id = "put_switch", tag = "operations",
-    params(("name" = String, Path, description = "`ingest`, `relay`, `backfill` or `retention`", example = "ingest")),
+    params(
+        ("name" = String, Path, description = "`ingest`, `relay`, `backfill` or `retention`", example = "ingest"),
+        KeyHeader,
+    ),
     request_body = Setting,
     responses(
         (status = 200, description = "The switch as it is now", body = SwitchReply),
         Refusals,
         BodyRefusals,
+        KeyRefusals,
         NotFoundRefusal,
     ),
     security(("bearer" = [])),
@@ -181,12 +194,13 @@ pub(super) async fn put_switch(
     _: NoParameters,
     State(switchboard): State<Switchboard>,
     Path(name): Path<String>,
-    JsonBytes(body): JsonBytes,
-) -> Result<Json<SwitchReply>, Problem> {
+    KeyedJson(request, body): KeyedJson,
+) -> Result<Response, Unexecuted> {
     let switch = named(&name)?;
     let Setting { is_on, reason } = Setting::parse(&body)?;
-    let thrown = switchboard.throw(operator.context(), operator.actor(), switch, is_on, reason).await?;
-    Ok(Json(SwitchReply::new(switch, Some(thrown))))
+    let once = Once::new(request.by(operator.actor()), SwitchReply::answer);
+    let thrown = switchboard.throw(operator.context(), operator.actor(), switch, is_on, reason, once).await?;
+    Ok(SwitchReply::answer(&thrown)?.into_response())
 }
 
 fn named(name: &str) -> Result<Switch, Problem> {
@@ -218,6 +232,8 @@ pub(super) struct StatusReply {
     queued_rows: usize,
     /// Connections, by purpose.
     pools: Vec<PoolReply>,
+    /// The private PostgreSQL; null where `DATABASE_URL` names another one.
+    private_postgres: Option<PrivatePostgresReply>,
 }
 
 /// A switch as one process knows it.
@@ -301,8 +317,9 @@ impl LaneReply {
 
 /// How the server is doing
 ///
-/// Of the process that answers: release, switches as it obeys them, clock, queue and pools. Of the database: how many events
-/// wait to be folded, since when, and which were set aside, with the reason.
+/// Of the process that answers: release, switches as it obeys them, clock, queue, pools, and the private PostgreSQL with an
+/// upgrade that is not over. Of the database: how many events wait to be folded, since when, and which were set aside, with
+/// the reason.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "get_status", tag = "operations",
     responses(
@@ -331,6 +348,7 @@ pub(super) async fn get_status(
         parked: first_parked.into_iter().map(ParkedReply::from).collect(),
         queued_rows: process_status.writer.queued_rows(),
         pools: process_status.loads().map(PoolReply::from).into(),
+        private_postgres: process_status.private_postgres.as_ref().map(PrivatePostgresReply::new),
     }))
 }
 

@@ -12,7 +12,7 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 const ROWS: [f64; 9] = [1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0];
 
 /// Every metric and what it says; `docs/operations.md` lists the same.
-pub const METRICS: [(&str, &str); 20] = [
+pub const METRICS: [(&str, &str); 21] = [
     ("halfhour_request_seconds", "Requests: from receipt to the answer's head, by route and class of status."),
     ("halfhour_writer_batch_rows", "Rows of the writer's transactions."),
     ("halfhour_writer_queue_rows", "Rows that wait for the writer or are being written."),
@@ -25,6 +25,7 @@ pub const METRICS: [(&str, &str); 20] = [
     ("halfhour_clock_jumps_total", "Jumps of clocks that were noticed, by clock."),
     ("halfhour_assertions_failed_total", "Answers that were withheld because a number in them was wrong, by assertion."),
     ("halfhour_uptime_seconds", "Since when the process serves."),
+    ("halfhour_postgres_upgrade", "1 in the state of an upgrade of the private PostgreSQL that is not over."),
     ("halfhour_kept_total", "Late and silent snapshots that replaced nothing."),
     ("halfhour_log_lines_dropped_total", "Log lines that the queue could not take."),
     ("halfhour_outbox_backlog", "Events that wait to be folded, by lane."),

@@ -18,6 +18,7 @@
 
 mod handler;
 mod metrics;
+mod private_postgres;
 mod process_status;
 mod readiness;
 mod readings;

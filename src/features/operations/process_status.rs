@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::metrics::Metrics;
 use super::store::{self, ParkedEvent};
+use crate::embedded_postgres::{Programs, UpgradeState};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, PoolLoad, Pools};
@@ -40,6 +41,8 @@ pub struct ProcessStatus {
     pub switches: Switches,
     /// Whole local days of buckets that are kept; `None` keeps all.
     pub retention_days: Option<u32>,
+    /// The programs of the private PostgreSQL; `None` where the database is somebody else's.
+    pub private_postgres: Option<Programs>,
     /// What was counted so far.
     pub metrics: Metrics,
 }
@@ -72,6 +75,11 @@ impl ProcessStatus {
         for switch in Switch::ALL {
             let is_on = f64::from(u8::from(self.switches.is_on(switch)));
             metrics::gauge!("halfhour_switch_on", "switch" => switch.as_str()).set(is_on);
+        }
+        let upgrade = self.private_postgres.as_ref().and_then(Programs::upgrade).map(|upgrade| upgrade.state);
+        for state in UpgradeState::ALL {
+            let gauge = metrics::gauge!("halfhour_postgres_upgrade", "state" => state.as_str());
+            gauge.set(f64::from(u8::from(upgrade == Some(state))));
         }
         for load in self.loads() {
             for (state, connections) in [("open", load.open), ("in_use", load.in_use), ("max", load.max)] {

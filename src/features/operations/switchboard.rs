@@ -13,6 +13,7 @@ use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
@@ -60,8 +61,8 @@ impl Switchboard {
         Ok(thrown)
     }
 
-    /// Throws a switch, writes down who did it and why, and obeys it in this process at once. `reason` has 1 to 500
-    /// characters.
+    /// Throws a switch once, writes down who did it and why, and obeys it in this process at once. `reason` has 1 to 500
+    /// characters. Errors: the database's, and those of [`Once::claim`].
     pub async fn throw(
         &self,
         context: &RequestContext,
@@ -69,7 +70,8 @@ impl Switchboard {
         switch: Switch,
         is_on: bool,
         reason: String,
-    ) -> Result<ThrownSwitch, Problem> {
+        once: Once<ThrownSwitch>,
+    ) -> Result<ThrownSwitch, Unexecuted> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let act = Act {
@@ -78,12 +80,14 @@ impl Switchboard {
             reason: Some(&reason),
             details: &json!({ "is_on": is_on }),
         };
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = once.claim(tx, context).await?;
         store::set_switch(&mut tx, switch, is_on, &reason, now).await?;
         record_act(&mut tx, context.request_id, actor, act).await?;
-        tx.commit().await?;
+        let thrown = ThrownSwitch { switch, is_on, reason, changed_at: now };
+        once.commit(tx, context, &thrown).await?;
         self.apply(switch, is_on);
-        Ok(ThrownSwitch { switch, is_on, reason, changed_at: now })
+        Ok(thrown)
     }
 
     fn apply(&self, switch: Switch, is_on: bool) {

@@ -1,5 +1,5 @@
 //! Who is calling, as types. A handler names the one it needs in its signature ([`Device`],
-//! [`Viewer`], [`Operator`], [`Caller`] for any) and so cannot forget to ask. Only this room makes a [`Principal`].
+//! [`Viewer`], [`Operator`], [`Corrector`] for the latter two, [`Caller`] for any) and so cannot forget to ask. Only this room makes a [`Principal`].
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -102,6 +102,37 @@ impl Operator {
     /// How the audit names it.
     pub const fn actor(&self) -> Actor {
         Actor::Principal { kind: TokenKind::Operator, user_id: self.user_id, token_id: self.token_id }
+    }
+
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
+/// Who may change history: an operator all of it, a viewer as far as the handler lets its user.
+#[derive(Clone, Debug)]
+pub struct Corrector {
+    kind: TokenKind,
+    user_id: Uuid,
+    token_id: Uuid,
+    context: RequestContext,
+}
+
+impl Corrector {
+    /// Whether it may see and change every user's history.
+    pub const fn is_operator(&self) -> bool {
+        matches!(self.kind, TokenKind::Operator)
+    }
+
+    /// The person behind the token: a viewer's access ends there.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: self.kind, user_id: self.user_id, token_id: self.token_id }
     }
 
     /// The request it makes.
@@ -217,6 +248,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Operator)?;
         Ok(Self { user_id: principal.user_id, token_id: principal.token_id, context })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Corrector {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (principal, context) = any_principal(parts)?;
+        let Principal { kind, token_id, user_id, .. } = principal;
+        if kind == TokenKind::Device {
+            let detail = "This route is for a viewer or operator token; yours is a device token.";
+            return Err(Problem::new(Code::WrongPrincipal, detail));
+        }
+        Ok(Self { kind, user_id, token_id, context })
     }
 }
 

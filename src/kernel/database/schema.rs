@@ -44,18 +44,27 @@ async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, Sche
     Ok(connection.list_applied_migrations("_sqlx_migrations").await?.len())
 }
 
-/// Refuses a database whose working roles bypass row-level security, and warns of settings that can lose
-/// acknowledged buckets.
+/// Refuses a database whose working roles bypass row-level security. Warns of settings that can lose acknowledged
+/// buckets, and of a login that is the working roles without becoming them.
 pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
     let mut connection = PgConnection::connect_with(options).await?;
     let unsafe_roles = unsafe_roles(&mut connection).await?;
     let non_durable_settings = non_durable_settings(&mut connection).await?;
+    let inherited_roles = inherited_roles(&mut connection).await?;
     connection.close().await?;
     if !unsafe_roles.is_empty() {
         return Err(SchemaError::RolesBypassSecurity(unsafe_roles.join(", ")));
     }
     for setting in non_durable_settings {
         tracing::warn!(setting, "this PostgreSQL setting is off: a crash can lose acknowledged buckets");
+    }
+    if !inherited_roles.is_empty() {
+        let roles = inherited_roles.join(", ");
+        tracing::warn!(
+            roles,
+            "the login of DATABASE_URL inherits these roles and sees every user's rows without `set role`; \
+             docs/operations.md says how to grant them without inheritance"
+        );
     }
     Ok(())
 }
@@ -66,4 +75,9 @@ async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, Sche
 
 async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
     Ok(sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await?)
+}
+
+/// The working roles whose rights the login has although it is no superuser.
+async fn inherited_roles(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
+    Ok(sqlx::query_file_scalar!("src/kernel/database/inherited_roles.sql").fetch_all(connection).await?)
 }

@@ -44,15 +44,19 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
         if media_type(request.headers()) != JSON {
             return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
         }
-        let body = request.into_body();
-        // A body that says itself that it is too large is not asked for.
-        if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > BODY_LIMIT) {
-            return Err(too_large());
-        }
-        match Limited::new(body, BODY_LIMIT).collect().await {
-            Ok(body) => utf8(body.to_bytes()).map(Self),
-            Err(error) => Err(refuse_body(error)),
-        }
+        utf8(whole(request.into_body()).await?).map(Self)
+    }
+}
+
+/// All of a body. Errors: 413 over [`BODY_LIMIT`], 400 when the body breaks off or does not decompress.
+pub async fn whole(body: Body) -> Result<Bytes, Problem> {
+    // A body that says itself that it is too large is not asked for.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > BODY_LIMIT) {
+        return Err(too_large());
+    }
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => Err(refuse_body(error)),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod field_reader;
 pub mod great_numbers;
 pub mod http_1_0;
+pub mod keyed;
 pub mod page;
 pub mod public_url;
 pub mod refusals;

@@ -74,6 +74,14 @@ groups! {
         (CONFLICT, "The present state does not allow it: `detail` says why, and nothing was changed."),
     ]
 
+    /// Of routes that take an `Idempotency-Key`, whether or not every state allows them.
+    KeyRefusals: [
+        (CONFLICT, "The present state does not allow it: `detail` says why, and nothing was changed. Or a request with \
+            this `Idempotency-Key` is being executed: send the same again after `Retry-After`."),
+        (UNPROCESSABLE_ENTITY, "Not acceptable: `errors` lists every violation, and nothing was changed. Or the \
+            `Idempotency-Key` stands for another request."),
+    ]
+
     /// Of routes that change one version of a thing.
     VersionRefusals: [
         (PRECONDITION_FAILED, "It has another version than `If-Match` says, and nothing was changed."),
@@ -129,6 +137,7 @@ mod tests {
         assert_describes::<BodyRefusals>(&[413, 415, 422]);
         assert_describes::<NotFoundRefusal>(&[404]);
         assert_describes::<ConflictRefusal>(&[409]);
+        assert_describes::<KeyRefusals>(&[409, 422]);
         assert_describes::<VersionRefusals>(&[412, 428]);
     }
 }

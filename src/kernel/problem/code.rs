@@ -120,10 +120,10 @@ codes! {
         "Send `If-Match: \"<version>\"` with the version that you have read, so that you change what you have seen.";
     IdempotencyInProgress "idempotency_in_progress" CONFLICT Client After
         "The same request is being executed"
-        "Another process executes the request with this Idempotency-Key; send it again after `Retry-After`.";
+        "The request with this Idempotency-Key has not ended yet; send it again after `Retry-After`.";
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY Client Never
         "This Idempotency-Key stands for another request"
-        "Take a new key for every new request; repeat a request with the same body, media type, query and `Prefer`.";
+        "Take a new key for every new request; repeat a request with the same path, query, body, media type, `Prefer` and `If-Match`.";
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE Client Never
         "Too much in one request"
         "Split it; the detail says how much one request may hold.";

@@ -1,9 +1,8 @@
-//! Usage, as it is written: buckets, the events that announce their changes, erasures, horizons, and stored answers.
+//! Usage, as it is written: buckets, the events that announce their changes, erasures and horizons.
 //! Trackers' posts come through the intake, whatever protocol carries them.
 
 pub mod erasure;
 pub mod horizon;
-pub mod idempotency;
 pub mod intake;
 pub mod outbox;
 pub mod relay_notifier;

@@ -1,10 +1,15 @@
-//! History, changed by operators: planned, executed, verified and taken back.
+//! History, changed by operators, and by viewers as far as merges go: planned, executed, verified and taken back.
 
 mod end_to_end;
 mod erasures;
 mod guards;
 mod keeping;
 mod laws;
+mod merge_guards;
+mod merge_laws;
+mod merge_memory;
+mod merge_races;
+mod merges;
 mod overlaps;
 mod plans;
 mod ranks;

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a request that is repeated gets its first answer again, in one process and across them.
 
 use futures_util::future::join_all;
-use halfhour::kernel::usage::idempotency::purge;
+use halfhour::kernel::idempotency::purge;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ mod bodies;
 mod convergence;
 mod failures;
 mod held;
+mod hints;
 mod hostile;
 mod idempotency;
 mod kept;

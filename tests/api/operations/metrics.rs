@@ -49,6 +49,7 @@ async fn every_layer_counts_what_it_does() {
     for series in [
         r#"halfhour_pool_connections{pool="ingest",state="max"}"#,
         r#"halfhour_switch_on{switch="ingest"}"#,
+        r#"halfhour_postgres_upgrade{state="unusable"}"#,
         "halfhour_uptime_seconds",
         "halfhour_writer_queue_rows",
         "halfhour_clock_offset_seconds",

@@ -20,6 +20,8 @@ async fn the_status_says_what_waits_what_was_set_aside_and_why() {
         (&json!([]), &json!(500), &json!(0))
     );
     assert_eq!(before["release"], env!("CARGO_PKG_VERSION"));
+    let said = before.as_object().unwrap().get("private_postgres");
+    assert_eq!(said, Some(&json!(null)), "this database is nobody's own");
     let on = ["ingest", "relay", "backfill", "retention"].map(|name| json!({"name": name, "is_on": true}));
     assert_eq!(before["switches"], json!(on));
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use halfhour::app::{App, Settings};
+use halfhour::app::{Activity, App, Settings};
 use halfhour::config::{Limits, PoolSizes};
 use halfhour::features::accounts::Accounts;
 use halfhour::features::dashboard_rollup::Retention;
@@ -129,6 +129,8 @@ impl TestApp {
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
             unread_bodies: UnreadBodies::default(),
+            activity: Activity::default(),
+            private_postgres: None,
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),

@@ -8,10 +8,12 @@ use super::super::audit::{begin_change, record};
 use super::super::tokens::{IssuedToken, ROTATION_OVERLAP_S, Tokens};
 use super::super::users::Users;
 use super::reply::{DeviceListing, RegisteredDevice, RevokedDevice, RotatedDevice};
+use super::request::NewDevice;
 use super::store::{self, RevokedRow};
 use crate::kernel::access::{Actor, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{Once, Seed, Unexecuted};
 use crate::kernel::problem::{Code, Problem};
 
 /// How many active devices a user may have.
@@ -33,28 +35,38 @@ impl Devices {
         Self { pool, tokens, users }
     }
 
-    /// A new device of a user and its token. Errors: 409 name in use or too many devices, 422 name
-    /// not acceptable.
+    /// A new device of a user and its token, once. Errors: 409 name in use or too many devices, 422
+    /// name not acceptable; those of [`Once::claim_secret`].
     pub async fn register(
         &self,
         context: &RequestContext,
         actor: Actor,
         user_id: Uuid,
-        name: &str,
-        platform: &str,
-    ) -> Result<RegisteredDevice, Problem> {
+        device: &NewDevice,
+        once: Once<RegisteredDevice>,
+    ) -> Result<RegisteredDevice, Unexecuted> {
         let device_id = Uuid::now_v7();
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        store::insert_device(&mut tx, user_id, device_id, name, platform, MAX_DEVICES).await?;
-        let issued = self.tokens.issue_in(&mut tx, TokenKind::Device, user_id, Some(device_id)).await?;
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim_secret(tx, context, |seed| Some(self.revealed(seed))).await?;
+        let (name, platform) = (&device.name, &device.platform);
+        if let Err(refusal) = store::insert_device(&mut tx, user_id, device_id, name, platform, MAX_DEVICES).await {
+            tx.rollback().await?;
+            return Err(refusal.into());
+        }
+        let issued = self.tokens.issue_in(&mut tx, once.seed(), TokenKind::Device, user_id, Some(device_id)).await?;
         let details = json!({ "token_id": issued.token_id });
         record(&mut tx, context, actor, "device.add", device_id, &details).await?;
-        tx.commit().await?;
-        Ok(RegisteredDevice { device_id, token: issued.token })
+        let registered = RegisteredDevice { device_id, token: issued.token };
+        once.commit(tx, context, &registered).await?;
+        Ok(registered)
     }
 
-    /// The same by the user's name. Errors: 404 no such active user, 409 name in use or too many
-    /// devices, 422 name not acceptable.
+    fn revealed(&self, seed: &Seed) -> String {
+        self.tokens.reveal(seed, TokenKind::Device)
+    }
+
+    /// The same by the user's name, each time. Errors: 404 no such active user, 409 name in use or
+    /// too many devices, 422 name not acceptable.
     pub async fn add(
         &self,
         context: &RequestContext,
@@ -64,7 +76,8 @@ impl Devices {
         platform: &str,
     ) -> Result<RegisteredDevice, Problem> {
         let user_id = self.users.find(context, user).await?;
-        self.register(context, actor, user_id, name, platform).await
+        let device = NewDevice { name: name.to_owned(), platform: platform.to_owned() };
+        Ok(self.register(context, actor, user_id, &device, Once::unkeyed()).await?)
     }
 
     /// A user's devices after `after`, by id, at most `limit` and revoked ones included.
@@ -95,27 +108,31 @@ impl Devices {
         }
     }
 
-    /// Revokes a device and its tokens for good. Errors: 404 the user has no such device.
+    /// Revokes a device and its tokens for good, once. Errors: 404 the user has no such device; those
+    /// of [`Once::claim`].
     pub async fn revoke(
         &self,
         context: &RequestContext,
         actor: Actor,
         user_id: Uuid,
         device_id: Uuid,
-    ) -> Result<RevokedDevice, Problem> {
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        once: Once<RevokedDevice>,
+    ) -> Result<RevokedDevice, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim(tx, context).await?;
         let Some(RevokedRow { revoked_at, changed }) = store::revoke_device(&mut tx, user_id, device_id).await? else {
             tx.rollback().await?;
-            return Err(no_such_device());
+            return Err(no_such_device().into());
         };
         if changed {
             record(&mut tx, context, actor, "device.revoke", device_id, &json!({})).await?;
         }
-        tx.commit().await?;
-        Ok(RevokedDevice { device_id, revoked_at })
+        let revoked = RevokedDevice { device_id, revoked_at };
+        once.commit(tx, context, &revoked).await?;
+        Ok(revoked)
     }
 
-    /// The same by names. Errors: 404 no such active user or device.
+    /// The same by names, each time. Errors: 404 no such active user or device.
     pub async fn revoke_named(
         &self,
         context: &RequestContext,
@@ -128,32 +145,36 @@ impl Devices {
         let found = store::find_device(&mut tx, user_id, name).await?;
         tx.rollback().await?;
         let device_id = found.ok_or_else(no_such_device)?;
-        self.revoke(context, actor, user_id, device_id).await
+        Ok(self.revoke(context, actor, user_id, device_id, Once::unkeyed()).await?)
     }
 
-    /// A new token for a device, whose other tokens live on for [`ROTATION_OVERLAP_S`]. Errors: 404
-    /// the user has no such device, 409 it is revoked.
+    /// A new token for a device, once. Its other tokens live on for [`ROTATION_OVERLAP_S`]. Errors:
+    /// 404 the user has no such device, 409 it is revoked; those of [`Once::claim_secret`].
     pub async fn rotate(
         &self,
         context: &RequestContext,
         actor: Actor,
         user_id: Uuid,
         device_id: Uuid,
-    ) -> Result<RotatedDevice, Problem> {
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        once: Once<RotatedDevice>,
+    ) -> Result<RotatedDevice, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim_secret(tx, context, |seed| Some(self.revealed(seed))).await?;
         let refusal = match store::lock_device(&mut tx, user_id, device_id).await? {
             None => no_such_device(),
             Some(false) => Problem::new(Code::Conflict, "This device is revoked; register a new one."),
             Some(true) => {
-                let issued = self.tokens.replace_in(&mut tx, user_id, device_id).await?;
+                let issued = self.tokens.replace_in(&mut tx, once.seed(), user_id, device_id).await?;
                 let details = json!({ "token_id": issued.token_id });
                 record(&mut tx, context, actor, "device.rotate", device_id, &details).await?;
-                tx.commit().await?;
-                return Ok(RotatedDevice { device_id, token: issued.token, previous_valid_for_s: ROTATION_OVERLAP_S });
+                let (token, previous_valid_for_s) = (issued.token, ROTATION_OVERLAP_S);
+                let rotated = RotatedDevice { device_id, token, previous_valid_for_s };
+                once.commit(tx, context, &rotated).await?;
+                return Ok(rotated);
             }
         };
         tx.rollback().await?;
-        Err(refusal)
+        Err(refusal.into())
     }
 
     /// Another token for a device, whose other tokens stay as they are. Errors: 404 no such active
@@ -170,7 +191,7 @@ impl Devices {
         let device_id = store::find_device(&mut tx, user_id, name).await?.ok_or_else(|| {
             Problem::new(Code::NotFound, format!("User {user:?} has no active device named {name:?}."))
         })?;
-        let issued = self.tokens.issue_in(&mut tx, TokenKind::Device, user_id, Some(device_id)).await?;
+        let issued = self.tokens.issue_in(&mut tx, None, TokenKind::Device, user_id, Some(device_id)).await?;
         let details = json!({ "kind": TokenKind::Device.as_str(), "user_id": user_id, "device_id": device_id });
         record(&mut tx, context, actor, "token.issue", issued.token_id, &details).await?;
         tx.commit().await?;

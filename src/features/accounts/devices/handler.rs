@@ -2,32 +2,34 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::super::handler::unkept;
 use super::acts::{Devices, no_such_device};
 use super::reply::{DevicesPage, RegisteredDevice, RevokedDevice, RotatedDevice};
 use super::request::NewDevice;
 use crate::kernel::access::Viewer;
-use crate::kernel::http::body::{JsonBytes, NoParameters, Parameters};
+use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedJson};
 use crate::kernel::http::page::Page;
-use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
 
 /// Register a device
 ///
 /// Makes a device of the token's user and its token, which is shown once. A name that an active
-/// device has is a conflict, and so is one device more than 1,000. If the answer is lost, the
-/// device exists. Rotate it, or register another name.
+/// device has is a conflict, and so is one device more than 1,000. If the answer is lost, a
+/// repetition with the same `Idempotency-Key` gets the same token. Without a key the device exists;
+/// rotate it, or register another name.
 #[utoipa::path(
     post, path = "/v1/devices", operation_id = "register_device", tag = "accounts",
+    params(KeyHeader),
     request_body = NewDevice,
     responses(
         (status = 201, description = "The device and its token.", body = RegisteredDevice),
-        ConflictRefusal, BodyRefusals, Refusals,
+        BodyRefusals, KeyRefusals, Refusals,
     ),
     security(("bearer" = [])),
 )]
@@ -35,11 +37,12 @@ pub(super) async fn register_device(
     viewer: Viewer,
     _: NoParameters,
     State(devices): State<Devices>,
-    JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
-    let NewDevice { name, platform } = NewDevice::parse(&body)?;
-    let registered = devices.register(viewer.context(), viewer.actor(), viewer.user_id(), &name, &platform).await?;
-    Ok(unkept(StatusCode::CREATED, registered))
+    KeyedJson(request, body): KeyedJson,
+) -> Result<Response, Unexecuted> {
+    let device = NewDevice::parse(&body)?;
+    let once = Once::new(request.by(viewer.actor()), RegisteredDevice::answer);
+    let registered = devices.register(viewer.context(), viewer.actor(), viewer.user_id(), &device, once).await?;
+    Ok(registered.answer()?.into_response())
 }
 
 /// List devices
@@ -73,10 +76,10 @@ pub(super) async fn list_devices(
 /// another device. Revoking it again changes nothing. There is no body.
 #[utoipa::path(
     post, path = "/v1/devices/{device_id}/revoke", operation_id = "revoke_device", tag = "accounts",
-    params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),
+    params(("device_id" = Uuid, Path, description = "As the list of devices has it."), KeyHeader),
     responses(
         (status = 200, description = "Since when it is revoked.", body = RevokedDevice),
-        NotFoundRefusal, QueryRefusal, Refusals,
+        NotFoundRefusal, KeyRefusals, Refusals,
     ),
     security(("bearer" = [])),
 )]
@@ -85,23 +88,26 @@ pub(super) async fn revoke_device(
     _: NoParameters,
     State(devices): State<Devices>,
     Path(device_id): Path<String>,
-) -> Result<Response, Problem> {
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
     let device_id = named_device(&device_id)?;
-    let revoked = devices.revoke(viewer.context(), viewer.actor(), viewer.user_id(), device_id).await?;
-    Ok(unkept(StatusCode::OK, revoked))
+    let once = Once::new(request.by(viewer.actor()), RevokedDevice::answer);
+    let revoked = devices.revoke(viewer.context(), viewer.actor(), viewer.user_id(), device_id, once).await?;
+    Ok(revoked.answer()?.into_response())
 }
 
 /// Rotate a device's token
 ///
 /// Issues a token that works at once. The device's other tokens work for ten minutes more, so that
 /// nothing is lost while the new one is put in place. To rotate a revoked device is a conflict. If
-/// the answer is lost, rotate again. There is no body.
+/// the answer is lost, a repetition with the same `Idempotency-Key` gets the same token. Without a key
+/// rotate again. There is no body.
 #[utoipa::path(
     post, path = "/v1/devices/{device_id}/rotate", operation_id = "rotate_device", tag = "accounts",
-    params(("device_id" = Uuid, Path, description = "As the list of devices has it.")),
+    params(("device_id" = Uuid, Path, description = "As the list of devices has it."), KeyHeader),
     responses(
         (status = 201, description = "The new token.", body = RotatedDevice),
-        NotFoundRefusal, ConflictRefusal, QueryRefusal, Refusals,
+        NotFoundRefusal, KeyRefusals, Refusals,
     ),
     security(("bearer" = [])),
 )]
@@ -110,10 +116,12 @@ pub(super) async fn rotate_device(
     _: NoParameters,
     State(devices): State<Devices>,
     Path(device_id): Path<String>,
-) -> Result<Response, Problem> {
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
     let device_id = named_device(&device_id)?;
-    let rotated = devices.rotate(viewer.context(), viewer.actor(), viewer.user_id(), device_id).await?;
-    Ok(unkept(StatusCode::CREATED, rotated))
+    let once = Once::new(request.by(viewer.actor()), RotatedDevice::answer);
+    let rotated = devices.rotate(viewer.context(), viewer.actor(), viewer.user_id(), device_id, once).await?;
+    Ok(rotated.answer()?.into_response())
 }
 
 /// A text that is no id names no device either.

@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::super::tokens::reveal;
 use super::store::DeviceRow;
 use crate::kernel::access::Token;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 
 /// A page of devices, in the order of their registration.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,6 +60,13 @@ pub struct RegisteredDevice {
     pub token: Token,
 }
 
+impl RegisteredDevice {
+    /// The answer to its registration.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::created(self)?.with_secret(self.token.reveal()))
+    }
+}
+
 /// A device with a new token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedDevice {
@@ -71,9 +80,23 @@ pub struct RotatedDevice {
     pub previous_valid_for_s: u32,
 }
 
+impl RotatedDevice {
+    /// The answer to its rotation.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::created(self)?.with_secret(self.token.reveal()))
+    }
+}
+
 /// A device that may not post any more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RevokedDevice {
     pub device_id: Uuid,
     pub revoked_at: DateTime<Utc>,
+}
+
+impl RevokedDevice {
+    /// The answer to its revocation.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::ok(self)?.unkept())
+    }
 }

@@ -11,8 +11,8 @@ use crate::kernel::access::{Actor, erased_user};
 use crate::kernel::bucket::Source;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, Mode, Pool};
-use crate::kernel::problem::Problem;
+use crate::kernel::database::Pool;
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::ErasedScope;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -31,24 +31,26 @@ impl Erasures {
         Self { pool, clock, signal }
     }
 
-    /// Deletes a user's usage. Snapshots of the scope that were taken up to now are refused from
-    /// now on.
+    /// Deletes a user's usage, once. Snapshots of the scope that were taken up to now are refused
+    /// from now on.
     ///
     /// Errors: 401 the user was erased, 409 too many separate deletions, 503 and 504 when it takes
-    /// too long. Then nothing was deleted.
+    /// too long, those of [`Once::claim`]. Then nothing was deleted.
     pub async fn erase(
         &self,
         context: &RequestContext,
         actor: Actor,
         user_id: Uuid,
         asked: &ErasureQuery,
-    ) -> Result<Erasure, Problem> {
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        once: Once<Erasure>,
+    ) -> Result<Erasure, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim(tx, context).await?;
         // What is read after it is as of after an erasure of the whole person, which takes it too.
         erasure::shut_out_writers(&mut tx, user_id).await?;
         let Some(hours) = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await? else {
             tx.rollback().await?;
-            return Err(erased_user());
+            return Err(erased_user().into());
         };
         let scope = scope(user_id, asked, &hours);
         let (erased, erased_at) = erasure::erase(&mut tx, &scope, &self.clock, context).await?;
@@ -61,23 +63,28 @@ impl Erasures {
             "buckets": erased.buckets,
         });
         record(&mut tx, context, actor, "usage.erase", user_id, &details).await?;
-        tx.commit().await?;
+        let erasure = Erasure::of(asked, &erased, Some(erased_at));
+        once.commit(tx, context, &erasure).await?;
         self.signal.wake();
-        Ok(Erasure::of(asked, &erased, Some(erased_at)))
+        Ok(erasure)
     }
 
-    /// Counts what a deletion would take, and changes nothing.
+    /// Counts what a deletion would take, once, and changes nothing. Errors: those of [`Once::claim`].
     pub async fn preview(
         &self,
         context: &RequestContext,
+        actor: Actor,
         user_id: Uuid,
         asked: &ErasureQuery,
-    ) -> Result<Erasure, Problem> {
-        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        once: Once<Erasure>,
+    ) -> Result<Erasure, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim(tx, context).await?;
         let hours = store::erasure_hours(&mut tx, user_id, asked.from, asked.to).await?.ok_or_else(erased_user)?;
         let erased = erasure::count_erasable(&mut tx, &scope(user_id, asked, &hours)).await?;
-        tx.rollback().await?;
-        Ok(Erasure::of(asked, &erased, None))
+        let erasure = Erasure::of(asked, &erased, None);
+        once.commit(tx, context, &erasure).await?;
+        Ok(erasure)
     }
 }
 

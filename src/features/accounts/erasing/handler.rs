@@ -1,24 +1,23 @@
 //! `DELETE /v1/me/usage`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
-use super::super::handler::unkept;
 use super::acts::Erasures;
 use super::reply::Erasure;
 use super::request::ErasureQuery;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
-use crate::kernel::http::refusals::{ConflictRefusal, QueryRefusal, Refusals};
-use crate::kernel::problem::Problem;
+use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty};
+use crate::kernel::http::refusals::{KeyRefusals, Refusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 
 /// Delete my usage
 ///
 /// Deletes the user's buckets of a device, a tool or some local days, for good. A bucket must match
 /// everything that is given. The rollup follows within seconds. Snapshots of the scope that were
 /// taken before are refused as `erased` from then on, so that a retry brings nothing back. Asked
-/// again, it deletes what has come since. More than 100 separate deletions are a conflict, which
+/// again, it deletes what has come since, unless it is a repetition with the same `Idempotency-Key`. More than 100 separate deletions are a conflict, which
 /// the deletion of a wider scope avoids. With `dry_run=true` it only counts.
 #[utoipa::path(
     delete, path = "/v1/me/usage", operation_id = "erase_usage", tag = "accounts",
@@ -29,10 +28,11 @@ use crate::kernel::problem::Problem;
         ("to" = Option<NaiveDate>, Query, description = "Up to this local day, inclusive."),
         ("everything" = Option<bool>, Query, description = "`true` where nothing else is given: all of it."),
         ("dry_run" = Option<bool>, Query, description = "`true`: only say what would be deleted."),
+        KeyHeader,
     ),
     responses(
         (status = 200, description = "What was deleted, or would be.", body = Erasure),
-        ConflictRefusal, QueryRefusal, Refusals,
+        KeyRefusals, Refusals,
     ),
     security(("bearer" = [])),
 )]
@@ -40,13 +40,15 @@ pub(super) async fn erase_usage(
     viewer: Viewer,
     State(erasures): State<Erasures>,
     Parameters(parameters): Parameters,
-) -> Result<Response, Problem> {
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
     let asked = ErasureQuery::parse(&parameters)?;
-    let (context, user_id) = (viewer.context(), viewer.user_id());
+    let (context, actor, user_id) = (viewer.context(), viewer.actor(), viewer.user_id());
+    let once = Once::new(request.by(actor), Erasure::answer);
     let erasure = if asked.dry_run {
-        erasures.preview(context, user_id, &asked).await?
+        erasures.preview(context, actor, user_id, &asked, once).await?
     } else {
-        erasures.erase(context, viewer.actor(), user_id, &asked).await?
+        erasures.erase(context, actor, user_id, &asked, once).await?
     };
-    Ok(unkept(StatusCode::OK, erasure))
+    Ok(erasure.answer()?.into_response())
 }

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request::ErasureQuery;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 use crate::kernel::usage::erasure::Erased;
 
 /// What was deleted, or would be.
@@ -46,5 +48,10 @@ impl Erasure {
             first_hour: erased.first_hour,
             last_hour: erased.last_hour,
         }
+    }
+
+    /// The answer to it.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::ok(self)?.unkept())
     }
 }

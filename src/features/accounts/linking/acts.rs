@@ -17,6 +17,7 @@ use crate::kernel::access::{Actor, ServerKey};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem, Violation};
 
 /// How long a code can be used.
@@ -39,22 +40,34 @@ impl LinkCodes {
         Self { pool, key, clock, failed_exchanges: FailedExchanges::default() }
     }
 
-    /// A new code for a user. Errors: 429 when too many could still be used.
-    pub async fn make(&self, context: &RequestContext, actor: Actor, user_id: Uuid) -> Result<MadeLinkCode, Problem> {
-        let code = LinkCode::make().map_err(|error| Problem::internal(error.to_string()))?;
+    /// A new code for a user, once. Errors: 429 when too many could still be used; those of
+    /// [`Once::claim_secret`].
+    pub async fn make(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        once: Once<MadeLinkCode>,
+    ) -> Result<MadeLinkCode, Unexecuted> {
+        let code = match once.seed() {
+            Some(seed) => LinkCode::derive(&self.key, seed),
+            None => LinkCode::make().map_err(|error| Problem::internal(error.to_string()))?,
+        };
         let now = self.clock.now();
         let expires_at = now + LIFETIME;
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim_secret(tx, context, |seed| Some(LinkCode::derive(&self.key, seed).reveal())).await?;
         if !store::insert_link_code(&mut tx, &code.hash(), user_id, now, expires_at, MAX_CODES).await? {
             tx.rollback().await?;
             let detail =
                 format!("You have {MAX_CODES} codes that nobody has used; use one, or wait until they expire.");
-            return Err(Problem::new(Code::RateLimited, detail).retry_after(60));
+            return Err(Problem::new(Code::RateLimited, detail).retry_after(60).into());
         }
         let details = json!({ "expires_at": expires_at });
         record(&mut tx, context, actor, "link_code.add", user_id, &details).await?;
-        tx.commit().await?;
-        Ok(MadeLinkCode { code, expires_at })
+        let made = MadeLinkCode { code, expires_at };
+        once.commit(tx, context, &made).await?;
+        Ok(made)
     }
 
     /// Turns a code into a device and its token, once. The same request gets the same token again.

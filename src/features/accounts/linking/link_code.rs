@@ -9,6 +9,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 use uuid::Uuid;
 
 use crate::kernel::access::{ServerKey, Token, TokenKind};
+use crate::kernel::idempotency::Seed;
 
 /// Symbols of a code: 12 of 32 make 60 random bits.
 const LENGTH: usize = 12;
@@ -26,7 +27,17 @@ impl LinkCode {
     pub fn make() -> Result<Self, getrandom::Error> {
         let mut bytes = [0_u8; LENGTH];
         getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)])))
+        Ok(Self::of(bytes))
+    }
+
+    /// The code that an execution with this seed makes, whenever and wherever it is derived.
+    pub fn derive(key: &ServerKey, seed: &Seed) -> Self {
+        let bits = seed.bits(key, b"halfhour keyed link code\0");
+        Self::of(std::array::from_fn(|place| bits[place]))
+    }
+
+    fn of(bytes: [u8; LENGTH]) -> Self {
+        Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)]))
     }
 
     /// Reads what a person typed or pasted. Only letters and digits count, wide ones like narrow ones and small ones like

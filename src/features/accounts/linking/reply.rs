@@ -5,6 +5,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::link_code::LinkCode;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 
 /// A link code that was just made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,6 +18,13 @@ pub struct MadeLinkCode {
     pub code: LinkCode,
     /// From when on it is refused.
     pub expires_at: DateTime<Utc>,
+}
+
+impl MadeLinkCode {
+    /// The answer to its making.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::created(self)?.with_secret(&self.code.reveal()))
+    }
 }
 
 /// A code is written out by serialising it here and by nothing else.

@@ -5,10 +5,12 @@ use uuid::Uuid;
 
 use super::super::audit::{begin_change, record};
 use super::super::users::{Users, unknown_zone};
+use super::reply::Profile;
 use super::store::{self, ProfileRow};
 use crate::kernel::access::{Actor, erased_user};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::publish_rebuild;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -35,33 +37,37 @@ impl Profiles {
         profile.ok_or_else(erased_user)
     }
 
-    /// Stores the wanted zone, and has the relay rebuild the rollup in it. Errors: 422 for a zone
-    /// that is not known; 401 the user was erased.
+    /// Stores the wanted zone, and has the relay rebuild the rollup in it, once. Errors: 422 for a
+    /// zone that is not known; 401 the user was erased; those of [`Once::claim`].
     pub async fn change_zone(
         &self,
         context: &RequestContext,
         actor: Actor,
         user_id: Uuid,
         time_zone: &str,
-    ) -> Result<ProfileRow, Problem> {
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        let profile = store::lock_profile(&mut tx, user_id).await?.ok_or_else(erased_user)?;
-        if profile.time_zone == time_zone {
-            tx.rollback().await?;
-            return Ok(profile);
+        once: Once<Profile>,
+    ) -> Result<Profile, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim(tx, context).await?;
+        let row = store::lock_profile(&mut tx, user_id).await?.ok_or_else(erased_user)?;
+        let is_new = row.time_zone != time_zone;
+        if is_new {
+            if !store::set_time_zone(&mut tx, user_id, time_zone).await? {
+                tx.rollback().await?;
+                return Err(unknown_zone().into());
+            }
+            publish_rebuild(&mut tx, user_id, context).await?;
+            record(&mut tx, context, actor, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
         }
-        if !store::set_time_zone(&mut tx, user_id, time_zone).await? {
-            tx.rollback().await?;
-            return Err(unknown_zone());
+        let profile = Profile::of(user_id, ProfileRow { time_zone: time_zone.to_owned(), ..row });
+        once.commit(tx, context, &profile).await?;
+        if is_new {
+            self.signal.wake();
         }
-        publish_rebuild(&mut tx, user_id, context).await?;
-        record(&mut tx, context, actor, "user.zone", user_id, &json!({ "time_zone": time_zone })).await?;
-        tx.commit().await?;
-        self.signal.wake();
-        Ok(ProfileRow { time_zone: time_zone.to_owned(), ..profile })
+        Ok(profile)
     }
 
-    /// The same by the user's name. Errors: 404 no such active user, 422 for a zone that is not
+    /// The same by the user's name, each time. Errors: 404 no such active user, 422 for a zone that is not
     /// known.
     pub async fn change_zone_of(
         &self,
@@ -71,7 +77,7 @@ impl Profiles {
         time_zone: &str,
     ) -> Result<Uuid, Problem> {
         let user_id = self.users.find(context, user).await?;
-        self.change_zone(context, actor, user_id, time_zone).await?;
+        self.change_zone(context, actor, user_id, time_zone, Once::unkeyed()).await?;
         Ok(user_id)
     }
 }

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store::ProfileRow;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 
 /// Oneself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,5 +28,10 @@ impl Profile {
     pub fn of(user_id: Uuid, row: ProfileRow) -> Self {
         let ProfileRow { name, time_zone, created_at } = row;
         Self { user_id, name, time_zone, created_at }
+    }
+
+    /// The answer to its change.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Answer::ok(self)
     }
 }

@@ -12,6 +12,7 @@ use super::store::{self, FoundToken};
 use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::idempotency::Seed;
 use crate::kernel::problem::{Code, Problem};
 
 /// For how long a token lives on when another one takes its place, in seconds.
@@ -45,15 +46,19 @@ impl Tokens {
         Self { pool, key }
     }
 
-    /// A new token in the caller's transaction.
+    /// A new token in the caller's transaction: derived from a seed, or random where there is none.
     pub async fn issue_in(
         &self,
         tx: &mut Tx,
+        seed: Option<&Seed>,
         kind: TokenKind,
         user_id: Uuid,
         device_id: Option<Uuid>,
     ) -> Result<IssuedToken, Problem> {
-        let token = self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?;
+        let token = match seed {
+            Some(seed) => seed.token(&self.key, kind),
+            None => self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?,
+        };
         let token_id = Uuid::now_v7();
         store::add_token(tx, &token, token_id, kind, user_id, device_id).await?;
         Ok(IssuedToken { user_id, device_id, token_id, token })
@@ -61,9 +66,20 @@ impl Tokens {
 
     /// A new token for a device in the caller's transaction. The device's other tokens live on for
     /// [`ROTATION_OVERLAP_S`].
-    pub async fn replace_in(&self, tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Result<IssuedToken, Problem> {
+    pub async fn replace_in(
+        &self,
+        tx: &mut Tx,
+        seed: Option<&Seed>,
+        user_id: Uuid,
+        device_id: Uuid,
+    ) -> Result<IssuedToken, Problem> {
         store::expire_tokens(tx, user_id, Some(device_id), None, ROTATION_OVERLAP_S).await?;
-        self.issue_in(tx, TokenKind::Device, user_id, Some(device_id)).await
+        self.issue_in(tx, seed, TokenKind::Device, user_id, Some(device_id)).await
+    }
+
+    /// The token that an execution with this seed made, as its answer shows it.
+    pub fn reveal(&self, seed: &Seed, kind: TokenKind) -> String {
+        seed.token(&self.key, kind).reveal().to_owned()
     }
 
     /// A token that takes the place of another one, which lives on for [`ROTATION_OVERLAP_S`].
@@ -76,7 +92,7 @@ impl Tokens {
         }
         let mut tx = begin_change(&self.pool, context, actor, old.user_id).await?;
         store::expire_tokens(&mut tx, old.user_id, None, Some(token_id), ROTATION_OVERLAP_S).await?;
-        let issued = self.issue_in(&mut tx, kind, old.user_id, old.device_id).await?;
+        let issued = self.issue_in(&mut tx, None, kind, old.user_id, old.device_id).await?;
         let details = json!({ "token_id": issued.token_id });
         record(&mut tx, context, actor, "token.rotate", token_id, &details).await?;
         tx.commit().await?;

@@ -10,6 +10,7 @@ use super::store;
 use crate::kernel::access::{Actor, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem};
 
 /// Rows fetched at a time when everything is listed.
@@ -36,14 +37,31 @@ impl Users {
         name: &str,
         time_zone: &str,
     ) -> Result<CreatedUser, Problem> {
+        Ok(self.create(context, actor, name, time_zone, Once::unkeyed()).await?)
+    }
+
+    /// The same once under a key. Errors: besides, those of [`Once::claim_secret`].
+    pub async fn create(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        name: &str,
+        time_zone: &str,
+        once: Once<CreatedUser>,
+    ) -> Result<CreatedUser, Unexecuted> {
         let user_id = Uuid::now_v7();
-        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        store::insert_user(&mut tx, user_id, name, time_zone).await?;
-        let viewer = self.tokens.issue_in(&mut tx, TokenKind::Viewer, user_id, None).await?;
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim_secret(tx, context, |seed| Some(self.tokens.reveal(seed, TokenKind::Viewer))).await?;
+        if let Err(refusal) = store::insert_user(&mut tx, user_id, name, time_zone).await {
+            tx.rollback().await?;
+            return Err(refusal.into());
+        }
+        let viewer = self.tokens.issue_in(&mut tx, once.seed(), TokenKind::Viewer, user_id, None).await?;
         let details = json!({ "token_id": viewer.token_id });
         record(&mut tx, context, actor, "user.add", user_id, &details).await?;
-        tx.commit().await?;
-        Ok(CreatedUser { user_id, viewer_token: viewer.token })
+        let created = CreatedUser { user_id, viewer_token: viewer.token };
+        once.commit(tx, context, &created).await?;
+        Ok(created)
     }
 
     /// Users after `after`, by id, at most `limit` and revoked ones included.
@@ -89,7 +107,7 @@ impl Users {
     ) -> Result<IssuedToken, Problem> {
         let user_id = self.find(context, name).await?;
         let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
-        let issued = self.tokens.issue_in(&mut tx, kind, user_id, None).await?;
+        let issued = self.tokens.issue_in(&mut tx, None, kind, user_id, None).await?;
         let details = json!({ "kind": kind.as_str(), "user_id": user_id, "device_id": null });
         record(&mut tx, context, actor, "token.issue", issued.token_id, &details).await?;
         tx.commit().await?;

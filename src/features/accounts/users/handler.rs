@@ -2,30 +2,31 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
-use super::super::handler::unkept;
 use super::acts::Users;
 use super::reply::{CreatedUser, UsersPage};
 use super::request::NewUser;
 use crate::kernel::access::Operator;
-use crate::kernel::http::body::{JsonBytes, NoParameters, Parameters};
+use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::keyed::{KeyHeader, KeyedJson};
 use crate::kernel::http::page::Page;
-use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, QueryRefusal, Refusals};
+use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, QueryRefusal, Refusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
 
 /// Create a user
 ///
 /// Makes a user and its viewer token, which is shown once. A name that an active user has is a
-/// conflict.
+/// conflict. A repetition with the same `Idempotency-Key` gets the same token.
 #[utoipa::path(
     post, path = "/v1/users", operation_id = "add_user", tag = "accounts",
+    params(KeyHeader),
     request_body = NewUser,
     responses(
         (status = 201, description = "The user and its viewer token.", body = CreatedUser),
-        ConflictRefusal, BodyRefusals, Refusals,
+        BodyRefusals, KeyRefusals, Refusals,
     ),
     security(("bearer" = [])),
 )]
@@ -33,11 +34,12 @@ pub(super) async fn add_user(
     operator: Operator,
     _: NoParameters,
     State(users): State<Users>,
-    JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
+    KeyedJson(request, body): KeyedJson,
+) -> Result<Response, Unexecuted> {
     let NewUser { name, time_zone } = NewUser::parse(&body)?;
-    let created = users.add(operator.context(), operator.actor(), &name, &time_zone).await?;
-    Ok(unkept(StatusCode::CREATED, created))
+    let once = Once::new(request.by(operator.actor()), CreatedUser::answer);
+    let created = users.create(operator.context(), operator.actor(), &name, &time_zone, once).await?;
+    Ok(created.answer()?.into_response())
 }
 
 /// List users

@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::super::tokens::reveal;
 use super::store::UserRow;
 use crate::kernel::access::Token;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
 
 /// A page of users, in the order of their creation.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,4 +53,11 @@ pub struct CreatedUser {
     #[serde(serialize_with = "reveal")]
     #[schema(value_type = String, example = "hhv_…")]
     pub viewer_token: Token,
+}
+
+impl CreatedUser {
+    /// The answer to its creation.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Ok(Answer::created(self)?.with_secret(self.viewer_token.reveal()))
+    }
 }

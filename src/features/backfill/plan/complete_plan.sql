@@ -1,12 +1,12 @@
 -- Adds up the rows of a plan and makes the job one that can be executed. The fingerprint is a sum
 -- of hashes, so that the order of the lines does not matter. It tells plans apart and is no
--- signature.
+-- signature. A row whose bucket goes, as a merge has them, counts for the tokens and the rollup only.
 -- $1 job_id, $2 lease_token; $3 fingerprint: of the whole request, null for commands.
 -- Index: plan_row_pkey, user_pkey.
 with line as materialized (
     select
         p.user_id, p.hour_start, p.device_id, p.source, p.model,
-        p.seen_observed_at is not null as stood,
+        p.seen_observed_at is not null as stood, not p.removes as writes,
         p.input_tokens + p.cache_read_tokens + p.cache_write_5m_tokens + p.cache_write_1h_tokens + p.output_tokens
             + p.unclassified_tokens as tokens_after,
         p.seen_input_tokens + p.seen_cache_read_tokens + p.seen_cache_write_5m_tokens
@@ -32,12 +32,12 @@ with line as materialized (
 ),
 summary as (
     select
-        count(*) as total,
-        count(*) filter (where not stood) as inserted,
-        count(*) filter (where stood and tokens_after > tokens_before) as raised,
-        count(*) filter (where stood and tokens_after < tokens_before) as lowered,
-        count(*) filter (where stood and tokens_after = tokens_before and not equal) as changed,
-        count(*) filter (where equal) as unchanged,
+        count(*) filter (where writes) as total,
+        count(*) filter (where writes and not stood) as inserted,
+        count(*) filter (where writes and stood and tokens_after > tokens_before) as raised,
+        count(*) filter (where writes and stood and tokens_after < tokens_before) as lowered,
+        count(*) filter (where writes and stood and tokens_after = tokens_before and not equal) as changed,
+        count(*) filter (where writes and equal) as unchanged,
         coalesce(sum(tokens_before), 0) as tokens_before,
         coalesce(sum(tokens_after), 0) as tokens_after,
         encode(sha256(convert_to(format('%s %s', count(*), coalesce(sum(hash), 0)), 'UTF8')), 'hex') as plan_hash
@@ -49,7 +49,7 @@ touched as (
         select distinct r.user_id, (r.hour_start at time zone coalesce(u.time_zone, 'UTC'))::date, r.device_id, r.source, r.model
         from line r
         left join account.user u on u.user_id = r.user_id
-        where not r.equal
+        where not (r.equal and r.writes)
     ) d
 )
 update backfill.job j

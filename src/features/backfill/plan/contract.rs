@@ -6,10 +6,11 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::job::Action;
+use super::super::pairing::Resolve;
 use crate::kernel::http::counters::{joined, posted_counters};
 use crate::kernel::http::schemas;
 
-/// What a job is to do. Its stream has the same fields, but for `buckets`, as query parameters.
+/// What a job is to do. The stream of an import has the same fields, but for `buckets`, as query parameters.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BackfillOrder)]
@@ -21,18 +22,30 @@ pub struct OrderBody {
     /// Why: 1 to 500 characters.
     #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
     reason: String,
-    /// The first UTC day.
-    #[schema(value_type = String, format = Date, example = "2026-10-01")]
+    /// The first UTC day. Required but for merges, which are of all days where it is left out.
+    #[schema(value_type = String, format = Date, example = "2026-10-01", required = false)]
     from: String,
-    /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; other jobs ten years.
-    #[schema(value_type = String, format = Date, example = "2026-10-31")]
+    /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; replays and verifications
+    /// ten years. Required but for merges.
+    #[schema(value_type = String, format = Date, example = "2026-10-31", required = false)]
     to: String,
-    /// Only these users, 1 to 1000; left out for all.
+    /// Only these users, 1 to 1000; left out for all. A merge is of one user; left out, of the caller.
     #[schema(required = false, min_items = 1, max_items = 1000)]
     user_ids: Vec<Uuid>,
     /// For imports: what buckets are to say. At most 5000; stream more.
     #[schema(required = false, min_items = 1, max_items = 5000)]
     buckets: Vec<ImportedBucket>,
+    /// For merges, required: the device whose buckets are moved. It is revoked before the execution.
+    #[schema(required = false)]
+    from_device_id: Uuid,
+    /// For merges, required: the device that gets them, which may be revoked.
+    #[schema(required = false)]
+    into_device_id: Uuid,
+    /// For merges: what a bucket is to say that both devices have with other counts. `sum`, `larger` (the into-device's
+    /// where the totals are equal), `from` or `into`. A plan without it can be looked at, and executed only where no
+    /// bucket differs.
+    #[schema(required = false, schema_with = resolve)]
+    resolve: String,
 }
 
 /// One of them, with its counters.
@@ -69,6 +82,11 @@ impl PartialSchema for ImportedBucket {
 fn action() -> Object {
     let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Action::ALL.map(Action::as_str)));
     one_of.description(Some("What it does.")).examples(["import"]).build()
+}
+
+fn resolve() -> Object {
+    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Resolve::ALL.map(Resolve::as_str)));
+    one_of.description(Some("What decides where the devices differ.")).examples(["larger"]).build()
 }
 
 #[cfg(test)]
@@ -117,10 +135,11 @@ mod tests {
     fn the_contract_names_the_fields_of_an_order_and_their_limits() {
         let schema = schema::<OrderBody>();
         assert_eq!(properties(&schema), sorted(request::FIELDS));
-        assert_eq!(required(&schema), ["action", "from", "reason", "to"]);
+        assert_eq!(required(&schema), ["action", "reason"]);
         assert_eq!(schema["additionalProperties"], false);
         let limits = |name: &str| schema["properties"][name].clone();
         assert_eq!(limits("action")["enum"], json!(Action::ALL.map(Action::as_str)));
+        assert_eq!(limits("resolve")["enum"], json!(Resolve::ALL.map(Resolve::as_str)));
         assert_eq!((&limits("buckets")["minItems"], &limits("buckets")["maxItems"]), (&json!(1), &json!(MAX_BUCKETS)));
         assert_eq!((&limits("user_ids")["minItems"], &limits("user_ids")["maxItems"]), (&json!(1), &json!(MAX_USERS)));
     }

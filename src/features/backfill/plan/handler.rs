@@ -7,6 +7,7 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
+use super::super::job::Action;
 use super::super::jobs::Backfills;
 use super::super::reply::JobReply;
 use super::contract::{ImportedBucket, OrderBody};
@@ -14,17 +15,19 @@ use super::key::{Fingerprint, PlanKey};
 use super::lines::Lines;
 use super::request::Order;
 use super::{Import, Planned, replayed};
-use crate::kernel::access::Operator;
+use crate::kernel::access::Corrector;
 use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, TextChunks, media_type};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::Refusals;
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
-use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 
 /// Plan a job
 ///
 /// Makes a plan and changes nothing. `import` writes buckets, `replay` folds a window again, `verify` compares rollups
-/// with their buckets. The plan of an import has a diff; execute it with the version that is answered here.
+/// with their buckets, `merge` moves the buckets of one device into another one of the same user. The plan of an import
+/// or a merge has a diff; execute it with the version that is answered here. A viewer plans merges of its own user's
+/// devices, and nothing else.
 ///
 /// A body of `application/json` is refused whole when anything is wrong with it. Large imports are streamed as
 /// `application/x-ndjson`, one bucket a line, with the other fields as query parameters: at most 2 million lines, in
@@ -55,10 +58,12 @@ use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
             ("ETag" = String, description = "Its version, as `If-Match` wants it"),
             ("Idempotency-Replayed" = String, description = "`true` where an earlier request with this key made the job"),
         )),
-        (status = 409, description = "A stream with this key is being read, or was not read to its end; or the job was \
-            cancelled meanwhile",
+        (status = 404, description = "The user of a merge has no such device",
             body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Over 1 MiB, 5000 buckets, or 2 million lines",
+        (status = 409, description = "A stream with this key is being read, or was not read to its end; or the job was \
+            cancelled meanwhile; or the from-device of a merge has a bucket of a half hour that has not ended",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Over 1 MiB, 5000 buckets, 2 million lines, or 50000 buckets of a merge",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither `application/json` nor `application/x-ndjson`",
             body = ProblemBody, content_type = "application/problem+json"),
@@ -69,7 +74,7 @@ use crate::kernel::usage::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
     security(("bearer" = [])),
 )]
 pub async fn create_backfill(
-    operator: Operator,
+    caller: Corrector,
     State(backfills): State<Backfills>,
     RawQuery(query): RawQuery,
     Parameters(parameters): Parameters,
@@ -78,12 +83,15 @@ pub async fn create_backfill(
     let headers = request.headers().clone();
     let media_type = media_type(&headers);
     let text = key_text(&headers)?.ok_or_else(key_missing)?;
-    let scope = digest(&[operator.user_id().as_bytes(), b"POST /v1/backfills", text]);
+    let scope = digest(&[caller.user_id().as_bytes(), b"POST /v1/backfills", text]);
     let mut fingerprint = Fingerprint::new(&[media_type.as_bytes(), query.unwrap_or_default().as_bytes()]);
     if media_type == NDJSON {
+        if !caller.is_operator() {
+            return Err(merges_only());
+        }
         let order = Order::parse_query(&parameters, backfills.limits())?;
         let key = PlanKey { scope, fingerprint: None };
-        let planned = stream(&operator, &backfills, key, &order, fingerprint, request.into_body()).await?;
+        let planned = stream(&caller, &backfills, key, &order, fingerprint, request.into_body()).await?;
         return reply(&backfills, planned);
     }
     if media_type != JSON {
@@ -94,10 +102,35 @@ pub async fn create_backfill(
     let JsonBytes(body) = JsonBytes::from_request(request, &()).await?;
     fingerprint.update(&body);
     let key = PlanKey { scope, fingerprint: Some(fingerprint.finish()) };
-    let (order, buckets) =
-        Order::parse_body(&body, backfills.limits(), &backfills.known_sources(operator.context()).await?)?;
-    let planned = backfills.plan(operator.context(), operator.actor(), Some(&key), &order, &buckets).await?;
+    let (mut order, buckets) =
+        Order::parse_body(&body, backfills.limits(), &backfills.known_sources(caller.context()).await?)?;
+    admit(&caller, &mut order)?;
+    let planned = backfills.plan(caller.context(), caller.actor(), Some(&key), &order, &buckets).await?;
     reply(&backfills, planned)
+}
+
+/// A merge is of the caller's own user unless an operator names another one. Errors: 403 for a viewer's order that is no
+/// merge, 404 for one of another user.
+fn admit(caller: &Corrector, order: &mut Order) -> Result<(), Problem> {
+    if order.action != Action::Merge {
+        return if caller.is_operator() { Ok(()) } else { Err(merges_only()) };
+    }
+    let own = vec![caller.user_id()];
+    match &order.user_ids {
+        Some(users) if !caller.is_operator() && *users != own => {
+            let violation = Violation::new("/user_ids", "unknown_user", "A viewer merges devices of its own user.");
+            Err(Problem::new(Code::NotFound, "There is no such user for you.").violating(vec![violation]))
+        }
+        Some(_) => Ok(()),
+        None => {
+            order.user_ids = Some(own);
+            Ok(())
+        }
+    }
+}
+
+fn merges_only() -> Problem {
+    Problem::new(Code::WrongPrincipal, "A viewer token plans merges only; other jobs are for an operator token.")
 }
 
 fn key_missing() -> Problem {
@@ -106,7 +139,7 @@ fn key_missing() -> Problem {
 }
 
 async fn stream(
-    operator: &Operator,
+    operator: &Corrector,
     backfills: &Backfills,
     key: PlanKey,
     order: &Order,

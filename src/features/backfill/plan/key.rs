@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::kernel::usage::idempotency::digest;
+use crate::kernel::idempotency::digest;
 
 /// The `Idempotency-Key` of a request that makes a job. It is kept with the job, as long as that.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,17 +22,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::job::{Action, Exception, ExceptionKind, Job};
+use super::job::{Action, Days, Exception, ExceptionKind, Job};
 use super::jobs::{Backfills, read_job};
+use super::merge;
+use super::pairing::MergeOrder;
 use super::store as jobs;
 use crate::kernel::access::Actor;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::call::{RequestContext, Trace};
 use crate::kernel::database::{Access, Mode, Tx};
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::idempotency::{key_in_progress, key_reused};
 use crate::kernel::operations::audit::{self, Act};
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::usage::idempotency::{key_in_progress, key_reused};
 use crate::kernel::usage::sources::{KnownSources, known_in};
 use imported::{ImportRules, Imported};
 use key::PlanKey;
@@ -96,14 +98,34 @@ impl Backfills {
             tx.rollback().await?;
             return Err(Problem::invalid(violations));
         }
-        if order.action == Action::Import {
-            store::complete_plan(&mut tx, job_id, lease_token, None).await?;
-        } else {
-            store::complete_user_plan(&mut tx, job_id, lease_token).await?;
+        let planned = match (order.action, &order.merge, order.user_ids.as_deref()) {
+            (Action::Import, ..) => store::complete_plan(&mut tx, job_id, lease_token, None).await.map(|_| ()),
+            (Action::Merge, Some(merge), Some([user_id])) => {
+                self.plan_merge(&mut tx, (job_id, lease_token), *user_id, (merge, order.days)).await
+            }
+            (Action::Merge, ..) => Err(Problem::internal("a merge names no devices, or not one user")),
+            _ => store::complete_user_plan(&mut tx, job_id, lease_token).await,
+        };
+        if let Err(refusal) = planned {
+            tx.rollback().await?;
+            return Err(refusal);
         }
-        let job = read_job(&mut tx, job_id).await?;
+        let job = read_job(&mut tx, job_id, None).await?;
         tx.commit().await?;
         Ok(Planned { job, replayed: false })
+    }
+
+    async fn plan_merge(
+        &self,
+        tx: &mut Tx,
+        (job_id, lease_token): (Uuid, Uuid),
+        user_id: Uuid,
+        order: (&MergeOrder, Days),
+    ) -> Result<(), Problem> {
+        store::hold_off_forgetting(tx, jobs::PLANNING_LOCK).await?;
+        merge::stage(tx, job_id, user_id, order, self.clock.now()).await?;
+        store::complete_plan(tx, job_id, lease_token, None).await?;
+        merge::complete(tx, job_id, user_id, order).await
     }
 
     /// Begins to plan a stream of lines. `Err` in the inner result is the job that an earlier request with this key has
@@ -178,7 +200,11 @@ async fn insert(
             return Err(Problem::invalid(vec![Violation::new(users_pointer, "unknown_user", detail)]));
         }
     }
-    let details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
+    let mut details = json!({ "action": order.action.as_str(), "from": order.days.first, "to": order.days.last });
+    if let Some(merge) = &order.merge {
+        details["from_device_id"] = json!(merge.from_device_id);
+        details["into_device_id"] = json!(merge.into_device_id);
+    }
     let subject = job_id.to_string();
     let act = Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
     audit::record_act(tx, context.request_id, actor, act).await?;
@@ -188,7 +214,7 @@ async fn insert(
 async fn keyed_job(tx: &mut Tx, key: Option<&PlanKey>) -> Result<Job, Problem> {
     let key = key.ok_or_else(|| Problem::internal("a job without a key met another"))?;
     let job_id = store::find_keyed_job(tx, key).await?;
-    read_job(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?).await
+    read_job(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?, None).await
 }
 
 /// Stages all buckets of a body, and says what is wrong with any.
@@ -326,7 +352,7 @@ impl Import<'_> {
             tx.rollback().await?;
             return Err(taken_away());
         }
-        let job = read_job(&mut tx, self.job_id).await?;
+        let job = read_job(&mut tx, self.job_id, None).await?;
         tx.commit().await?;
         self.context.upstream.take_over(&context.upstream);
         Ok(job)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Days as DayCount, Utc};
+use chrono::{DateTime, Days as DayCount, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::super::job::{Action, Days};
+use super::super::pairing::{MergeOrder, Resolve};
 use super::imported::{self, ImportRules, Imported};
 use crate::kernel::bucket::HalfHour;
 use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
@@ -21,7 +22,8 @@ pub const MAX_USERS: usize = 1_000;
 const MAX_DAYS: i64 = 3_660;
 
 /// What a body may say.
-pub const FIELDS: [&str; 6] = ["action", "reason", "from", "to", "user_ids", "buckets"];
+pub const FIELDS: [&str; 9] =
+    ["action", "reason", "from", "to", "user_ids", "buckets", "from_device_id", "into_device_id", "resolve"];
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Order {
     pub days: Days,
     /// The users, sorted; `None` for all.
     pub user_ids: Option<Vec<Uuid>>,
+    /// For merges: the devices.
+    pub merge: Option<MergeOrder>,
 }
 
 /// When an order is acceptable.
@@ -76,7 +80,7 @@ impl Order {
     }
 
     fn parse_named(parameters: &[(String, String)], limits: PlanLimits, streams: bool) -> Result<Self, Problem> {
-        let known = ["action", "reason", "from", "to", "user_ids"];
+        let known = ["action", "reason", "from", "to", "user_ids", "from_device_id", "into_device_id", "resolve"];
         let mut fields = FieldReader::of_query(parameters, &known, &["user_ids"]);
         let order = order(&mut fields, limits);
         if streams && order.as_ref().is_some_and(|order| order.action != Action::Import) {
@@ -88,10 +92,10 @@ impl Order {
 
 fn order(fields: &mut FieldReader, limits: PlanLimits) -> Option<Order> {
     let action = fields.text("action", |text| {
-        Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify.".into()))
+        Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify, merge.".into()))
     });
     let reason = fields.text("reason", reason);
-    let (first, last) = (fields.text("from", date), fields.text("to", date));
+    let (first, last) = ends(fields, action, limits);
     let days = first.zip(last).and_then(|(first, last)| {
         let days = Days { first, last };
         let broken = broken_by(days, action, limits);
@@ -101,12 +105,62 @@ fn order(fields: &mut FieldReader, limits: PlanLimits) -> Option<Order> {
         })
     });
     let user_ids = fields.optional("user_ids", user_ids);
-    Some(Order { action: action?, reason: reason?, days: days?, user_ids })
+    let is_merge = action == Some(Action::Merge);
+    let merge = if is_merge { merge(fields) } else { refuse_merge(fields) };
+    if is_merge && user_ids.as_ref().is_some_and(|users| users.len() > 1) {
+        fields.refuse("user_ids", ("wrong_length", "A merge is of one user.".into()));
+    }
+    Some(Order { action: action?, reason: reason?, days: days?, user_ids, merge })
+        .filter(|_| !is_merge || merge.is_some())
+}
+
+/// The ends of the window. A merge is of all days unless it names some.
+fn ends(
+    fields: &mut FieldReader,
+    action: Option<Action>,
+    limits: PlanLimits,
+) -> (Option<NaiveDate>, Option<NaiveDate>) {
+    if action != Some(Action::Merge) {
+        return (fields.text("from", date), fields.text("to", date));
+    }
+    let first = HalfHour::FIRST.date_naive();
+    let last = limits.now.date_naive().checked_add_days(DayCount::new(1));
+    let end = |fields: &mut FieldReader, name, otherwise: Option<NaiveDate>| {
+        if fields.get(name).is_some() { fields.text(name, date) } else { otherwise }
+    };
+    (end(fields, "from", Some(first)), end(fields, "to", last))
+}
+
+fn merge(fields: &mut FieldReader) -> Option<MergeOrder> {
+    let from_device_id = fields.text("from_device_id", uuid);
+    let into_device_id = fields.text("into_device_id", uuid);
+    let resolve = fields.optional_text("resolve", |text| {
+        Resolve::parse(text).ok_or(("unknown_resolve", "Expected one of sum, larger, from, into.".into()))
+    });
+    let order = MergeOrder { from_device_id: from_device_id?, into_device_id: into_device_id?, resolve };
+    if order.from_device_id == order.into_device_id {
+        fields.refuse("into_device_id", ("same_device", "A device is not merged into itself.".into()));
+    }
+    Some(order)
+}
+
+fn refuse_merge(fields: &mut FieldReader) -> Option<MergeOrder> {
+    for name in ["from_device_id", "into_device_id", "resolve"] {
+        if fields.get(name).is_some() {
+            fields.refuse(name, ("not_a_merge", "Only a merge has this.".into()));
+        }
+    }
+    None
 }
 
 /// The rule that a window breaks, and by which of its ends.
 fn broken_by(days: Days, action: Option<Action>, limits: PlanLimits) -> Option<(&'static str, Broken)> {
-    let longest = if action == Some(Action::Import) { limits.max_days.into() } else { MAX_DAYS };
+    let longest = match action {
+        Some(Action::Import) => limits.max_days.into(),
+        // It is bounded by its buckets.
+        Some(Action::Merge) => i64::MAX,
+        _ => MAX_DAYS,
+    };
     let tomorrow = limits.now.date_naive().checked_add_days(DayCount::new(1));
     if days.first > days.last {
         Some(("to", ("range_is_reversed", "`to` is before `from`.".into())))

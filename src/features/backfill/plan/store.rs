@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::super::pairing::Resolve;
 use super::imported::Imported;
 use super::key::PlanKey;
 use super::request::Order;
@@ -28,6 +29,9 @@ pub async fn insert_job(
         key.map(|key| key.scope.as_slice()),
         key.and_then(|key| key.fingerprint.as_ref()).map(<[u8; 32]>::as_slice),
         lease_token,
+        order.merge.map(|merge| merge.from_device_id),
+        order.merge.map(|merge| merge.into_device_id),
+        order.merge.and_then(|merge| merge.resolve).map(Resolve::as_str),
     )
     .execute(tx)
     .await?;

@@ -27,6 +27,7 @@
 //! that slept through its lease writes nothing.
 
 mod findings;
+mod pairs;
 mod rows;
 mod store;
 mod users;

@@ -1,11 +1,15 @@
 //! The SQL of the worker's steps.
 
+use chrono::DateTime;
 use uuid::Uuid;
 
 use super::super::job::{Cursor, Job, State};
-use crate::kernel::bucket::BucketKey;
-use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
+use super::super::store::RowPosition;
+use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
+use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::writer::corrections::Version;
+use crate::kernel::usage::writer::moves::Move;
 
 /// Leases a job that has work to do: the one named, or any.
 pub async fn take_lease(tx: &mut Tx, lease_token: Uuid, job_id: Option<Uuid>) -> Result<Option<Uuid>, Problem> {
@@ -55,6 +59,67 @@ pub async fn advance(tx: &mut Tx, job_id: Uuid, step: &Advance) -> Result<(), Pr
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The next pairs of a merge, after the pair of a position.
+pub async fn list_pairs(
+    tx: &mut Tx,
+    job_id: Uuid,
+    from_device_id: Uuid,
+    after: Option<&RowPosition>,
+    limit: i64,
+) -> Result<Vec<Move>, Problem> {
+    // No bucket is as old.
+    let beginning = (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new());
+    let (user_id, hour_start, device_id, source, model) = after.unwrap_or(&beginning);
+    let rows = sqlx::query_file!(
+        "src/features/backfill/work/list_pairs.sql",
+        job_id,
+        user_id,
+        hour_start,
+        device_id,
+        source,
+        model,
+        from_device_id,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let seen = row.seen_observed_at.map(|observed_at| {
+                let counts = PerCounter {
+                    input_tokens: row.seen_input_tokens,
+                    cache_read_tokens: row.seen_cache_read_tokens,
+                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens,
+                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens,
+                    output_tokens: row.seen_output_tokens,
+                    reasoning_tokens: row.seen_reasoning_tokens,
+                    unclassified_tokens: row.seen_unclassified_tokens,
+                    request_count: row.seen_request_count,
+                };
+                Version { counts: counts.map(Option::unwrap_or_default), observed_at }
+            });
+            let from_seen = Version {
+                counts: PerCounter {
+                    input_tokens: row.from_input_tokens,
+                    cache_read_tokens: row.from_cache_read_tokens,
+                    cache_write_5m_tokens: row.from_cache_write_5m_tokens,
+                    cache_write_1h_tokens: row.from_cache_write_1h_tokens,
+                    output_tokens: row.from_output_tokens,
+                    reasoning_tokens: row.from_reasoning_tokens,
+                    unclassified_tokens: row.from_unclassified_tokens,
+                    request_count: row.from_request_count,
+                },
+                observed_at: row.from_observed_at,
+            };
+            let counts = counters_of_row!(row);
+            let (user_id, hour_start, device_id) = (row.user_id, row.hour_start, row.device_id);
+            let key = BucketKeyRef { user_id, hour_start, device_id, source: &row.source, model: &row.model }.parse();
+            let key = key.ok_or_else(|| Problem::internal("a row of a job has a key that is none"))?;
+            Ok(Move { key, counts, seen, from_device_id, from_seen })
+        })
+        .collect()
 }
 
 /// How many events of backfills wait to be folded, counted up to `limit`.

@@ -144,7 +144,7 @@ impl Worker {
         let token = Uuid::now_v7();
         let mut tx = self.begin(&RequestContext::internal(STEP_LIMIT)).await?;
         let job = match store::take_lease(&mut tx, token, job_id).await? {
-            Some(job_id) => jobs::read_jobs(&mut tx, Some(job_id), None, 1).await?.into_iter().next(),
+            Some(job_id) => jobs::read_jobs(&mut tx, Some(job_id), None, 1, None).await?.into_iter().next(),
             None => None,
         };
         tx.commit().await?;
@@ -185,7 +185,7 @@ impl Worker {
         let context = RequestContext::internal(STEP_LIMIT);
         let stage = lease.job.state.as_str();
         let mut result = match lease.job.action {
-            Action::Import => self.step_rows(&context, lease).await,
+            Action::Import | Action::Merge => self.step_rows(&context, lease).await,
             Action::Replay => self.step_replay(&context, lease).await,
             Action::Verify => self.step_verify(&context, lease).await,
         };

@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 
 use super::reply::{SourceReply, SourcesReply};
 use super::request::NewSource;
 use crate::kernel::access::{Caller, Operator};
-use crate::kernel::http::body::{JsonBytes, NoParameters};
-use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::http::body::NoParameters;
+use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedJson};
+use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::sources::{AddedSource, Sources};
+use crate::kernel::usage::sources::Sources;
 
 /// The tools
 ///
@@ -39,12 +41,13 @@ pub(super) async fn list_sources(
 /// tool is a conflict.
 #[utoipa::path(
     post, path = "/v1/sources", operation_id = "add_source", tag = "operations",
+    params(KeyHeader),
     request_body = NewSource,
     responses(
         (status = 201, description = "The tool is new", body = SourceReply),
         (status = 200, description = "There was such a tool, and it may report usage", body = SourceReply),
-        ConflictRefusal,
         BodyRefusals,
+        KeyRefusals,
         Refusals,
     ),
     security(("bearer" = [])),
@@ -53,12 +56,12 @@ pub(super) async fn add_source(
     operator: Operator,
     _: NoParameters,
     State(sources): State<Sources>,
-    JsonBytes(body): JsonBytes,
-) -> Result<(StatusCode, Json<SourceReply>), Problem> {
+    KeyedJson(request, body): KeyedJson,
+) -> Result<Response, Unexecuted> {
     let NewSource { name, title } = NewSource::parse(&body)?;
-    let added = sources.add(operator.context(), operator.actor(), name, title.as_deref()).await?;
-    let AddedSource { source, created } = added;
-    Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, Json(source.into())))
+    let once = Once::new(request.by(operator.actor()), SourceReply::answer_to_addition);
+    let added = sources.add(operator.context(), operator.actor(), name, title.as_deref(), once).await?;
+    Ok(SourceReply::answer_to_addition(&added)?.into_response())
 }
 
 /// Retire a tool
@@ -67,11 +70,11 @@ pub(super) async fn add_source(
 /// read and erased like any other, and imports may still correct it. Retiring it again changes nothing. There is no body.
 #[utoipa::path(
     post, path = "/v1/sources/{name}/retire", operation_id = "retire_source", tag = "operations",
-    params(("name" = String, Path, description = "As the list of tools has it", example = "api")),
+    params(("name" = String, Path, description = "As the list of tools has it", example = "api"), KeyHeader),
     responses(
         (status = 200, description = "The tool as it is now", body = SourceReply),
         NotFoundRefusal,
-        QueryRefusal,
+        KeyRefusals,
         Refusals,
     ),
     security(("bearer" = [])),
@@ -81,6 +84,9 @@ pub(super) async fn retire_source(
     _: NoParameters,
     State(sources): State<Sources>,
     Path(name): Path<String>,
-) -> Result<Json<SourceReply>, Problem> {
-    Ok(Json(sources.retire(operator.context(), operator.actor(), &name).await?.into()))
+    KeyedEmpty(request): KeyedEmpty,
+) -> Result<Response, Unexecuted> {
+    let once = Once::new(request.by(operator.actor()), SourceReply::answer_to_retirement);
+    let retired = sources.retire(operator.context(), operator.actor(), &name, once).await?;
+    Ok(SourceReply::answer_to_retirement(&retired)?.into_response())
 }

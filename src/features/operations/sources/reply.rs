@@ -5,7 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::kernel::bucket::Source;
-use crate::kernel::usage::sources::ListedSource;
+use crate::kernel::idempotency::Answer;
+use crate::kernel::problem::Problem;
+use crate::kernel::usage::sources::{AddedSource, ListedSource};
 
 /// A tool that may report usage, or might once.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,6 +43,19 @@ impl From<ListedSource> for SourceReply {
             allowed_at,
             retired_at,
         }
+    }
+}
+
+impl SourceReply {
+    /// The answer to a tool that was allowed.
+    pub(super) fn answer_to_addition(added: &AddedSource) -> Result<Answer, Problem> {
+        let reply = Self::from(added.source.clone());
+        if added.created { Answer::created(&reply) } else { Answer::ok(&reply) }
+    }
+
+    /// The answer to a tool that was retired.
+    pub(super) fn answer_to_retirement(retired: &ListedSource) -> Result<Answer, Problem> {
+        Answer::ok(&Self::from(retired.clone()))
     }
 }
 

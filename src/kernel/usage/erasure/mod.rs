@@ -11,8 +11,12 @@
 //!
 //! A person who is erased leaves an erasure of everything without an end ([`erase_for_good`]). By it
 //! the writer refuses whatever comes of that id, while [`forget_some`] removes what stands.
+//!
+//! A merge of a device into another one leaves such a record behind, too, so that no retry doubles
+//! what was moved ([`refuse_merged`]). That one is not for good: the rollback of the merge removes
+//! it ([`readmit_merged`]).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::outbox::{ErasedScope, publish_erased};
@@ -47,6 +51,10 @@ pub struct PersonUsage {
     /// Changes that are not folded yet.
     pub events: i64,
 }
+
+/// How long a device that was merged is refused by its record. A token that was revoked before the merge is refused
+/// within ten seconds, and no stamp is ahead by more than five minutes, so nothing that the device still sends is later.
+const MERGED_REFUSED_FOR: TimeDelta = TimeDelta::minutes(6);
 
 /// What went, or would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,6 +202,36 @@ fn rows(gone: &sqlx::postgres::PgQueryResult) -> i64 {
     i64::try_from(gone.rows_affected()).unwrap_or(i64::MAX)
 }
 
+/// What a merge takes from a device.
+#[derive(Clone, Copy, Debug)]
+pub struct MergedScope {
+    /// The owner.
+    pub user_id: Uuid,
+    /// The device.
+    pub device_id: Uuid,
+    /// The first half hour.
+    pub first_hour: DateTime<Utc>,
+    /// The last one.
+    pub last_hour: DateTime<Utc>,
+    /// The merge.
+    pub backfill_id: Uuid,
+}
+
+/// Refuses snapshots of a device whose usage is merged into another one from now on. Writers are kept out. Errors: 409
+/// for too many records.
+pub async fn refuse_merged(tx: &mut Tx, scope: &MergedScope, executed_at: DateTime<Utc>) -> Result<(), Problem> {
+    if record_merge(tx, scope, executed_at).await? > MAX_ERASURES {
+        let detail = "There are too many separate deletions and merges: delete a scope that covers the deletions.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    Ok(())
+}
+
+/// Takes snapshots of such a device again.
+pub async fn readmit_merged(tx: &mut Tx, user_id: Uuid, backfill_id: Uuid) -> Result<(), Problem> {
+    Ok(forget_merge(tx, user_id, backfill_id).await?)
+}
+
 fn sum(devices: &[ErasedDevice]) -> Erased {
     Erased {
         buckets: devices.iter().map(|device| device.buckets).sum(),
@@ -262,4 +300,25 @@ async fn record_erasures(
         scope.last_hour,
     );
     recorded.fetch_one(tx).await
+}
+
+/// How many records the user has then.
+async fn record_merge(tx: &mut Tx, scope: &MergedScope, executed_at: DateTime<Utc>) -> Result<i64, sqlx::Error> {
+    let recorded = sqlx::query_file_scalar!(
+        "src/kernel/usage/erasure/record_merge.sql",
+        scope.user_id,
+        Uuid::now_v7(),
+        scope.device_id,
+        executed_at + MERGED_REFUSED_FOR,
+        scope.first_hour,
+        scope.last_hour,
+        scope.backfill_id,
+        executed_at,
+    );
+    recorded.fetch_one(tx).await
+}
+
+async fn forget_merge(tx: &mut Tx, user_id: Uuid, backfill_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/kernel/usage/erasure/forget_merge.sql", user_id, backfill_id).execute(tx).await?;
+    Ok(())
 }

@@ -1,5 +1,5 @@
 //! What every post goes through, in this order: the switch, the room, the key's earlier answer, the
-//! allowance, the write.
+//! allowance, the write. What is written is not held up by the hint that may come with the answer.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::repeats::{RepeatLookups, Repeats};
 use crate::kernel::access::{Device, Granted, Limit, Refused};
 use crate::kernel::clock::Clock;
 use crate::kernel::operations::switches::{Switch, Switches};
@@ -34,6 +35,7 @@ struct Means {
     sources: Sources,
     max_age_days: Option<u32>,
     allowance: Option<Limit>,
+    repeats: RepeatLookups,
 }
 
 /// What a post is answered. What it holds is durable, or of no consequence.
@@ -49,6 +51,8 @@ pub struct Receipt {
     pub replayed: bool,
     /// What is left of the device's allowance, where there is one and something was taken from it.
     pub granted: Option<Granted>,
+    /// What a new device repeats of another one, at most once a day. A repetition under a key has none.
+    pub repeats: Option<Repeats>,
 }
 
 impl Intake {
@@ -61,10 +65,11 @@ impl Intake {
         sources: Sources,
         max_age_days: Option<u32>,
         buckets_per_hour: u32,
+        repeats: RepeatLookups,
     ) -> Self {
         let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
         let allowance = Limit::per_hour("buckets", buckets_per_hour, refusal);
-        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance }))
+        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance, repeats }))
     }
 
     /// Lets in a post that seems to hold so many buckets, before it is parsed. The draft counts as
@@ -100,8 +105,16 @@ impl Intake {
         };
         let granted = self.take_allowance(device, draft.places())?;
         let (buckets, rejections) = draft.into_parts();
+        let sample = self.0.repeats.sample(device.device_id(), &buckets);
         let written = self.0.writer.write(device, buckets, rejections, key).await?;
-        Ok(Receipt::new(written, granted))
+        let mut receipt = Receipt::new(written, granted);
+        if let Some(sample) = sample.filter(|_| !receipt.replayed) {
+            // Rejected places have no bucket.
+            let taken = receipt.verdicts.iter().filter(|verdict| **verdict != Verdict::Rejected);
+            let inserted = taken.map(|verdict| *verdict == Verdict::Inserted).collect::<Vec<_>>();
+            receipt.repeats = self.0.repeats.look(device, sample, inserted.into_iter()).await;
+        }
+        Ok(receipt)
     }
 
     fn is_open(&self) -> Result<(), Problem> {
@@ -142,6 +155,6 @@ fn unread() -> Problem {
 impl Receipt {
     fn new(written: Written, granted: Option<Granted>) -> Self {
         let Written { request_id, verdicts, rejections, replayed } = written;
-        Self { request_id, verdicts, rejections, replayed, granted }
+        Self { request_id, verdicts, rejections, replayed, granted, repeats: None }
     }
 }

@@ -13,7 +13,9 @@
 mod arrival;
 mod door;
 mod draft;
+mod repeats;
 
 pub use arrival::{Timely, Untimely};
 pub use door::{Intake, Receipt};
 pub use draft::{Draft, Handling, Snapshot};
+pub use repeats::{RepeatLookups, Repeats};

@@ -13,6 +13,7 @@ use crate::kernel::bucket::Source;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::problem::{Code, Problem, Violation};
 
@@ -80,59 +81,58 @@ impl Sources {
         Ok(listed)
     }
 
-    /// Allows a tool, for the first time or again, and writes down who did it. This process obeys at
-    /// once. `title` has 1 to 100 characters; without it a tool keeps its title, or is called by its
-    /// name. Errors: 409 for another tool's other name.
+    /// Allows a tool once, for the first time or again, and writes down who did it. This process obeys
+    /// at once. `title` has 1 to 100 characters; without it a tool keeps its title, or is called by its
+    /// name. Errors: 409 for another tool's other name; those of [`Once::claim`].
     pub async fn add(
         &self,
         context: &RequestContext,
         actor: Actor,
         name: Source,
         title: Option<&str>,
-    ) -> Result<AddedSource, Problem> {
+        once: Once<AddedSource>,
+    ) -> Result<AddedSource, Unexecuted> {
         let _turn = self.turn.lock().await;
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = once.claim(tx, context).await?;
         let created = store::add_source(&mut tx, name, title, actor, self.clock.now()).await?;
         let listed = store::list_sources(&mut tx).await?;
         let Some(created) = created else {
             tx.rollback().await?;
-            return Err(is_alias(name, &listed));
+            return Err(is_alias(name, &listed).into());
         };
         let details = json!({ "title": title, "created": created });
-        let source = self.commit(tx, context, actor, ("source.add", name, &details), listed).await?;
-        Ok(AddedSource { source, created })
+        write_down(&mut tx, context, actor, ("source.add", name, &details)).await?;
+        let added = AddedSource { source: changed(&listed, name)?, created };
+        once.commit(tx, context, &added).await?;
+        self.apply(store::index(&listed));
+        Ok(added)
     }
 
-    /// Retires a tool, and writes down who did it. This process obeys at once. Errors: 404 where
-    /// there is no such tool.
-    pub async fn retire(&self, context: &RequestContext, actor: Actor, name: &str) -> Result<ListedSource, Problem> {
+    /// Retires a tool once, and writes down who did it. This process obeys at once. Errors: 404 where
+    /// there is no such tool; those of [`Once::claim`].
+    pub async fn retire(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        name: &str,
+        once: Once<ListedSource>,
+    ) -> Result<ListedSource, Unexecuted> {
         let source = Source::parse(name).ok_or_else(|| no_such_source(None))?;
         let _turn = self.turn.lock().await;
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = once.claim(tx, context).await?;
         let found = store::retire_source(&mut tx, source, self.clock.now()).await?;
         let listed = store::list_sources(&mut tx).await?;
         if !found {
             tx.rollback().await?;
-            return Err(no_such_source(store::index(&listed).canonical(source)));
+            return Err(no_such_source(store::index(&listed).canonical(source)).into());
         }
-        self.commit(tx, context, actor, ("source.retire", source, &json!({})), listed).await
-    }
-
-    /// Ends a change: into the audit, then to the disk, then to this process.
-    async fn commit(
-        &self,
-        mut tx: Tx,
-        context: &RequestContext,
-        actor: Actor,
-        (action, name, details): (&'static str, Source, &Value),
-        listed: Vec<ListedSource>,
-    ) -> Result<ListedSource, Problem> {
-        let act = Act { action, subject: name.as_str(), reason: None, details };
-        record_act(&mut tx, context.request_id, actor, act).await?;
-        tx.commit().await?;
+        write_down(&mut tx, context, actor, ("source.retire", source, &json!({}))).await?;
+        let retired = changed(&listed, source)?;
+        once.commit(tx, context, &retired).await?;
         self.apply(store::index(&listed));
-        let changed = listed.into_iter().find(|source| source.name == name);
-        changed.ok_or_else(|| Problem::internal("a tool that was just written is not listed"))
+        Ok(retired)
     }
 
     async fn read(&self) -> Result<Arc<KnownSources>, Problem> {
@@ -149,6 +149,23 @@ impl Sources {
         }
         known
     }
+}
+
+/// Writes a change into the audit.
+async fn write_down(
+    tx: &mut Tx,
+    context: &RequestContext,
+    actor: Actor,
+    (action, name, details): (&'static str, Source, &Value),
+) -> Result<(), Problem> {
+    let act = Act { action, subject: name.as_str(), reason: None, details };
+    record_act(tx, context.request_id, actor, act).await
+}
+
+/// The tool that was just changed.
+fn changed(listed: &[ListedSource], name: Source) -> Result<ListedSource, Problem> {
+    let changed = listed.iter().find(|source| source.name == name).cloned();
+    changed.ok_or_else(|| Problem::internal("a tool that was just written is not listed"))
 }
 
 /// The tools as a transaction sees them. Errors: the database's.

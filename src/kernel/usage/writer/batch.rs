@@ -23,9 +23,9 @@ use super::versions::{WriteOptions, write_in};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
+use crate::kernel::idempotency::{self, Claim, IdempotencyKey, Record};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::erasure;
-use crate::kernel::usage::idempotency::{self, Claim, IdempotencyKey, Record};
 use crate::kernel::usage::outbox::Lane;
 use crate::kernel::usage::relay_notifier::Signal;
 
@@ -249,7 +249,7 @@ async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Pr
     let Some(key) = &post.key else { return Ok(()) };
     let (verdicts, rejections) = stored_answer::stored(verdicts, &post.rejections)?;
     let (user_id, device_id, request_id) = (post.user_id, post.device_id, post.context.request_id);
-    idempotency::record_key(tx, key, user_id, device_id, request_id, &verdicts, rejections.as_deref()).await?;
+    idempotency::record_post(tx, key, user_id, device_id, request_id, &verdicts, rejections.as_deref()).await?;
     Ok(())
 }
 

@@ -70,9 +70,9 @@ pub enum Corrected {
 }
 
 /// What stands under a lock.
-struct Standing {
-    version: Version,
-    backfill_id: Option<Uuid>,
+pub(super) struct LockedBucket {
+    pub(super) version: Version,
+    pub(super) backfill_id: Option<Uuid>,
 }
 
 /// Writes corrections, their pre-images and their events. Returns one outcome for each correction,
@@ -193,10 +193,10 @@ fn causes(entries: &[Entry<'_>], job: &Correcting<'_>) -> Vec<Cause> {
 }
 
 /// Locks the buckets that exist. Returns what stands, by the position of its key.
-async fn lock_buckets<'a>(
+pub(super) async fn lock_buckets<'a>(
     tx: &mut Tx,
     keys: impl Iterator<Item = BucketKeyRef<'a>>,
-) -> Result<BTreeMap<usize, Standing>, Problem> {
+) -> Result<BTreeMap<usize, LockedBucket>, Problem> {
     let keys: BucketKeyColumns<'_> = keys.collect();
     if keys.is_empty() {
         return Ok(BTreeMap::new());
@@ -207,12 +207,12 @@ async fn lock_buckets<'a>(
         .map(|row| {
             let position = usize::try_from(row.position - 1).map_err(Problem::internal)?;
             let version = Version { counts: counters_of_row!(row), observed_at: row.observed_at };
-            Ok((position, Standing { version, backfill_id: row.backfill_id }))
+            Ok((position, LockedBucket { version, backfill_id: row.backfill_id }))
         })
         .collect()
 }
 
-async fn save_pre_images<'a>(
+pub(super) async fn save_pre_images<'a>(
     tx: &mut Tx,
     keys: impl Iterator<Item = BucketKeyRef<'a>>,
     backfill_id: Uuid,
@@ -227,7 +227,7 @@ async fn save_pre_images<'a>(
     Ok(())
 }
 
-async fn restore_buckets<'a>(
+pub(super) async fn restore_buckets<'a>(
     tx: &mut Tx,
     keys: impl Iterator<Item = BucketKeyRef<'a>>,
     job: Correcting<'_>,

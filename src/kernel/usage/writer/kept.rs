@@ -32,3 +32,53 @@ pub(super) async fn count_kept(
         .await?;
     Ok(())
 }
+
+/// What was carried from a device to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarriedKept {
+    /// How many snapshots.
+    pub snapshots: i64,
+    /// When the last of them arrived.
+    pub last_kept_at: DateTime<Utc>,
+    /// When the last one of the other device had arrived; `None` where it had none.
+    pub into_last_kept_at: Option<DateTime<Utc>>,
+}
+
+/// Carries what is counted of a device to another one of the user; `None` where there is nothing.
+pub async fn carry_kept(
+    tx: &mut Tx,
+    user_id: Uuid,
+    from_device_id: Uuid,
+    into_device_id: Uuid,
+) -> Result<Option<CarriedKept>, Problem> {
+    let carried = sqlx::query_file_as!(
+        CarriedKept,
+        "src/kernel/usage/writer/carry_kept.sql",
+        user_id,
+        from_device_id,
+        into_device_id,
+    );
+    Ok(carried.fetch_optional(tx).await?)
+}
+
+/// Gives it back.
+pub async fn return_kept(
+    tx: &mut Tx,
+    user_id: Uuid,
+    from_device_id: Uuid,
+    into_device_id: Uuid,
+    carried: CarriedKept,
+) -> Result<(), Problem> {
+    sqlx::query_file!(
+        "src/kernel/usage/writer/return_kept.sql",
+        user_id,
+        from_device_id,
+        into_device_id,
+        carried.snapshots,
+        carried.last_kept_at,
+        carried.into_last_kept_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -3,7 +3,7 @@
 //! `versions`, in one statement; what a batch is and how it fails, in `batch`.
 //!
 //! An operator's corrections come through the second door, `corrections`, in transactions of the backfill slice, and end
-//! in the same statement. What they hide is in `pre_images`.
+//! in the same statement. What they hide is in `pre_images`. Merges of devices come through the third one, `moves`.
 //!
 //! There is no timer: while one batch commits, the next one forms. The queue is bounded by rows; what does not fit is
 //! refused at once.
@@ -12,6 +12,7 @@ mod batch;
 pub mod corrections;
 mod entry;
 mod kept;
+pub mod moves;
 mod post;
 mod pre_images;
 mod queue;
@@ -19,6 +20,7 @@ mod stored_answer;
 mod verdict;
 mod versions;
 
+pub use kept::{CarriedKept, carry_kept, return_kept};
 pub(in crate::kernel::usage) use post::Written;
 pub use post::{Rejection, Rejections};
 pub use queue::Writer;

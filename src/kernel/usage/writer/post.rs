@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::verdict::Verdict;
 use crate::kernel::call::RequestContext;
+use crate::kernel::idempotency::IdempotencyKey;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::idempotency::IdempotencyKey;
 use crate::kernel::usage::snapshot::Bucket;
 
 /// One thing wrong with one bucket.

@@ -12,8 +12,8 @@ use super::post::{Post, Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
+use crate::kernel::idempotency::{self, IdempotencyKey, KeyScope};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::usage::idempotency::{self, IdempotencyKey, KeyScope};
 use crate::kernel::usage::relay_notifier::Signal;
 use crate::kernel::usage::snapshot::Bucket;
 

@@ -3,8 +3,8 @@
 
 use super::post::{Rejection, in_their_places};
 use super::verdict::Verdict;
+use crate::kernel::idempotency::Record;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::idempotency::Record;
 
 /// The two columns that hold an answer.
 pub(super) fn stored(verdicts: &[Verdict], rejections: &[Rejection]) -> Result<(Vec<u8>, Option<String>), Problem> {

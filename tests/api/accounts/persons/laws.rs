@@ -120,30 +120,33 @@ async fn nothing_is_left_of_a_person_in_any_table_and_others_keep_everything() {
     let acts = app.ask(&acts.replace("$user", &ann.user_id.to_string())).await;
     assert_eq!(acts, ["viewer user.erase", "server user.erase_finished"]);
 
-    // What was allowed by somebody who is gone stays allowed, and a used code makes no device.
+    app.exchange(&exchange).await.expect_problem(422, "invalid");
+    assert_operators_see_what_they_saw(&app, &ann, &bob).await;
+    assert_nobody_answers_to(&app, &ann, &device).await;
+    assert_eq!(app.get(&bob.viewer, "/v1/rollups").await.expect_ok()["totals"]["input_tokens"], 500);
+    let post = app.post_buckets(&his.token, &one_bucket("new", "2026-11-19T10:20:00Z")).await;
+    assert_eq!(post.expect_ok()["inserted"], 1);
+}
+
+/// What was allowed by somebody who is gone stays allowed, and is still that id's.
+async fn assert_operators_see_what_they_saw(app: &TestApp, ann: &TestUser, bob: &TestUser) {
     let sources = app.get(&bob.viewer, "/v1/sources").await.expect_ok()["sources"].clone();
     assert!(sources.as_array().unwrap().iter().any(|source| source["name"] == "tharau"), "{sources}");
     let allowed = "select (allowed_by_user_id = '$user')::text from usage.source where name = 'tharau'";
     assert_eq!(app.ask(&allowed.replace("$user", &ann.user_id.to_string())).await, ["true"]);
-    app.exchange(&exchange).await.expect_problem(422, "invalid");
+}
 
-    // The tokens are nobody's, on a server that has never seen them; and somebody else may have the name.
+/// The tokens are nobody's, on a server that has never seen them; and somebody else may have the name.
+async fn assert_nobody_answers_to(app: &TestApp, ann: &TestUser, device: &TestDevice) {
     let other = app.second_server().await;
     for (token, path) in [(&ann.viewer, "/v1/me"), (&ann.operator, "/v1/users"), (&device.token, "/v1/sources")] {
         other.get(token, path).await.expect_problem(401, "unauthorized");
     }
-    other
-        .post_buckets(&device.token, &one_bucket("gpt", "2026-11-20T11:00:00Z"))
-        .await
-        .expect_problem(401, "unauthorized");
+    let post = other.post_buckets(&device.token, &one_bucket("gpt", "2026-11-20T11:00:00Z")).await;
+    post.expect_problem(401, "unauthorized");
     let again = app.user(NAME, "UTC").await;
     assert_eq!(app.get(&again.viewer, "/v1/rollups").await.expect_ok()["totals"]["total_tokens"], 0);
     assert_eq!(app.get(&again.viewer, "/v1/devices").await.expect_ok()["data"], json!([]));
-    assert_eq!(app.get(&bob.viewer, "/v1/rollups").await.expect_ok()["totals"]["input_tokens"], 500);
-    assert_eq!(
-        app.post_buckets(&his.token, &one_bucket("new", "2026-11-19T10:20:00Z")).await.expect_ok()["inserted"],
-        1
-    );
 }
 
 #[tokio::test]
