@@ -6,6 +6,7 @@
 -- halfhour_api loses the columns that no statement of a request writes. It issues no operator's token, and does not bring
 -- back what was revoked or let it live longer. In the audit it speaks for the named users and for exchanges of link codes.
 -- Operators' tokens, and entries that name a command, are written as halfhour_worker.
+-- Nothing of a user goes out where a number has fallen that only ever rises.
 -- Migrations after this one that read or write rows say `set local role halfhour_worker` before that.
 -- Meaning of stored rows: unchanged. Way back: grant the tables whole, put the policies of ops.audit back as they are in
 -- 0006 and 0009, and drop the other policies, the triggers and the function. A release before this one cannot issue
@@ -35,6 +36,8 @@ begin
         where m.member = current_user::regrole and granted.rolname <> all (working)
     ) then
         begin
+            -- The owner of a database owns its schema public by a membership, too.
+            execute 'grant usage, create on schema public to current_user';
             execute 'alter role current_user noinherit';
         exception when insufficient_privilege then
             null;
@@ -113,3 +116,19 @@ create trigger token_stays_ended before update of revoked_at, expires_at on acco
         )
     )
     execute function account.refuse_revival();
+
+-- Assertions: no statement of this release does it, and the server tells this error from others by the constraint.
+create function rollup.refuse_fall() returns trigger language plpgsql set search_path = '' as $$
+begin
+    raise exception 'a number of rollup.user_state that only rises was to fall'
+        using errcode = 'check_violation', constraint = tg_name, schema = 'rollup', table = 'user_state';
+end
+$$;
+comment on function rollup.refuse_fall() is 'Raises: what is frozen stays frozen, and versions only rise.';
+revoke all on function rollup.refuse_fall() from public;
+create trigger frozen_before_never_falls before update of frozen_before on rollup.user_state for each row
+    when (new.frozen_before < old.frozen_before or new.frozen_before is null and old.frozen_before is not null)
+    execute function rollup.refuse_fall();
+create trigger version_never_falls before update of version on rollup.user_state for each row
+    when (new.version < old.version)
+    execute function rollup.refuse_fall();

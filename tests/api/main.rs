@@ -4,10 +4,12 @@
 
 mod accounts;
 mod answers;
+mod assertions;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod backfill;
+mod clocks;
 mod connections;
 mod contract;
 mod cors;
@@ -15,9 +17,11 @@ mod dashboard_rollup;
 mod dialects;
 mod encodings;
 mod ingest_buckets;
+mod escalations;
 mod intake;
 mod isolation;
 mod keys;
+mod lines;
 mod local_days;
 mod model_names;
 mod operations;
