@@ -69,7 +69,8 @@ async fn a_page_that_holds_more_than_the_whole_range_is_withheld() {
         .await;
         app.get(&user.viewer, &path).await.expect_ok();
         app.tell(&format!("update {table} set input_tokens = -1 where input_tokens = 0")).await;
-        let (first, second) = (app.get(&user.viewer, &path).await, app.get(&user.viewer, &path.replace("19", "20")).await);
+        let (first, second) =
+            (app.get(&user.viewer, &path).await, app.get(&user.viewer, &path.replace("19", "20")).await);
         let codes = [first, second].map(|reply| reply.json["code"].clone());
         assert!(codes.contains(&"wrong_number".into()), "{table}: {codes:?}");
     }

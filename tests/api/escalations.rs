@@ -115,7 +115,10 @@ async fn a_requests_role_makes_no_more_of_its_user_than_it_is() {
         ("update account.token set expires_at = least(expires_at, now()) where kind = 'device'", 1),
         ("update account.device set revoked_at = coalesce(revoked_at, now())", 1),
         ("update account.user set time_zone = 'Europe/Berlin'", 1),
-        ("insert into account.token (token_hash, token_id, kind, user_id) values (sha256('x'), gen_random_uuid(), 'viewer', '$user')", 1),
+        (
+            "insert into account.token (token_hash, token_id, kind, user_id) values (sha256('x'), gen_random_uuid(), 'viewer', '$user')",
+            1,
+        ),
     ] {
         let sql = sql.replace("$user", &ann.user_id.to_string());
         assert_eq!(tried(&app, Access::Users(&[ann.user_id]), &sql).await, Outcome::Rows(rows), "{sql}");
@@ -179,8 +182,7 @@ async fn what_commands_do_is_still_done_and_written_down() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;
     let accounts = app.accounts();
-    let issued =
-        accounts.users.issue_token(&context(), Actor::Command, "ann", TokenKind::Operator).await.unwrap();
+    let issued = accounts.users.issue_token(&context(), Actor::Command, "ann", TokenKind::Operator).await.unwrap();
     let rotated = accounts.tokens.rotate(&context(), Actor::Command, issued.token_id).await.unwrap();
     assert!(accounts.tokens.revoke(&context(), Actor::Command, rotated.token_id).await.unwrap());
     // The transaction is its user's again afterwards.
@@ -231,7 +233,7 @@ async fn the_columns_of_accounts_that_a_request_writes_are_these() {
              cross join (values ('update')) p (what)
              where a.attnum > 0 and not a.attisdropped
                and has_column_privilege('halfhour_api', a.attrelid, a.attnum, p.what)
-             order by 1 collate \"C\"",
+             order by a.attrelid::regclass::text collate \"C\", a.attname",
         )
         .await;
     let expected = [

@@ -23,7 +23,10 @@ pub const METRICS: [(&str, &str); 21] = [
     ("halfhour_clock_offset_seconds", "The database's clock minus this machine's."),
     ("halfhour_clock_error_seconds", "By how much the time that this process goes by may be wrong."),
     ("halfhour_clock_jumps_total", "Jumps of clocks that were noticed, by clock."),
-    ("halfhour_assertions_failed_total", "Answers that were withheld because a number in them was wrong, by assertion."),
+    (
+        "halfhour_assertions_failed_total",
+        "Answers that were withheld because a number in them was wrong, by assertion.",
+    ),
     ("halfhour_uptime_seconds", "Since when the process serves."),
     ("halfhour_postgres_upgrade", "1 in the state of an upgrade of the private PostgreSQL that is not over."),
     ("halfhour_kept_total", "Late and silent snapshots that replaced nothing."),

@@ -67,10 +67,7 @@ struct Bounds {
 impl Bounds {
     const fn of(measurement: &Measurement) -> Self {
         let Measurement { before, database_us, after } = measurement;
-        Self {
-            low: database_us.saturating_sub(after.steady_us),
-            high: database_us.saturating_sub(before.steady_us),
-        }
+        Self { low: database_us.saturating_sub(after.steady_us), high: database_us.saturating_sub(before.steady_us) }
     }
 
     /// What they have become after so long without a measurement.

@@ -27,11 +27,7 @@ impl Reading {
             let time = clock_gettime(clock);
             time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
         };
-        Self {
-            steady_us: micros(STEADY),
-            running_us: micros(ClockId::Monotonic),
-            wall_us: wall().timestamp_micros(),
-        }
+        Self { steady_us: micros(STEADY), running_us: micros(ClockId::Monotonic), wall_us: wall().timestamp_micros() }
     }
 
     /// The clock that people set minus the steady one.
