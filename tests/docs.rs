@@ -164,7 +164,11 @@ fn grants(sql: &str) -> BTreeSet<String> {
         for table in tables.split(',').map(str::trim).filter(|table| table.contains('.') && !table.contains(' ')) {
             for role in roles.split(',').map(str::trim) {
                 let known = privileges.entry((table.to_owned(), role.to_owned())).or_default();
-                known.extend(what.split(',').map(|privilege| privilege.trim().to_owned()));
+                for privilege in what.split(',').map(str::trim) {
+                    if !known.iter().any(|granted| granted == privilege) {
+                        known.push(privilege.to_owned());
+                    }
+                }
             }
         }
     }

@@ -108,12 +108,13 @@ async fn explain_everything(app: &TestApp) {
     let name = app.superuser.get_database().unwrap().to_owned();
     for setting in [
         "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
         "auto_explain.log_analyze = on",
         "auto_explain.log_buffers = on",
         "auto_explain.log_timing = off",
         "auto_explain.log_format = 'json'",
         "auto_explain.log_level = 'log'",
+        // Last, for whoever connects in between writes none in another format.
+        "auto_explain.log_min_duration = 0",
     ] {
         app.tell(&format!("alter database {name} set {setting}")).await;
     }
@@ -160,6 +161,49 @@ fn cost(plan: &Value) -> (u64, u64) {
     (buffers(plan), loops.unwrap_or_default())
 }
 
+/// What was seen of the plans so far.
+struct Watch {
+    files: BTreeMap<String, String>,
+    place: usize,
+    seen: BTreeSet<String>,
+    dear: Vec<String>,
+}
+
+impl Watch {
+    fn new(files: BTreeMap<String, String>) -> Self {
+        let (_, place) = plans_since(0, &files);
+        Self { files, place, seen: BTreeSet::new(), dear: Vec::new() }
+    }
+
+    /// What ran until now is nobody's request.
+    fn skip(&mut self) {
+        self.place = plans_since(self.place, &self.files).1;
+    }
+
+    fn judge(&mut self, state: &str) {
+        let (plans, end) = plans_since(self.place, &self.files);
+        assert!(!plans.is_empty(), "no plan was written: {state}");
+        self.place = end;
+        for (file, plan) in plans {
+            let (pages, loops) = cost(&plan);
+            if pages > MOST_PAGES || loops > MOST_LOOPS {
+                self.dear.push(format!("{file}, {state}: {pages} pages, {loops} times\n{}", outline(&plan)));
+            }
+            self.seen.insert(file);
+        }
+    }
+
+    fn assert_all_seen_and_cheap(&self) {
+        assert!(self.dear.is_empty(), "{} are too dear:\n{}", self.dear.len(), self.dear.join("\n"));
+        let excused: BTreeSet<&str> = EXCUSED.iter().map(|(file, _why)| *file).collect();
+        let is_missed = |file: &&String| !self.seen.contains(*file) && !excused.contains(file.as_str());
+        let missed: Vec<_> = self.files.values().filter(is_missed).collect();
+        assert!(missed.is_empty(), "nothing here runs {missed:?}: let `use_it` do so, or excuse them");
+        let gone: Vec<_> = excused.iter().filter(|file| !self.files.values().any(|known| known == *file)).collect();
+        assert!(gone.is_empty(), "{gone:?} are excused and are no files");
+    }
+}
+
 /// Records of keys, as the device has after a day of keyed posts.
 const KEYS: &str = "
     insert into usage.idempotency (user_id, scope_hash, device_id, fingerprint, request_id, verdicts, created_at)
@@ -175,28 +219,12 @@ async fn every_statement_of_a_hot_path_is_cheap_on_empty_just_filled_and_full_ta
     let (planned_empty, files) = (app.second_server().await, hot_files());
     let user = app.user("ann", "UTC").await;
     let device = app.device(&user, "laptop").await;
-    // What a fold freezes before is asked of in reads.
-    let (_, mut place) = plans_since(0, &files);
-    let mut seen = BTreeSet::new();
-    let mut dear = Vec::new();
-    let mut judge = |state: &str, place: &mut usize| {
-        let (plans, end) = plans_since(*place, &files);
-        assert!(!plans.is_empty(), "no plan was written: {state}");
-        *place = end;
-        for (file, plan) in plans {
-            let (pages, loops) = cost(&plan);
-            if pages > MOST_PAGES || loops > MOST_LOOPS {
-                dear.push(format!("{file}, {state}: {pages} pages, {loops} times\n{}", outline(&plan)));
-            }
-            seen.insert(file);
-        }
-    };
-
+    let mut watch = Watch::new(files);
     use_it(&planned_empty, &user, &device, 1).await;
     app.tell(&format!("update rollup.user_state set frozen_before = '2026-10-21' where user_id = '{}'", user.user_id))
         .await;
     use_it(&planned_empty, &user, &device, 2).await;
-    judge("on empty tables", &mut place);
+    watch.judge("on empty tables");
 
     // From now on nothing is vacuumed or analyzed but by the test.
     for table in ["usage.bucket", "usage.idempotency", "usage.outbox", "rollup.daily", "rollup.user_state"] {
@@ -208,37 +236,31 @@ async fn every_statement_of_a_hot_path_is_cheap_on_empty_just_filled_and_full_ta
     app.tell("delete from usage.outbox where request_id <> all (select user_id from account.user where name = 'ann')")
         .await;
     let planned_filled = app.second_server().await;
-    (_, place) = plans_since(place, &files);
+    watch.skip();
     use_it(&planned_empty, &user, &device, 3).await;
-    judge("on just filled tables, with plans from empty ones", &mut place);
+    watch.judge("on just filled tables, with plans from empty ones");
     use_it(&planned_filled, &user, &device, 4).await;
-    judge("on just filled tables", &mut place);
+    watch.judge("on just filled tables");
 
     let mut superuser = PgConnection::connect_with(&app.superuser).await.unwrap();
     superuser.execute(sqlx::raw_sql(AssertSqlSafe("vacuum analyze".to_owned()))).await.unwrap();
     superuser.close().await.unwrap();
     let planned_full = app.second_server().await;
-    (_, place) = plans_since(place, &files);
+    watch.skip();
     for (state, server, turn) in [
         ("on full tables, with plans from empty ones", &planned_empty, 5),
         ("on full tables, with plans from just filled ones", &planned_filled, 6),
         ("on full tables", &planned_full, 7),
     ] {
         use_it(server, &user, &device, turn).await;
-        judge(state, &mut place);
+        watch.judge(state);
     }
     // And a purge has emptied them again.
     app.tell("delete from usage.idempotency").await;
     use_it(&planned_full, &user, &device, 8).await;
-    judge("on emptied tables, with plans from full ones", &mut place);
+    watch.judge("on emptied tables, with plans from full ones");
 
-    assert!(dear.is_empty(), "{} are too dear:\n{}", dear.len(), dear.join("\n"));
-    let excused: BTreeSet<&str> = EXCUSED.iter().map(|(file, _why)| *file).collect();
-    let missed: Vec<_> =
-        files.values().filter(|file| !seen.contains(*file) && !excused.contains(file.as_str())).collect();
-    assert!(missed.is_empty(), "nothing here runs {missed:?}: let `use_it` do so, or excuse them");
-    let gone: Vec<_> = excused.iter().filter(|file| !files.values().any(|known| known == *file)).collect();
-    assert!(gone.is_empty(), "{gone:?} are excused and are no files");
+    watch.assert_all_seen_and_cheap();
 }
 
 #[test]

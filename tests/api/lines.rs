@@ -249,7 +249,7 @@ async fn every_workers_step_leaves_one_whole_line() {
         .send()
         .await;
     assert_eq!(planned.status, 201, "{}", planned.json);
-    let path = format!("/v1/backfills/{}/execute", planned.json["job_id"].as_str().unwrap());
+    let path = format!("/v1/backfills/{}/execute", planned.json["id"].as_str().unwrap());
     let executed = app.request(Method::POST, &path).bearer(&user.operator).header("if-match", planned.header("etag"));
     assert!(executed.send().await.status < 300);
     app.work_and_fold().await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Access, Mode, Pool, Tx};
+use super::pool::Pool;
+use super::tx::{Access, Mode, Tx};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::{Clock, Jump, Measurement};
 use crate::kernel::problem::Problem;
