@@ -44,7 +44,7 @@ impl Usage {
 }
 
 /// User and system time of a process. Linux counts a hundred ticks a second for everyone who asks.
-fn processor_time(pid: u32) -> Option<Duration> {
+pub fn processor_time(pid: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold spaces.
     let (_, fields) = stat.rsplit_once(") ")?;

@@ -1,6 +1,7 @@
 //! What a server does from time to time, whoever calls: it follows the database's clock, removes what
-//! has expired, and writes down when tokens were used.
+//! has expired, writes down when tokens were used, and looks how full the disk is.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::features::accounts::{LinkCodes, Tokens};
 use crate::features::backfill::Backfills;
-use crate::features::operations::Metrics;
+use crate::features::operations::{DiskSpace, Metrics};
 use crate::kernel::access::TokenUses;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
@@ -67,6 +68,8 @@ pub(super) struct Housekeeper {
     pub link_codes: LinkCodes,
     pub uses: TokenUses,
     pub backfills: Backfills,
+    /// Where the private PostgreSQL keeps its data.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Housekeeper {
@@ -84,6 +87,10 @@ impl Housekeeper {
 
     async fn keep(&self) {
         let context = RequestContext::internal(INTERVAL);
+        if let Some(data_dir) = self.data_dir.clone() {
+            // A network disk may keep whoever asks waiting: the others do not wait for it.
+            tokio::task::spawn_blocking(move || measure_disk(&data_dir));
+        }
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
         complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
@@ -96,11 +103,30 @@ impl Housekeeper {
     pub async fn note_token_uses(&self) -> Result<(), Problem> {
         let noted = self.uses.take();
         let result = self.tokens.note_uses(&RequestContext::internal(Duration::from_secs(1)), &noted).await;
-        if result.is_err() {
-            self.uses.give_back(noted);
+        match &result {
+            Ok(expiring) => {
+                let expiring = u32::try_from(*expiring).unwrap_or(u32::MAX);
+                metrics::gauge!("halfhour_expiring_tokens_in_use").set(f64::from(expiring));
+            }
+            Err(_) => self.uses.give_back(noted),
         }
-        result
+        result.map(drop)
     }
+}
+
+fn measure_disk(data_dir: &Path) {
+    match DiskSpace::of(data_dir) {
+        Ok(space) => {
+            metrics::gauge!("halfhour_disk_free_bytes").set(bytes(space.free));
+            metrics::gauge!("halfhour_disk_size_bytes").set(bytes(space.size));
+        }
+        Err(error) => tracing::warn!(%error, "the data directory's disk cannot be looked at"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+const fn bytes(count: u64) -> f64 {
+    count as f64
 }
 
 fn complain(what: &str, result: Result<(), Problem>) {

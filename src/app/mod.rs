@@ -249,6 +249,7 @@ impl App {
             link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
             backfills: backfills.clone(),
+            data_dir: self.settings.data_dir.clone(),
         }
     }
 

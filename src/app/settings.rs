@@ -1,5 +1,6 @@
 //! What the application is made from, as the configuration or a test says it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub activity: Activity,
     /// The programs of the private PostgreSQL that this process runs, if it does.
     pub private_postgres: Option<Programs>,
+    /// Where the private PostgreSQL keeps its data; `None` where PostgreSQL is somewhere else.
+    pub data_dir: Option<PathBuf>,
     /// Where this process counts.
     pub metrics: Metrics,
 }

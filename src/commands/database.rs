@@ -13,11 +13,52 @@ use crate::embedded_postgres::{Durability, EmbeddedPostgres, Programs};
 use crate::kernel::access::ServerKey;
 use crate::kernel::database::schema;
 
+/// A database that was found and is reachable, whatever its state.
+#[derive(Debug)]
+pub struct Located {
+    embedded: Option<EmbeddedPostgres>,
+    options: PgConnectOptions,
+}
+
+impl Located {
+    /// For who changes nothing: joins a private PostgreSQL that runs, or starts it for the duration.
+    pub async fn find(config: &Config) -> anyhow::Result<Self> {
+        Self::find_with(config, EmbeddedPostgres::join_or_start).await
+    }
+
+    async fn find_with(
+        config: &Config,
+        start: fn(&Path) -> Result<EmbeddedPostgres, crate::embedded_postgres::EmbeddedPostgresError>,
+    ) -> anyhow::Result<Self> {
+        match &config.database {
+            Database::External(options) => Ok(Self { embedded: None, options: options.as_ref().clone() }),
+            Database::Embedded => {
+                let data_dir = config.data_dir.clone();
+                let postgres = tokio::task::spawn_blocking(move || start(&data_dir)).await??;
+                let options = postgres.connect_options();
+                Ok(Self { embedded: Some(postgres), options })
+            }
+        }
+    }
+
+    /// How to connect as the login, which may do more than the working roles.
+    pub const fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Stops what finding started.
+    pub async fn close(self) -> anyhow::Result<()> {
+        if let Some(postgres) = self.embedded {
+            tokio::task::spawn_blocking(move || postgres.stop()).await??;
+        }
+        Ok(())
+    }
+}
+
 /// A database that is fit to work with.
 #[derive(Debug)]
 pub struct Opened {
-    embedded: Option<EmbeddedPostgres>,
-    options: PgConnectOptions,
+    located: Located,
     key: ServerKey,
     applied_migrations: usize,
 }
@@ -37,20 +78,11 @@ impl Opened {
         config: &Config,
         start: fn(&Path) -> Result<EmbeddedPostgres, crate::embedded_postgres::EmbeddedPostgresError>,
     ) -> anyhow::Result<Self> {
-        let (embedded, options) = match &config.database {
-            Database::External(options) => (None, options.as_ref().clone()),
-            Database::Embedded => {
-                let data_dir = config.data_dir.clone();
-                let postgres = tokio::task::spawn_blocking(move || start(&data_dir)).await??;
-                let options = postgres.connect_options();
-                (Some(postgres), options)
-            }
-        };
-        let prepared = Self::finish(config, &options).await;
-        match prepared {
-            Ok((applied_migrations, key)) => Ok(Self { embedded, options, key, applied_migrations }),
+        let located = Located::find_with(config, start).await?;
+        match Self::finish(config, &located.options).await {
+            Ok((applied_migrations, key)) => Ok(Self { located, key, applied_migrations }),
             Err(error) => {
-                stop(embedded).await?;
+                located.close().await?;
                 Err(error)
             }
         }
@@ -67,8 +99,8 @@ impl Opened {
     }
 
     /// How to connect as the login, which only start-up does.
-    pub fn options(&self) -> &PgConnectOptions {
-        &self.options
+    pub const fn options(&self) -> &PgConnectOptions {
+        self.located.options()
     }
 
     /// The server's key.
@@ -83,25 +115,18 @@ impl Opened {
 
     /// True for the private PostgreSQL.
     pub const fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
+        self.located.embedded.is_some()
     }
 
     /// The programs of a private PostgreSQL that this process runs.
     pub fn programs(&self) -> Option<Programs> {
-        self.embedded.as_ref().and_then(EmbeddedPostgres::programs)
+        self.located.embedded.as_ref().and_then(EmbeddedPostgres::programs)
     }
 
     /// Stops what opening started.
     pub async fn close(self) -> anyhow::Result<()> {
-        stop(self.embedded).await
+        self.located.close().await
     }
-}
-
-async fn stop(embedded: Option<EmbeddedPostgres>) -> anyhow::Result<()> {
-    if let Some(postgres) = embedded {
-        tokio::task::spawn_blocking(move || postgres.stop()).await??;
-    }
-    Ok(())
 }
 
 /// Reads the key, or makes it on first use. It appears whole or not at all, and once: of several commands at the same

@@ -4,11 +4,14 @@
 //! words or with `--json` as one JSON value. What went wrong goes to standard error.
 //!
 //! Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 `verify` found drift,
-//! orphans or unknown tools, or a job did not end well.
+//! orphans or unknown tools, a job did not end well, `attribute` found failures that were not
+//! their callers' fault, or a check of `doctor` failed.
 
 mod accounts;
+mod attribute;
 mod backfill;
 mod database;
+mod doctor;
 mod first_run;
 mod output;
 mod persons;
@@ -58,6 +61,10 @@ enum Command {
     /// Change history: plan, execute, watch, cancel, roll back.
     #[command(subcommand)]
     Backfill(backfill::BackfillCommand),
+    /// Read logs and say whose fault it was. Needs no database.
+    Attribute(attribute::AttributeCommand),
+    /// Look whether this installation is well, and say what to do. Changes nothing.
+    Doctor,
 }
 
 /// Runs a command to its end.
@@ -68,7 +75,11 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             complain(&error);
             if error.is::<Faults>() {
                 ExitCode::from(2)
-            } else if error.is::<verify::Unclean>() || error.is::<backfill::Unfinished>() {
+            } else if error.is::<verify::Unclean>()
+                || error.is::<backfill::Unfinished>()
+                || error.is::<attribute::Blamed>()
+                || error.is::<doctor::Unwell>()
+            {
                 ExitCode::from(3)
             } else {
                 ExitCode::FAILURE
@@ -78,17 +89,21 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<()> {
-    let config = Config::from_env()?;
     let output = Output { json: arguments.json };
+    let config = Config::from_env();
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(config).await,
-        Command::Migrate => migrate(config, &output).await,
-        Command::User(command) => accounts::user(config, command, &output).await,
-        Command::Device(command) => accounts::device(config, command, &output).await,
-        Command::Token(command) => accounts::token(config, command, &output).await,
-        Command::Source(command) => sources::source(config, command, &output).await,
-        Command::Verify(command) => verify::verify(config, command, &output).await,
-        Command::Backfill(command) => Box::pin(backfill::backfill(config, command, &output)).await,
+        // It reads logs of any machine, whatever this one is set to.
+        Command::Attribute(command) => attribute::attribute(command, &output),
+        // It says what is wrong with the configuration, too.
+        Command::Doctor => Box::pin(doctor::doctor(config, &output)).await,
+        Command::Serve => serve::serve(config?).await,
+        Command::Migrate => migrate(config?, &output).await,
+        Command::User(command) => accounts::user(config?, command, &output).await,
+        Command::Device(command) => accounts::device(config?, command, &output).await,
+        Command::Token(command) => accounts::token(config?, command, &output).await,
+        Command::Source(command) => sources::source(config?, command, &output).await,
+        Command::Verify(command) => verify::verify(config?, command, &output).await,
+        Command::Backfill(command) => Box::pin(backfill::backfill(config?, command, &output)).await,
     }
 }
 

@@ -67,6 +67,7 @@ async fn run(
         unread_bodies: UnreadBodies::default(),
         activity: activity.clone(),
         private_postgres: opened.programs(),
+        data_dir: opened.is_embedded().then(|| config.data_dir.clone()),
         metrics,
     };
     let clock = Clock::system();

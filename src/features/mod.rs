@@ -2,6 +2,7 @@
 //! schemas. Only `app` and `commands` name them.
 
 pub mod accounts;
+pub mod attribution;
 pub mod backfill;
 pub mod dashboard_rollup;
 pub mod ingest_buckets;

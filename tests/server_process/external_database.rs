@@ -14,7 +14,7 @@ use crate::support::Home;
 const SECRET: &str = "a secret of the tests, the same on every process";
 
 /// A PostgreSQL that no server of ours runs.
-fn start_postgres() -> (TempDir, EmbeddedPostgres) {
+pub fn start_postgres() -> (TempDir, EmbeddedPostgres) {
     let directory = tempfile::tempdir().unwrap();
     let postgres = EmbeddedPostgres::start(directory.path(), Durability::Disposable).unwrap();
     (directory, postgres)
@@ -31,13 +31,13 @@ fn password(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("postgres.password")).unwrap().trim().to_owned()
 }
 
-fn database_url(directory: &Path, postgres: &EmbeddedPostgres) -> String {
+pub fn database_url(directory: &Path, postgres: &EmbeddedPostgres) -> String {
     let options = postgres.connect_options();
     let socket_dir = options.get_socket().unwrap().display();
     format!("postgres://halfhour:{}@localhost/halfhour?host={socket_dir}", password(directory))
 }
 
-fn home(url: &str) -> Home {
+pub fn home(url: &str) -> Home {
     Home::new().with("DATABASE_URL", url).with("HALFHOUR_SECRET", SECRET)
 }
 

@@ -9,6 +9,8 @@ mod backfills;
 mod backfills_interrupted;
 mod commands;
 mod commands_accounts;
+mod commands_attribute;
+mod commands_doctor;
 mod commands_refused;
 mod commands_sources;
 mod configuration;

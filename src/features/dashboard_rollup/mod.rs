@@ -53,7 +53,7 @@ pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;
 pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
-pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify};
+pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify, verify_sample};
 pub use week::WeekStart;
 
 use crate::kernel::http::cursor::Cursors;

@@ -11,32 +11,94 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// Upper bounds of batches, in rows.
 const ROWS: [f64; 9] = [1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0];
 
-/// Every metric and what it says; `docs/operations.md` lists the same.
-pub const METRICS: [(&str, &str); 21] = [
-    ("halfhour_request_seconds", "Requests: from receipt to the answer's head, by route and class of status."),
-    ("halfhour_writer_batch_rows", "Rows of the writer's transactions."),
-    ("halfhour_writer_queue_rows", "Rows that wait for the writer or are being written."),
-    ("halfhour_token_cache_total", "Authentications by token, from memory (hit) or not (miss)."),
-    ("halfhour_limit_refusals_total", "Requests refused with 429, by limit."),
-    ("halfhour_pool_connections", "Connections of the pools: open, in use, and at most."),
-    ("halfhour_switch_on", "1 where the switch is on, as this process knows it."),
-    ("halfhour_clock_offset_seconds", "The database's clock minus this machine's."),
-    ("halfhour_clock_error_seconds", "By how much the time that this process goes by may be wrong."),
-    ("halfhour_clock_jumps_total", "Jumps of clocks that were noticed, by clock."),
-    (
+/// A metric as Prometheus is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// What its series are told apart by.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+impl Metric {
+    const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: "counter", labels, help }
+    }
+
+    const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: "gauge", labels, help }
+    }
+
+    const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: "histogram", labels, help }
+    }
+}
+
+/// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
+pub const METRICS: [Metric; 27] = [
+    Metric::histogram(
+        "halfhour_request_seconds",
+        &["route", "status"],
+        "Requests: from receipt to the answer's head, by route and class of status.",
+    ),
+    Metric::counter(
+        "halfhour_failures_total",
+        &["function", "attribution", "code"],
+        "Requests and workers' steps that failed, by whose fault it was.",
+    ),
+    Metric::histogram("halfhour_writer_batch_rows", &[], "Rows of the writer's transactions."),
+    Metric::gauge("halfhour_writer_queue_rows", &[], "Rows that wait for the writer or are being written."),
+    Metric::counter(
+        "halfhour_token_cache_total",
+        &["outcome"],
+        "Authentications by token, from memory (hit) or not (miss).",
+    ),
+    Metric::gauge(
+        "halfhour_expiring_tokens_in_use",
+        &[],
+        "Tokens that were used in the last minute and end soon, because they were rotated.",
+    ),
+    Metric::counter("halfhour_limit_refusals_total", &["limit"], "Requests refused with 429, by limit."),
+    Metric::counter("halfhour_kept_total", &[], "Late and silent snapshots that replaced nothing."),
+    Metric::gauge(
+        "halfhour_pool_connections",
+        &["pool", "state"],
+        "Connections of the pools: open, in use, and at most.",
+    ),
+    Metric::gauge("halfhour_switch_on", &["switch"], "1 where the switch is on, as this process knows it."),
+    Metric::gauge("halfhour_clock_offset_seconds", &[], "The database's clock minus this machine's."),
+    Metric::gauge(
+        "halfhour_clock_error_seconds",
+        &[],
+        "By how much the time that this process goes by may be wrong.",
+    ),
+    Metric::counter("halfhour_clock_jumps_total", &["clock"], "Jumps of clocks that were noticed, by clock."),
+    Metric::counter(
         "halfhour_assertions_failed_total",
+        &["assertion"],
         "Answers that were withheld because a number in them was wrong, by assertion.",
     ),
-    ("halfhour_uptime_seconds", "Since when the process serves."),
-    ("halfhour_postgres_upgrade", "1 in the state of an upgrade of the private PostgreSQL that is not over."),
-    ("halfhour_kept_total", "Late and silent snapshots that replaced nothing."),
-    ("halfhour_log_lines_dropped_total", "Log lines that the queue could not take."),
-    ("halfhour_outbox_backlog", "Events that wait to be folded, by lane."),
-    ("halfhour_outbox_oldest_age_seconds", "Age of the oldest event that is not folded."),
-    ("halfhour_outbox_parked", "Events set aside after too many failures."),
-    ("halfhour_relay_rounds_total", "Rounds of the relay, by outcome."),
-    ("halfhour_folded_user_days_total", "Local days of users that were folded."),
-    ("halfhour_ack_to_fold_seconds", "From the commit of a change to the commit of its fold."),
+    Metric::gauge("halfhour_uptime_seconds", &[], "Since when the process serves."),
+    Metric::gauge(
+        "halfhour_postgres_upgrade",
+        &["state"],
+        "1 in the state of an upgrade of the private PostgreSQL that is not over.",
+    ),
+    Metric::gauge("halfhour_disk_free_bytes", &[], "Room on the disk of the private PostgreSQL."),
+    Metric::gauge("halfhour_disk_size_bytes", &[], "Size of that disk."),
+    Metric::counter("halfhour_log_lines_dropped_total", &[], "Log lines that the queue could not take."),
+    Metric::gauge("halfhour_outbox_backlog", &["lane"], "Events that wait to be folded, by lane."),
+    Metric::gauge("halfhour_outbox_oldest_age_seconds", &[], "Age of the oldest event that is not folded."),
+    Metric::gauge("halfhour_outbox_parked", &[], "Events set aside after too many failures."),
+    Metric::counter("halfhour_relay_rounds_total", &["outcome"], "Rounds of the relay, by outcome."),
+    Metric::counter("halfhour_folded_user_days_total", &[], "Local days of users that were folded."),
+    Metric::histogram("halfhour_ack_to_fold_seconds", &[], "From the commit of a change to the commit of its fold."),
+    Metric::counter("halfhour_backfill_steps_total", &["outcome"], "Steps of backfills, by outcome."),
+    Metric::counter("halfhour_retention_passes_total", &["outcome"], "Passes of retention, by outcome."),
 ];
 
 /// The process's recorder. Clones share it.
@@ -59,7 +121,7 @@ impl Metrics {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::error!("metrics were installed twice; these stay empty");
         }
-        for (name, help) in METRICS {
+        for Metric { name, help, .. } in METRICS {
             // Only the help is kept: it belongs to the name, whatever the kind.
             metrics::describe_counter!(name, help);
         }

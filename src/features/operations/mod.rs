@@ -16,6 +16,7 @@
 //! `/v1/sources/{name}/retire` (operator); `GET /v1/sources` (whoever has a token). Workers:
 //! [`Switchboard`], [`follow_sources`].
 
+mod disk_space;
 mod handler;
 mod metrics;
 mod private_postgres;
@@ -31,7 +32,8 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use metrics::{METRICS, Metrics};
+pub use disk_space::DiskSpace;
+pub use metrics::{METRICS, Metric, Metrics};
 pub use process_status::ProcessStatus;
 pub use readiness::Readiness;
 pub use sources::{NewSource, SourceReply, follow_sources};

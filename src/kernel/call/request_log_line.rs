@@ -166,7 +166,23 @@ impl<'a> RequestLogLine<'a> {
                 )
             };
         }
-        if self.status >= 500 { event!(error) } else { event!(info) }
+        if self.status >= 500 {
+            self.count_failure();
+            event!(error);
+        } else {
+            event!(info);
+        }
+    }
+
+    /// What this process failed at, and through whom: functions and codes are few, and none is a caller's word.
+    fn count_failure(&self) {
+        metrics::counter!(
+            "halfhour_failures_total",
+            "function" => self.function.to_owned(),
+            "attribution" => self.attribution.as_str(),
+            "code" => self.error_code.unwrap_or("none"),
+        )
+        .increment(1);
     }
 }
 

@@ -5,6 +5,7 @@
 //! for the log line. A transaction that is dropped unfinished closes its connection.
 
 pub(crate) mod columns;
+pub mod condition;
 mod database_clock;
 mod failure;
 mod pool;

@@ -1,5 +1,6 @@
 //! Makes a database fit to serve from: migrated, and with working roles that row-level security binds.
 
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
@@ -17,6 +18,14 @@ pub enum SchemaError {
     RolesBypassSecurity(String),
 }
 
+/// Where the migrator writes down what it has applied.
+pub(super) const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+
+/// The migrations of this release.
+pub(super) fn migrator() -> Migrator {
+    sqlx::migrate!("./migrations")
+}
+
 /// Applies the migrations that are missing and returns how many there were. Safe to run from several processes at once.
 ///
 /// The connection has a lock timeout of its own: a migration that runs outside a transaction cannot set one.
@@ -27,12 +36,11 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
         .application_name("halfhour migrate")
         .options([("lock_timeout", "5s"), ("client_min_messages", "warning")]);
     let mut connection = PgConnection::connect_with(&options).await?;
-    let migrator = sqlx::migrate!("./migrations");
     // The migrator's own lock, which counts: its book is made before it takes the lock itself, and two who make the
     // book at once collide. It ends with the connection.
     connection.lock().await?;
     let before = applied_migrations(&mut connection).await?;
-    migrator.run(&mut connection).await?;
+    migrator().run(&mut connection).await?;
     let after = applied_migrations(&mut connection).await?;
     connection.close().await?;
     Ok(after.saturating_sub(before))
@@ -40,8 +48,8 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<usize, SchemaError> {
 
 async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, SchemaError> {
     use sqlx::migrate::Migrate as _;
-    connection.ensure_migrations_table("_sqlx_migrations").await?;
-    Ok(connection.list_applied_migrations("_sqlx_migrations").await?.len())
+    connection.ensure_migrations_table(MIGRATIONS_TABLE).await?;
+    Ok(connection.list_applied_migrations(MIGRATIONS_TABLE).await?.len())
 }
 
 /// Refuses a database whose working roles bypass row-level security. Warns of settings that can lose acknowledged
@@ -69,7 +77,7 @@ pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
     Ok(())
 }
 
-async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
+pub(super) async fn unsafe_roles(connection: &mut PgConnection) -> Result<Vec<String>, SchemaError> {
     Ok(sqlx::query_file_scalar!("src/kernel/database/unsafe_roles.sql").fetch_all(connection).await?)
 }
 

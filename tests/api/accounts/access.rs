@@ -89,7 +89,7 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
 
 /// Statements that run as the worker over all users, or as the definer of a function, which the
 /// caller's setting does not bind; and one that reads no table.
-const OVER_ALL_USERS: [&str; 10] = [
+const OVER_ALL_USERS: [&str; 11] = [
     "accounts/persons/find_person.sql",
     "accounts/persons/lock_operators.sql",
     "accounts/persons/others_operate.sql",
@@ -100,6 +100,7 @@ const OVER_ALL_USERS: [&str; 10] = [
     "accounts/users/list_users.sql",
     "accounts/tokens/note_token_uses.sql",
     "accounts/linking/purge_link_codes.sql",
+    "accounts/tokens/token_ages.sql",
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use halfhour::features::operations::METRICS;
+use halfhour::features::operations::{METRICS, Metric};
 use reqwest::Method;
 
 use crate::support::rollups::Usage;
@@ -78,13 +78,68 @@ async fn no_caller_can_make_a_label() {
     assert!(routes.len() < 60, "{routes:?}");
 }
 
+/// The labels of a series such as `name{a="b",c="d"} 1`.
+fn labels(series: &str) -> BTreeSet<&str> {
+    let inside = series.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inside, _)| inside);
+    inside.split("\",").filter_map(|pair| Some(pair.split_once("=\"")?.0)).collect()
+}
+
+/// The alerts and the dashboard are compared with the catalogue, and here is what makes the catalogue true.
+#[tokio::test]
+async fn every_series_is_of_the_kind_and_has_the_labels_that_the_catalogue_says() {
+    let app = TestApp::start_with(|settings| {
+        settings.limits.viewer = 1;
+        settings.retention_days = Some(400);
+        settings.ingest_max_age_days = Some(100);
+    })
+    .await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await;
+    app.post_usage(&device, &[Usage::input("2026-11-20T10:30:00Z", 5)]).await;
+    app.get(&user.viewer, "/v1/rollups").await.expect_ok();
+    app.get(&user.viewer, "/v1/rollups").await.expect_problem(429, "rate_limited");
+    app.note_token_uses().await;
+    app.drain().await;
+    // A failure: the switch answers 503.
+    let thrown = serde_json::json!({ "is_on": false, "reason": "test" });
+    app.request(Method::PUT, "/v1/switches/ingest").bearer(&user.operator).json(&thrown).send().await.expect_ok();
+    let body = serde_json::json!({ "buckets": [] });
+    app.request(Method::POST, "/v1/buckets")
+        .bearer(&device.token)
+        .json(&body)
+        .send()
+        .await
+        .expect_problem(503, "switched_off");
+    let text = scrape(&app, &user).await;
+    let mut seen = BTreeSet::new();
+    let mut metric: Option<&Metric> = None;
+    for line in text.lines() {
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = typed.split_once(' ').unwrap();
+            metric = METRICS.iter().find(|metric| metric.name == name);
+            assert_eq!(metric.map(|metric| metric.kind), Some(kind), "{name}");
+            seen.insert(name);
+        } else if !line.starts_with('#') && !line.is_empty() {
+            let known = metric.unwrap();
+            let mut found = labels(line);
+            found.remove("le");
+            assert_eq!(found, known.labels.iter().copied().collect(), "{line}");
+        }
+    }
+    for name in ["halfhour_failures_total", "halfhour_expiring_tokens_in_use", "halfhour_request_seconds"] {
+        assert!(seen.contains(name), "{name} was not looked at: {seen:?}");
+    }
+    let failure = r#"halfhour_failures_total{function="ingest_buckets","#;
+    assert!(text.lines().any(|line| line.starts_with(failure) && line.contains("switched_off")), "{text}");
+}
+
 #[tokio::test]
 async fn every_metric_says_what_it_is_and_none_is_unknown() {
     let app = TestApp::start().await;
     let user = app.user("ann", "UTC").await;
     scrape(&app, &user).await;
     let text = scrape(&app, &user).await;
-    let known: BTreeSet<_> = METRICS.iter().map(|(name, _)| *name).collect();
+    let known: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
     let typed: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(typed.len() > 5, "only {typed:?} were looked at");
     for name in typed {

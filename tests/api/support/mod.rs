@@ -141,6 +141,7 @@ impl TestApp {
             unread_bodies: UnreadBodies::default(),
             activity: Activity::default(),
             private_postgres: None,
+            data_dir: None,
             metrics: metrics(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),

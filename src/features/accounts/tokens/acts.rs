@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::audit::{begin_change, record};
 use super::reply::TokenListing;
-use super::store::{self, FoundToken};
+use super::store::{self, FoundToken, TokenAges};
 use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
@@ -17,6 +17,10 @@ use crate::kernel::problem::{Code, Problem};
 
 /// For how long a token lives on when another one takes its place, in seconds.
 pub const ROTATION_OVERLAP_S: u32 = 600;
+/// A token that was not used for so many days is probably forgotten.
+pub const IDLE_DAYS: i32 = 90;
+/// An operator's token that was issued so many days ago should be rotated.
+pub const OLD_DAYS: i32 = 365;
 /// Rows fetched at a time when everything is listed.
 const PAGE: i64 = 1000;
 
@@ -127,15 +131,26 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Writes down when tokens were last used.
-    pub async fn note_uses(&self, context: &RequestContext, uses: &[(Uuid, DateTime<Utc>)]) -> Result<(), Problem> {
+    /// How many tokens work at `now`, and how many of them should be looked at: [`IDLE_DAYS`], [`OLD_DAYS`].
+    /// It needs no key, which whoever only looks may not have.
+    pub async fn ages(pool: &Pool, context: &RequestContext, now: DateTime<Utc>) -> Result<TokenAges, Problem> {
+        let mut tx = pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let ages = store::token_ages(&mut tx, now, IDLE_DAYS, OLD_DAYS, ROTATION_OVERLAP_S).await?;
+        tx.rollback().await?;
+        Ok(ages)
+    }
+
+    /// Writes down when tokens were last used. Returns how many of them another one has taken the place of, so that
+    /// they end within [`ROTATION_OVERLAP_S`].
+    pub async fn note_uses(&self, context: &RequestContext, uses: &[(Uuid, DateTime<Utc>)]) -> Result<i64, Problem> {
         if uses.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let (token_ids, used_ats): (Vec<_>, Vec<_>) = uses.iter().copied().unzip();
         let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
-        store::note_token_uses(&mut tx, &token_ids, &used_ats).await?;
-        tx.commit().await
+        let expiring = store::note_token_uses(&mut tx, &token_ids, &used_ats).await?;
+        tx.commit().await?;
+        Ok(expiring)
     }
 
     async fn find(&self, context: &RequestContext, token_id: Uuid) -> Result<FoundToken, Problem> {

@@ -8,6 +8,7 @@ mod acts;
 mod reply;
 mod store;
 
-pub use acts::{IssuedToken, ROTATION_OVERLAP_S, Tokens};
+pub use acts::{IDLE_DAYS, IssuedToken, OLD_DAYS, ROTATION_OVERLAP_S, Tokens};
 pub use reply::TokenListing;
 pub(super) use reply::reveal;
+pub use store::TokenAges;

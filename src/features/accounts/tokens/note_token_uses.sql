@@ -1,4 +1,5 @@
--- Writes down when tokens were last used. The rows are locked in the order of their ids first, so
+-- Writes down when tokens were last used, and counts those of them that another one has taken the place of and that
+-- therefore end soon. The rows are locked in the order of their ids first, so
 -- that two processes do not deadlock.
 -- $1 token_ids, $2 used_ats: position by position.
 -- Index: token_id_is_unique, token_pkey.
@@ -9,8 +10,13 @@ with used as (
     where t.last_used_at is null or t.last_used_at < n.used_at
     order by t.token_id
     for no key update of t
+),
+noted as (
+    update account.token t
+    set last_used_at = u.used_at
+    from used u
+    where t.token_hash = u.token_hash
+    returning t.expires_at
 )
-update account.token t
-set last_used_at = u.used_at
-from used u
-where t.token_hash = u.token_hash
+select count(expires_at) as "expiring!"
+from noted

@@ -29,6 +29,19 @@ pub struct FoundToken {
     pub active: bool,
 }
 
+/// How many tokens work, and how many of them should be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenAges {
+    /// All that work.
+    pub working: i64,
+    /// Those that were not used for a long time.
+    pub idle: i64,
+    /// Operators' tokens that were issued long ago.
+    pub old_operators: i64,
+    /// Those that another one has taken the place of, that end soon, and that are used all the same.
+    pub expiring_in_use: i64,
+}
+
 /// Stores a token's hash. An operator's is stored by a role that no request of a user has. Errors: 401 the user was
 /// erased.
 pub async fn add_token(
@@ -108,10 +121,29 @@ pub async fn list_tokens(
     Ok(rows.fetch_all(tx).await?)
 }
 
-/// Writes down when tokens were last used.
-pub async fn note_token_uses(tx: &mut Tx, token_ids: &[Uuid], used_ats: &[DateTime<Utc>]) -> Result<(), Problem> {
-    sqlx::query_file!("src/features/accounts/tokens/note_token_uses.sql", token_ids, used_ats).execute(tx).await?;
-    Ok(())
+/// Writes down when tokens were last used. Returns how many of them end soon.
+pub async fn note_token_uses(tx: &mut Tx, token_ids: &[Uuid], used_ats: &[DateTime<Utc>]) -> Result<i64, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/accounts/tokens/note_token_uses.sql", token_ids, used_ats);
+    Ok(query.fetch_one(tx).await?)
+}
+
+/// How many tokens work, and how many of them should be looked at.
+pub async fn token_ages(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    idle_days: i32,
+    old_days: i32,
+    overlap_s: u32,
+) -> Result<TokenAges, Problem> {
+    let query = sqlx::query_file_as!(
+        TokenAges,
+        "src/features/accounts/tokens/token_ages.sql",
+        now,
+        idle_days,
+        old_days,
+        f64::from(overlap_s)
+    );
+    Ok(query.fetch_one(tx).await?)
 }
 
 /// The problem behind a broken constraint on tokens.

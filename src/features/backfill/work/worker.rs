@@ -197,6 +197,13 @@ impl Worker {
             }
         }
         self.relay.wake();
+        let stepped = match &result {
+            Ok(Step::Goes | Step::Ended) => "done",
+            Ok(Step::Waits) => "waiting",
+            Ok(Step::Lost) => "lost",
+            Err(_) => "failed",
+        };
+        metrics::counter!("halfhour_backfill_steps_total", "outcome" => stepped).increment(1);
         let outcome = match &result {
             Ok(Step::Goes | Step::Ended) => CallOutcome::Done(200),
             Ok(Step::Waits | Step::Lost) => return result,

@@ -98,6 +98,8 @@ impl Retention {
     pub async fn run_pass(&self) -> Result<Pass, Problem> {
         let (started, context, mut pass) = (Instant::now(), RequestContext::internal(LIMIT), Pass::default());
         let result = self.pass(&context, &mut pass).await;
+        let passed = if result.is_ok() { "done" } else { "failed" };
+        metrics::counter!("halfhour_retention_passes_total", "outcome" => passed).increment(1);
         let outcome = match &result {
             Err(problem) => CallOutcome::Failed(problem),
             Ok(()) if pass.users > 0 => CallOutcome::Done(200),

@@ -1,5 +1,6 @@
 //! The comparison, user by user.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -36,6 +37,35 @@ pub async fn verify(pool: &Pool, window: &Window) -> Result<Report, Problem> {
             None => return Ok(report),
         }
     }
+}
+
+/// Compares at most `count` users, taken at random, each for no longer than `limit`. Errors: as those of [`verify`].
+pub async fn verify_sample(pool: &Pool, count: usize, limit: Duration) -> Result<Report, Problem> {
+    let mut taken = BTreeSet::new();
+    let mut tx = pool.begin(&RequestContext::internal(limit), Access::Worker, Mode::Snapshot).await?;
+    if let Some(first) = store::users_with_usage(&mut tx, Uuid::nil(), 1).await?.pop() {
+        taken.insert(first);
+        // Ids begin with the time at which they were made: all of them lie between the first one and now.
+        let span = Uuid::now_v7().as_u128().saturating_sub(first.as_u128()).max(1);
+        while taken.len() < count {
+            let place = Uuid::from_u128(first.as_u128().saturating_add(random() % span));
+            match store::users_with_usage(&mut tx, place, 1).await?.pop() {
+                Some(user_id) if taken.insert(user_id) => {}
+                // Behind the last one, or where somebody was taken already.
+                _ => break,
+            }
+        }
+    }
+    tx.rollback().await?;
+    let window = Window { user_ids: Some(taken.into_iter().collect()), limit: Some(limit), ..Window::default() };
+    verify(pool, &window).await
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    // Without randomness the sample is the same each time, which is still a sample.
+    let _ = getrandom::fill(&mut bytes);
+    u128::from_le_bytes(bytes)
 }
 
 /// Why a user could not be compared; `None` where that was nothing of the user's.

@@ -11,5 +11,5 @@ mod comparison;
 mod report;
 mod store;
 
-pub use comparison::verify;
+pub use comparison::{verify, verify_sample};
 pub use report::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window};
