@@ -71,11 +71,7 @@ pub const METRICS: [Metric; 27] = [
     ),
     Metric::gauge("halfhour_switch_on", &["switch"], "1 where the switch is on, as this process knows it."),
     Metric::gauge("halfhour_clock_offset_seconds", &[], "The database's clock minus this machine's."),
-    Metric::gauge(
-        "halfhour_clock_error_seconds",
-        &[],
-        "By how much the time that this process goes by may be wrong.",
-    ),
+    Metric::gauge("halfhour_clock_error_seconds", &[], "By how much the time that this process goes by may be wrong."),
     Metric::counter("halfhour_clock_jumps_total", &["clock"], "Jumps of clocks that were noticed, by clock."),
     Metric::counter(
         "halfhour_assertions_failed_total",
