@@ -145,12 +145,15 @@ fn documented_grants(architecture: &str) -> BTreeSet<String> {
     grants
 }
 
-/// The same from `create table`, `create view` and `grant … on … to …`; functions go by their name.
+/// The same from `create table`, `create view`, `grant … on … to …` and `revoke … on … from …`; functions go by their
+/// name.
 fn grants(sql: &str) -> BTreeSet<String> {
     let mut grants = BTreeSet::new();
-    let mut privileges = BTreeMap::<(String, String), Vec<&str>>::new();
+    let mut privileges = Privileges::new();
     let code: String = sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
-    for statement in code.split(';').map(str::trim) {
+    for statement in code.split(';') {
+        let statement = &statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        revoke(&mut privileges, statement);
         let created = ["create table ", "create view "].iter().find_map(|words| statement.strip_prefix(words));
         grants.extend(created.and_then(|rest| rest.split_whitespace().next()).map(str::to_owned));
         let Some((what, rest)) = statement.strip_prefix("grant ").and_then(|rest| rest.split_once(" on ")) else {
@@ -163,13 +166,33 @@ fn grants(sql: &str) -> BTreeSet<String> {
         for table in tables.split(',').map(str::trim).filter(|table| table.contains('.') && !table.contains(' ')) {
             for role in roles.split(',').map(str::trim) {
                 let known = privileges.entry((table.to_owned(), role.to_owned())).or_default();
-                known.extend(what.split(',').map(str::trim));
+                for privilege in what.split(',').map(str::trim) {
+                    if !known.iter().any(|granted| granted == privilege) {
+                        known.push(privilege.to_owned());
+                    }
+                }
             }
         }
     }
-    let cell = |((table, role), what): (_, Vec<&str>)| format!("{table} {role} {}", what.join(", "));
+    let cell = |((table, role), what): (_, Vec<String>)| format!("{table} {role} {}", what.join(", "));
     grants.extend(privileges.into_iter().map(cell));
     grants
+}
+
+/// What a role may do with a table.
+type Privileges = BTreeMap<(String, String), Vec<String>>;
+
+/// Takes away what `revoke select, insert on a.b, a.c from role` names.
+fn revoke(privileges: &mut Privileges, statement: &str) {
+    let Some((what, rest)) = statement.strip_prefix("revoke ").and_then(|rest| rest.split_once(" on ")) else { return };
+    let Some((tables, roles)) = rest.split_once(" from ") else { return };
+    for table in tables.split(',').map(str::trim) {
+        for role in roles.split(',').map(str::trim) {
+            if let Some(known) = privileges.get_mut(&(table.to_owned(), role.to_owned())) {
+                known.retain(|privilege| !what.split(',').any(|revoked| revoked.trim() == privilege));
+            }
+        }
+    }
 }
 
 /// The metrics of the table in `docs/operations.md`.

@@ -1,9 +1,10 @@
-//! What a server does from time to time, whoever calls: it sets its clock, removes what has
-//! expired, writes down when tokens were used, and looks how full the disk is.
+//! What a server does from time to time, whoever calls: it follows the database's clock, removes what
+//! has expired, writes down when tokens were used, and looks how full the disk is.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::features::accounts::{LinkCodes, Tokens};
@@ -12,15 +13,17 @@ use crate::features::operations::{DiskSpace, Metrics};
 use crate::kernel::access::TokenUses;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::Pool;
-use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::{Pool, follow_database_clock, watch_machine_clock};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
 
 /// How often measurements are gathered into their buckets.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the clock is set and expired records are removed.
+/// How often the clocks are looked at: a jump is noticed within a second, though an answer takes a while.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often expired records are removed.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Keeps what was measured small, whether or not somebody asks for it.
@@ -33,9 +36,31 @@ pub(super) async fn tidy(metrics: Metrics, stop: CancellationToken) {
     }
 }
 
-/// Once a minute it sets the clock by the database's, removes what has expired, and writes down
-/// when tokens were used. Where the database's clock cannot be read, the last offset stays in
-/// place. When it stops, it writes the uses down once more.
+/// Follows the database's clock until `stop`. Where that cannot be read, which is said once, the last
+/// offset stays in place.
+pub(super) async fn follow_clock(pool: Pool, clock: Clock, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CLOCK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut readable = true;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        watch_machine_clock(&clock);
+        let followed = follow_database_clock(&pool, &clock).await;
+        if let Err(problem) = &followed
+            && readable
+        {
+            let error = problem.source_chain();
+            tracing::warn!(error, "the database's clock cannot be read; the last offset stays in place");
+        }
+        readable = followed.is_ok();
+    }
+}
+
+/// Once a minute it removes what has expired, and writes down when tokens were used. When it stops,
+/// it writes the uses down once more.
 #[derive(Clone, Debug)]
 pub(super) struct Housekeeper {
     pub pool: Pool,
@@ -67,7 +92,6 @@ impl Housekeeper {
             // A network disk may keep whoever asks waiting: the others do not wait for it.
             tokio::task::spawn_blocking(move || measure_disk(&data_dir));
         }
-        complain("the database's clock could not be read", follow_database_clock(&self.pool, &self.clock).await);
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
         complain("expired link codes could not be removed", self.link_codes.purge(&context).await);

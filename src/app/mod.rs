@@ -35,7 +35,7 @@ pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
 pub(crate) use verification::verify_with;
 
-use housekeeping::{Housekeeper, tidy};
+use housekeeping::{Housekeeper, follow_clock, tidy};
 
 use crate::features::accounts::{self, Accounts, Persons};
 use crate::features::backfill::{self, Backfills, Worker};
@@ -350,6 +350,8 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
+        let Parts { pools, clock, .. } = &*self.state.0;
+        tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

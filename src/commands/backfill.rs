@@ -28,7 +28,7 @@ use crate::features::operations::Switchboard;
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::follow_database_clock;
 use crate::kernel::database::{Pool, in_batches};
 use crate::kernel::idempotency::Once;
 use crate::kernel::operations::switches::{Switch, Switches};

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::Bodies;
 
 /// Connections to PostgreSQL beside the pools of the settings: for readiness and switches, for waking, and for a probe.

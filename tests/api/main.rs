@@ -4,10 +4,12 @@
 
 mod accounts;
 mod answers;
+mod assertions;
 mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod backfill;
+mod clocks;
 mod connections;
 mod contract;
 mod cors;
@@ -15,10 +17,13 @@ mod dashboard_rollup;
 mod dialects;
 mod door;
 mod encodings;
+mod escalations;
+mod hot_paths;
 mod ingest_buckets;
 mod intake;
 mod isolation;
 mod keys;
+mod lines;
 mod local_days;
 mod model_names;
 mod operations;

@@ -64,6 +64,69 @@ async fn an_external_database_serves_and_nothing_is_kept_on_the_side() {
 }
 
 #[tokio::test]
+async fn a_login_as_the_documents_make_it_serves_and_sees_no_rows_by_itself() {
+    let (_directory, postgres) = start_postgres();
+    let superuser = postgres.connect_options();
+    let mut connection = PgConnection::connect_with(&superuser).await.unwrap();
+    connection.execute("create role app login createrole password 'app'").await.unwrap();
+    connection.execute("create database app owner app").await.unwrap();
+    connection.close().await.unwrap();
+    let socket_dir = superuser.get_socket().unwrap().display();
+    let home = home(&format!("postgres://app:app@localhost/app?host={socket_dir}"));
+    let server = home.serve().await;
+    let user = home.json(&["user", "add", "ann"]);
+    let operator = home.json(&["token", "issue", "--user", "ann", "--kind", "operator"]);
+    assert!(operator["token"].is_string(), "{operator}");
+    let device = home.json(&["device", "add", "--user", "ann", "--name", "laptop"]);
+    let (device, viewer) = (device["token"].as_str().unwrap(), user["viewer_token"].as_str().unwrap());
+    server.post(device, &recent("m", 42)).await;
+    assert_eq!(server.folded(viewer, "/v1/rollups").await["totals"]["input_tokens"], 42);
+
+    let login = superuser.clone().database("app").username("app").password("app");
+    let mut login = PgConnection::connect_with(&login).await.unwrap();
+    let mut count = async |table: &str| -> i64 {
+        let sql = format!("select count(*) from {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut login).await.unwrap()
+    };
+    let tables = ["usage.bucket", "account.user", "account.token", "rollup.daily", "ops.audit"];
+    for table in tables {
+        assert_eq!(count(table).await, 0, "{table}");
+    }
+    login.execute("set role halfhour_worker").await.unwrap();
+    for table in tables {
+        let sql = format!("select count(*) from {table}");
+        let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut login).await.unwrap();
+        assert!(seen > 0, "{table}");
+    }
+    login.close().await.unwrap();
+    assert!(!server.running.stdout().contains("inherits these roles"), "{}", server.running.stdout());
+    server.stop().await;
+    // The migrations may be looked at again, by whoever sees nothing.
+    assert_eq!(home.json(&["migrate"]), json!({"applied": 0}));
+    postgres.stop().unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_inherits_is_told_so_at_the_start() {
+    let (_directory, postgres) = start_postgres();
+    let superuser = postgres.connect_options();
+    let mut connection = PgConnection::connect_with(&superuser).await.unwrap();
+    connection.execute("create role app login createrole password 'app'").await.unwrap();
+    connection.execute("create database app owner app").await.unwrap();
+    let socket_dir = superuser.get_socket().unwrap().display();
+    let home = home(&format!("postgres://app:app@localhost/app?host={socket_dir}"));
+    assert!(home.json(&["migrate"])["applied"].as_i64().unwrap() > 0);
+    connection.execute("alter role app inherit").await.unwrap();
+    connection.execute("grant halfhour_worker to app").await.unwrap();
+    connection.close().await.unwrap();
+    let server = home.serve().await;
+    let log = server.running.stdout();
+    assert!(log.contains("inherits these roles") && log.contains("halfhour_worker"), "{log}");
+    server.stop().await;
+    postgres.stop().unwrap();
+}
+
+#[tokio::test]
 async fn two_servers_started_at_once_on_an_empty_database_both_serve() {
     let (directory, postgres) = start_postgres();
     let home = home(&database_url(directory.path(), &postgres));

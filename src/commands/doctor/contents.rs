@@ -8,7 +8,7 @@ use crate::features::dashboard_rollup::verify_sample;
 use crate::features::operations::Switchboard;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::schema::follow_database_clock;
+use crate::kernel::database::follow_database_clock;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;

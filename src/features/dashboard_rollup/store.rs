@@ -4,6 +4,8 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Type};
 
+use crate::kernel::database::NoSum;
+
 /// A sum of counters as queries give it: as text, for a sum of bigints can be larger than a bigint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sum(pub u128);
@@ -16,7 +18,8 @@ impl Type<Postgres> for Sum {
 
 impl<'r> Decode<'r, Postgres> for Sum {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self(<&str as Decode<Postgres>>::decode(value)?.parse()?))
+        let text = <&str as Decode<Postgres>>::decode(value)?;
+        Ok(Self(text.parse().map_err(|_no_number| NoSum(text.to_owned()))?))
     }
 }
 

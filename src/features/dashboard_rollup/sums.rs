@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::bucket::{PerCounter, TokenCounts};
 use crate::kernel::http::counters::{joined, shown_counters};
+use crate::kernel::problem::Problem;
 
 /// How many sums there are: of every counter, of all tokens, and the number of buckets.
 const SUMS: usize = TokenCounts::NAMES_WITH_TOTAL.len() + 1;
@@ -28,6 +29,21 @@ pub struct Counters {
 impl Counters {
     /// The names of the sums, in the order of [`Counters::values`].
     pub const NAMES: [&str; SUMS] = append(TokenCounts::NAMES_WITH_TOTAL, "bucket_count");
+
+    /// Asserts that these are sums of a part of what `whole` sums, and that either adds up: what is not so never leaves the
+    /// house. Errors: 500 `wrong_number`.
+    pub fn within(&self, whole: &Self) -> Result<(), Problem> {
+        let [part, all] = [self.values(), whole.values()];
+        if !part.iter().zip(all).all(|(part, all)| *part <= all) {
+            return Err(Problem::wrong_number("parts_are_within_totals", format!("{part:?} of {all:?}")));
+        }
+        for sums in [self, whole] {
+            if sums.of_counters.total_sum() != sums.total_tokens {
+                return Err(Problem::wrong_number("counters_add_up", format!("{:?}", sums.values())));
+            }
+        }
+        Ok(())
+    }
 
     /// The sums, for a table.
     pub fn values(&self) -> [u128; SUMS] {

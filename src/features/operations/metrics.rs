@@ -39,7 +39,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 31] = [
+pub const METRICS: [Metric; 34] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -102,6 +102,13 @@ pub const METRICS: [Metric; 31] = [
     ),
     Metric::gauge("halfhour_switch_on", &["switch"], "1 where the switch is on, as this process knows it."),
     Metric::gauge("halfhour_clock_offset_seconds", &[], "The database's clock minus this machine's."),
+    Metric::gauge("halfhour_clock_error_seconds", &[], "By how much the time that this process goes by may be wrong."),
+    Metric::counter("halfhour_clock_jumps_total", &["clock"], "Jumps of clocks that were noticed, by clock."),
+    Metric::counter(
+        "halfhour_assertions_failed_total",
+        &["assertion"],
+        "Answers that were withheld because a number in them was wrong, by assertion.",
+    ),
     Metric::gauge("halfhour_uptime_seconds", &[], "Since when the process serves."),
     Metric::gauge(
         "halfhour_postgres_upgrade",

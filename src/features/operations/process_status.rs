@@ -66,8 +66,11 @@ impl ProcessStatus {
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
     pub fn exposition(&self) -> String {
         metrics::gauge!("halfhour_uptime_seconds").set(self.started.elapsed().as_secs_f64());
-        let offset = Duration::from_micros(self.clock.offset_us().unsigned_abs()).as_secs_f64();
-        metrics::gauge!("halfhour_clock_offset_seconds").set(if self.clock.offset_us() < 0 { -offset } else { offset });
+        let offset_us = self.clock.offset_us();
+        let offset = Duration::from_micros(offset_us.unsigned_abs()).as_secs_f64();
+        metrics::gauge!("halfhour_clock_offset_seconds").set(if offset_us < 0 { -offset } else { offset });
+        let error = Duration::from_micros(self.clock.error_us().unsigned_abs()).as_secs_f64();
+        metrics::gauge!("halfhour_clock_error_seconds").set(error);
         metrics::gauge!("halfhour_writer_queue_rows").set(whole(self.writer.queued_rows()));
         for switch in Switch::ALL {
             let is_on = f64::from(u8::from(self.switches.is_on(switch)));

@@ -142,6 +142,13 @@ macro_rules! define_counters {
             }
         }
 
+        impl PerCounter<u128> {
+            /// The same of sums.
+            pub const fn total_sum(&self) -> u128 {
+                0 $(+ define_counters!(@adds $kind self.$name))*
+            }
+        }
+
         impl PerCounter<usize> {
             /// The place of each counter in [`PerCounter::NAMES`].
             pub const PLACES: Self = {

@@ -173,9 +173,28 @@ fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
+/// A sum that is none: negative, or no whole number.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no sum of counts")]
+pub struct NoSum(pub String);
+
+/// Triggers that refuse what no statement does.
+const ASSERTIONS: [&str; 2] = ["frozen_before_never_falls", "version_never_falls"];
+
+/// The assertion that did not hold, where that is why a statement failed.
+fn failed_assertion(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::ColumnDecode { source, .. } if source.is::<NoSum>() => Some("sums_are_not_negative"),
+        _ => ASSERTIONS.into_iter().find(|name| broken_constraint(error) == Some(name)),
+    }
+}
+
 impl From<sqlx::Error> for Problem {
     /// For failures that no slice expects. Expected ones (a named constraint) are matched before they come here.
     fn from(error: sqlx::Error) -> Self {
+        if let Some(assertion) = failed_assertion(&error) {
+            return Self::wrong_number(assertion, error);
+        }
         let failure = Failure::of(&error);
         let detail = match (failure, failure.problem_code()) {
             (Failure::ReadOnly, _) => "The database takes no changes just now.",

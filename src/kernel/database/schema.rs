@@ -1,16 +1,12 @@
 //! Makes a database fit to serve from: migrated, and with working roles that row-level security binds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use super::limits::in_time;
-use super::{Access, Mode, Pool};
-use crate::kernel::call::RequestContext;
-use crate::kernel::clock::Clock;
-use crate::kernel::problem::Problem;
 
 /// At a start the database may take this long for each connection, and for each look at it.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -79,21 +75,30 @@ async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, Sche
     Ok(connection.list_applied_migrations(MIGRATIONS_TABLE).await?.len())
 }
 
-/// Refuses a database whose working roles bypass row-level security, and warns of settings that can lose
-/// acknowledged buckets.
+/// Refuses a database whose working roles bypass row-level security. Warns of settings that can lose acknowledged
+/// buckets, and of a login that is the working roles without becoming them.
 pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
     let mut connection = connect(options).await?;
     let looked = async {
         let unsafe_roles = unsafe_roles(&mut connection).await?;
-        Ok((unsafe_roles, non_durable_settings(&mut connection).await?))
+        let non_durable_settings = non_durable_settings(&mut connection).await?;
+        Ok((unsafe_roles, non_durable_settings, inherited_roles(&mut connection).await?))
     };
-    let (unsafe_roles, non_durable_settings) = in_time(START_LIMIT, looked).await?;
+    let (unsafe_roles, non_durable_settings, inherited_roles) = in_time(START_LIMIT, looked).await?;
     say_goodbye(connection).await;
     if !unsafe_roles.is_empty() {
         return Err(SchemaError::RolesBypassSecurity(unsafe_roles.join(", ")));
     }
     for setting in non_durable_settings {
         tracing::warn!(setting, "this PostgreSQL setting is off: a crash can lose acknowledged buckets");
+    }
+    if !inherited_roles.is_empty() {
+        let roles = inherited_roles.join(", ");
+        tracing::warn!(
+            roles,
+            "the login of DATABASE_URL inherits these roles and sees every user's rows without `set role`; \
+             docs/operations.md says how to grant them without inheritance"
+        );
     }
     Ok(())
 }
@@ -106,18 +111,7 @@ async fn non_durable_settings(connection: &mut PgConnection) -> Result<Vec<Strin
     sqlx::query_file_scalar!("src/kernel/database/non_durable_settings.sql").fetch_all(connection).await
 }
 
-/// Sets `clock` by the database's clock, to within half the round trip.
-pub async fn follow_database_clock(pool: &Pool, clock: &Clock) -> Result<(), Problem> {
-    let context = RequestContext::internal(Duration::from_secs(2));
-    let mut tx = pool.begin(&context, Access::NOBODY, Mode::ReadWrite).await?;
-    let (before, started) = (Clock::machine_now(), Instant::now());
-    let database = database_time(&mut tx).await?;
-    let after = before + started.elapsed();
-    tx.rollback().await?;
-    clock.follow_database(before, database, after);
-    Ok(())
-}
-
-async fn database_time(tx: &mut super::Tx) -> Result<chrono::DateTime<chrono::Utc>, Problem> {
-    Ok(sqlx::query_file_scalar!("src/kernel/database/database_time.sql").fetch_one(tx).await?)
+/// The working roles whose rights the login has although it is no superuser.
+async fn inherited_roles(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/kernel/database/inherited_roles.sql").fetch_all(connection).await
 }

@@ -99,6 +99,8 @@ pub struct Tx {
     /// Whether it has opened: what fails before that is judged by the pool.
     pub(super) is_open: bool,
     pub(super) in_use: InUse,
+    /// It was opened for named users.
+    is_of_users: bool,
 }
 
 impl Tx {
@@ -111,6 +113,7 @@ impl Tx {
             fate: Fate::Usable,
             is_open: false,
             in_use,
+            is_of_users: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Tx {
         mode: Mode,
         limit: Duration,
     ) -> Result<(), Option<Problem>> {
+        self.is_of_users = matches!(access, Access::Users(_));
         let sql = opening(access, mode, &self.limits);
         let opened = tokio::time::timeout(limit.min(LEAST), self.run(sql)).await;
         match opened {
@@ -135,6 +139,22 @@ impl Tx {
                 Err(None)
             }
         }
+    }
+
+    /// From here on as the worker, for what nobody's request may write. Followed by [`Tx::as_opened`], unless it fails.
+    pub async fn as_worker(&mut self) -> Result<(), Problem> {
+        if !self.is_of_users {
+            return Ok(());
+        }
+        self.run("set local role halfhour_worker".to_owned()).await
+    }
+
+    /// Again as the transaction was opened.
+    pub async fn as_opened(&mut self) -> Result<(), Problem> {
+        if !self.is_of_users {
+            return Ok(());
+        }
+        self.run("set local role halfhour_api".to_owned()).await
     }
 
     /// Makes the changes durable. Errors: those of the database; where it said nothing, the changes may be durable.

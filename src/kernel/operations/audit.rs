@@ -21,10 +21,20 @@ pub struct Act<'a> {
     pub details: &'a Value,
 }
 
-/// Writes it down in the caller's transaction. Errors: those of the database.
+/// Writes it down in the caller's transaction. What a command does is written by a role that no request of a user has.
+/// Errors: those of the database.
 pub async fn record_act(tx: &mut Tx, request_id: Uuid, actor: Actor, act: Act<'_>) -> Result<(), Problem> {
+    if !matches!(actor, Actor::Command) {
+        return insert_act(tx, request_id, actor, act).await;
+    }
+    tx.as_worker().await?;
+    insert_act(tx, request_id, actor, act).await?;
+    tx.as_opened().await
+}
+
+async fn insert_act(tx: &mut Tx, request_id: Uuid, actor: Actor, act: Act<'_>) -> Result<(), Problem> {
     sqlx::query_file!(
-        "src/kernel/operations/record_act.sql",
+        "src/kernel/operations/insert_act.sql",
         Uuid::now_v7(),
         actor.as_str(),
         actor.user_id(),

@@ -148,6 +148,9 @@ codes! {
     Internal "internal" INTERNAL_SERVER_ERROR Server SameRequest
         "A bug in halfhour"
         "Report it with the request_id. Sending the same request again is safe.";
+    WrongNumber "wrong_number" INTERNAL_SERVER_ERROR Server SameRequest
+        "A number would have been wrong"
+        "Nothing wrong was sent. Ask again in a moment, and report it with the request_id if it stays.";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE Dependency After
         "The database does not answer"
         "Send the same request again after `Retry-After`; nothing was acknowledged.";

@@ -88,6 +88,14 @@ impl Problem {
         Self::new(Code::Internal, "Something failed inside halfhour.").because(source)
     }
 
+    /// 500: a number that would have left the house is wrong. `assertion` names what did not hold, as the metric does;
+    /// what was found is logged, never shown.
+    pub fn wrong_number(assertion: &'static str, found: impl std::fmt::Display) -> Self {
+        metrics::counter!("halfhour_assertions_failed_total", "assertion" => assertion).increment(1);
+        Self::new(Code::WrongNumber, "A number in the answer did not add up, so that there is no answer.")
+            .because(format!("{assertion}: {found}"))
+    }
+
     /// Says which fields are meant, where the code is not [`Code::Invalid`].
     #[must_use]
     pub fn violating(self, violations: Vec<Violation>) -> Self {

@@ -70,6 +70,25 @@ async fn what_is_merely_older_is_stale_and_counts_for_no_device() {
 }
 
 #[tokio::test]
+async fn where_the_stronger_snapshot_was_erased_the_weaker_one_that_is_newer_is_taken() {
+    let tracker = Tracker::start().await;
+    tracker.verdicts(&[old(900, Some(IN_TIME))]).await;
+    let user_id = tracker.me.user_id;
+    tracker
+        .execute(format!(
+            "with gone as (delete from usage.bucket where user_id = '{user_id}')
+             insert into usage.erasure (user_id, erasure_id, erased_at, device_id, source, first_hour, last_hour)
+             values ('{user_id}', gen_random_uuid(), '2026-11-01T00:00:00Z', null, null, '-infinity', 'infinity')"
+        ))
+        .await;
+    let sent = [old(900, Some(IN_TIME)), old(800, Some("2026-10-20T10:50:00Z")), old(100, Some(SCAN))];
+    assert_eq!(tracker.verdicts(&sent).await, ["erased", "erased", "inserted"]);
+    let rows = tracker.rows().await;
+    assert_eq!((rows.len(), &rows[0]["input_tokens"]), (1, &100.into()), "{rows:?}");
+    assert_eq!(tracker.verdicts(&sent).await, ["erased", "erased", "unchanged"], "again");
+}
+
+#[tokio::test]
 async fn of_late_scans_the_larger_total_stands_in_either_order() {
     for order in [[(900, SCAN), (100, LATER_SCAN)], [(100, LATER_SCAN), (900, SCAN)]] {
         let tracker = Tracker::start().await;

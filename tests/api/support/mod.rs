@@ -122,7 +122,17 @@ impl TestApp {
         Self::on(cluster::Database { superuser, login }, |_| {}).await
     }
 
+    /// Another server on the same database that goes by another clock.
+    pub async fn second_server_by(&self, clock: Clock) -> Self {
+        let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
+        Self::by(clock, database, |_| {}).await
+    }
+
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::by(Clock::fixed(NOW.parse().unwrap()), database, change).await
+    }
+
+    async fn by(clock: Clock, database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
         logs::capture();
         let cluster::Database { superuser, login } = database;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -146,7 +156,6 @@ impl TestApp {
             backfill_max_days: 90,
         };
         change(&mut settings);
-        let clock = Clock::fixed(NOW.parse().unwrap());
         let key = server_key();
         let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
         let (serving, shutdown) = (app.clone(), CancellationToken::new());

@@ -64,7 +64,7 @@ impl Tokens {
             None => self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?,
         };
         let token_id = Uuid::now_v7();
-        store::insert_token(tx, &token, token_id, kind, user_id, device_id).await?;
+        store::add_token(tx, &token, token_id, kind, user_id, device_id).await?;
         Ok(IssuedToken { user_id, device_id, token_id, token })
     }
 

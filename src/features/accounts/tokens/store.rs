@@ -42,8 +42,25 @@ pub struct TokenAges {
     pub expiring_in_use: i64,
 }
 
-/// Stores a token's hash. Errors: 401 the user was erased.
-pub async fn insert_token(
+/// Stores a token's hash. An operator's is stored by a role that no request of a user has. Errors: 401 the user was
+/// erased.
+pub async fn add_token(
+    tx: &mut Tx,
+    token: &Token,
+    token_id: Uuid,
+    kind: TokenKind,
+    user_id: Uuid,
+    device_id: Option<Uuid>,
+) -> Result<(), Problem> {
+    if kind != TokenKind::Operator {
+        return insert_token(tx, token, token_id, kind, user_id, device_id).await;
+    }
+    tx.as_worker().await?;
+    insert_token(tx, token, token_id, kind, user_id, device_id).await?;
+    tx.as_opened().await
+}
+
+async fn insert_token(
     tx: &mut Tx,
     token: &Token,
     token_id: Uuid,

@@ -47,6 +47,9 @@ impl OpenSnapshot<BucketsRequest> {
         let after = request.after.as_ref().map_or_else(RowKey::before_all, |position| position.after.clone());
         // One more than fits tells whether there is more.
         let mut buckets = store::bucket_page(tx, &scope, &after, i64::from(request.page_size()) + 1).await?;
+        if let Some(wrong) = buckets.iter().find(|bucket| bucket.counts.iter().any(|count| *count < 0)) {
+            return Err(Problem::wrong_number("counts_are_not_negative", format!("{:?}", wrong.counts)));
+        }
         let goes_on = buckets.len() > usize::from(request.page_size());
         buckets.truncate(request.page_size().into());
         let last = buckets.last().filter(|_| goes_on);

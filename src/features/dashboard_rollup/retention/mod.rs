@@ -148,7 +148,7 @@ impl Retention {
 
     async fn try_to_raise(&self, context: &RequestContext, after: Uuid) -> Result<Vec<Candidate>, Problem> {
         let mut tx = self.begin(context).await?;
-        let page = store::users_past_retention(&mut tx, self.clock.now(), self.days, after, PAGE).await?;
+        let page = store::users_past_retention(&mut tx, self.clock.earliest(), self.days, after, PAGE).await?;
         let due = page.iter().filter_map(|user| Some((user.user_id, user.first_hour?)));
         let (user_ids, first_hours): (Vec<Uuid>, Vec<DateTime<Utc>>) = due.unzip();
         if user_ids.is_empty() {

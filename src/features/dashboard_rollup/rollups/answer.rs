@@ -100,6 +100,7 @@ impl OpenSnapshot<RollupsRequest> {
         }
         let goes_on = rows.len() > limit;
         rows.truncate(limit);
+        rows.iter().map(|row| row.sums).sum::<Counters>().within(&totals)?;
         let last = rows.last().filter(|_| goes_on);
         let next = last.map(|last| PagePosition::new(*days, state.time_zone(), last.key.clone()));
         Ok(RollupsAnswer { totals, intervals: by_interval(rows, &spans)?, next })

@@ -89,7 +89,12 @@ fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<S
             return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
         }
     }
-    Ok(SummaryAnswer { before, totals: both(&whole), by_source, by_model, streaks })
+    let totals = both(&whole);
+    for parts in [&by_source, &by_model] {
+        parts.iter().map(|(_, sums)| sums.current).sum::<Counters>().within(&totals.current)?;
+        parts.iter().map(|(_, sums)| sums.previous).sum::<Counters>().within(&totals.previous)?;
+    }
+    Ok(SummaryAnswer { before, totals, by_source, by_model, streaks })
 }
 
 /// The sums of each name; the rows of one name come together.

@@ -49,11 +49,12 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// Now. Half hours may be as old as `max_age_days`; `None` for no limit.
+    /// Now. Half hours may be as old as `max_age_days`; `None` for no limit. While it is not clear which clock jumped,
+    /// nobody is refused by either.
     pub(super) fn now(clock: &Clock, max_age_days: Option<u32>) -> Self {
-        let now = clock.now();
-        let oldest = max_age_days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into())));
-        let latest = now.checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let age = max_age_days.map(|days| TimeDelta::days(days.into()));
+        let oldest = age.and_then(|age| clock.earliest().checked_sub_signed(age));
+        let latest = clock.latest().checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC);
         Self { clock: clock.clone(), max_age_days, oldest, latest }
     }
 

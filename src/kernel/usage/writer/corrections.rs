@@ -237,7 +237,7 @@ pub(super) async fn restore_buckets<'a>(
         "src/kernel/usage/writer/restore_buckets.sql",
         key_columns = keys,
         job.backfill_id,
-        job.clock.stamp(),
+        job.clock.change_time(),
         job.trace.traceparent(),
     )
     .execute(tx)

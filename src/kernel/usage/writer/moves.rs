@@ -180,7 +180,7 @@ async fn insert_moved<'a>(
         key_columns = keys,
         &moves.map(|planned| planned.key.device_id).collect::<Vec<_>>(),
         job.backfill_id,
-        job.clock.stamp(),
+        job.clock.change_time(),
     )
     .fetch_all(tx)
     .await?;
@@ -206,7 +206,7 @@ async fn decide_buckets<'a>(
         count_columns = counts,
         &observed_ats,
         job.backfill_id,
-        job.clock.stamp(),
+        job.clock.change_time(),
     )
     .execute(tx)
     .await?;
@@ -249,7 +249,7 @@ async fn return_moved<'a>(
         &moves.map(|planned| planned.key.device_id).collect::<Vec<_>>(),
         job.backfill_id,
         job.executed_at,
-        job.clock.stamp(),
+        job.clock.change_time(),
         job.trace.traceparent(),
     )
     .fetch_all(tx)

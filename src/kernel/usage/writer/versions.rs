@@ -41,8 +41,9 @@ pub(super) async fn write_in(
     let mut verdicts = vec![Verdict::Superseded; entries.len()];
     let mut hidden = Vec::new();
     let mut candidates = candidates_by_key(entries);
-    // One turn nearly always does. A second turn follows where an unstamped winner met a
-    // correction, because a stamped runner-up of the same commit may still outweigh the correction.
+    // One turn nearly always does. A second turn follows where the winner was erased, because a
+    // runner-up of the same commit may be newer than the erasure. It follows, too, where an unstamped
+    // winner met a correction, because a stamped runner-up may still outweigh the correction.
     while !candidates.is_empty() {
         let batch: Vec<(BucketKeyRef<'_>, usize)> =
             candidates.iter().filter_map(|(key, ranked)| Some((*key, *ranked.last()?))).collect();
@@ -74,10 +75,13 @@ pub(super) async fn write_in(
         let behind_corrections = standing_buckets(tx, entries, &losers, &mut verdicts).await?;
         let met: BTreeSet<usize> = behind_corrections.iter().map(|(position, _)| *position).collect();
         candidates.retain(|_, ranked| {
-            let tried = ranked.pop();
+            let Some(tried) = ranked.pop() else { return false };
+            if verdicts[tried] == Verdict::Erased {
+                ranked.retain(|position| verdicts[*position] != Verdict::Erased);
+                return !ranked.is_empty();
+            }
             ranked.retain(|position| entries[*position].bucket.stamp.stamped);
-            let unstamped = tried.filter(|position| !entries[*position].bucket.stamp.stamped);
-            unstamped.is_some_and(|position| met.contains(&position)) && !ranked.is_empty()
+            !entries[tried].bucket.stamp.stamped && met.contains(&tried) && !ranked.is_empty()
         });
         hidden.extend(behind_corrections);
     }
@@ -128,7 +132,7 @@ async fn upsert_buckets(
         &buckets().map(|bucket| bucket.stamp.observed_at).collect::<Vec<_>>(),
         &buckets().map(|bucket| bucket.stamp.stamped).collect::<Vec<_>>(),
         &buckets().map(|bucket| bucket.stamp.rank.number()).collect::<Vec<_>>(),
-        clock.stamp(),
+        clock.change_time(),
         lane.as_str(),
         &causes.iter().map(|cause| cause.user_id).collect::<Vec<_>>(),
         &causes.iter().map(|cause| cause.request_id).collect::<Vec<_>>(),
