@@ -10,7 +10,8 @@ use crate::random::Random;
 pub enum Fault {
     /// The connections of a server to PostgreSQL.
     Database { server: usize, rule: Rule, for_good: bool },
-    /// The connections of clients to a server. They go on afterwards: a client would wait on a lost one by its own patience.
+    /// The connections of clients to a server. They go on afterwards, because a client's own patience would decide how
+    /// long it waits on one that is lost.
     Clients { server: usize, rule: Rule },
     /// `SIGKILL`, and a new start.
     KillServer { server: usize },

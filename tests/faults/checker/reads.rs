@@ -12,8 +12,8 @@ pub fn check(index: &Index<'_>, breaches: &mut Breaches) {
     totals_do_not_exceed(index, breaches);
 }
 
-/// From the beginning of a change until its commit: a batch has five seconds, and a fault may stop the clock of it for as
-/// long again.
+/// From the beginning of a change until its commit: a batch has five seconds, and a fault may hold it up for as long
+/// again.
 const LONGEST_COMMIT_US: i64 = 15_000_000;
 
 /// Of two reads one after the other, the second is not older.
