@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::support::{Proxy, Reply, TestApp, TestDevice, TestUser, line};
 
 /// What a machine that does other things as well may add to a limit.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// After a silence everything is well within this time.
 const RECOVERY: Duration = Duration::from_secs(2);
 
@@ -41,9 +41,10 @@ impl Stage {
         let proxy = Proxy::before_database_of(&app);
         let server = app.second_server_through_with(&proxy, |settings| settings.request_deadline = deadline).await;
         let stage = Self { app, proxy, server, user, device };
-        stage.read().await.expect_ok();
-        stage.post("warm").await.expect_ok();
-        stage.server.refresh_switches().await;
+        // A first connection may take longer than a short deadline allows.
+        stage.recovery(async |stage| stage.read().await).await;
+        stage.recovery(async |stage| stage.post("warm").await).await;
+        stage.recovery(async |stage| stage.health("/health/ready").await).await;
         stage
     }
 
