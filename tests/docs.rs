@@ -145,8 +145,7 @@ fn documented_grants(architecture: &str) -> BTreeSet<String> {
     grants
 }
 
-/// The same from `create table`, `create view`, `grant … on … to …` and `revoke … on … from …`; functions go by their
-/// name.
+/// The same from `create table`, `create view`, `grant … on …` and `revoke … on …`; functions go by their name.
 fn grants(sql: &str) -> BTreeSet<String> {
     let mut grants = BTreeSet::new();
     let mut privileges = Privileges::new();
@@ -166,11 +165,9 @@ fn grants(sql: &str) -> BTreeSet<String> {
         for table in tables.split(',').map(str::trim).filter(|table| table.contains('.') && !table.contains(' ')) {
             for role in roles.split(',').map(str::trim) {
                 let known = privileges.entry((table.to_owned(), role.to_owned())).or_default();
-                for privilege in what.split(',').map(str::trim) {
-                    if !known.iter().any(|granted| granted == privilege) {
-                        known.push(privilege.to_owned());
-                    }
-                }
+                let new: Vec<_> = what.split(',').map(|privilege| privilege.trim().to_owned()).collect();
+                known.retain(|granted| !new.contains(granted));
+                known.extend(new);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
 use halfhour::kernel::clock::Clock;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tempfile::TempDir;
 
 use crate::http::{PATIENCE, recent};
@@ -63,6 +63,12 @@ async fn an_external_database_serves_and_nothing_is_kept_on_the_side() {
     postgres.stop().unwrap();
 }
 
+/// How many rows of a table a connection sees.
+async fn rows_of(connection: &mut PgConnection, table: &str) -> i64 {
+    let count = sqlx::raw_sql(AssertSqlSafe(format!("select count(*) from {table}")));
+    connection.fetch_one(count).await.unwrap().get(0)
+}
+
 #[tokio::test]
 async fn a_login_as_the_documents_make_it_serves_and_sees_no_rows_by_itself() {
     let (_directory, postgres) = start_postgres();
@@ -84,19 +90,13 @@ async fn a_login_as_the_documents_make_it_serves_and_sees_no_rows_by_itself() {
 
     let login = superuser.clone().database("app").username("app").password("app");
     let mut login = PgConnection::connect_with(&login).await.unwrap();
-    let mut count = async |table: &str| -> i64 {
-        let sql = format!("select count(*) from {table}");
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut login).await.unwrap()
-    };
     let tables = ["usage.bucket", "account.user", "account.token", "rollup.daily", "ops.audit"];
     for table in tables {
-        assert_eq!(count(table).await, 0, "{table}");
+        assert_eq!(rows_of(&mut login, table).await, 0, "{table}");
     }
     login.execute("set role halfhour_worker").await.unwrap();
     for table in tables {
-        let sql = format!("select count(*) from {table}");
-        let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut login).await.unwrap();
-        assert!(seen > 0, "{table}");
+        assert!(rows_of(&mut login, table).await > 0, "{table}");
     }
     login.close().await.unwrap();
     assert!(!server.running.stdout().contains("inherits these roles"), "{}", server.running.stdout());
