@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
-use halfhour::kernel::database::{Access, Mode};
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::Code;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use super::{PATIENCE, Stage, body};
+use super::{PATIENCE, Stage, body, open_all};
 use crate::support::{TestApp, context, line};
 
 #[tokio::test]
@@ -60,12 +58,9 @@ async fn jobs_that_hold_all_their_connections_keep_nobody_from_reading_the_switc
     let app = TestApp::start().await;
     let pool = &app.pools.worker;
     let context = context();
-    let busy = (0..pool.max_connections()).map(|_| pool.begin(&context, Access::Worker, Mode::ReadWrite));
-    let busy = try_join_all(busy).await.unwrap();
+    let busy = open_all(pool, &context).await;
     app.refresh_switches().await;
-    let reads = &app.pools.read;
-    let readers = (0..reads.max_connections()).map(|_| reads.begin(&context, Access::NOBODY, Mode::Snapshot));
-    let readers = try_join_all(readers).await.unwrap();
+    let readers = open_all(&app.pools.read, &context).await;
     app.request(Method::GET, "/health/ready").send().await.expect_ok();
     for tx in busy.into_iter().chain(readers) {
         tx.rollback().await.unwrap();

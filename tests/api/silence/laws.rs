@@ -8,7 +8,7 @@ use halfhour::kernel::database::{Access, Mode, Tx};
 use halfhour::kernel::problem::{Code, Problem};
 use sqlx::Executor as _;
 
-use super::{PATIENCE, Stage, expect_blame};
+use super::{PATIENCE, Stage, expect_blame, open_all};
 
 /// What a transaction may wait for.
 const WAITS: [&str; 10] = [
@@ -68,9 +68,7 @@ async fn whatever_a_transaction_waits_for_on_a_silent_connection_ends_in_time_an
         assert_eq!(context.upstream.answers().status, Some(504), "{what}");
         assert_eq!(pool.load().in_use, 0, "{what}");
 
-        let patient = RequestContext::internal(Duration::from_secs(10));
-        let all = (0..pool.max_connections()).map(|_| pool.begin(&patient, Access::Worker, Mode::ReadWrite));
-        for open in futures_util::future::try_join_all(all).await.unwrap() {
+        for open in open_all(pool, &crate::support::context()).await {
             open.rollback().await.unwrap();
         }
     }

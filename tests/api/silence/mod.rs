@@ -9,6 +9,8 @@ mod posts;
 
 use std::time::{Duration, Instant};
 
+use halfhour::kernel::call::RequestContext;
+use halfhour::kernel::database::{Access, Mode, Pool, Tx};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -80,6 +82,19 @@ impl Stage {
         }
         started.elapsed()
     }
+}
+
+/// Opens a transaction on every connection that a pool may have, one after the other: making a connection may take a
+/// machine that does other things as well longer than callers wait.
+async fn open_all(pool: &Pool, context: &RequestContext) -> Vec<Tx> {
+    let (started, mut open) = (Instant::now(), Vec::new());
+    while open.len() < usize::try_from(pool.max_connections()).unwrap() {
+        match pool.begin(context, Access::Worker, Mode::ReadWrite).await {
+            Ok(tx) => open.push(tx),
+            Err(problem) => assert!(started.elapsed() < Duration::from_secs(20), "{problem:?}"),
+        }
+    }
+    open
 }
 
 fn body(model: &str) -> Value {
