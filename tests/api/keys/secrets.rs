@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{CASES, World, assert_repeats};
-use crate::support::{TestApp, context};
+use crate::support::{TestApp, TestUser, context};
 
 const KEY: (&str, &str) = ("idempotency-key", "one-that-is-not-to-be-stored");
 
@@ -109,15 +109,17 @@ async fn a_code_that_was_made_under_a_key_is_exchanged_once() {
     assert_eq!(app.ask("select count(*)::text from account.link_code").await, ["1"]);
 }
 
-/// A key of an operator at a place.
-fn key(operator: Uuid, place: u8) -> Option<RequestKey> {
-    let actor = Actor::Principal { kind: TokenKind::Operator, user_id: operator, token_id: Uuid::nil() };
-    RequestKey::new(actor, &[place; 32], b"k", [1; 32])
+/// A user as the operator that one of its tokens makes it.
+async fn operator(app: &TestApp, user: &TestUser) -> Actor {
+    let sql =
+        format!("select token_id::text from account.token where kind = 'operator' and user_id = '{}'", user.user_id);
+    let token_id = app.ask(&sql).await[0].parse().unwrap();
+    Actor::Principal { kind: TokenKind::Operator, user_id: user.user_id, token_id }
 }
 
-async fn create(accounts: &Accounts, operator: Uuid, place: u8, name: &str) -> Result<CreatedUser, Unexecuted> {
-    let actor = Actor::Principal { kind: TokenKind::Operator, user_id: operator, token_id: Uuid::nil() };
-    let once = Once::new(key(operator, place), CreatedUser::answer);
+async fn create(accounts: &Accounts, actor: Actor, place: u8, name: &str) -> Result<CreatedUser, Unexecuted> {
+    let key = RequestKey::new(actor, &[place; 32], b"k", [1; 32]);
+    let once = Once::new(key, CreatedUser::answer);
     accounts.users.create(&context(), actor, name, "UTC", once).await
 }
 
@@ -125,15 +127,16 @@ async fn create(accounts: &Accounts, operator: Uuid, place: u8, name: &str) -> R
 async fn once_the_servers_key_was_replaced_a_repetition_gets_no_token_that_never_worked() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;
+    let operator = operator(&app, &ann).await;
     let under = |secret: &str| Accounts::new(app.pools.worker.clone(), ServerKey::new(secret.as_bytes()).unwrap());
     let [before, after] = ["the key of yesterday, 32 characters", "the key of today, of 32 characters"].map(under);
-    create(&before, ann.user_id, 1, "carl").await.unwrap();
-    assert!(matches!(create(&before, ann.user_id, 1, "carl").await.unwrap_err(), Unexecuted::Answered(_)));
-    let Unexecuted::Refused(problem) = create(&after, ann.user_id, 1, "carl").await.unwrap_err() else {
+    create(&before, operator, 1, "carl").await.unwrap();
+    assert!(matches!(create(&before, operator, 1, "carl").await.unwrap_err(), Unexecuted::Answered(_)));
+    let Unexecuted::Refused(problem) = create(&after, operator, 1, "carl").await.unwrap_err() else {
         panic!("a token was derived from another key");
     };
     assert_eq!(problem.code(), Code::Conflict);
-    create(&after, ann.user_id, 2, "carla").await.unwrap();
+    create(&after, operator, 2, "carla").await.unwrap();
     assert_eq!(app.ask("select count(*)::text from account.user").await, ["3"]);
 }
 
@@ -141,10 +144,11 @@ async fn once_the_servers_key_was_replaced_a_repetition_gets_no_token_that_never
 async fn sixteen_at_once_in_one_process_make_one_user_and_one_token() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;
+    let operator = operator(&app, &ann).await;
     let accounts = Arc::new(Accounts::new(app.pools.worker.clone(), crate::support::server_key()));
     let tasks = (0..16).map(|_| {
         let accounts = accounts.clone();
-        tokio::spawn(async move { create(&accounts, ann.user_id, 1, "carl").await })
+        tokio::spawn(async move { create(&accounts, operator, 1, "carl").await })
     });
     let mut made = 0;
     for task in tasks.collect::<Vec<_>>() {

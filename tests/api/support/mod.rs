@@ -3,6 +3,7 @@
 
 mod cluster;
 mod http;
+mod lines;
 pub mod logs;
 pub mod plans;
 mod proxy;
@@ -35,6 +36,7 @@ use tower::{Service as _, ServiceExt as _};
 use uuid::Uuid;
 
 pub use http::{Reply, Request};
+pub use lines::{line, line_with, lines_of, wait_for_line, wait_for_lines};
 pub use proxy::Proxy;
 pub use web_proxy::{PREFIX, WebProxy};
 
@@ -333,45 +335,6 @@ impl TestApp {
     pub async fn post_buckets(&self, token: &str, body: &Value) -> Reply {
         self.request(Method::POST, "/v1/buckets").bearer(token).json(body).send().await
     }
-}
-
-/// The one log line of a request.
-pub fn line(request_id: &str) -> Value {
-    logs::line(request_id).expect("the line is written before the reply is sent")
-}
-
-/// All log lines of a request.
-pub fn lines_of(request_id: &str) -> Vec<Value> {
-    logs::lines(request_id)
-}
-
-/// The one log line that says `text`, whose request has no id that the test knows.
-pub fn line_with(text: &str) -> Value {
-    let lines = logs::lines_with(text);
-    let [line] = lines.as_slice() else { panic!("{text} is in {} lines: {lines:?}", lines.len()) };
-    line.clone()
-}
-
-/// Waits until as many log lines say `text`, whose requests have no id that the test knows.
-pub async fn wait_for_lines(text: &str, count: usize) {
-    for _ in 0..2000 {
-        if logs::lines_with(text).len() >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{text} is in {} lines", logs::lines_with(text).len());
-}
-
-/// The line of a request that got no reply, as soon as the server notices.
-pub async fn wait_for_line(request_id: &str) -> Value {
-    for _ in 0..500 {
-        if let Some(line) = logs::line(request_id) {
-            return line;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("request {request_id} left no line");
 }
 
 impl Drop for TestApp {
