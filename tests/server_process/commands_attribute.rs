@@ -103,7 +103,12 @@ async fn a_healthy_run_blames_nobody_but_clients_and_a_dead_database_is_blamed_a
     let (code, report) = attributed(&home, &["dead.log"]);
     assert_eq!(code, Some(3), "{report}\n{log}");
     let failed = &report["failed"];
-    assert!(failed["upstream"].as_u64().unwrap() >= 10, "{report}\n{log}");
+    // Once a breaker is open, PostgreSQL is not asked, and nobody is blamed for that.
+    let unasked = |row: &&Value| row["evidence"][0]["upstream_evidence"] == "breaker_open";
+    let unasked =
+        report["verdicts"].as_array().unwrap().iter().filter(unasked).map(|row| row["count"].as_u64().unwrap());
+    assert_eq!(failed["unknown"], unasked.clone().sum::<u64>(), "{report}\n{log}");
+    assert!(failed["upstream"].as_u64().unwrap() + unasked.sum::<u64>() >= 10, "{report}\n{log}");
     assert_eq!((&failed["application"], &failed["client"]), (&json!(0), &json!(0)), "{report}\n{log}");
     let worst = &report["verdicts"][0];
     assert_eq!((&worst["attribution"], &worst["evidence"][0]["upstream_status"]), (&json!("UPSTREAM"), &json!(503)));

@@ -15,7 +15,7 @@ use crate::processes::send;
 use crate::support::Home;
 
 /// What every examination of a database looks at, in order.
-const CHECKS: [&str; 14] = [
+const CHECKS: [&str; 15] = [
     "settings",
     "secret",
     "disk",
@@ -24,6 +24,7 @@ const CHECKS: [&str; 14] = [
     "connections",
     "roles",
     "migrations",
+    "programs",
     "clock",
     "switches",
     "backlog",
