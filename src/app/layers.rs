@@ -15,8 +15,10 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::contract_headers::{answer_headers, request_headers};
+use super::paths::KnownPaths;
 use crate::config::Limits;
 use crate::kernel::access::{Addresses, AnonymousCallers, Limit};
+use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
 
@@ -81,6 +83,11 @@ fn refuse_key(known: &Operations, request: Request, instead: &'static str) -> Re
     let route = request.extensions().get::<MatchedPath>().map(|route| (method, route.as_str().to_owned()));
     let is_operation = route.zip(known.get()).is_none_or(|(route, operations)| operations.contains_key(&route));
     if is_operation { Err(refused) } else { Ok(request) }
+}
+
+/// What routes are given: a body without its codings, for a path that may have a route.
+pub(crate) async fn plain(State(paths): State<Arc<KnownPaths>>, request: Request) -> Result<Request, Problem> {
+    paths.admit(undo_codings(request).await?)
 }
 
 /// One user's data is for no shared cache.

@@ -20,7 +20,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
-use axum::middleware::{from_fn, from_fn_with_state, map_request, map_request_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,6 @@ use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, f
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
-use crate::kernel::http::content_coding::undo_codings;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::request_line::{RequestLine, observe};
@@ -56,7 +55,9 @@ use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{Operations, StrangerLimits, cors, keep_private, limited, panicked, without_key, without_key_to_read};
+use layers::{
+    Operations, StrangerLimits, cors, keep_private, limited, panicked, plain, without_key, without_key_to_read,
+};
 use paths::KnownPaths;
 
 /// For readiness and for the switches. Each of these takes a few milliseconds.
@@ -272,31 +273,29 @@ impl App {
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.route_layer(only_reads.clone());
         let sources = operations::sources_router().route_layer(only_reads);
-        let active = from_fn_with_state(self.settings.activity.clone(), activity::note);
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()))
-            .route_layer(active.clone());
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
-        let exchange = limited(exchange, self.strangers.exchange.as_ref()).route_layer(active);
-        let for_everyone = limited(openapi::frame(&public_url), self.strangers.routes.as_ref())
-            .merge(exchange)
-            .merge(operations::health());
-        let (router, mut document) = for_everyone.merge(for_principals).split_for_parts();
+        let exchange = limited(exchange, self.strangers.exchange.as_ref());
+        let for_everyone =
+            limited(openapi::frame(&public_url), self.strangers.routes.as_ref()).merge(operations::health());
+        let counted = self.counted(for_principals.merge(exchange));
+        let (router, mut document) = for_everyone.merge(counted).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
         let operations = Arc::new(openapi::operations(&document));
         let operations = known.get_or_init(|| operations).clone();
         let cors = cors(&self.settings.cors_origins, &document);
-        let line = RequestLine {
+        let line = Arc::new(RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),
-        };
+        });
         // The last layer is the outermost.
         router
             .merge(Router::from(limited(
@@ -307,17 +306,22 @@ impl App {
                 let paths = paths.clone();
                 async move |uri: Uri| paths.refuse(&uri)
             })
-            .layer(from_fn(move |request, next| {
-                let paths = paths.clone();
-                async move { paths.guard(request, next).await }
-            }))
-            .layer(map_request(undo_codings))
+            .layer(map_request_with_state(paths, plain))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))
             .with_state(self.state.clone())
+    }
+
+    /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.
+    fn counted(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
+        let activity = self.settings.private_postgres.as_ref().map(|_programs| self.settings.activity.clone());
+        match activity {
+            Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
+            None => routes,
+        }
     }
 
     /// The routes as a service that knows where each connection comes from.

@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::Uri;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::OpenApi as Document;
 use utoipa_swagger_ui::Config;
 
@@ -47,12 +45,12 @@ impl KnownPaths {
     }
 
     /// Keeps what has slashes too many from routes, which would take it for a parameter that is empty or has a slash.
-    pub(crate) async fn guard(&self, request: Request, next: Next) -> Response {
+    pub(crate) fn admit(&self, request: Request) -> Result<Request, Problem> {
         let path = request.uri().path();
         if path != PAGE_PATH && has_extra_slashes(path) {
-            return self.refuse(request.uri()).into_response();
+            return Err(self.refuse(request.uri()));
         }
-        next.run(request).await
+        Ok(request)
     }
 
     /// The path that answers in place of one with slashes too many, if there is one.

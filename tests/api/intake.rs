@@ -113,13 +113,13 @@ impl Lines {
         let anonymous = AnonymousCallers::new(Addresses::new(&[]), None, None);
         let (read, cache) = (app.pools.read.clone(), TokenCache::new(REVOCATION_BOUND));
         let authenticator = Authenticator::new(server_key(), read, cache, anonymous.clone(), app.clock.clone());
-        let line = RequestLine {
+        let line = Arc::new(RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
-        };
+        });
         let router = Router::new()
             .route("/lines", post(post_lines))
             .route_layer(from_fn_with_state(authenticator, require_principal))
@@ -211,12 +211,7 @@ async fn while_posting_is_off_no_protocol_reads_a_body() {
 #[tokio::test]
 async fn what_a_device_may_post_in_an_hour_is_one_sum_over_all_protocols() {
     let lines = Lines::start_with(|settings| settings.limits.device_buckets_per_hour = 4).await;
-    let refusals = async || {
-        let metrics = lines.app.get(&lines.me.operator, "/metrics").await;
-        let text = String::from_utf8(metrics.body).unwrap();
-        let series = r#"halfhour_limit_refusals_total{limit="buckets"} "#;
-        text.lines().find_map(|line| line.strip_prefix(series)?.parse::<u64>().ok()).unwrap_or(0)
-    };
+    let refusals = async || lines.app.counter(&lines.me, r#"halfhour_limit_refusals_total{limit="buckets"}"#).await;
     let own = serde_json::json!({"buckets": [
         {"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "own"},
     ]});

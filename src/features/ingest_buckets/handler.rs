@@ -15,12 +15,11 @@ use super::request;
 use crate::kernel::access::Device;
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
-use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
 use crate::kernel::problem::{Problem, ProblemBody};
 use crate::kernel::usage::intake::{Handling, Intake, Receipt, Repeats};
 use crate::kernel::usage::writer::{Rejection, Verdict};
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// What became of the buckets of one request.
@@ -206,9 +205,7 @@ fn key(
     query: Option<&str>,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let values =
-        |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',');
-    let (media_type, prefer) = (values(CONTENT_TYPE), values(PREFER));
+    let (media_type, prefer) = (header_lines(headers, CONTENT_TYPE), header_lines(headers, PREFER));
     let request = [body, &media_type, query.unwrap_or_default().as_bytes(), &prefer];
     IdempotencyKey::read(headers, device, "POST /v1/buckets", &request)
 }

@@ -34,7 +34,7 @@ const CHUNK_PAUSE: Duration = Duration::from_secs(30);
 /// The bytes of a JSON body, without a byte order mark. Media type and size are checked, the content is not.
 ///
 /// Errors: 415 for another media type, 413 over [`BODY_LIMIT`], 400 when the body breaks off, does not decompress, or is
-/// UTF-16 or UTF-32.
+/// UTF-16 or UTF-32; 503 where other requests' bodies fill the room.
 #[derive(Debug)]
 pub struct JsonBytes(pub Bytes);
 
@@ -42,22 +42,27 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        if media_type(request.headers()) != JSON {
-            return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
-        }
-        let extensions = request.extensions().clone();
-        utf8(whole(&extensions, request.into_body()).await?).map(Self)
+        let (parts, body) = request.into_parts();
+        json(&parts, body).await.map(Self)
     }
+}
+
+/// A body of JSON, for who needs the head of the request, too. Errors: those of [`JsonBytes`].
+pub async fn json(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    if media_type(&parts.headers) != JSON {
+        return Err(Problem::new(Code::UnsupportedMediaType, "Send `Content-Type: application/json`."));
+    }
+    utf8(whole(parts, body).await?)
 }
 
 /// All of a body, which takes its room in the process. Errors: 413 over [`BODY_LIMIT`], 400 when the body breaks off or does
 /// not decompress, 503 where other requests' bodies fill the room.
-pub async fn whole(extensions: &Extensions, body: Body) -> Result<Bytes, Problem> {
+pub async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
     // A body that says itself that it is too large is not asked for.
     if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > BODY_LIMIT) {
         return Err(too_large());
     }
-    match read_whole(body, BODY_LIMIT, &room_of(extensions)).await {
+    match read_whole(body, BODY_LIMIT, &room_of(&parts.extensions)).await {
         Ok(bytes) => Ok(bytes),
         Err(Unread::TooLarge) => Err(too_large()),
         Err(Unread::Full(problem)) => Err(problem),

@@ -3,23 +3,20 @@
 
 use std::borrow::Cow;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Required, Type};
 use uuid::Uuid;
 
-use super::body::{JsonBytes, whole};
+use super::body::{json, whole};
 use crate::kernel::access::Actor;
-use crate::kernel::idempotency::{RequestKey, digest, key_text};
+use crate::kernel::idempotency::{PREFER, RequestKey, digest, header_lines, key_text};
 use crate::kernel::problem::Problem;
-
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What a request's key stands for, before it is known who sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +29,7 @@ struct Sent {
     fingerprint: [u8; 32],
 }
 
-/// A request with a body of JSON. Errors: 400 for a malformed key, and those of [`JsonBytes`].
+/// A request with a body of JSON. Errors: 400 for a malformed key, and those of [`json`].
 #[derive(Debug)]
 pub struct KeyedJson(pub KeyedRequest, pub Bytes);
 
@@ -47,10 +44,8 @@ impl KeyedRequest {
         let segments: Vec<Cow<'_, [u8]>> =
             parts.uri.path().split('/').map(|text| percent_decode_str(text).into()).collect();
         let path = digest(&segments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        let values = |name: HeaderName| {
-            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',')
-        };
-        let (media_type, prefer, version) = (values(CONTENT_TYPE), values(PREFER), values(IF_MATCH));
+        let [media_type, prefer, version] =
+            [CONTENT_TYPE, PREFER, IF_MATCH].map(|name| header_lines(&parts.headers, name));
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         Ok(Self(Some(Sent {
             text: text.to_vec(),
@@ -80,11 +75,11 @@ fn place(method: &str, segments: &[Cow<'_, [u8]>]) -> [u8; 32] {
 impl<S: Send + Sync> FromRequest<S> for KeyedJson {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         // A malformed key is refused before a body is read.
         key_text(request.headers())?;
         let (parts, body) = request.into_parts();
-        let JsonBytes(body) = JsonBytes::from_request(with_headers(&parts, body), state).await?;
+        let body = json(&parts, body).await?;
         Ok(Self(KeyedRequest::of(&parts, &body)?, body))
     }
 }
@@ -94,17 +89,9 @@ impl<S: Send + Sync> FromRequest<S> for KeyedEmpty {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body =
-            if key_text(&parts.headers)?.is_some() { whole(&parts.extensions, body).await? } else { Bytes::new() };
+        let body = if key_text(&parts.headers)?.is_some() { whole(&parts, body).await? } else { Bytes::new() };
         Ok(Self(KeyedRequest::of(&parts, &body)?))
     }
-}
-
-fn with_headers(parts: &Parts, body: Body) -> Request {
-    let mut request = Request::new(body);
-    *request.headers_mut() = parts.headers.clone();
-    *request.extensions_mut() = parts.extensions.clone();
-    request
 }
 
 /// How the contract describes the header.

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What every path of this server begins with. Only these are put under the public path in sentences, because a
 /// sentence may hold a slash for other reasons.
-pub const ROOTS: [&str; 6] = ["/v1/", "/docs", "/openapi.json", "/problems/", "/health/", "/metrics"];
+const ROOTS: [&str; 6] = ["/v1/", "/docs", "/openapi.json", "/problems/", "/health/", "/metrics"];
 
 /// A URL without a slash at its end, and the path in it.
 #[derive(Clone, Debug)]

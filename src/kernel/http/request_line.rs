@@ -2,6 +2,7 @@
 //! id, a trace and a deadline, renders every problem, and writes the one log line that says how the
 //! request ended, even when the client has gone.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// What the outermost layer needs to know.
-#[derive(Clone, Debug)]
+/// What the outermost layer needs to know. Every request takes clones, hence it is shared.
+#[derive(Debug)]
 pub struct RequestLine {
     /// How long a request may take.
     pub deadline: Duration,
@@ -64,7 +65,7 @@ impl RequestLine {
 }
 
 /// The middleware.
-pub async fn observe(State(settings): State<RequestLine>, mut request: Request, next: Next) -> Response {
+pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
     let deadline = settings.deadline_of(&request);
     // Also of a stream the first transaction is to begin soon.
     let mut context = call_of(request.headers(), settings.deadline);
@@ -124,9 +125,9 @@ async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
         Err(_elapsed) => overdue(deadline).into_response(),
     };
     // Time that went by until the client had sent its body is the client's.
-    let is_clients = home.is_some_and(|home| home.waited() * 2 >= deadline);
-    let code = response.extensions().get::<Problem>().map(Problem::code);
-    if is_clients && code == Some(Code::DeadlineExceeded) { body_overdue(deadline).into_response() } else { response }
+    let is_overdue = response.extensions().get::<Problem>().map(Problem::code) == Some(Code::DeadlineExceeded);
+    let is_clients = is_overdue && home.is_some_and(|home| home.waited() * 2 >= deadline);
+    if is_clients { body_overdue(deadline).into_response() } else { response }
 }
 
 fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
@@ -161,7 +162,9 @@ fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &
     let status = problem.code().status();
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
-        *text = public_url.lead(text).into_owned();
+        if let Cow::Owned(led) = public_url.lead(text) {
+            *text = led;
+        }
     }
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let (mut parts, _) = response.into_parts();

@@ -1,6 +1,6 @@
 //! What a key stands for: where it is valid, and the request that it names.
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -9,6 +9,8 @@ use crate::kernel::problem::{Code, Problem};
 
 /// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// A preference, which is a part of what a request says.
+pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Says that an answer is of an earlier execution.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -73,6 +75,11 @@ pub fn key_text(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
         return Err(malformed("An Idempotency-Key has 1 to 255 printable ASCII characters."));
     }
     Ok(Some(text))
+}
+
+/// All that the lines of a header say, for a fingerprint.
+pub fn header_lines(headers: &HeaderMap, name: HeaderName) -> Vec<u8> {
+    headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',')
 }
 
 /// 422: the key stands for another request.

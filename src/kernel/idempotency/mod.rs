@@ -13,8 +13,8 @@ mod records;
 
 pub use answer::Answer;
 pub use key::{
-    IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyKey, KeyScope, RequestKey, digest, key_in_progress, key_reused,
-    key_text, refuse_key,
+    IDEMPOTENCY_REPLAYED, IdempotencyKey, KeyScope, PREFER, RequestKey, digest, header_lines, key_in_progress,
+    key_reused, key_text, refuse_key,
 };
 pub use once::{Once, Seed, Unexecuted};
 pub use records::{Claim, Record, claim_keys, purge, record_post};
