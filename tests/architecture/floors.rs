@@ -16,7 +16,7 @@ pub(super) const FLOORS: [&[&str]; 6] = [
 /// The file that declares the rooms, shows the floors, and uses no room.
 pub(super) const KERNEL: &str = "src/kernel/mod.rs";
 
-/// A file's room: `src/kernel/call/trace.rs` lies in `call`, and `src/kernel/clock.rs` is all of `clock`.
+/// A file's room: `src/kernel/call/trace.rs` lies in `call`, and `src/kernel/clock.rs` would be all of `clock`.
 pub(super) fn room_of(path: &str) -> Option<&str> {
     let inner = path.strip_prefix("src/kernel/").filter(|_| path != KERNEL)?;
     match inner.split_once('/') {

@@ -23,11 +23,7 @@ pub struct Reading {
 impl Reading {
     /// Now.
     pub fn now() -> Self {
-        let micros = |clock| {
-            let time = clock_gettime(clock);
-            time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
-        };
-        Self { steady_us: micros(STEADY), running_us: micros(ClockId::Monotonic), wall_us: wall().timestamp_micros() }
+        Self { steady_us: steady_us(), running_us: micros(ClockId::Monotonic), wall_us: wall().timestamp_micros() }
     }
 
     /// The clock that people set minus the steady one.
@@ -39,6 +35,16 @@ impl Reading {
     pub(super) const fn suspended_us(self) -> i64 {
         self.steady_us.saturating_sub(self.running_us)
     }
+}
+
+/// The steady clock, in microseconds.
+pub(super) fn steady_us() -> i64 {
+    micros(STEADY)
+}
+
+fn micros(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
 }
 
 /// The clock that people set.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::follower::{Follower, Jump, Measurement};
-use super::reading::{Reading, wall};
+use super::reading::{Reading, steady_us, wall};
 
 /// Stamps of a burst may be so far ahead of the time, in microseconds: each is one later than the last.
 const BURST_US: i64 = 50_000;
@@ -35,6 +35,8 @@ struct Inner {
 enum Source {
     /// In microseconds.
     Fixed(AtomicI64),
+    System,
+    /// Clocks of a machine that a test makes up.
     Machine(Box<dyn Fn() -> Reading + Send + Sync>),
 }
 
@@ -42,6 +44,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(at) => write!(formatter, "Fixed({})", at.load(Ordering::Relaxed)),
+            Self::System => formatter.write_str("System"),
             Self::Machine(_) => formatter.write_str("Machine"),
         }
     }
@@ -50,7 +53,7 @@ impl fmt::Debug for Source {
 impl Clock {
     /// The machine's clocks, corrected by [`Clock::follow_database`].
     pub fn system() -> Self {
-        Self::of_machine(Reading::now)
+        Self::new(Source::System, Reading::now())
     }
 
     /// The clocks of a machine that are read so: for tests.
@@ -86,13 +89,15 @@ impl Clock {
     /// The latest time that some may rightly go by: later than [`Clock::now`] only for a while after a jump. Nobody is
     /// refused for a time up to this one.
     pub fn latest(&self) -> DateTime<Utc> {
-        self.now().max(from_micros(self.other_us()))
+        let steady_us = self.steady_us();
+        from_micros(self.now_from(steady_us).max(self.other_from(steady_us)))
     }
 
     /// The earliest time that some may rightly go by: earlier than [`Clock::now`] only for a while after a jump. Nothing
     /// is removed or refused for its age before this one says so.
     pub fn earliest(&self) -> DateTime<Utc> {
-        self.now().min(from_micros(self.other_us()))
+        let steady_us = self.steady_us();
+        from_micros(self.now_from(steady_us).min(self.other_from(steady_us)))
     }
 
     /// The arrival time of one entry: the present, but later than every stamp before it in this process.
@@ -127,6 +132,7 @@ impl Clock {
                 let at_us = at.load(Ordering::Relaxed);
                 Reading { steady_us: at_us, running_us: at_us, wall_us: at_us }
             }
+            Source::System => Reading::now(),
             Source::Machine(read) => read(),
         }
     }
@@ -144,7 +150,9 @@ impl Clock {
 
     /// `None` for a fixed clock, which follows nobody.
     fn follow<T>(&self, change: impl FnOnce(&mut Follower) -> T) -> Option<T> {
-        let Source::Machine(_) = &self.0.source else { return None };
+        if let Source::Fixed(_) = &self.0.source {
+            return None;
+        }
         let mut follower = self.0.follower.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut follower);
         self.0.offset_us.store(follower.offset_us(), Ordering::Relaxed);
@@ -170,22 +178,24 @@ impl Clock {
     }
 
     fn now_us(&self) -> i64 {
-        self.now_from(self.read_machine().steady_us)
+        self.now_from(self.steady_us())
+    }
+
+    /// The steady clock alone, which is all that most callers need.
+    fn steady_us(&self) -> i64 {
+        match &self.0.source {
+            Source::Fixed(at) => at.load(Ordering::Relaxed),
+            Source::System => steady_us(),
+            Source::Machine(read) => read().steady_us,
+        }
     }
 
     fn now_from(&self, steady_us: i64) -> i64 {
-        match &self.0.source {
-            Source::Fixed(_) => steady_us,
-            Source::Machine(_) => steady_us.saturating_add(self.0.offset_us.load(Ordering::Relaxed)),
-        }
+        steady_us.saturating_add(self.0.offset_us.load(Ordering::Relaxed))
     }
 
-    fn other_us(&self) -> i64 {
-        let steady_us = self.read_machine().steady_us;
-        match &self.0.source {
-            Source::Fixed(_) => steady_us,
-            Source::Machine(_) => steady_us.saturating_add(self.0.other_offset_us.load(Ordering::Relaxed)),
-        }
+    fn other_from(&self, steady_us: i64) -> i64 {
+        steady_us.saturating_add(self.0.other_offset_us.load(Ordering::Relaxed))
     }
 }
 
