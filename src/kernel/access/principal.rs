@@ -210,7 +210,7 @@ fn any_principal(parts: &Parts) -> Result<(Principal, RequestContext), Problem> 
 /// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
 fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestContext), Problem> {
     let (principal, context) = any_principal(parts)?;
-    if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted, principal.kind)) }
+    if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted.as_str(), principal.kind)) }
 }
 
 /// 401: the user was erased since the token was looked up. It is remembered for a moment longer.
@@ -218,8 +218,8 @@ pub fn erased_user() -> Problem {
     Problem::new(Code::Unauthorized, "The user of this token was erased.")
 }
 
-fn wrong_kind(wanted: TokenKind, found: TokenKind) -> Problem {
-    let (wanted, found) = (wanted.as_str(), found.as_str());
+fn wrong_kind(wanted: &str, found: TokenKind) -> Problem {
+    let found = found.as_str();
     Problem::new(Code::WrongPrincipal, format!("This route is for a {wanted} token; yours is a {found} token."))
 }
 
@@ -228,7 +228,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Device)?;
-        let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device, principal.kind))?;
+        let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device.as_str(), principal.kind))?;
         Ok(Self { user_id: principal.user_id, device_id, context })
     }
 }
@@ -258,8 +258,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Corrector {
         let (principal, context) = any_principal(parts)?;
         let Principal { kind, token_id, user_id, .. } = principal;
         if kind == TokenKind::Device {
-            let detail = "This route is for a viewer or operator token; yours is a device token.";
-            return Err(Problem::new(Code::WrongPrincipal, detail));
+            return Err(wrong_kind("viewer or operator", kind));
         }
         Ok(Self { kind, user_id, token_id, context })
     }

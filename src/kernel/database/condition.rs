@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::PgConnection;
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
 
-use super::schema::{MIGRATIONS_TABLE, SchemaError, migrator, unsafe_roles};
+use super::connection::say_goodbye;
+use super::schema::{MIGRATIONS_TABLE, SchemaError, connect, migrator, unsafe_roles};
 
 /// What a database is like.
 #[derive(Clone, Debug)]
@@ -62,11 +63,11 @@ impl MigrationsState {
 /// Looks at a database. Errors: it cannot be reached, or refuses to be looked at.
 pub async fn examine(options: &PgConnectOptions) -> Result<DatabaseCondition, SchemaError> {
     let options = options.clone().application_name("halfhour doctor");
-    let mut connection = PgConnection::connect_with(&options).await?;
+    let mut connection = connect(&options).await?;
     let server = server_settings(&mut connection).await?;
     let unsafe_roles = unsafe_roles(&mut connection).await?;
     let migrations = migrations_state(&mut connection).await?;
-    connection.close().await?;
+    say_goodbye(connection).await;
     Ok(DatabaseCondition { server, unsafe_roles, migrations })
 }
 

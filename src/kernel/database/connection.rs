@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, Postgres};
+use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::runtime::Handle;
 
 use super::health::PoolHealth;
@@ -38,9 +38,11 @@ pub(super) fn abandon(connection: PoolConnection<Postgres>) {
 pub(super) fn close(connection: PoolConnection<Postgres>) {
     let connection = connection.detach();
     if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(async move {
-            // Without a goodbye PostgreSQL finds out as well.
-            let _ = tokio::time::timeout(GOODBYE_LIMIT, connection.close()).await;
-        });
+        runtime.spawn(say_goodbye(connection));
     }
+}
+
+/// Closed with a goodbye. Without one PostgreSQL finds out as well.
+pub(super) async fn say_goodbye(connection: PgConnection) {
+    let _ = tokio::time::timeout(GOODBYE_LIMIT, connection.close()).await;
 }

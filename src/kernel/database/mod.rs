@@ -26,7 +26,7 @@ pub use breaker::BreakerState;
 pub use columns::BucketKeyColumns;
 pub(crate) use columns::{counters_of_row, query_file_columns};
 pub use database_clock::{follow_database_clock, watch_machine_clock};
-pub use failure::{NoSum, broken_constraint, is_data_fault, is_lock_timeout, is_transient, upstream_status};
+pub use failure::{NoSum, broken_constraint, is_data_fault, is_lock_timeout, is_transient};
 pub use listener::Listener;
 pub use pool::{ACQUIRE_TIMEOUT, Pool, PoolLoad, Pools, by_key, by_range, in_batches};
 pub use tx::{Access, Mode, Tx};

@@ -124,7 +124,7 @@ impl Pool {
             let limit = context.remaining().min(ACQUIRE_TIMEOUT);
             let connection = self.acquire(context, limit).await?;
             let mut tx = Tx::on(connection, context, InUse::of(&self.health));
-            match tx.open(&access, mode, context.remaining()).await {
+            match tx.open(&access, mode, context.remaining().min(ACQUIRE_TIMEOUT)).await {
                 Ok(()) => {
                     self.health.answered();
                     return Ok(tx);

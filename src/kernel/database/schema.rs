@@ -6,6 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use super::connection::say_goodbye;
 use super::limits::in_time;
 
 /// At a start the database may take this long for each connection, and for each look at it.
@@ -60,13 +61,8 @@ async fn apply(connection: &mut PgConnection) -> Result<usize, SchemaError> {
     Ok(after.saturating_sub(before))
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
     Ok(in_time(START_LIMIT, PgConnection::connect_with(options)).await?)
-}
-
-/// What was to be done on the connection is done; PostgreSQL finds out without a goodbye as well.
-async fn say_goodbye(connection: PgConnection) {
-    let _ = in_time(Duration::from_secs(1), connection.close()).await;
 }
 
 async fn applied_migrations(connection: &mut PgConnection) -> Result<usize, SchemaError> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::connection::{abandon, close, give_back};
 use super::health::InUse;
-use super::limits::{LEAST, Patience, Wait};
+use super::limits::{Patience, Wait};
 use crate::kernel::call::{RequestContext, Upstream};
 use crate::kernel::problem::{Code, Problem};
 
@@ -127,7 +127,7 @@ impl Tx {
     ) -> Result<(), Option<Problem>> {
         self.is_of_users = matches!(access, Access::Users(_));
         let sql = opening(access, mode, &self.limits);
-        let opened = tokio::time::timeout(limit.min(LEAST), self.run(sql)).await;
+        let opened = tokio::time::timeout(limit, self.run(sql)).await;
         match opened {
             Ok(Ok(())) => {
                 self.is_open = true;
