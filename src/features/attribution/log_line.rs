@@ -34,8 +34,8 @@ pub struct LogLine<'a> {
     #[serde(borrow)]
     pub function: Text<'a>,
     /// Only proves that the line is one.
-    #[serde(borrow)]
-    pub stage: Text<'a>,
+    #[serde(borrow, rename = "stage")]
+    _stage: Text<'a>,
     /// What was answered.
     #[serde(deserialize_with = "status")]
     pub status: u16,

@@ -10,15 +10,13 @@ use super::call_group::{CallGroup, QUANTILE_ERROR, cut, widen};
 use super::lines::{RawLine, each_line};
 use super::log_line::{LineKind, LogLine};
 use super::report::{BlameReport, FailedCalls, SlowCalls, Strays};
+use crate::kernel::http::body::BYTE_ORDER_MARK;
 
 /// Groups of calls that are told apart. The server itself has some hundred; a log of others may have any number.
 pub const MAX_GROUPS: usize = 1_000;
 
 /// Lines are written by several threads, so that neighbours may be a little out of order. More is a clock that was set.
 const STEP_BACK: TimeDelta = TimeDelta::seconds(1);
-
-/// A mark that some programs put before the first line.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A review of any number of files, in bounded memory.
 #[derive(Default)]

@@ -17,8 +17,7 @@ mod log_line;
 mod log_review;
 mod report;
 
-pub use blame::{Blame, Judgement, judge};
-pub use lines::{MAX_LINE, RawLine, each_line};
-pub use log_line::{LineKind, LogLine};
+pub use blame::Blame;
+pub use lines::MAX_LINE;
 pub use log_review::{LogReview, MAX_GROUPS};
 pub use report::{BlameReport, BlameRow, EvidenceRow, FailedCalls, LinePlace, SlowCalls, Strays};

@@ -48,7 +48,7 @@ use crate::kernel::http::cursor::Cursors;
 /// Routes that take bodies longer than a request may last; each of their transactions has its own deadline.
 pub(crate) const STREAMING_ROUTES: &[&str] = &["/v1/backfills"];
 
-/// The routes of operators.
+/// The routes of operators, and of viewers as far as their merges go.
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
 use super::pairing::{Merge, MergeOrder, Pairing, PlanRow, Resolve};
-use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
+use crate::kernel::bucket::{BucketKey, BucketKeyRef};
 use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::writer::CarriedKept;
-use crate::kernel::usage::writer::corrections::{Correction, Version};
+use crate::kernel::usage::writer::corrections::Correction;
 
 /// The key of the advisory lock that plans share while rows are staged, and that whoever forgets a person takes alone:
 /// "planning" in ASCII.
@@ -17,6 +17,33 @@ pub const PLANNING_LOCK: i64 = 0x706c_616e_6e69_6e67;
 
 /// Where a page of plan rows begins: after the row of this key.
 pub type RowPosition = (Uuid, DateTime<Utc>, Uuid, String, String);
+
+/// Before the first page: no bucket is as old.
+pub fn beginning() -> RowPosition {
+    (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new())
+}
+
+/// The version of the bucket that a plan row has seen: `seen_of_row!(row)`; `None` where there was none. The record has the
+/// columns `seen_…` of the row.
+macro_rules! seen_of_row {
+    ($row:ident) => {
+        $row.seen_observed_at.map(|observed_at| {
+            let counts = $crate::kernel::bucket::PerCounter {
+                input_tokens: $row.seen_input_tokens,
+                cache_read_tokens: $row.seen_cache_read_tokens,
+                cache_write_5m_tokens: $row.seen_cache_write_5m_tokens,
+                cache_write_1h_tokens: $row.seen_cache_write_1h_tokens,
+                output_tokens: $row.seen_output_tokens,
+                reasoning_tokens: $row.seen_reasoning_tokens,
+                unclassified_tokens: $row.seen_unclassified_tokens,
+                request_count: $row.seen_request_count,
+            };
+            let counts = counts.map(Option::unwrap_or_default);
+            $crate::kernel::usage::writer::corrections::Version { counts, observed_at }
+        })
+    };
+}
+pub(super) use seen_of_row;
 
 /// Jobs, newest first: one, or those made before another; all, or merges of one user.
 pub async fn read_jobs(
@@ -196,8 +223,7 @@ pub async fn list_plan_rows(
     after: Option<&RowPosition>,
     limit: i64,
 ) -> Result<Vec<PlanRow>, Problem> {
-    // No bucket is as old.
-    let beginning = (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new());
+    let beginning = beginning();
     let (user_id, hour_start, device_id, source, model) = after.unwrap_or(&beginning);
     let rows = sqlx::query_file!(
         "src/features/backfill/list_plan_rows.sql",
@@ -213,19 +239,7 @@ pub async fn list_plan_rows(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let seen = row.seen_observed_at.map(|observed_at| {
-                let counts = PerCounter {
-                    input_tokens: row.seen_input_tokens,
-                    cache_read_tokens: row.seen_cache_read_tokens,
-                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens,
-                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens,
-                    output_tokens: row.seen_output_tokens,
-                    reasoning_tokens: row.seen_reasoning_tokens,
-                    unclassified_tokens: row.seen_unclassified_tokens,
-                    request_count: row.seen_request_count,
-                };
-                Version { counts: counts.map(Option::unwrap_or_default), observed_at }
-            });
+            let seen = seen_of_row!(row);
             let counts = counters_of_row!(row);
             let key = key(row.user_id, row.hour_start, row.device_id, &row.source, &row.model)?;
             let pairing = row.pairing.as_deref().map(|text| {
@@ -293,7 +307,8 @@ pub async fn insert_exceptions(tx: &mut Tx, job_id: Uuid, exceptions: &[Exceptio
     Ok(())
 }
 
-fn key(
+/// The key of a row of a job. Errors: 500 for one that is none.
+pub fn key(
     user_id: Uuid,
     hour_start: DateTime<Utc>,
     device_id: Uuid,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::super::devices::refusal;
 use super::request::Exchange;
 use crate::kernel::access::{Token, erased_user};
-use crate::kernel::database::{Tx, broken_constraint};
+use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// What became of an exchange.
@@ -34,7 +34,7 @@ pub async fn lock_maker(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
     row.map(|_| ()).ok_or_else(erased_user)
 }
 
-/// False where the user has `limit` usable codes already. Errors: 401 the user was erased.
+/// False where the user has `limit` usable codes already. [`lock_maker`] has run in this transaction.
 pub async fn insert_link_code(
     tx: &mut Tx,
     code_hash: &[u8],
@@ -52,11 +52,7 @@ pub async fn insert_link_code(
         limit
     )
     .execute(tx)
-    .await
-    .map_err(|error| match broken_constraint(&error) {
-        Some("link_code_belongs_to_user") => erased_user(),
-        _ => Problem::from(error),
-    })?;
+    .await?;
     Ok(inserted.rows_affected() == 1)
 }
 

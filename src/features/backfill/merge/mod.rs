@@ -69,12 +69,11 @@ pub async fn complete(
     store::complete_merge(tx, job_id, user_id, order, days).await
 }
 
-/// Keeps writers of the user out, and finds out whether the merge may be executed now. Returns how many buckets the
-/// from-device has got since the plan.
+/// Keeps writers of the user out, and finds out whether the merge may be executed now.
 ///
-/// Errors: 409 while nobody has decided what different buckets are to say, while the from-device is active, and while
+/// Errors: `plan_stale` where the from-device has got buckets since the plan; 409 while nobody has decided what different buckets are to say, while the from-device is active, and while
 /// another merge is at work on one of the devices; 503 while the user's usage is being written without a pause.
-pub async fn prepare(tx: &mut Tx, job: &Job, merge: &Merge) -> Result<i64, Problem> {
+pub async fn prepare(tx: &mut Tx, job: &Job, merge: &Merge) -> Result<(), Problem> {
     if merge.different > 0 && merge.order.resolve.is_none() {
         let detail = format!(
             "{} buckets differ between the devices; plan again with `resolve`: sum, larger, from or into.",
@@ -93,7 +92,12 @@ pub async fn prepare(tx: &mut Tx, job: &Job, merge: &Merge) -> Result<i64, Probl
     refuse_beside_another(tx, job, merge).await?;
     let (from, days) = (merge.order.from_device_id, job.days);
     let (buckets, _) = store::measure_device(tx, user_id, from, days, MAX_PAIRS + 1).await?;
-    Ok((buckets - job.total).max(0))
+    let unplanned = buckets - job.total;
+    if unplanned > 0 {
+        let detail = format!("The from-device has {unplanned} buckets more than when this was planned.");
+        return Err(Problem::new(Code::PlanStale, detail));
+    }
+    Ok(())
 }
 
 /// What goes with the execution: the from-device is refused from now on, and what it has reported less is the other

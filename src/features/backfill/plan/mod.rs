@@ -277,32 +277,30 @@ impl Import<'_> {
     pub fn take(&mut self, number: i64, line: ImportLine<'_>) {
         self.lines += 1;
         let ImportLine::Text(text) = line else {
-            return self.refuse(number, None, "line_too_long");
+            return self.refuse(number, None, "line_too_long", None);
         };
         let Ok(mut fields) = FieldReader::of_body(text, &imported::FIELDS) else {
-            return self.refuse(number, None, "malformed");
+            return self.refuse(number, None, "malformed", None);
         };
         let read = imported::read(&mut fields, &self.rules);
         match read.filter(|_| fields.violations().is_empty()) {
             Some(bucket) if self.rows.contains_key(&bucket.key) => {
-                self.refuse(number, Some(bucket.key), "duplicate_bucket");
+                self.refuse(number, Some(bucket.key), "duplicate_bucket", None);
             }
             Some(bucket) => {
                 self.rows.insert(bucket.key.clone(), (number, bucket));
             }
             None => {
-                let code = fields.violations().first().map_or("malformed", |violation| violation.code);
-                self.refuse(number, imported::key(&fields), code);
-                if let Some(last) = self.exceptions.last_mut() {
-                    last.expected = fields.violations().first().and_then(expected);
-                }
+                let violation = fields.violations().first();
+                let code = violation.map_or("malformed", |violation| violation.code);
+                self.refuse(number, imported::key(&fields), code, violation.and_then(expected));
             }
         }
     }
 
-    fn refuse(&mut self, line: i64, key: Option<BucketKey>, code: &str) {
+    fn refuse(&mut self, line: i64, key: Option<BucketKey>, code: &str, expected: Option<(String, String)>) {
         let (kind, code) = (ExceptionKind::Poisoned, code.to_owned());
-        self.exceptions.push(Exception { kind, line: Some(line), key, code, expected: None });
+        self.exceptions.push(Exception { kind, line: Some(line), key, code, expected });
     }
 
     /// Whether it is time to stage what was taken.
@@ -324,7 +322,7 @@ impl Import<'_> {
         let mut tx = self.backfills.pool.begin(&context, Access::Worker, Mode::ReadWrite).await?;
         store::hold_off_forgetting(&mut tx, jobs::PLANNING_LOCK).await?;
         for (position, code) in store::stage_rows(&mut tx, self.job_id, &rows).await? {
-            self.refuse(lines[position], Some(rows[position].key.clone()), &code);
+            self.refuse(lines[position], Some(rows[position].key.clone()), &code, None);
         }
         let exceptions = std::mem::take(&mut self.exceptions);
         let poisoned = i64::try_from(exceptions.len()).map_err(Problem::internal)?;

@@ -1,11 +1,10 @@
 //! The SQL of the worker's steps.
 
-use chrono::DateTime;
 use uuid::Uuid;
 
 use super::super::job::{Cursor, Job, State};
-use super::super::store::RowPosition;
-use crate::kernel::bucket::{BucketKey, BucketKeyRef, PerCounter};
+use super::super::store::{RowPosition, beginning, key, seen_of_row};
+use crate::kernel::bucket::{BucketKey, PerCounter};
 use crate::kernel::database::{BucketKeyColumns, Tx, counters_of_row, query_file_columns};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::writer::corrections::Version;
@@ -69,8 +68,7 @@ pub async fn list_pairs(
     after: Option<&RowPosition>,
     limit: i64,
 ) -> Result<Vec<Move>, Problem> {
-    // No bucket is as old.
-    let beginning = (Uuid::nil(), DateTime::UNIX_EPOCH, Uuid::nil(), String::new(), String::new());
+    let beginning = beginning();
     let (user_id, hour_start, device_id, source, model) = after.unwrap_or(&beginning);
     let rows = sqlx::query_file!(
         "src/features/backfill/work/list_pairs.sql",
@@ -87,19 +85,7 @@ pub async fn list_pairs(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let seen = row.seen_observed_at.map(|observed_at| {
-                let counts = PerCounter {
-                    input_tokens: row.seen_input_tokens,
-                    cache_read_tokens: row.seen_cache_read_tokens,
-                    cache_write_5m_tokens: row.seen_cache_write_5m_tokens,
-                    cache_write_1h_tokens: row.seen_cache_write_1h_tokens,
-                    output_tokens: row.seen_output_tokens,
-                    reasoning_tokens: row.seen_reasoning_tokens,
-                    unclassified_tokens: row.seen_unclassified_tokens,
-                    request_count: row.seen_request_count,
-                };
-                Version { counts: counts.map(Option::unwrap_or_default), observed_at }
-            });
+            let seen = seen_of_row!(row);
             let from_seen = Version {
                 counts: PerCounter {
                     input_tokens: row.from_input_tokens,
@@ -114,9 +100,7 @@ pub async fn list_pairs(
                 observed_at: row.from_observed_at,
             };
             let counts = counters_of_row!(row);
-            let (user_id, hour_start, device_id) = (row.user_id, row.hour_start, row.device_id);
-            let key = BucketKeyRef { user_id, hour_start, device_id, source: &row.source, model: &row.model }.parse();
-            let key = key.ok_or_else(|| Problem::internal("a row of a job has a key that is none"))?;
+            let key = key(row.user_id, row.hour_start, row.device_id, &row.source, &row.model)?;
             Ok(Move { key, counts, seen, from_device_id, from_seen })
         })
         .collect()

@@ -107,7 +107,7 @@ pub fn encode(notation: Notation, buckets: Vec<BucketRow>, is_first: bool) -> Re
 fn encode_csv(cells: Cells, buckets: Vec<BucketRow>, is_first: bool) -> Result<Vec<u8>, Problem> {
     let mut table =
         csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    // Notation by hand, because a table without rows has its header too.
+    // Written by hand, because a table without rows has its header too.
     if is_first {
         let names = KEY_NAMES.into_iter().chain(TokenCounts::NAMES_WITH_TOTAL).chain(VERSION_NAMES);
         table.write_record(names).map_err(Problem::internal)?;

@@ -8,6 +8,8 @@ use crate::kernel::http::schemas;
 use crate::kernel::http::values::{line, source};
 use crate::kernel::problem::Problem;
 
+const FIELDS: [&str; 2] = ["name", "title"];
+
 /// A tool to allow.
 #[derive(Debug, PartialEq, Eq, ToSchema)]
 pub struct NewSource {
@@ -22,19 +24,19 @@ pub struct NewSource {
 impl NewSource {
     /// Reads a body. Errors: 400 for what is not a JSON object, 422 with every violation.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = FieldReader::of_body(body, &["name", "title"])?;
-        let name = fields.text("name", source);
-        let title = fields.optional_text("title", title);
-        fields.finish(name.map(|name| Self { name, title }))
+        Self::read(FieldReader::of_body(body, &FIELDS)?)
     }
 
     /// The same from a command. Errors: 422 with every violation.
     pub fn of(name: &str, title: Option<&str>) -> Result<Self, Problem> {
         let given = title.map(|title| ("title".to_owned(), title.to_owned()));
         let parameters: Vec<_> = [("name".to_owned(), name.to_owned())].into_iter().chain(given).collect();
-        let mut fields = FieldReader::of_query(&parameters, &["name", "title"], &[]);
+        Self::read(FieldReader::of_query(&parameters, &FIELDS, &[]))
+    }
+
+    fn read(mut fields: FieldReader) -> Result<Self, Problem> {
         let name = fields.text("name", source);
-        let title = fields.optional_text("title", self::title);
+        let title = fields.optional_text("title", title);
         fields.finish(name.map(|name| Self { name, title }))
     }
 }

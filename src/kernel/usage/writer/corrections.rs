@@ -169,12 +169,17 @@ pub async fn purge_pre_images(tx: &mut Tx, backfill_ids: &[Uuid], limit: i64) ->
     Ok(purged.rows_affected())
 }
 
+/// A stamp that is later than that of the version it replaces, even where a tracker's clock was ahead.
+pub(super) fn stamp_after(seen: Option<Version>, executed_at: DateTime<Utc>) -> DateTime<Utc> {
+    let after = seen.map(|version| version.observed_at + TimeDelta::microseconds(1));
+    after.map_or(executed_at, |after| after.max(executed_at))
+}
+
 /// The bucket that a correction makes. Its stamp is later than that of the version it replaces,
 /// even where a tracker's clock was ahead. So it is late where that version is, and outranks it or
 /// has its rank.
 fn stamped(Correction { key, counts, seen }: &Correction, executed_at: DateTime<Utc>) -> Bucket {
-    let after = seen.map(|version| version.observed_at + TimeDelta::microseconds(1));
-    let observed_at = after.map_or(executed_at, |after| after.max(executed_at));
+    let observed_at = stamp_after(*seen, executed_at);
     Bucket {
         hour_start: key.hour_start,
         source: key.source,

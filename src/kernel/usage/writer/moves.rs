@@ -13,11 +13,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::corrections::{
-    Corrected, Correcting, LockedBucket, Version, lock_buckets, restore_buckets, save_pre_images,
+    Corrected, Correcting, LockedBucket, Version, lock_buckets, restore_buckets, save_pre_images, stamp_after,
 };
 use crate::kernel::bucket::{BucketKey, BucketKeyRef, CountColumns, TokenCounts};
 use crate::kernel::database::{BucketKeyColumns, Tx, query_file_columns};
@@ -197,9 +196,7 @@ async fn decide_buckets<'a>(
         return Ok(());
     }
     let counts: CountColumns = moves.clone().map(|planned| planned.counts).collect();
-    // Later than what it replaces, even where a tracker's clock was ahead.
-    let later = |seen: Version| (seen.observed_at + TimeDelta::microseconds(1)).max(job.executed_at);
-    let observed_ats: Vec<_> = moves.map(|planned| planned.seen.map_or(job.executed_at, later)).collect();
+    let observed_ats: Vec<_> = moves.map(|planned| stamp_after(planned.seen, job.executed_at)).collect();
     query_file_columns!(
         "src/kernel/usage/writer/decide_buckets.sql",
         key_columns = keys,
