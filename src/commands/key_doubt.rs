@@ -12,13 +12,13 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::database::Pool;
 
 /// Says so where `secret.key` is not what made the tokens that there are, as far as can be known.
-pub async fn say_doubts(opened: &Opened, config: &Config) {
+pub async fn say_doubts(opened: &Opened, config: &Config, pool: &Pool) {
     if config.secret.is_some() {
         return;
     }
     let path = config.data_dir.join("secret.key");
     let path = path.display();
-    if opened.key_is_new() && tokens_exist(opened).await {
+    if opened.key_is_new() && tokens_exist(opened, pool).await {
         tracing::error!(
             "{path} is new, and tokens exist that were made under another key: they are refused until that key is put back \
              from a backup, or new tokens are issued"
@@ -32,12 +32,9 @@ pub async fn say_doubts(opened: &Opened, config: &Config) {
 }
 
 /// Whether there are tokens, as far as the database says.
-async fn tokens_exist(opened: &Opened) -> bool {
-    let pool = Pool::new(opened.options().clone(), "key", 1);
+async fn tokens_exist(opened: &Opened, pool: &Pool) -> bool {
     let accounts = Accounts::new(pool.clone(), opened.key());
-    let exist = accounts.tokens.exist(&RequestContext::internal(Duration::from_secs(5))).await;
-    pool.close().await;
-    exist.unwrap_or(false)
+    accounts.tokens.exist(&RequestContext::internal(Duration::from_secs(5))).await.unwrap_or(false)
 }
 
 /// Whether `credentials.env` has a token that this key did not make.

@@ -14,15 +14,12 @@ use super::output::explain;
 use super::shutdown::Shutdown;
 use crate::app::telemetry::Telemetry;
 use crate::app::{Activity, App, DoorLimits, Settings};
-use crate::config::Config;
+use crate::config::{Config, OTHER_CONNECTIONS};
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::Bodies;
-
-/// Connections to PostgreSQL beside the pools of the settings: for readiness and switches, for waking, and for a probe.
-const OTHER_CONNECTIONS: u32 = 5;
 
 /// Once the server is told to stop: by when its requests and workers have ended, and by when its PostgreSQL has. What is
 /// left of ten seconds is for the log.
@@ -89,7 +86,7 @@ async fn run(
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
-        door: DoorLimits::of_this_process(config.pool_sizes.total() + OTHER_CONNECTIONS),
+        door: DoorLimits::of_this_process(config.pool_sizes.total() + OTHER_CONNECTIONS + 1),
         bodies: Bodies::default(),
         activity: activity.clone(),
         private_postgres: opened.programs(),
@@ -106,7 +103,7 @@ async fn run(
     let prepare = async {
         // No stamp may be taken before the clock is known.
         follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
-        say_doubts(opened, config).await;
+        say_doubts(opened, config, &app.pools().worker).await;
         if !opened.is_embedded() {
             return anyhow::Ok(None);
         }

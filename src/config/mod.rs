@@ -71,6 +71,10 @@ impl PoolSizes {
     }
 }
 
+/// Connections that a process has beside these pools: two by which processes wake each other, and two for readiness and the
+/// switches. A probe of a database that does not answer comes for a while besides.
+pub const OTHER_CONNECTIONS: u32 = 4;
+
 /// How often one caller may call; 0 is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -150,8 +154,9 @@ pub const CREDENTIALS: [&str; 6] = [
     "HALFHOUR_DEVICE_ID",
 ];
 
-/// What the private PostgreSQL admits, less those for readiness and wakes, a few for commands that join it, and people who look.
-const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - 12;
+/// What the private PostgreSQL admits to the pools: the rest is for the process's other connections, for commands that join
+/// it, and for people who look.
+const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - OTHER_CONNECTIONS - 8;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]

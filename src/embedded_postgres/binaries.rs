@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 /// The oldest major version that the SQL of this server runs on.
-const OLDEST_MAJOR: u32 = 14;
+pub const OLDEST_MAJOR: u32 = 14;
 
 /// The major version that is downloaded where no cluster asks for another.
 const DOWNLOADED_MAJOR: u32 = 17;

@@ -46,7 +46,7 @@ mod supervisor;
 mod trial;
 mod upgrade;
 
-pub use binaries::installed_version;
+pub use binaries::{OLDEST_MAJOR, installed_version};
 pub use error::EmbeddedPostgresError;
 pub use interrupt::Interrupt;
 pub use private_server::EmbeddedPostgres;

@@ -11,6 +11,7 @@ use super::pid_file::PidFile;
 use super::programs::Programs;
 use super::settings::Durability;
 use super::socket_dir;
+use super::stop::PATIENCE;
 use super::supervisor::Supervisor;
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,6 @@ use std::{fmt, thread};
 /// How long a command waits for a cluster that another process is just starting.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 const JOIN_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How long the server may take to end where nobody is in a hurry.
-const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long a command that started the cluster waits for those who joined it, before it ends it under them.
 const GUEST_PATIENCE: Duration = Duration::from_mins(1);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::interrupt::Interrupt;
 
 /// How long a server has to end where nobody says by when, and where its start is interrupted.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 const HURRY: Duration = Duration::from_secs(5);
 
 /// The supervisor's end of the line. Whoever hangs up without a word asks it to end, too.
@@ -39,6 +39,11 @@ impl StopAsked {
             Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => self.by.get().is_some() || self.is_interrupted(),
         }
+    }
+
+    /// Whether to stop.
+    pub(super) fn is_asked(&self) -> bool {
+        self.within(Duration::ZERO)
     }
 
     /// By when a server is to be gone that is asked to end now.

@@ -130,7 +130,6 @@ impl Watch {
         loop {
             self.keeper.started(&self.cluster, &server, program, &self.stop);
             let ended = self.watch(&mut server);
-            program = None;
             let next = match ended {
                 WatchEnded::StopAsked => return server.shut_down(&self.cluster.pg_data(), self.stop.by()),
                 WatchEnded::Died(ending) => {

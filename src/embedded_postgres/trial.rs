@@ -36,13 +36,9 @@ pub(super) fn try_out(cluster: &Cluster, programs: &Installation, stop: &StopAsk
 }
 
 fn run(cluster: &Cluster, programs: &Installation, directory: &Path, stop: &StopAsked) -> Result<(), Unfit> {
-    let mut stopped = false;
-    let mut go_on = || {
-        stopped = stopped || stop.within(Duration::ZERO);
-        !stopped
-    };
-    let made = make_in(directory, programs, &cluster.launcher, Durability::Disposable, &cluster.password, &mut go_on);
-    if stopped {
+    let go_on = &mut || !stop.is_asked();
+    let made = make_in(directory, programs, &cluster.launcher, Durability::Disposable, &cluster.password, go_on);
+    if stop.is_asked() {
         return Err(Unfit::StopAsked);
     }
     let pg_data = made.map_err(because)?;

@@ -81,7 +81,7 @@ impl UpgradeKeeper {
             }
         };
         let options = connect_options(&cluster.socket_dir, PORT, &cluster.password);
-        let directory = library_directory(&options, &mut || !stop.within(Duration::ZERO));
+        let directory = library_directory(&options, &mut || !stop.is_asked());
         self.library = directory.and_then(|directory| {
             LIBRARY_ENDINGS
                 .iter()
@@ -137,7 +137,7 @@ impl UpgradeKeeper {
         let is_late = waited >= RESTART_AT_LATEST;
         let guests = GuestLock::alone(&cluster.layout).ok().flatten();
         let options = connect_options(&cluster.socket_dir, PORT, &cluster.password);
-        let mut go_on = || !stop.within(Duration::ZERO);
+        let mut go_on = || !stop.is_asked();
         if !is_late && (!is_quiet || guests.is_none() || is_busy(&options, &mut go_on)) {
             return None;
         }

@@ -1,14 +1,10 @@
 //! How PostgreSQL is set, and whether it has the schema of this release.
 
 use super::finding::Finding;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, OTHER_CONNECTIONS};
+use crate::embedded_postgres::OLDEST_MAJOR;
 use crate::kernel::database::condition::{DatabaseCondition, MigrationsState, ServerSettings};
 
-/// The oldest major version that halfhour is tested with.
-const OLDEST_MAJOR: i32 = 14;
-/// Beside these pools a process has two connections by which processes wake each other, and two for what it reads once a
-/// second.
-const OTHER_CONNECTIONS: u32 = 4;
 /// PostgreSQL keeps so many for superusers, unless it is told otherwise.
 const RESERVED_CONNECTIONS: i64 = 3;
 
@@ -30,9 +26,9 @@ pub fn findings(config: &Config, condition: &DatabaseCondition) -> [Finding; 5] 
 fn version(server: &ServerSettings) -> Finding {
     const CHECK: &str = "database";
     let found = format!("PostgreSQL {} answers.", server.version);
-    if server.version_number / 10_000 < OLDEST_MAJOR {
+    if u32::try_from(server.version_number / 10_000).is_ok_and(|major| major < OLDEST_MAJOR) {
         let means = "the migrations or some statements fail on it";
-        return Finding::failure(CHECK, found, means, "use PostgreSQL 14 or newer");
+        return Finding::failure(CHECK, found, means, &format!("use PostgreSQL {OLDEST_MAJOR} or newer"));
     }
     Finding::ok(CHECK, found)
 }
@@ -87,8 +83,7 @@ fn durability(server: &ServerSettings) -> Finding {
 
 fn connections(config: &Config, server: &ServerSettings) -> Finding {
     const CHECK: &str = "connections";
-    let sizes = config.pool_sizes;
-    let wanted = sizes.ingest + sizes.read + sizes.worker + OTHER_CONNECTIONS;
+    let wanted = config.pool_sizes.total() + OTHER_CONNECTIONS;
     let admitted = i64::from(server.max_connections) - RESERVED_CONNECTIONS;
     let found =
         format!("A server process wants up to {wanted} connections; PostgreSQL admits {}.", server.max_connections);
