@@ -14,31 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 use crate::support::rollups::Usage;
-use crate::support::{TestApp, TestDevice, TestUser, lines_of, logs, wait_for_line};
-
-/// What every line has, null or not, and nothing else.
-const FIELDS: [&str; 20] = [
-    "timestamp",
-    "level",
-    "request_id",
-    "trace_id",
-    "function",
-    "stage",
-    "method",
-    "route",
-    "principal",
-    "status",
-    "latency_ms",
-    "error_code",
-    "fault",
-    "upstream_status",
-    "upstream_latency_ms",
-    "upstream_evidence",
-    "attribution",
-    "retries",
-    "idempotency",
-    "error",
-];
+use crate::support::{LINE_FIELDS, TestApp, TestDevice, TestUser, lines_of, logs, wait_for_line};
 
 /// A route of the contract.
 #[derive(Debug)]
@@ -98,7 +74,7 @@ impl Cast {
 #[track_caller]
 fn assert_whole(line: &Value) {
     let fields: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, BTreeSet::from(FIELDS), "{line}");
+    assert_eq!(fields, BTreeSet::from(LINE_FIELDS), "{line}");
     let is_number = |field: &str| line[field].is_number();
     assert!(is_number("status") && is_number("latency_ms") && is_number("retries"), "{line}");
     assert!(line["attribution"].is_string() && line["stage"].is_string() && line["trace_id"].is_string(), "{line}");
@@ -265,7 +241,7 @@ async fn every_workers_step_leaves_one_whole_line() {
         assert_eq!(steps.len(), lines.len(), "a step of {function} left two lines");
         for line in &lines {
             let fields: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
-            assert_eq!(fields, BTreeSet::from(FIELDS), "{line}");
+            assert_eq!(fields, BTreeSet::from(LINE_FIELDS), "{line}");
             assert!(line["method"].is_null() && line["route"].is_null() && line["principal"].is_null(), "{line}");
         }
     }

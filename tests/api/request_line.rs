@@ -8,33 +8,11 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::support::{Reply, TestApp, context, line, wait_for_line};
-
-/// What every line has, null or not.
-const FIELDS: [&str; 18] = [
-    "request_id",
-    "trace_id",
-    "function",
-    "stage",
-    "method",
-    "route",
-    "principal",
-    "status",
-    "latency_ms",
-    "error_code",
-    "fault",
-    "upstream_status",
-    "upstream_latency_ms",
-    "upstream_evidence",
-    "attribution",
-    "retries",
-    "idempotency",
-    "error",
-];
+use crate::support::{LINE_FIELDS, Reply, TestApp, context, line, wait_for_line};
 
 fn line_of(reply: &Reply) -> Value {
     let line = line(reply.header("x-request-id"));
-    for field in FIELDS {
+    for field in LINE_FIELDS {
         assert!(line.get(field).is_some(), "{field} is missing in {line}");
     }
     line

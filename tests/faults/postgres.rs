@@ -32,9 +32,6 @@ impl Postgres {
         let program = PathBuf::from(options.split(" \"").next().unwrap());
         let password = fs::read_to_string(home.join("postgres.password")).unwrap().trim().to_owned();
         fs::set_permissions(&home, Permissions::from_mode(0o755)).unwrap();
-        // Unoptimised, the check of a password takes a tenth of a second of processor time for each connection, on both
-        // sides. It would decide how soon all is well again.
-        fs::write(home.join("postgres/pg_hba.conf"), "local all all trust\n").unwrap();
         let mut postgres = Self { child: None, directory: directory.to_owned(), program, password };
         let owner = fs::metadata(postgres.data()).unwrap();
         fs::create_dir(postgres.socket_dir()).unwrap();

@@ -125,9 +125,3 @@ pub fn code_of(pid: u32, folder: &Path) -> BTreeSet<PathBuf> {
     let paths = maps.lines().filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])));
     paths.filter(|path| path.starts_with(folder)).collect()
 }
-
-/// The processes that a process has started and that still run.
-pub fn children_of(pid: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    children.split_whitespace().map(|child| child.parse().unwrap()).collect()
-}

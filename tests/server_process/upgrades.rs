@@ -12,8 +12,9 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::http::{INTERVAL, PATIENCE, Reply, recent};
+use crate::processes::children_of;
 use crate::processes::{Postmaster, send};
-use crate::programs::{ProgramsCopy, children_of, code_of};
+use crate::programs::{ProgramsCopy, code_of};
 use crate::support::{Home, Server};
 
 /// A home whose cluster runs by a copy of the programs.

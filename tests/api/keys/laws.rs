@@ -1,11 +1,9 @@
 //! Laws over every route that changes something.
 
-use std::time::Duration;
-
 use futures_util::future::join;
 
 use super::{CASES, Case, Target, WITHOUT_KEY, World, assert_repeats, replayed};
-use crate::support::{Reply, TestApp, line};
+use crate::support::{Reply, line};
 
 const KEY: (&str, &str) = ("idempotency-key", "one");
 
@@ -78,7 +76,7 @@ async fn while_a_request_is_executed_its_repetition_is_told_to_come_back_by_ever
     let held = crate::relay::hold(&world.app, "lock table account.device in share mode").await;
     let first = world.send(&world.app, case, &target, &[KEY], case.body);
     let early = async {
-        wait_for_lock(&world.app).await;
+        world.app.wait_for(&crate::backfill::waits("read", "wait_event_type = 'Lock'")).await;
         for app in [&world.app, &world.second] {
             let early = world.send(app, case, &target, &[KEY], case.body).await;
             early.expect_problem(409, "idempotency_in_progress");
@@ -90,17 +88,6 @@ async fn while_a_request_is_executed_its_repetition_is_told_to_come_back_by_ever
     assert_eq!(first.status, 201, "{}", first.json);
     assert_repeats(&world.send(&world.second, case, &target, &[KEY], case.body).await, &first);
     assert_eq!(world.effects(case).await, 1);
-}
-
-async fn wait_for_lock(app: &TestApp) {
-    let waits = crate::backfill::waits("read", "wait_event_type = 'Lock'");
-    for _ in 0..1000 {
-        if !app.ask(&waits).await.is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("nobody waits for a lock");
 }
 
 #[tokio::test]

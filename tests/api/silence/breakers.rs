@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use halfhour::kernel::call::{Evidence, RequestContext};
 use halfhour::kernel::database::{Access, BreakerState, Mode};
 use halfhour::kernel::problem::Code;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, RECOVERY, Stage, body, expect_blame};
+use super::{PATIENCE, RECOVERY, Stage, body, expect_blame, open_all};
 use crate::support::{TestApp, context, line};
 
 #[tokio::test]
@@ -106,8 +106,7 @@ async fn a_full_pool_and_competing_changes_open_no_breaker() {
 async fn a_read_whose_time_ends_while_it_waits_for_a_connection_blames_nobody() {
     let stage = Stage::with_deadline(Duration::from_millis(500)).await;
     let (pool, patient) = (&stage.server.pools.read, context());
-    let all = (0..pool.max_connections()).map(|_| pool.begin(&patient, Access::NOBODY, Mode::ReadWrite));
-    let all = try_join_all(all).await.unwrap();
+    let all = open_all(pool, &patient).await;
     let reply = stage.read().await;
     reply.expect_problem(504, "deadline_exceeded");
     let line = expect_blame(&reply);
@@ -123,8 +122,7 @@ async fn whoever_has_little_time_left_is_told_504_whether_the_pool_is_full_or_si
     let short = || RequestContext::internal(Duration::from_millis(200));
     let pool = &stage.server.pools.read;
     let patient = context();
-    let all = (0..pool.max_connections()).map(|_| pool.begin(&patient, Access::NOBODY, Mode::ReadWrite));
-    let all = try_join_all(all).await.unwrap();
+    let all = open_all(pool, &patient).await;
     let hurried = short();
     let problem = pool.begin(&hurried, Access::NOBODY, Mode::ReadWrite).await.unwrap_err();
     assert_eq!(problem.code(), Code::DeadlineExceeded);

@@ -6,6 +6,30 @@ use serde_json::Value;
 
 use super::logs;
 
+/// What every line of a request has, null or not, and nothing else.
+pub const LINE_FIELDS: [&str; 20] = [
+    "timestamp",
+    "level",
+    "request_id",
+    "trace_id",
+    "function",
+    "stage",
+    "method",
+    "route",
+    "principal",
+    "status",
+    "latency_ms",
+    "error_code",
+    "fault",
+    "upstream_status",
+    "upstream_latency_ms",
+    "upstream_evidence",
+    "attribution",
+    "retries",
+    "idempotency",
+    "error",
+];
+
 /// The one log line of a request.
 pub fn line(request_id: &str) -> Value {
     logs::line(request_id).expect("the line is written before the reply is sent")

@@ -36,7 +36,7 @@ use tower::{Service as _, ServiceExt as _};
 use uuid::Uuid;
 
 pub use http::{Reply, Request};
-pub use lines::{line, line_with, lines_of, wait_for_line, wait_for_lines};
+pub use lines::{LINE_FIELDS, line, line_with, lines_of, wait_for_line, wait_for_lines};
 pub use proxy::Proxy;
 pub use web_proxy::{PREFIX, WebProxy};
 
@@ -329,6 +329,13 @@ impl TestApp {
     /// GET with a token.
     pub async fn get(&self, token: &str, path: &str) -> Reply {
         self.request(Method::GET, path).bearer(token).send().await
+    }
+
+    /// What a counter has come to, by its series with its labels; 0 where there is none yet.
+    pub async fn counter(&self, user: &TestUser, series: &str) -> u64 {
+        let text = String::from_utf8(self.get(&user.operator, "/metrics").await.body).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
     }
 
     /// POST /v1/buckets with a token.
