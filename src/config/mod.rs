@@ -4,6 +4,7 @@
 //! variable that halfhour does not know is refused, not ignored.
 
 mod values;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +14,13 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
-use serde::Deserialize;
 
 use crate::embedded_postgres::MAX_CONNECTIONS;
 use crate::kernel::access::ServerKey;
 pub use values::Database;
 use values::VariableReader;
+use variables::Raw;
+pub use variables::{CREDENTIALS, VARIABLES};
 
 /// The whole configuration, valid.
 #[derive(Clone, Debug)]
@@ -94,65 +96,6 @@ impl Limits {
     /// No limits.
     pub const OFF: Self = Self { anonymous: 0, device: 0, viewer: 0, operator: 0, device_buckets_per_hour: 0 };
 }
-
-/// Every variable as text. envy reports a number by its position and not by its name, so the conversion is ours.
-#[derive(Debug, Default, Deserialize)]
-struct Raw {
-    database_url: Option<String>,
-    halfhour_secret: Option<String>,
-    halfhour_bind: Option<String>,
-    halfhour_public_url: Option<String>,
-    halfhour_data_dir: Option<String>,
-    halfhour_log: Option<String>,
-    halfhour_ingest_max_age_days: Option<String>,
-    halfhour_retention_days: Option<String>,
-    halfhour_backfill_max_days: Option<String>,
-    halfhour_trusted_proxies: Option<String>,
-    halfhour_cors_origins: Option<String>,
-    halfhour_pool_ingest: Option<String>,
-    halfhour_pool_read: Option<String>,
-    halfhour_pool_worker: Option<String>,
-    halfhour_request_deadline_ms: Option<String>,
-    halfhour_limit_anonymous_per_minute: Option<String>,
-    halfhour_limit_device_per_minute: Option<String>,
-    halfhour_limit_viewer_per_minute: Option<String>,
-    halfhour_limit_operator_per_minute: Option<String>,
-    halfhour_limit_device_buckets_per_hour: Option<String>,
-}
-
-/// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 20] = [
-    "DATABASE_URL",
-    "HALFHOUR_SECRET",
-    "HALFHOUR_BIND",
-    "HALFHOUR_PUBLIC_URL",
-    "HALFHOUR_DATA_DIR",
-    "HALFHOUR_LOG",
-    "HALFHOUR_INGEST_MAX_AGE_DAYS",
-    "HALFHOUR_RETENTION_DAYS",
-    "HALFHOUR_BACKFILL_MAX_DAYS",
-    "HALFHOUR_TRUSTED_PROXIES",
-    "HALFHOUR_CORS_ORIGINS",
-    "HALFHOUR_POOL_INGEST",
-    "HALFHOUR_POOL_READ",
-    "HALFHOUR_POOL_WORKER",
-    "HALFHOUR_REQUEST_DEADLINE_MS",
-    "HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE",
-    "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",
-    "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
-    "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
-    "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR",
-];
-
-/// What `credentials.env` holds for clients: whoever exported it may still run commands.
-pub const CREDENTIALS: [&str; 6] = [
-    "HALFHOUR_URL",
-    "HALFHOUR_DEVICE_TOKEN",
-    "HALFHOUR_VIEWER_TOKEN",
-    "HALFHOUR_OPERATOR_TOKEN",
-    "HALFHOUR_USER_ID",
-    "HALFHOUR_DEVICE_ID",
-];
 
 /// What the private PostgreSQL admits to the pools: the rest is for the process's other connections, for commands that join
 /// it, and for people who look.
