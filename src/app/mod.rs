@@ -9,6 +9,7 @@ mod layers;
 mod openapi;
 mod paths;
 mod settings;
+mod shipped_prices;
 pub mod telemetry;
 mod verification;
 
@@ -33,6 +34,8 @@ pub use activity::Activity;
 pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
+pub(crate) use shipped_prices::books_with;
+pub use shipped_prices::shipped_book;
 pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
@@ -42,6 +45,7 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::features::pricing::{self, Books};
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
@@ -59,6 +63,7 @@ use layers::{
     Operations, StrangerLimits, cors, keep_private, limited, panicked, plain, without_key, without_key_to_read,
 };
 use paths::KnownPaths;
+use shipped_prices::begin_prices;
 
 /// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -100,6 +105,7 @@ handed_out! {
         process_status: ProcessStatus,
         intake: Intake,
         sources: Sources,
+        books: Books,
     }
 }
 
@@ -169,6 +175,7 @@ impl App {
             ),
             process_status,
             sources,
+            books: books_with(&pools.worker, &clock),
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
@@ -258,6 +265,11 @@ impl App {
         &self.state.0.switchboard
     }
 
+    /// The price books, for callers that use them without a request.
+    pub fn books(&self) -> &Books {
+        &self.state.0.books
+    }
+
     /// The tools as this process knows them, for callers that read them on demand.
     pub fn sources(&self) -> &Sources {
         &self.state.0.sources
@@ -271,8 +283,8 @@ impl App {
         let only_reads = map_request_with_state(known.clone(), without_key_to_read);
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
-        let operators = operators.route_layer(only_reads.clone());
-        let sources = operations::sources_router().route_layer(only_reads);
+        let operators = operators.merge(pricing::operator_router()).route_layer(only_reads.clone());
+        let sources = operations::sources_router().merge(pricing::router()).route_layer(only_reads);
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
@@ -354,6 +366,9 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
+        if self.settings.data_dir.is_some() {
+            tasks.spawn(begin_prices(self.state.0.books.clone(), workers.clone()));
+        }
         let Parts { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));

@@ -16,6 +16,7 @@ mod first_run;
 mod key_doubt;
 mod output;
 mod persons;
+mod price;
 mod serve;
 mod shutdown;
 mod sources;
@@ -58,6 +59,9 @@ enum Command {
     /// Tools: which may report usage.
     #[command(subcommand)]
     Source(sources::SourceCommand),
+    /// Prices: import a book, list them, put one in force, look a price up.
+    #[command(subcommand)]
+    Price(price::PriceCommand),
     /// Compare rollups with the fold of their buckets. Changes nothing.
     Verify(verify::VerifyCommand),
     /// Change history: plan, execute, watch, cancel, roll back.
@@ -110,6 +114,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Device(command) => accounts::device(config?, command, &output).await,
         Command::Token(command) => accounts::token(config?, command, &output).await,
         Command::Source(command) => sources::source(config?, command, &output).await,
+        Command::Price(command) => price::price(config?, command, &output).await,
         Command::Verify(command) => verify::verify(config?, command, &output).await,
         Command::Backfill(command) => Box::pin(backfill::backfill(config?, command, &output)).await,
     }

@@ -13,6 +13,7 @@
 //! | 2 | `call` | what a request or a worker step carries with it, and its log line |
 //! | 1 | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | 1 | `clock` | time, passed in |
+//! | 1 | `money` | prices and amounts as whole numbers |
 //! | 1 | `problem` | every error, from every layer, as problem+json |
 //!
 //! Two rules of admission. A rule moves in here when two slices need the same **rule**, not when their code looks alike;
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod database;
 pub mod http;
 pub mod idempotency;
+pub mod money;
 pub mod operations;
 pub mod problem;
 pub mod usage;

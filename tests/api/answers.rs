@@ -101,11 +101,18 @@ async fn rollups_say_what_the_route_says_page_by_page() {
             let answered = app.answers().rollups(&context(), me.user_id, request.clone()).await.unwrap();
             assert_same_state(&answered, &whole);
             assert!(answered.state.as_of() >= as_of(&whole), "nothing waits, so the later read is true as of later");
-            assert_eq!(shown(&answered.answer.totals), whole["totals"], "{name}: the totals are those of all pages");
+            assert_eq!(
+                shown(&answered.answer.totals.sums),
+                whole["totals"],
+                "{name}: the totals are those of all pages"
+            );
             for interval in answered.answer.intervals {
                 for group in interval.groups {
                     let (start, end) = (json!(interval.span.starts_at), json!(interval.span.ends_at));
-                    found.push(([start, end, json!(group.key.source), json!(group.key.model)], shown(&group.sums)));
+                    found.push((
+                        [start, end, json!(group.key.source), json!(group.key.model)],
+                        shown(&group.priced.sums),
+                    ));
                 }
             }
             pages += 1;
@@ -131,7 +138,8 @@ async fn the_summary_and_the_heatmap_say_what_their_routes_say() {
         [summary.before.from, summary.before.to].map(|day| json!(day)),
         ["previous_from", "previous_to"].map(|name| told[name].clone())
     );
-    let both = |sums: &halfhour::features::dashboard_rollup::BothSums| (shown(&sums.current), shown(&sums.previous));
+    let both =
+        |sums: &halfhour::features::dashboard_rollup::BothSums| (shown(&sums.current.sums), shown(&sums.previous.sums));
     let told_both = |object: &Value| (object["totals"].clone(), object["previous_totals"].clone());
     assert_eq!(both(&summary.totals), told_both(&told));
     for (column, found, list) in
@@ -215,7 +223,7 @@ async fn changes_that_wait_are_pending_and_as_of_is_before_them() {
     app.post_usage(&device, &[Usage::input("2026-11-20T11:30:00Z", 1)]).await;
     let waiting = rollups(&app, me.user_id, RollupsRequest::default()).await;
     assert!(waiting.state.pending());
-    assert_eq!(shown(&waiting.answer.totals), shown(&folded.answer.totals));
+    assert_eq!(shown(&waiting.answer.totals.sums), shown(&folded.answer.totals.sums));
     let oldest = app.ask("select to_json(min(created_at)) #>> '{}' from usage.outbox").await;
     assert_eq!(waiting.state.as_of(), instant(&oldest[0]));
     app.drain().await;
@@ -286,7 +294,8 @@ async fn a_page_of_another_zones_days_is_refused() {
 async fn a_users_answers_hold_nothing_of_others() {
     let app = TestApp::start().await;
     let (me, device, you) = two_users(&app).await;
-    let tokens = async |user_id| rollups(&app, user_id, RollupsRequest::default()).await.answer.totals.total_tokens;
+    let tokens =
+        async |user_id| rollups(&app, user_id, RollupsRequest::default()).await.answer.totals.sums.total_tokens;
     assert_eq!(tokens(you.user_id).await, 7);
     assert!(tokens(me.user_id).await > 7);
     let buckets = BucketsRequest::default().checked().unwrap();
@@ -296,7 +305,7 @@ async fn a_users_answers_hold_nothing_of_others() {
     let filters = Filters { devices: vec![device.device_id], ..Filters::default() };
     let request = SummaryRequest { filters: filters.clone(), ..SummaryRequest::default() }.checked().unwrap();
     let summary = app.answers().summary(&context(), you.user_id, request).await.unwrap().answer;
-    assert_eq!((summary.totals.current.total_tokens, summary.by_source.len()), (0, 0));
+    assert_eq!((summary.totals.current.sums.total_tokens, summary.by_source.len()), (0, 0));
     let request = BucketsRequest { filters, ..BucketsRequest::default() }.checked().unwrap();
     assert_eq!(app.answers().buckets(&context(), you.user_id, request).await.unwrap().answer.buckets.len(), 0);
 }
@@ -319,12 +328,12 @@ async fn what_is_written_between_opening_and_answering_is_not_seen() {
     app.drain().await;
     for snapshot in [from_rollup, from_buckets] {
         let Answered { state, answer, .. } = snapshot.answer().await.unwrap();
-        assert_eq!(shown(&answer.totals), shown(&before.answer.totals));
+        assert_eq!(shown(&answer.totals.sums), shown(&before.answer.totals.sums));
         assert_eq!((state.pending(), state.version()), (false, before.state.version()));
     }
     for request in [RollupsRequest::default(), half_hours] {
         let after = rollups(&app, me.user_id, request).await;
-        assert_eq!(after.answer.totals.total_tokens, before.answer.totals.total_tokens + 1_000_000);
+        assert_eq!(after.answer.totals.sums.total_tokens, before.answer.totals.sums.total_tokens + 1_000_000);
     }
 }
 

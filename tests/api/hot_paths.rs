@@ -30,7 +30,7 @@ const HOT: [&str; 11] = [
 ];
 
 /// Statements of these folders that are run elsewhere than on a hot path.
-const EXCUSED: [(&str, &str); 25] = [
+const EXCUSED: [(&str, &str); 26] = [
     ("kernel/idempotency/purge_keys.sql", "housekeeping, once a minute; tests/api/keys/plans.rs"),
     ("kernel/idempotency/lock_keys.sql", "looks at no table"),
     ("kernel/idempotency/find_answer.sql", "requests that are no posts; tests/api/keys/plans.rs"),
@@ -44,6 +44,7 @@ const EXCUSED: [(&str, &str); 25] = [
     ("kernel/usage/outbox/measure_backlog.sql", "once in five seconds, and for operators"),
     ("kernel/usage/outbox/publish_erased.sql", "erasures"),
     ("kernel/usage/outbox/publish_rebuild.sql", "changes of zone"),
+    ("kernel/usage/outbox/publish_rebuilds.sql", "another price book"),
     ("kernel/usage/outbox/publish_replay.sql", "backfills"),
     ("kernel/usage/writer/carry_kept.sql", "merges"),
     ("kernel/usage/writer/decide_buckets.sql", "merges"),
@@ -57,7 +58,7 @@ const EXCUSED: [(&str, &str); 25] = [
     ("kernel/usage/writer/return_moved.sql", "merges"),
     ("kernel/usage/writer/save_pre_images.sql", "backfills"),
     ("features/dashboard_rollup/relay/erase_frozen_days.sql", "erasures"),
-    ("features/dashboard_rollup/relay/record_time_zones.sql", "changes of zone"),
+    ("features/dashboard_rollup/relay/record_wishes.sql", "changes of zone and of the price book"),
     ("features/dashboard_rollup/relay/take_fold_lock.sql", "retention"),
 ];
 

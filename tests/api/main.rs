@@ -28,6 +28,7 @@ mod local_days;
 mod model_names;
 mod operations;
 mod paths;
+mod prices;
 mod proxies;
 mod relay;
 mod request_line;

@@ -4,18 +4,19 @@ use super::sql_references::{Reference, Use, references};
 use super::tree::{SourceTree, Violation, slice_of};
 
 /// Each slice and the schema that is its own, if it has one. A new slice is added here, with its schema.
-const OWNERS: [(&str, Option<&str>); 5] = [
+const OWNERS: [(&str, Option<&str>); 6] = [
     ("accounts", Some("account")),
     ("backfill", Some("backfill")),
     ("dashboard_rollup", Some("rollup")),
     ("ingest_buckets", None),
     ("operations", Some("ops")),
+    ("pricing", Some("price")),
 ];
 
-const SCHEMAS: [&str; 5] = ["account", "backfill", "ops", "rollup", "usage"];
+const SCHEMAS: [&str; 6] = ["account", "backfill", "ops", "price", "rollup", "usage"];
 
 /// The schemas whose rows every slice and the kernel may read.
-const SHARED: [&str; 2] = ["account", "usage"];
+const SHARED: [&str; 3] = ["account", "price", "usage"];
 
 /// What one file of SQL may do.
 struct Rights<'tree> {

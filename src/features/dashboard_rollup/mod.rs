@@ -2,7 +2,7 @@
 //!
 //! Promises: `rollup.daily = fold(usage.bucket)`, whole local days at a time, so that any replay gives the same rows;
 //! an event is consumed in the transaction that takes its effect, so that nothing is lost or counted twice; totals are
-//! exact over the whole range; every reply says as of when it is true.
+//! exact over the whole range; every reply says as of when it is true, and in which price book its costs are.
 //!
 //! Invariants: only the holder of the fold lock writes `rollup.*`; a user's version rises only when a row changed; a
 //! day belongs to the zone that `rollup.user_state` records; days before the retention horizon are never touched.
@@ -14,16 +14,18 @@
 //! [`UsageAnswers`] is the door to all reads, without HTTP. A folder for each question holds its `request`, `answer` and
 //! SQL, and a `handler` that puts a query in and an answer out.
 //!
-//! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
+//! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/cost`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
 //! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`].
 
 mod buckets;
 mod cells;
 mod checked;
+mod cost;
 mod forgetting;
 mod heatmap;
 mod media;
 mod range;
+mod receipt;
 mod relay;
 mod reply;
 mod retention;
@@ -43,6 +45,7 @@ use utoipa_axum::routes;
 
 pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
 pub use checked::Checked;
+pub use cost::{Cost, PricedSums};
 pub use forgetting::{count_rows_of, forget_rows_of};
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
@@ -68,6 +71,7 @@ where
     OpenApiRouter::new()
         .routes(routes!(rollups::handler::get_rollups))
         .routes(routes!(summary::handler::get_summary))
+        .routes(routes!(receipt::handler::get_receipt))
         .routes(routes!(heatmap::handler::get_heatmap))
         .routes(routes!(buckets::handler::get_buckets))
         .route_layer(map_response(reply::vary_by_accept))

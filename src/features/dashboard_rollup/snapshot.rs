@@ -7,6 +7,7 @@
 use uuid::Uuid;
 
 use super::checked::Checked;
+use super::cost::Rates;
 use super::range::DayRange;
 use super::state::RollupState;
 use crate::kernel::call::RequestContext;
@@ -31,12 +32,13 @@ pub trait UsageRequest {
 pub struct UsageAnswers {
     pool: Pool,
     clock: Clock,
+    rates: Rates,
 }
 
 impl UsageAnswers {
     /// Reads through `pool`; `clock` says which day is today.
-    pub const fn new(pool: Pool, clock: Clock) -> Self {
-        Self { pool, clock }
+    pub fn new(pool: Pool, clock: Clock) -> Self {
+        Self { pool, clock, rates: Rates::default() }
     }
 
     /// Opens one snapshot of a user's usage for one request. Errors: 422 for a zone that there is none, for days that are
@@ -50,7 +52,10 @@ impl UsageAnswers {
         let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
         let state = RollupState::read(&mut tx, user_id, &self.clock, request.time_zone()).await;
         match state.and_then(|state| Ok((request.resolve(&state)?, state))) {
-            Ok((days, state)) => Ok(OpenSnapshot { tx, user_id, state, days, request }),
+            Ok((days, state)) => {
+                let rates = self.rates.clone();
+                Ok(OpenSnapshot { tx, user_id, state, days, request, rates })
+            }
             Err(problem) => end(tx, Err(problem)).await,
         }
     }
@@ -64,6 +69,7 @@ pub struct OpenSnapshot<R> {
     pub(super) state: RollupState,
     pub(super) days: DayRange,
     pub(super) request: Checked<R>,
+    pub(super) rates: Rates,
 }
 
 impl<R> OpenSnapshot<R> {

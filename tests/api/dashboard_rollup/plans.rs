@@ -17,6 +17,9 @@ use crate::support::{NOW, TestApp, instant};
 /// What the application's pool of reads sets.
 const AS_SERVED: &str = "plan_cache_mode = force_generic_plan; set local enable_seqscan = off";
 
+/// The book in which buckets are priced.
+const BOOK: i32 = 1;
+
 /// The arguments of the statements that sum a range, in their order, as far as they begin alike.
 fn range(user: Uuid, models: &[&str]) -> PgArguments {
     let mut arguments = PgArguments::default();
@@ -54,7 +57,8 @@ fn by_calendar(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> 
 
 /// The same from buckets.
 fn of_buckets(user: Uuid, models: &[&str], unit: &str, after: Option<&str>) -> PgArguments {
-    with(with(results(user, models, unit, after), "Europe/Berlin".to_owned()), i32::from(unit == "week"))
+    let arguments = with(results(user, models, unit, after), "Europe/Berlin".to_owned());
+    with(with(arguments, i32::from(unit == "week")), BOOK)
 }
 
 /// Both ranges of a summary.
@@ -97,7 +101,7 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
         (sql!("features/dashboard_rollup/rollups/daily_results.sql"), by_calendar(user, models, "month", None)),
         (
             sql!("features/dashboard_rollup/rollups/bucket_totals.sql"),
-            with(range(user, models), "Europe/Berlin".to_owned()),
+            with(with(range(user, models), "Europe/Berlin".to_owned()), BOOK),
         ),
         (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "half_hour", None)),
         (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "hour", None)),
@@ -137,6 +141,7 @@ async fn explain(connection: &mut PgConnection, user: Uuid, setting: &str, sql: 
 #[tokio::test]
 async fn no_read_scans_a_table_and_its_cost_does_not_depend_on_the_number_of_users() {
     let app = TestApp::start().await;
+    app.begin_prices().await;
     let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
     fill(&app, 1, 10).await;
     let few_user = filled_user(&app, 5).await;

@@ -57,8 +57,11 @@ const POST: &str =
 const OTHER_POST: &str =
     r#"{"buckets":[{"hour_start":"2026-11-20T10:30:00Z","source":"codex","model":"m","input_tokens":2}]}"#;
 
+const BOOK: &str = r#"{"dated":"2026-11-20","reason":"x","csv":"provider,model_pattern,input_per_mtok_usd,source\nopenai,gpt-5,1.25,page\n"}"#;
+const OTHER_BOOK: &str = r#"{"dated":"2026-11-20","reason":"y","csv":"provider,model_pattern,input_per_mtok_usd,source\nopenai,gpt-5,1.25,page\n"}"#;
+
 /// Every route that changes something.
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     case("POST /v1/buckets", Who::Device, (POST, OTHER_POST), 200, "usage.outbox"),
     case(
         "PATCH /v1/me",
@@ -88,6 +91,7 @@ const CASES: [Case; 15] = [
         "source.add",
     ),
     case("POST /v1/sources/{name}/retire", Who::Operator, ("", "x"), 200, "source.retire"),
+    case("POST /v1/price-books", Who::Operator, (BOOK, OTHER_BOOK), 201, "price.import"),
     case("POST /v1/backfills", Who::Operator, (REPLAY, OTHER_REPLAY), 201, "backfill.plan"),
     case("POST /v1/backfills/{job_id}/execute", Who::Operator, ("", "x"), 200, "backfill.execute"),
     case("POST /v1/backfills/{job_id}/cancel", Who::Operator, ("", "x"), 200, "backfill.cancel"),

@@ -72,7 +72,7 @@ fn folds(user: Uuid, events: &[(&'static str, i64)]) -> Vec<Work> {
         match *topic {
             "rebuild" => {
                 let wanted = format!("update account.user set time_zone = 'Asia/Tokyo' where user_id = '{user}'");
-                work(sql!("features/dashboard_rollup/relay/record_time_zones.sql"), wanted, named());
+                work(sql!("features/dashboard_rollup/relay/record_wishes.sql"), wanted, named());
             }
             "erased" => {
                 let frozen =

@@ -90,4 +90,10 @@ impl Reply {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         &self.json
     }
+
+    /// The body of a 200 or 201.
+    pub fn expect_ok_or_created(&self) -> &Value {
+        assert!(matches!(self.status, 200 | 201), "{}", String::from_utf8_lossy(&self.body));
+        &self.json
+    }
 }

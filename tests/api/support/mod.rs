@@ -247,6 +247,17 @@ impl TestApp {
         self.app.switches()
     }
 
+    /// The price books, as commands use them.
+    pub fn books(&self) -> &halfhour::features::pricing::Books {
+        self.app.books()
+    }
+
+    /// Puts the prices that this release brings in force, as a server with a PostgreSQL of its own does.
+    pub async fn begin_prices(&self) {
+        let book = halfhour::app::shipped_book().unwrap();
+        self.app.books().begin_with(&context(), &book).await.unwrap();
+    }
+
     /// The tools as this server knows them.
     pub fn sources(&self) -> &halfhour::kernel::usage::sources::Sources {
         self.app.sources()

@@ -39,7 +39,7 @@ impl OpenSnapshot<BucketsRequest> {
     }
 
     async fn read(&mut self) -> Result<BucketsAnswer, Problem> {
-        let Self { tx, user_id, state, days, request } = self;
+        let Self { tx, user_id, state, days, request, .. } = self;
         let first_instant = store::first_instant(tx, days.from, state.time_zone()).await?;
         let instead = "Ask for later days, or for their sums at GET /v1/rollups.";
         state.refuse_removed(tx, *user_id, first_instant, instead).await?;

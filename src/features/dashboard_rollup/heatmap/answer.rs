@@ -37,7 +37,7 @@ impl OpenSnapshot<HeatmapRequest> {
     }
 
     async fn read(&mut self) -> Result<HeatmapAnswer, Problem> {
-        let Self { tx, user_id, state, days, request } = self;
+        let Self { tx, user_id, state, days, request, .. } = self;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         Ok(HeatmapAnswer { days: store::heatmap_days(tx, &scope).await? })
     }

@@ -5,17 +5,24 @@
 -- Frozen days (before frozen_before) are never touched. A bucket that the user's zone counts to a
 -- frozen day is summed into the first day that is not frozen.
 -- Nothing is folded of a user who was erased, so that the events of one are consumed without effect.
+-- A row has one rate: that of the book which the user's rows are in, at the half hour of its buckets.
+-- The spans of a day's few pairs of source and model are read once and joined with its buckets. What
+-- the book does not name exactly has rate 0. A new rollup begins in the book that is in force.
 -- $1 user_ids, $2 ids: the events, position by position.
 -- Returns the number of folded days, counted for each user.
 -- It is one statement, so that it reads one snapshot. It needs the fold lock, whose holder alone
--- writes rollup.*.
+-- writes rollup.*. The conflict is with the constraint by name, which has the rate among its columns
+-- or, before a first book was in force, has not (0039).
 -- The laterals force index scans, whatever size the planner assumes for a common table expression.
--- Index: outbox_pkey, user_state_pkey, user_pkey, erased_user_pkey, bucket_pkey, daily_pkey.
+-- Index: outbox_pkey, user_state_pkey, user_pkey, erased_user_pkey, bucket_pkey, daily_pkey,
+-- in_force_pkey, name_pkey, span_pkey.
 with touched as materialized (
-    select distinct o.user_id, z.time_zone, s.frozen_before, greatest(d.day, s.frozen_before) as day
+    select distinct o.user_id, z.time_zone, s.frozen_before, greatest(d.day, s.frozen_before) as day,
+        case when s.user_id is null then f.book else s.book end as book
     from usage.outbox o
     left join rollup.user_state s on s.user_id = o.user_id
     left join account.user u on u.user_id = o.user_id
+    left join price.in_force f on f.is_only
     cross join lateral (select coalesce(s.time_zone, u.time_zone, 'UTC') as time_zone) z
     cross join lateral unnest(
         case when o.topic = 'bucket_changed' then array(
@@ -46,18 +53,66 @@ with touched as materialized (
 ),
 difference as materialized (
     select
-        t.user_id, t.day, c.device_id, c.source, c.model,
+        t.user_id, t.day, c.device_id, c.source, c.model, c.rate_id,
         c.input_tokens, c.cache_read_tokens, c.cache_write_5m_tokens, c.cache_write_1h_tokens,
         c.output_tokens, c.reasoning_tokens, c.unclassified_tokens, c.request_count, c.bucket_count
     from touched t
     cross join lateral (
+        with day_bucket as materialized (
+            select
+                b.user_id, b.device_id, b.source, b.model, b.hour_start,
+                b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+                b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count
+            from usage.bucket b
+            where b.user_id = t.user_id
+              -- The first day that is not frozen also takes buckets that the present zone would give to
+              -- the day before.
+              and b.hour_start >= usage.window_start(t.day, t.time_zone)
+                  - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
+              and b.hour_start < usage.window_end(t.day, t.time_zone)
+              and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
+        ),
+        pair as materialized (
+            select b.source, b.model, min(b.hour_start) as first_hour, max(b.hour_start) as last_hour
+            from day_bucket b
+            where t.book is not null
+            group by b.source, b.model
+        ),
+        pair_span as materialized (
+            select
+                p.source, p.model, v.from_hour, v.to_hour, v.threshold,
+                v.short_rate_id, v.long_rate_id, v.range_rate_id
+            from pair p
+            cross join lateral (
+                select n.sku
+                from price.name n
+                where n.book = t.book and n.source in ('', p.source) and n.name = p.model
+                -- A tool's own list before the common one.
+                order by n.source desc
+                limit 1
+            ) n
+            cross join lateral (
+                select v.*
+                from price.span v
+                where v.book = t.book
+                  and v.sku = n.sku
+                  and v.from_hour <= p.last_hour
+                  and v.to_hour > p.first_hour
+                  and v.from_hour >= coalesce((
+                      select max(w.from_hour)
+                      from price.span w
+                      where w.book = t.book and w.sku = n.sku and w.from_hour <= p.first_hour
+                  ), '-infinity')
+                offset 0
+            ) v
+        )
         select
-            user_id, device_id, source, model,
+            user_id, device_id, source, model, rate_id,
             f.input_tokens, f.cache_read_tokens, f.cache_write_5m_tokens, f.cache_write_1h_tokens,
             f.output_tokens, f.reasoning_tokens, f.unclassified_tokens, f.request_count, f.bucket_count
         from (
             select
-                b.user_id, b.device_id, b.source, b.model,
+                b.user_id, b.device_id, b.source, b.model, b.rate_id,
                 sum(b.input_tokens)::bigint as input_tokens,
                 sum(b.cache_read_tokens)::bigint as cache_read_tokens,
                 sum(b.cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
@@ -67,21 +122,28 @@ difference as materialized (
                 sum(b.unclassified_tokens)::bigint as unclassified_tokens,
                 sum(b.request_count)::bigint as request_count,
                 count(*) as bucket_count
-            from usage.bucket b
-            where b.user_id = t.user_id
-              -- The first day that is not frozen also takes buckets that the present zone would give to
-              -- the day before.
-              and b.hour_start >= usage.window_start(t.day, t.time_zone)
-                  - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
-              and b.hour_start < usage.window_end(t.day, t.time_zone)
-              and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
-            group by b.user_id, b.device_id, b.source, b.model
+            from (
+                select
+                    d.*,
+                    usage.rate_of(
+                        v.threshold,
+                        d.input_tokens + d.cache_read_tokens + d.cache_write_5m_tokens + d.cache_write_1h_tokens,
+                        d.unclassified_tokens, d.request_count,
+                        v.short_rate_id, v.long_rate_id, v.range_rate_id
+                    ) as rate_id
+                from day_bucket d
+                left join pair_span v on v.source = d.source
+                    and v.model = d.model
+                    and d.hour_start >= v.from_hour
+                    and d.hour_start < v.to_hour
+            ) b
+            group by b.user_id, b.device_id, b.source, b.model, b.rate_id
         ) f
         full join (
             select r.*
             from rollup.daily r
             where r.user_id = t.user_id and r.day = t.day
-        ) r using (user_id, device_id, source, model)
+        ) r using (user_id, device_id, source, model, rate_id)
         where (
             f.input_tokens, f.cache_read_tokens, f.cache_write_5m_tokens, f.cache_write_1h_tokens,
             f.output_tokens, f.reasoning_tokens, f.unclassified_tokens, f.request_count, f.bucket_count
@@ -100,20 +162,21 @@ gone as (
       and r.device_id = d.device_id
       and r.source = d.source
       and r.model = d.model
+      and r.rate_id = d.rate_id
 ),
 written as (
     insert into rollup.daily as r (
-        user_id, day, device_id, source, model,
+        user_id, day, device_id, source, model, rate_id,
         input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
         output_tokens, reasoning_tokens, unclassified_tokens, request_count, bucket_count
     )
     select
-        d.user_id, d.day, d.device_id, d.source, d.model,
+        d.user_id, d.day, d.device_id, d.source, d.model, d.rate_id,
         d.input_tokens, d.cache_read_tokens, d.cache_write_5m_tokens, d.cache_write_1h_tokens,
         d.output_tokens, d.reasoning_tokens, d.unclassified_tokens, d.request_count, d.bucket_count
     from difference d
     where d.bucket_count is not null
-    on conflict (user_id, day, device_id, source, model) do update set
+    on conflict on constraint daily_pkey do update set
         input_tokens = excluded.input_tokens,
         cache_read_tokens = excluded.cache_read_tokens,
         cache_write_5m_tokens = excluded.cache_write_5m_tokens,
@@ -125,9 +188,9 @@ written as (
         bucket_count = excluded.bucket_count
 ),
 state as (
-    insert into rollup.user_state as s (user_id, time_zone, version)
-    select t.user_id, t.time_zone, (t.user_id in (select d.user_id from difference d))::integer
-    from (select distinct user_id, time_zone from touched) t
+    insert into rollup.user_state as s (user_id, time_zone, book, version)
+    select t.user_id, t.time_zone, t.book, (t.user_id in (select d.user_id from difference d))::integer
+    from (select distinct user_id, time_zone, book from touched) t
     on conflict (user_id) do update set version = s.version + 1
     where excluded.version > 0
 )

@@ -26,7 +26,7 @@ pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Err
         erase_frozen_days(tx, events).await?;
     }
     if moved {
-        record_time_zones(tx, events).await?;
+        record_wishes(tx, events).await?;
     }
     if erased {
         erase_frozen_days(tx, events).await?;
@@ -34,10 +34,11 @@ pub async fn fold_events(tx: &mut Tx, events: &[Event]) -> Result<u64, sqlx::Err
     fold_user_days(tx, events).await
 }
 
-/// Moves the rollups of users with a rebuild among the events into the zone that they want.
-async fn record_time_zones(tx: &mut Tx, events: &[Event]) -> Result<(), sqlx::Error> {
+/// Moves the rollups of users with a rebuild among the events into the zone that they want and
+/// the book that is in force.
+async fn record_wishes(tx: &mut Tx, events: &[Event]) -> Result<(), sqlx::Error> {
     let (user_ids, ids) = keys(events);
-    sqlx::query_file!("src/features/dashboard_rollup/relay/record_time_zones.sql", &user_ids, &ids).execute(tx).await?;
+    sqlx::query_file!("src/features/dashboard_rollup/relay/record_wishes.sql", &user_ids, &ids).execute(tx).await?;
     Ok(())
 }
 

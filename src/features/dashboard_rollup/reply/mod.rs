@@ -60,7 +60,7 @@ impl Asked<'_> {
         let Self { user_id, parameters, media, .. } = self;
         let parts = (
             (env!("CARGO_PKG_VERSION"), media.content_type(), user_id),
-            (state.version(), state.newest_event_id(), state.time_zone()),
+            (state.version(), state.newest_event_id(), state.time_zone(), state.book(), state.pending_book()),
             (days.from, days.to, state.today(), parameters, content),
         );
         let digest = Sha256::digest(serde_json::to_vec(&parts).map_err(Problem::internal)?);

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use super::request::{ResultKey, RollupsRequest};
 use super::store::{self, GroupSums, ResultsPage, Span};
 use crate::features::dashboard_rollup::checked::Checked;
+use crate::features::dashboard_rollup::cost::PricedSums;
 use crate::features::dashboard_rollup::range::{PagePosition, Scope};
 use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot, UsageAnswers};
-use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::Problem;
 
@@ -18,7 +18,7 @@ const MAX_INTERVALS: i64 = 2000;
 #[derive(Clone, Debug)]
 pub struct RollupsAnswer {
     /// The sums of the whole range and all filters, whatever the page.
-    pub totals: Counters,
+    pub totals: PricedSums,
     /// The intervals of this page, ascending.
     pub intervals: Vec<IntervalSums>,
     /// Where this page ended; `None` when there is no other.
@@ -61,7 +61,7 @@ impl OpenSnapshot<RollupsRequest> {
 
     async fn read(&mut self) -> Result<RollupsAnswer, Problem> {
         let from_buckets = self.is_from_buckets();
-        let Self { tx, user_id, state, days, request } = self;
+        let Self { tx, user_id, state, days, request, rates } = self;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         let spans = if request.width.is_of_clock() {
             store::clock_intervals(tx, &scope, request.width).await?
@@ -80,19 +80,25 @@ impl OpenSnapshot<RollupsRequest> {
         } else {
             ResultsPage { width, group_by, after, limit: i64::try_from(limit).map_err(Problem::internal)? + 1 }
         };
-        let mut rows = if from_buckets {
-            store::bucket_results(tx, &scope, &page).await?
+        let book = state.book();
+        let parts = if from_buckets {
+            store::bucket_results(tx, &scope, &page, book).await?
         } else {
             store::daily_results(tx, &scope, &page).await?
         };
+        let priced = rates.price(tx, parts).await?;
+        let mut rows: Vec<_> = priced.into_iter().map(|(key, priced)| GroupSums { key, priced }).collect();
         // Where the rows are all there is, they add up to the totals. Else the totals are asked for.
         let is_all = after.is_none() && rows.len() <= limit || request.fills;
         let totals = if is_all {
-            rows.iter().map(|row| row.sums).sum()
-        } else if from_buckets {
-            store::bucket_totals(tx, &scope).await?
+            rows.iter().map(|row| row.priced).sum()
         } else {
-            store::daily_totals(tx, &scope).await?
+            let parts = if from_buckets {
+                store::bucket_totals(tx, &scope, book).await?
+            } else {
+                store::daily_totals(tx, &scope).await?
+            };
+            rates.price(tx, parts).await?.into_iter().map(|((), priced)| priced).sum()
         };
         if request.fills {
             rows = filled(rows, &spans);
@@ -100,7 +106,7 @@ impl OpenSnapshot<RollupsRequest> {
         }
         let goes_on = rows.len() > limit;
         rows.truncate(limit);
-        rows.iter().map(|row| row.sums).sum::<Counters>().within(&totals)?;
+        rows.iter().map(|row| row.priced).sum::<PricedSums>().within(&totals)?;
         let last = rows.last().filter(|_| goes_on);
         let next = last.map(|last| PagePosition::new(*days, state.time_zone(), last.key.clone()));
         Ok(RollupsAnswer { totals, intervals: by_interval(rows, &spans)?, next })
@@ -112,7 +118,7 @@ fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
     let mut rows = rows.into_iter().peekable();
     let zero = |at| GroupSums {
         key: ResultKey { at, source: String::new(), model: String::new(), device: Uuid::nil() },
-        sums: Counters::default(),
+        priced: PricedSums::default(),
     };
     spans.iter().map(|span| rows.next_if(|row| row.key.at == span.at).unwrap_or_else(|| zero(span.at))).collect()
 }

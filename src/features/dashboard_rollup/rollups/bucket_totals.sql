@@ -1,24 +1,82 @@
--- Sums the buckets over a whole range. Sums are text, as in daily_totals.sql.
+-- Sums the buckets over a whole range, by rate. Sums are text, as in daily_totals.sql.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; $4 sources, $5 models, $6 devices: an empty
--- list filters nothing; $7 time_zone: of the local days.
--- Index: bucket_pkey. The window gives the index its bounds, and the local date is compared
--- besides.
+-- list filters nothing; $7 time_zone: of the local days; $8 book: null for no rates.
+-- Which rate a bucket falls under is found as in fold_user_days.sql.
+-- Index: bucket_pkey, name_pkey, span_pkey. The window gives the index its bounds, and the local
+-- date is compared besides.
+with bucket as materialized (
+    select
+        b.device_id, b.source, b.model, b.hour_start,
+        b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+        b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count
+    from usage.bucket b
+    where b.user_id = $1
+      and b.hour_start >= usage.window_start($2::date, $7::text)
+      and b.hour_start < usage.window_end($3::date, $7::text)
+      and (b.hour_start at time zone $7::text)::date between $2::date and $3::date
+      and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
+      and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))
+      and (cardinality($6::uuid[]) = 0 or b.device_id = any($6::uuid[]))
+),
+pair as materialized (
+    select b.source, b.model, min(b.hour_start) as first_hour, max(b.hour_start) as last_hour
+    from bucket b
+    where $8::integer is not null
+    group by b.source, b.model
+),
+pair_span as materialized (
+    select
+        p.source, p.model, v.from_hour, v.to_hour, v.threshold,
+        v.short_rate_id, v.long_rate_id, v.range_rate_id
+    from pair p
+    cross join lateral (
+        select n.sku
+        from price.name n
+        where n.book = $8::integer and n.source in ('', p.source) and n.name = p.model
+        order by n.source desc
+        limit 1
+    ) n
+    cross join lateral (
+        select v.*
+        from price.span v
+        where v.book = $8::integer
+          and v.sku = n.sku
+          and v.from_hour <= p.last_hour
+          and v.to_hour > p.first_hour
+          and v.from_hour >= coalesce((
+              select max(w.from_hour)
+              from price.span w
+              where w.book = $8::integer and w.sku = n.sku and w.from_hour <= p.first_hour
+          ), '-infinity')
+        offset 0
+    ) v
+),
+rated as (
+    select
+        b.*,
+        usage.rate_of(
+            v.threshold,
+            b.input_tokens + b.cache_read_tokens + b.cache_write_5m_tokens + b.cache_write_1h_tokens,
+            b.unclassified_tokens, b.request_count,
+            v.short_rate_id, v.long_rate_id, v.range_rate_id
+        ) as rate_id
+    from bucket b
+    left join pair_span v on v.source = b.source
+        and v.model = b.model
+        and b.hour_start >= v.from_hour
+        and b.hour_start < v.to_hour
+)
 select
-    coalesce(sum(b.input_tokens), 0)::text as "input_tokens!: Sum",
-    coalesce(sum(b.cache_read_tokens), 0)::text as "cache_read_tokens!: Sum",
-    coalesce(sum(b.cache_write_5m_tokens), 0)::text as "cache_write_5m_tokens!: Sum",
-    coalesce(sum(b.cache_write_1h_tokens), 0)::text as "cache_write_1h_tokens!: Sum",
-    coalesce(sum(b.output_tokens), 0)::text as "output_tokens!: Sum",
-    coalesce(sum(b.reasoning_tokens), 0)::text as "reasoning_tokens!: Sum",
-    coalesce(sum(b.unclassified_tokens), 0)::text as "unclassified_tokens!: Sum",
-    coalesce(sum(b.total_tokens), 0)::text as "total_tokens!: Sum",
-    coalesce(sum(b.request_count), 0)::text as "request_count!: Sum",
+    r.rate_id as "rate_id!",
+    sum(r.input_tokens)::text as "input_tokens!: Sum",
+    sum(r.cache_read_tokens)::text as "cache_read_tokens!: Sum",
+    sum(r.cache_write_5m_tokens)::text as "cache_write_5m_tokens!: Sum",
+    sum(r.cache_write_1h_tokens)::text as "cache_write_1h_tokens!: Sum",
+    sum(r.output_tokens)::text as "output_tokens!: Sum",
+    sum(r.reasoning_tokens)::text as "reasoning_tokens!: Sum",
+    sum(r.unclassified_tokens)::text as "unclassified_tokens!: Sum",
+    sum(r.total_tokens)::text as "total_tokens!: Sum",
+    sum(r.request_count)::text as "request_count!: Sum",
     count(*)::text as "bucket_count!: Sum"
-from usage.bucket b
-where b.user_id = $1
-  and b.hour_start >= usage.window_start($2::date, $7::text)
-  and b.hour_start < usage.window_end($3::date, $7::text)
-  and (b.hour_start at time zone $7::text)::date between $2::date and $3::date
-  and (cardinality($4::text[]) = 0 or b.source = any($4::text[]))
-  and (cardinality($5::text[]) = 0 or b.model = any($5::text[]))
-  and (cardinality($6::uuid[]) = 0 or b.device_id = any($6::uuid[]))
+from rated r
+group by r.rate_id

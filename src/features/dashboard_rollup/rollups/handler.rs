@@ -13,6 +13,7 @@ use super::request::{GroupBy, RollupsRequest};
 use super::store::GroupSums;
 use super::width::Width;
 use crate::features::dashboard_rollup::cells::{Cells, Paging};
+use crate::features::dashboard_rollup::cost::{CostReply, PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
@@ -51,8 +52,11 @@ pub struct RollupsReply {
     pending: bool,
     /// Rises when the user's rollup changes.
     version: i64,
+    /// What the costs are in; absent where no price book is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<PricesReply>,
     /// The sums of the whole range and all filters, whatever the page.
-    totals: Counters,
+    totals: SumsReply,
     /// The intervals of this page, ascending.
     data: Vec<Interval>,
     /// Where to go on; null when this is all.
@@ -89,7 +93,7 @@ pub struct GroupResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Uuid>,
     #[serde(flatten)]
-    counters: Counters,
+    sums: SumsReply,
 }
 
 /// Usage by half hour, hour, day, week or month
@@ -170,11 +174,13 @@ pub async fn get_rollups(
     }
 
     let Answered { state, days, answer } = snapshot.answer().await?;
-    let data = intervals(answer.intervals, width, group_by);
+    let book = state.book();
+    let totals = SumsReply::new(answer.totals, book);
+    let data = intervals(answer.intervals, width, group_by, book);
     // Usage may move between the hours of a day without a change of its sums, and from behind this page before it.
     let tag = match tag {
         Some(tag) => tag,
-        None => asked.tag(&state, days, &(&answer.totals, &data, answer.next.is_some()))?,
+        None => asked.tag(&state, days, &(&totals, &data, answer.next.is_some()))?,
     };
     let next_cursor = answer.next.map(|next| cursors.seal(&list, &next)).transpose()?;
     let next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", range::next_query(&parameters, next)));
@@ -184,7 +190,7 @@ pub async fn get_rollups(
         return meta.not_modified();
     }
     if media == Media::Csv {
-        return meta.ok(media, csv(&data, group_by, cells)?);
+        return meta.ok(media, csv(&data, group_by, cells, book.is_some())?);
     }
     meta.json(&RollupsReply {
         from: days.from,
@@ -196,19 +202,20 @@ pub async fn get_rollups(
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        totals: answer.totals,
+        prices: PricesReply::of(&state),
+        totals,
         data,
         next_cursor,
     })
 }
 
 /// The intervals as the caller sees them.
-fn intervals(intervals: Vec<IntervalSums>, width: Width, by: GroupBy) -> Vec<Interval> {
-    let result = |GroupSums { key, sums }| GroupResult {
+fn intervals(intervals: Vec<IntervalSums>, width: Width, by: GroupBy, book: Option<i32>) -> Vec<Interval> {
+    let result = |GroupSums { key, priced }| GroupResult {
         source: by.source.then_some(key.source),
         model: by.model.then_some(key.model),
         device: by.device.then_some(key.device),
-        counters: sums,
+        sums: SumsReply::new(priced, book),
     };
     let interval = |IntervalSums { span, groups }| Interval {
         start: span.starts_at,
@@ -220,11 +227,14 @@ fn intervals(intervals: Vec<IntervalSums>, width: Width, by: GroupBy) -> Vec<Int
 }
 
 /// The same results as a table.
-fn csv(intervals: &[Interval], by: GroupBy, cells: Cells) -> Result<Vec<u8>, Problem> {
+fn csv(intervals: &[Interval], by: GroupBy, cells: Cells, has_cost: bool) -> Result<Vec<u8>, Problem> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let mut names = vec!["start", "end", "label"];
     names.extend(by.names());
     names.extend(Counters::NAMES);
+    if has_cost {
+        names.extend(CostReply::COLUMNS);
+    }
     table.write_record(names).map_err(Problem::internal)?;
     let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     for interval in intervals {
@@ -233,7 +243,8 @@ fn csv(intervals: &[Interval], by: GroupBy, cells: Cells) -> Result<Vec<u8>, Pro
             row.extend(result.source.clone());
             row.extend(result.model.as_deref().map(|model| cells.cell(model).into_owned()));
             row.extend(result.device.map(|device| device.to_string()));
-            row.extend(result.counters.values().map(|count| count.to_string()));
+            row.extend(result.sums.counters().values().map(|count| count.to_string()));
+            row.extend(result.sums.cost().into_iter().flat_map(CostReply::cells));
             table.write_record(row).map_err(Problem::internal)?;
         }
     }

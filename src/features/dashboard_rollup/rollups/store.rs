@@ -4,9 +4,9 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::request::{GroupBy, ResultKey};
 use super::width::Width;
+use crate::features::dashboard_rollup::cost::{PricedSums, RatedSums};
 use crate::features::dashboard_rollup::range::Scope;
 use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
-use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
@@ -28,8 +28,8 @@ pub struct ResultsPage<'a> {
 pub struct GroupSums {
     /// Which interval, and which group; a column that is no group is empty.
     pub key: ResultKey,
-    /// Its sums.
-    pub sums: Counters,
+    /// Its sums, and what they cost.
+    pub priced: PricedSums,
 }
 
 /// One interval of a range.
@@ -50,14 +50,20 @@ macro_rules! group_sums {
         $rows.into_iter().map(|row| {
             let sums = sums_of_row!(row);
             let key = ResultKey { at: row.at, source: row.source, model: row.model, device: row.device_id };
-            GroupSums { key, sums }
+            RatedSums { key, rate_id: row.rate_id, sums }
         })
     };
 }
 
-/// The sums of the rollup over the whole scope.
-pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Problem> {
-    let row = sqlx::query_file!(
+macro_rules! total_sums {
+    ($rows:expr) => {
+        $rows.into_iter().map(|row| RatedSums { key: (), rate_id: row.rate_id, sums: sums_of_row!(row) })
+    };
+}
+
+/// The sums of the rollup over the whole scope, by rate.
+pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<RatedSums<()>>, Problem> {
+    let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/daily_totals.sql",
         scope.user_id,
         scope.days.from,
@@ -66,14 +72,14 @@ pub async fn daily_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Pr
         &scope.filters.model_names() as &[&str],
         &scope.filters.devices,
     )
-    .fetch_one(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(sums_of_row!(row))
+    Ok(total_sums!(rows).collect())
 }
 
-/// The sums of the buckets over the whole scope.
-pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, Problem> {
-    let row = sqlx::query_file!(
+/// The sums of the buckets over the whole scope, by rate of a book.
+pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>, book: Option<i32>) -> Result<Vec<RatedSums<()>>, Problem> {
+    let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/bucket_totals.sql",
         scope.user_id,
         scope.days.from,
@@ -82,14 +88,19 @@ pub async fn bucket_totals(tx: &mut Tx, scope: &Scope<'_>) -> Result<Counters, P
         &scope.filters.model_names() as &[&str],
         &scope.filters.devices,
         scope.time_zone,
+        book,
     )
-    .fetch_one(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(sums_of_row!(row))
+    Ok(total_sums!(rows).collect())
 }
 
 /// A page of the rollup's sums by interval and group, ascending.
-pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_>) -> Result<Vec<GroupSums>, Problem> {
+pub async fn daily_results(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    page: &ResultsPage<'_>,
+) -> Result<Vec<RatedSums<ResultKey>>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/daily_results.sql",
         scope.user_id,
@@ -115,7 +126,12 @@ pub async fn daily_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_
 }
 
 /// A page of the buckets' sums by interval and group, ascending.
-pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'_>) -> Result<Vec<GroupSums>, Problem> {
+pub async fn bucket_results(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    page: &ResultsPage<'_>,
+    book: Option<i32>,
+) -> Result<Vec<RatedSums<ResultKey>>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/rollups/bucket_results.sql",
         scope.user_id,
@@ -135,6 +151,7 @@ pub async fn bucket_results(tx: &mut Tx, scope: &Scope<'_>, page: &ResultsPage<'
         page.limit,
         scope.time_zone,
         page.width.days_before_monday(),
+        book,
     )
     .fetch_all(tx)
     .await?;

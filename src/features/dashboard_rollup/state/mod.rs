@@ -54,6 +54,16 @@ impl RollupState {
         self.0.version
     }
 
+    /// The price book that the answer is in; `None` where there is no cost.
+    pub const fn book(&self) -> Option<i32> {
+        self.0.book
+    }
+
+    /// The price book that the rollup will be moved to, where that is another one.
+    pub fn pending_book(&self) -> Option<i32> {
+        self.0.book_in_force.filter(|book| Some(*book) != self.0.book)
+    }
+
     /// The newest change that waits to be folded; validators hold it.
     pub const fn newest_event_id(&self) -> Option<i64> {
         self.0.newest_event_id

@@ -19,6 +19,10 @@ pub struct StateRow {
     pub zone_change_waits: bool,
     /// Rises when a row of the rollup changes.
     pub version: i64,
+    /// The price book that the rows are in.
+    pub book: Option<i32>,
+    /// The price book that is in force.
+    pub book_in_force: Option<i32>,
     /// The zone of the rollup's days.
     pub recorded_zone: String,
     /// The zone that was asked for, where that is another one.
@@ -45,6 +49,8 @@ pub async fn rollup_state(
         newest_event_id: row.newest_event_id,
         zone_change_waits: row.zone_change_waits,
         version: row.version,
+        book: row.book,
+        book_in_force: row.book_in_force,
         recorded_zone: row.recorded_zone,
         other_zone: row.asked_zone,
         today: row.today,

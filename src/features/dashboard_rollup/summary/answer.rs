@@ -3,11 +3,12 @@
 use uuid::Uuid;
 
 use super::request::SummaryRequest;
-use super::store::{self, RangeSums, Streaks};
+use super::store::{self, RangeKey, Streaks};
 use crate::features::dashboard_rollup::checked::Checked;
+use crate::features::dashboard_rollup::cost::PricedSums;
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
+use crate::features::dashboard_rollup::receipt::{Unpriced, unpriced};
 use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot, UsageAnswers};
-use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::{Problem, Violation};
 
@@ -30,6 +31,8 @@ pub struct SummaryAnswer {
     pub by_source: Vec<(String, BothSums)>,
     /// Every model of either range, in byte order.
     pub by_model: Vec<(String, BothSums)>,
+    /// What has no price in the range.
+    pub unpriced: Vec<Unpriced>,
     /// Active days, and runs of them.
     pub streaks: Streaks,
 }
@@ -38,9 +41,9 @@ pub struct SummaryAnswer {
 #[derive(Clone, Copy, Debug)]
 pub struct BothSums {
     /// Of the range.
-    pub current: Counters,
+    pub current: PricedSums,
     /// Of the range before.
-    pub previous: Counters,
+    pub previous: PricedSums,
 }
 
 impl UsageAnswers {
@@ -63,23 +66,31 @@ impl OpenSnapshot<SummaryRequest> {
     }
 
     async fn read(&mut self) -> Result<SummaryAnswer, Problem> {
-        let Self { tx, user_id, state, days, request } = self;
+        let Self { tx, user_id, state, days, request, rates } = self;
         let before = days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"))?;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
-        let rows = store::range_sums(tx, &scope, before, limit).await?;
+        let parts = store::range_sums(tx, &scope, before, limit).await?;
+        let rows = rates.price(tx, parts).await?;
         let streaks = store::streaks(tx, &scope, before, state.today()).await?;
-        summary(before, rows, streaks)
+        let mut summary = summary(before, rows, streaks)?;
+        if state.book().is_some() && summary.totals.current.cost.unpriced_tokens > 0 {
+            summary.unpriced = unpriced(tx, &scope, rates, state.book()).await?;
+        }
+        Ok(summary)
     }
 }
+
+/// One sum of one of the two ranges.
+type RangeSums = (RangeKey, PricedSums);
 
 /// Puts a summary together. Errors: 422 where there are more tools or models than it may list.
 fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<SummaryAnswer, Problem> {
     let (whole, parts): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|row| row.source.is_none() && row.model.is_none());
-    let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|row| row.source.is_some());
-    let by_source = by_name(&by_source, |row| row.source.as_ref());
-    let by_model = by_name(&by_model, |row| row.model.as_ref());
+        rows.into_iter().partition(|(key, _)| key.source.is_none() && key.model.is_none());
+    let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(key, _)| key.source.is_some());
+    let by_source = by_name(&by_source, |key| key.source.as_ref());
+    let by_model = by_name(&by_model, |key| key.model.as_ref());
     for (name, count, most) in [("source", by_source.len(), MAX_SOURCES), ("model", by_model.len(), MAX_MODELS)] {
         if count > most {
             let detail = format!(
@@ -91,22 +102,22 @@ fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<S
     }
     let totals = both(&whole);
     for parts in [&by_source, &by_model] {
-        parts.iter().map(|(_, sums)| sums.current).sum::<Counters>().within(&totals.current)?;
-        parts.iter().map(|(_, sums)| sums.previous).sum::<Counters>().within(&totals.previous)?;
+        parts.iter().map(|(_, sums)| sums.current).sum::<PricedSums>().within(&totals.current)?;
+        parts.iter().map(|(_, sums)| sums.previous).sum::<PricedSums>().within(&totals.previous)?;
     }
-    Ok(SummaryAnswer { before, totals, by_source, by_model, streaks })
+    Ok(SummaryAnswer { before, totals, by_source, by_model, unpriced: Vec::new(), streaks })
 }
 
 /// The sums of each name; the rows of one name come together.
-fn by_name(rows: &[RangeSums], name: impl Fn(&RangeSums) -> Option<&String>) -> Vec<(String, BothSums)> {
-    let named = rows.chunk_by(|row, next| name(row) == name(next));
-    named.map(|rows| (rows.first().and_then(&name).cloned().unwrap_or_default(), both(rows))).collect()
+fn by_name(rows: &[RangeSums], name: impl Fn(&RangeKey) -> Option<&String>) -> Vec<(String, BothSums)> {
+    let named = rows.chunk_by(|(key, _), (next, _)| name(key) == name(next));
+    named.map(|rows| (rows.first().and_then(|(key, _)| name(key)).cloned().unwrap_or_default(), both(rows))).collect()
 }
 
 fn both(rows: &[RangeSums]) -> BothSums {
     let of = |is_current| {
-        let row = rows.iter().find(|row| row.is_current == is_current);
-        row.map(|row| row.sums).unwrap_or_default()
+        let row = rows.iter().find(|(key, _)| key.is_current == is_current);
+        row.map(|(_, priced)| *priced).unwrap_or_default()
     };
     BothSums { current: of(true), previous: of(false) }
 }

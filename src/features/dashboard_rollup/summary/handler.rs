@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 
 use super::answer::BothSums;
 use super::request::SummaryRequest;
+use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
+use crate::features::dashboard_rollup::receipt::Unpriced;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
-use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals};
@@ -39,14 +40,20 @@ pub struct SummaryReply {
     pending: bool,
     /// Rises when the user's rollup changes.
     version: i64,
+    /// What the costs are in; absent where no price book is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<PricesReply>,
     /// The sums of the range.
-    totals: Counters,
+    totals: SumsReply,
     /// The sums of the range before.
-    previous_totals: Counters,
+    previous_totals: SumsReply,
     /// Every source of either range, in byte order.
     by_source: Vec<SourceSummary>,
     /// Every model of either range, in byte order.
     by_model: Vec<ModelSummary>,
+    /// Which tokens of the range have no price and why: the hundred pairs with the most. Absent where no price book is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpriced: Option<Vec<UnpricedReply>>,
     /// Days of the range on which tokens or requests were counted.
     active_days: i64,
     /// The same of the range before.
@@ -57,6 +64,21 @@ pub struct SummaryReply {
     longest_streak: i64,
 }
 
+/// Tokens without a price.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unpriced)]
+pub struct UnpricedReply {
+    /// The tool.
+    source: String,
+    /// The model, as the tool reports it.
+    model: String,
+    /// How many tokens.
+    tokens: u128,
+    /// `unknown_model`, `no_price_then` for hours that the book has no price of, `no_class_price`, or `unclassified`.
+    #[schema(example = "unknown_model")]
+    reason: &'static str,
+}
+
 /// One source in both ranges.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SourceSummary)]
@@ -64,9 +86,9 @@ pub struct SourceSummary {
     /// The tool.
     source: String,
     /// Its sums in the range.
-    totals: Counters,
+    totals: SumsReply,
     /// Its sums in the range before.
-    previous_totals: Counters,
+    previous_totals: SumsReply,
 }
 
 /// One model in both ranges.
@@ -76,9 +98,9 @@ pub struct ModelSummary {
     /// The model.
     model: String,
     /// Its sums in the range.
-    totals: Counters,
+    totals: SumsReply,
     /// Its sums in the range before.
-    previous_totals: Counters,
+    previous_totals: SumsReply,
 }
 
 /// A range beside the one before it
@@ -136,6 +158,7 @@ pub async fn get_summary(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    let book = state.book();
     ReplyMeta { state: &state, tag, next: None }.json(&SummaryReply {
         from: days.from,
         to: days.to,
@@ -145,10 +168,12 @@ pub async fn get_summary(
         as_of: state.as_of(),
         pending: state.pending(),
         version: state.version(),
-        totals: answer.totals.current,
-        previous_totals: answer.totals.previous,
-        by_source: answer.by_source.into_iter().map(SourceSummary::from).collect(),
-        by_model: answer.by_model.into_iter().map(ModelSummary::from).collect(),
+        prices: PricesReply::of(&state),
+        totals: SumsReply::new(answer.totals.current, book),
+        previous_totals: SumsReply::new(answer.totals.previous, book),
+        by_source: answer.by_source.into_iter().map(|row| SourceSummary::new(row, book)).collect(),
+        by_model: answer.by_model.into_iter().map(|row| ModelSummary::new(row, book)).collect(),
+        unpriced: book.map(|_book| answer.unpriced.into_iter().map(UnpricedReply::from).collect()),
         active_days: answer.streaks.active_days,
         previous_active_days: answer.streaks.active_days_before,
         current_streak: answer.streaks.current_streak,
@@ -156,14 +181,22 @@ pub async fn get_summary(
     })
 }
 
-impl From<(String, BothSums)> for SourceSummary {
-    fn from((source, sums): (String, BothSums)) -> Self {
-        Self { source, totals: sums.current, previous_totals: sums.previous }
+impl From<Unpriced> for UnpricedReply {
+    fn from(Unpriced { source, model, tokens, reason }: Unpriced) -> Self {
+        Self { source, model, tokens, reason }
     }
 }
 
-impl From<(String, BothSums)> for ModelSummary {
-    fn from((model, sums): (String, BothSums)) -> Self {
-        Self { model, totals: sums.current, previous_totals: sums.previous }
+impl SourceSummary {
+    fn new((source, sums): (String, BothSums), book: Option<i32>) -> Self {
+        let [totals, previous_totals] = [sums.current, sums.previous].map(|priced| SumsReply::new(priced, book));
+        Self { source, totals, previous_totals }
+    }
+}
+
+impl ModelSummary {
+    fn new((model, sums): (String, BothSums), book: Option<i32>) -> Self {
+        let [totals, previous_totals] = [sums.current, sums.previous].map(|priced| SumsReply::new(priced, book));
+        Self { model, totals, previous_totals }
     }
 }

@@ -2,33 +2,31 @@
 
 use chrono::NaiveDate;
 
+use crate::features::dashboard_rollup::cost::RatedSums;
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
 use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
-use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
-/// The sums of one of the two ranges: of a source, of a model, or of everything.
-#[derive(Clone, Debug)]
-pub struct RangeSums {
+/// What one of the two ranges is summed by: a source, a model, or everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeKey {
     /// Of the range, not of the one before it.
     pub is_current: bool,
     /// The tool.
     pub source: Option<String>,
     /// The model.
     pub model: Option<String>,
-    /// The sums.
-    pub sums: Counters,
 }
 
-/// Sums of the scope's range and of the one `before` it, as a whole, by source and by model: the first `limit` of them, in
-/// this order.
+/// Sums of the scope's range and of the one `before` it, as a whole, by source and by model, in parts of one rate:
+/// the first `limit` sums, in this order.
 pub async fn range_sums(
     tx: &mut Tx,
     scope: &Scope<'_>,
     before: DayRange,
     limit: i64,
-) -> Result<Vec<RangeSums>, Problem> {
+) -> Result<Vec<RatedSums<RangeKey>>, Problem> {
     let rows = sqlx::query_file!(
         "src/features/dashboard_rollup/summary/range_sums.sql",
         scope.user_id,
@@ -44,7 +42,8 @@ pub async fn range_sums(
     .await?;
     let range_sums = rows.into_iter().map(|row| {
         let sums = sums_of_row!(row);
-        RangeSums { is_current: row.is_current, source: row.source, model: row.model, sums }
+        let key = RangeKey { is_current: row.is_current, source: row.source, model: row.model };
+        RatedSums { key, rate_id: row.rate_id, sums }
     });
     Ok(range_sums.collect())
 }

@@ -2,22 +2,72 @@
 -- event may still change is pending and counts as no drift. So is every day of a user whose erasure
 -- is still being carried out. Frozen days are not compared.
 -- $1 user_id; $2 from, $3 to: local days, inclusive; null for no bound.
+-- A row whose rate is not the one of the user's book has drifted, too.
 -- Returns the days that drifted, each beside the counts of all days, or one row without a day.
--- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey, erased_user_pkey.
+-- Index: user_state_pkey, user_pkey, bucket_pkey, daily_pkey, outbox_pkey, erased_user_pkey,
+-- in_force_pkey, name_pkey, span_pkey.
 with state as materialized (
     select
-        z.time_zone, s.frozen_before,
+        z.time_zone, s.frozen_before, case when s.user_id is null then f.book else s.book end as book,
         greatest(coalesce($2::date, '-infinity'), coalesce(s.frozen_before, '-infinity')) as first_day,
         coalesce($3::date, 'infinity') as last_day
     from (select $1::uuid as user_id) i
     left join rollup.user_state s on s.user_id = i.user_id
     left join account.user u on u.user_id = i.user_id
+    left join price.in_force f on f.is_only
     cross join lateral (select coalesce(s.time_zone, u.time_zone, 'UTC') as time_zone) z
+),
+bucket as materialized (
+    select
+        greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) as day,
+        b.device_id, b.source, b.model, b.hour_start, z.book,
+        b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+        b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count
+    from state z
+    join usage.bucket b on b.user_id = $1
+    where b.hour_start >= usage.window_start(z.first_day, z.time_zone)
+            - case when z.first_day = z.frozen_before then interval '2 days' else interval '0 days' end
+      and b.hour_start < usage.window_end(z.last_day, z.time_zone)
+      and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
+),
+pair as materialized (
+    select b.source, b.model, b.book
+    from bucket b
+    where b.book is not null
+    group by b.source, b.model, b.book
+),
+pair_span as materialized (
+    select
+        p.source, p.model, v.from_hour, v.to_hour, v.threshold,
+        v.short_rate_id, v.long_rate_id, v.range_rate_id
+    from pair p
+    cross join lateral (
+        select n.sku
+        from price.name n
+        where n.book = p.book and n.source in ('', p.source) and n.name = p.model
+        order by n.source desc
+        limit 1
+    ) n
+    join price.span v on v.book = p.book and v.sku = n.sku
+),
+rated as (
+    select
+        b.*,
+        usage.rate_of(
+            v.threshold,
+            b.input_tokens + b.cache_read_tokens + b.cache_write_5m_tokens + b.cache_write_1h_tokens,
+            b.unclassified_tokens, b.request_count,
+            v.short_rate_id, v.long_rate_id, v.range_rate_id
+        ) as rate_id
+    from bucket b
+    left join pair_span v on v.source = b.source
+        and v.model = b.model
+        and b.hour_start >= v.from_hour
+        and b.hour_start < v.to_hour
 ),
 expected as materialized (
     select
-        greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) as day,
-        b.device_id, b.source, b.model,
+        b.day, b.device_id, b.source, b.model, b.rate_id,
         sum(b.input_tokens)::bigint as input_tokens,
         sum(b.cache_read_tokens)::bigint as cache_read_tokens,
         sum(b.cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
@@ -28,13 +78,8 @@ expected as materialized (
         sum(b.total_tokens)::bigint as total_tokens,
         sum(b.request_count)::bigint as request_count,
         count(*) as bucket_count
-    from state z
-    join usage.bucket b on b.user_id = $1
-    where b.hour_start >= usage.window_start(z.first_day, z.time_zone)
-            - case when z.first_day = z.frozen_before then interval '2 days' else interval '0 days' end
-      and b.hour_start < usage.window_end(z.last_day, z.time_zone)
-      and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
-    group by 1, 2, 3, 4
+    from rated b
+    group by 1, 2, 3, 4, 5
 ),
 compared as (
     select
@@ -55,7 +100,7 @@ compared as (
         select r.*
         from state z
         join rollup.daily r on r.user_id = $1 and r.day between z.first_day and z.last_day
-    ) r using (day, device_id, source, model)
+    ) r using (day, device_id, source, model, rate_id)
     group by day
 ),
 judged as materialized (

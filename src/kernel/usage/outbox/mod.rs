@@ -51,7 +51,7 @@ impl Lane {
 pub enum Topic {
     /// Buckets of one UTC day changed.
     BucketChanged,
-    /// The user wants another time zone.
+    /// The user wants another time zone, or another book is in force.
     Rebuild,
     /// Days are to be folded again.
     Replay,
@@ -108,6 +108,14 @@ pub async fn publish_rebuild(tx: &mut Tx, user_id: Uuid, cause: &RequestContext)
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Announces the same for every user: each rollup is rebuilt in the zone and the book that are wanted when its turn comes.
+/// Returns the number of events. Access: the worker.
+pub async fn publish_rebuilds(tx: &mut Tx, cause: &RequestContext) -> Result<i64, Problem> {
+    let (request_id, traceparent) = (cause.request_id, cause.trace.traceparent());
+    let query = sqlx::query_file_scalar!("src/kernel/usage/outbox/publish_rebuilds.sql", request_id, traceparent);
+    Ok(query.fetch_one(tx).await?)
 }
 
 /// Asks that every local day with a half hour from `first_hour` to `last_hour` (both inclusive) be folded again, for

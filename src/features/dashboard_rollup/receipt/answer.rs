@@ -1,0 +1,146 @@
+//! The answer to a request for a receipt: tokens, price and amount of each class, and why it is that price.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::request::ReceiptRequest;
+use super::store::{self, Match, Pair};
+use crate::features::dashboard_rollup::cost::{CLASSES, PricedSums, Rate, RatedSums, Rates, tokens};
+use crate::features::dashboard_rollup::range::Scope;
+use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot};
+use crate::kernel::database::Tx;
+use crate::kernel::problem::{Problem, Violation};
+
+/// A receipt has lines for so many pairs of source and model, and rates, at most.
+const MAX_ROWS: usize = 1000;
+/// A summary looks at so many.
+const MAX_LOOKED_AT: i64 = 10_000;
+/// And lists so many pairs without a price.
+const MAX_UNPRICED: usize = 100;
+
+/// A receipt.
+#[derive(Clone, Debug)]
+pub struct ReceiptAnswer {
+    /// The sums of all lines.
+    pub totals: PricedSums,
+    /// Its lines, by source and model.
+    pub lines: Vec<Line>,
+}
+
+/// The tokens of one class at one price.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The tool.
+    pub source: String,
+    /// The model, as it reports it.
+    pub model: String,
+    /// What it stands for, and by which rule.
+    pub matched: Match,
+    /// Its rate, with its number.
+    pub rate: Option<(i32, Arc<Rate>)>,
+    /// Which tokens: one of [`CLASSES`], or `unclassified`.
+    pub class: &'static str,
+    /// How many.
+    pub tokens: u128,
+    /// What a million of them cost in micro-dollars, at least and at most; or why that is not known.
+    pub price: Result<(u64, u64), &'static str>,
+}
+
+/// Tokens without a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpriced {
+    /// The tool.
+    pub source: String,
+    /// The model, as it reports it.
+    pub model: String,
+    /// How many.
+    pub tokens: u128,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl OpenSnapshot<ReceiptRequest> {
+    /// Reads the sums and closes the snapshot. Errors: 422 for more lines than a receipt has; the database's.
+    pub async fn answer(mut self) -> Result<Answered<ReceiptAnswer>, Problem> {
+        let result = self.read().await;
+        self.close(result).await
+    }
+
+    async fn read(&mut self) -> Result<ReceiptAnswer, Problem> {
+        let Self { tx, user_id, state, days, request, rates } = self;
+        let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
+        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)? + 1;
+        let parts = store::cost_lines(tx, &scope, limit).await?;
+        if parts.len() > MAX_ROWS {
+            let detail = format!(
+                "More than {MAX_ROWS} models and rates, which is as many as a receipt has. Ask for fewer days, or for one \
+                 source or model."
+            );
+            return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
+        }
+        let lines = lines(tx, rates, state.book(), &parts).await?;
+        let totals = rates.price(tx, parts).await?.into_iter().map(|(_, priced)| priced).sum::<PricedSums>();
+        totals.within(&totals)?;
+        Ok(ReceiptAnswer { totals, lines })
+    }
+}
+
+/// The pairs of the scope whose tokens have no price, those with the most tokens first.
+pub async fn unpriced(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    rates: &Rates,
+    book: Option<i32>,
+) -> Result<Vec<Unpriced>, Problem> {
+    let parts = store::cost_lines(tx, scope, MAX_LOOKED_AT).await?;
+    let mut unpriced: Vec<Unpriced> = Vec::new();
+    for Line { source, model, tokens, price, .. } in lines(tx, rates, book, &parts).await? {
+        let Err(reason) = price else { continue };
+        let same = unpriced.iter_mut().rev().take(CLASSES.len());
+        match same.into_iter().find(|known| known.source == source && known.model == model && known.reason == reason) {
+            Some(known) => known.tokens += tokens,
+            None => unpriced.push(Unpriced { source, model, tokens, reason }),
+        }
+    }
+    unpriced.sort_by(|one, other| other.tokens.cmp(&one.tokens));
+    unpriced.truncate(MAX_UNPRICED);
+    Ok(unpriced)
+}
+
+/// A line for each class of each part that has tokens.
+async fn lines(tx: &mut Tx, rates: &Rates, book: Option<i32>, parts: &[RatedSums<Pair>]) -> Result<Vec<Line>, Problem> {
+    let known = rates.among(tx, parts.iter().map(|part| part.rate_id)).await?;
+    let matches = match book {
+        Some(book) => store::matches(tx, book, parts).await?,
+        None => Vec::new(),
+    };
+    let unmatched = Match { sku: None, rule: None, valid_from: None, valid_to: None };
+    let mut lines = Vec::new();
+    for (place, RatedSums { key, rate_id, sums }) in parts.iter().enumerate() {
+        let matched = matches.get(place).unwrap_or(&unmatched);
+        let rate = known.get(rate_id).map(|rate| (*rate_id, rate.clone()));
+        let why_not = match (book, &rate, &matched.sku) {
+            (None, None, _) => "no_book",
+            (_, None, None) => "unknown_model",
+            (_, None, Some(_)) => "no_price_then",
+            (_, Some(_), _) => "no_class_price",
+        };
+        let prices = rate.as_ref().map_or([None; 5], |(_, rate)| rate.prices());
+        let classes = CLASSES.into_iter().zip(tokens(sums)).zip(prices);
+        let classes = classes.map(|((class, tokens), price)| (class, tokens, price.ok_or(why_not)));
+        let rest = if rate.is_some() { "unclassified" } else { why_not };
+        let unclassified = ("unclassified", sums.of_counters.unclassified_tokens, Err(rest));
+        for (class, tokens, price) in classes.chain([unclassified]).filter(|(_, tokens, _)| *tokens > 0) {
+            let Pair { source, model } = key.clone();
+            lines.push(Line { source, model, matched: matched.clone(), rate: rate.clone(), class, tokens, price });
+        }
+    }
+    Ok(lines)
+}
+
+/// An instant that stands for no bound is none: nothing is kept from before 2020, or from the year 9000 on.
+pub fn bound(at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let first = crate::kernel::bucket::HalfHour::FIRST;
+    at.filter(|at| *at > first && chrono::Datelike::year(&at.date_naive()) < 9000)
+}

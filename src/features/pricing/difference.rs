@@ -1,0 +1,93 @@
+//! What a new book says otherwise than the book before it, and whether that was declared. A price never changes by
+//! accident: a line says `change`, for what is to come, or `correction`, for what was wrong.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::calendar::{END, Stretch};
+use super::listing::{Hash, Listing};
+use super::row::{Declared, PriceRow};
+use super::store::Timelines;
+use crate::kernel::problem::Violation;
+
+/// When which rates hold.
+type Timeline = [(DateTime<Utc>, DateTime<Utc>, [Hash; 3])];
+
+/// Everything that differs without having been declared so. `now` parts what was from what is to come.
+pub fn undeclared(before: &Timelines, listing: &Listing, rows: &[PriceRow], now: DateTime<Utc>) -> Vec<Violation> {
+    let after = listing.timelines();
+    let lines: HashMap<&str, u64> = listing.spans.iter().rev().map(|span| (span.sku.as_str(), span.line)).collect();
+    let mut skus: Vec<_> = before.iter().collect();
+    skus.sort_by_key(|(sku, _)| *sku);
+    let mut violations = Vec::new();
+    for (sku, before) in skus {
+        let Some(after) = after.get(sku.as_str()) else {
+            let detail = format!(
+                "The book before prices {sku}, and usage of it stays. Keep its lines, with an effective_until if it is retired."
+            );
+            violations.push(Violation::new("/csv", "price_removed", detail));
+            continue;
+        };
+        let different = differences(before, after);
+        let Some((first, _)) = different.first() else { continue };
+        let line = lines.get(sku.as_str()).copied().unwrap_or_default();
+        let mut refuse = |code, detail: String| {
+            violations.push(Violation::new(format!("/csv/{line}/declared"), code, detail));
+        };
+        match declared(rows, sku) {
+            None => refuse(
+                "undeclared_difference",
+                format!(
+                    "{sku} has other prices than in the book before from {first} on. Declare a change or a correction."
+                ),
+            ),
+            Some(Declared::Change) if *first < now => refuse(
+                "change_of_the_past",
+                format!(
+                    "{sku} would have other prices from {first} on, which is past. That is a correction, and its note says why."
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+    violations
+}
+
+/// What the lines of a model declare; a correction outweighs a change.
+fn declared(rows: &[PriceRow], sku: &str) -> Option<Declared> {
+    let is_of = |row: &&PriceRow| {
+        let rest = sku.strip_prefix(&row.provider).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.and_then(|rest| rest.strip_prefix(&row.model));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    };
+    let mut declared: Vec<_> = rows.iter().filter(is_of).filter_map(|row| row.declared).collect();
+    declared.sort_by_key(|declared| *declared == Declared::Change);
+    declared.first().copied()
+}
+
+/// The stretches in which the first has prices and the second has not the same ones, ascending. What the first has no price
+/// for may get one without further ado.
+fn differences(before: &Timeline, after: &Timeline) -> Vec<Stretch> {
+    let mut different = Vec::new();
+    for (from, to, rates) in before {
+        let mut at = *from;
+        for (other_from, other_to, other) in after.iter().filter(|(from, _, _)| from < to) {
+            if *other_to <= at {
+                continue;
+            }
+            if *other_from > at {
+                different.push((at, *other_from));
+            }
+            let end = (*other_to).min(*to);
+            if other != rates {
+                different.push(((*other_from).max(at), end));
+            }
+            at = end;
+        }
+        if at < *to {
+            different.push((at, (*to).min(END)));
+        }
+    }
+    different
+}
