@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::book_in_force::BookInForceReply;
 use super::private_postgres::PrivatePostgresReply;
 use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
@@ -233,6 +234,8 @@ pub(super) struct StatusReply {
     queued_rows: usize,
     /// Connections, by purpose.
     pools: Vec<PoolReply>,
+    /// The price book that is in force; null where there is none.
+    prices: Option<BookInForceReply>,
     /// The private PostgreSQL; null where `DATABASE_URL` names another one.
     private_postgres: Option<PrivatePostgresReply>,
 }
@@ -323,7 +326,7 @@ impl LaneReply {
 ///
 /// Of the process that answers: release, switches as it obeys them, clock, queue, pools, and the private PostgreSQL with an
 /// upgrade that is not over. Of the database: how many events wait to be folded, since when, and which were set aside, with
-/// the reason.
+/// the reason; and how old the prices are that are in force.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "get_status", tag = "operations",
     responses(
@@ -338,7 +341,7 @@ pub(super) async fn get_status(
     _: NoParameters,
     State(process_status): State<ProcessStatus>,
 ) -> Result<Json<StatusReply>, Problem> {
-    let Waiting { backlog, first_parked } = process_status.waiting(operator.context()).await?;
+    let Waiting { backlog, first_parked, book } = process_status.waiting(operator.context()).await?;
     let now = process_status.clock.now();
     let obeyed =
         Switch::ALL.map(|switch| ObeyedSwitch { name: switch.as_str(), is_on: process_status.switches.is_on(switch) });
@@ -352,6 +355,7 @@ pub(super) async fn get_status(
         parked: first_parked.into_iter().map(ParkedReply::from).collect(),
         queued_rows: process_status.writer.queued_rows(),
         pools: process_status.loads().map(PoolReply::from).into(),
+        prices: book.map(|book| BookInForceReply::new(book, now)),
         private_postgres: process_status.private_postgres.as_ref().map(PrivatePostgresReply::new),
     }))
 }

@@ -16,6 +16,7 @@
 //! `/v1/sources/{name}/retire` (operator); `GET /v1/sources` (whoever has a token). Workers:
 //! [`Switchboard`], [`follow_sources`].
 
+mod book_in_force;
 mod disk_space;
 mod handler;
 mod metrics;

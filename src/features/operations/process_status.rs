@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::book_in_force::BookInForce;
 use super::metrics::Metrics;
 use super::store::{self, ParkedEvent};
 use crate::embedded_postgres::{Programs, UpgradeState};
@@ -24,6 +25,8 @@ pub struct Waiting {
     pub backlog: Vec<Backlog>,
     /// The first of those that are parked, at most a hundred.
     pub first_parked: Vec<ParkedEvent>,
+    /// The price book that is in force.
+    pub book: Option<BookInForce>,
 }
 
 /// What can be asked of a process. Clones share it.
@@ -53,8 +56,9 @@ impl ProcessStatus {
         let mut tx = self.pools.worker.begin(context, Access::Worker, Mode::Snapshot).await?;
         let backlog = measure_backlog(&mut tx).await?;
         let first_parked = store::parked_events(&mut tx, SHOWN).await?;
+        let book = store::book_in_force(&mut tx).await?;
         tx.rollback().await?;
-        Ok(Waiting { backlog, first_parked })
+        Ok(Waiting { backlog, first_parked, book })
     }
 
     /// How busy the pools are.

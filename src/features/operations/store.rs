@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
+use super::book_in_force::BookInForce;
 use crate::kernel::database::Tx;
 use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::Problem;
@@ -82,4 +83,10 @@ pub async fn parked_events(tx: &mut Tx, limit: i64) -> Result<Vec<ParkedEvent>, 
         last_error: row.last_error,
     });
     Ok(parked.collect())
+}
+
+/// The price book that is in force.
+pub async fn book_in_force(tx: &mut Tx) -> Result<Option<BookInForce>, Problem> {
+    let query = sqlx::query_file_as!(BookInForce, "src/features/operations/book_in_force.sql");
+    Ok(query.fetch_optional(tx).await?)
 }

@@ -171,7 +171,7 @@ mod tests {
         let Window::Within(times) = Window::parse(PEAK).unwrap() else { panic!("no times") };
         let peak = Window::Within(times.clone()).stretches((year.0, END), None);
         let rest = Window::Otherwise.stretches((year.0, END), Some(&times));
-        assert_eq!((peak.len(), rest.len()), (2 * 245, 2 * 245 + 1));
+        assert_eq!((peak.len(), rest.len()), (2 * 242, 2 * 242 + 1));
         for place in 0..365 * 48 {
             let hour = year.0 + TimeDelta::minutes(30 * place);
             let time = place % 48;

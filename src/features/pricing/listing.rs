@@ -267,9 +267,9 @@ impl Making {
         let mut rates: Vec<Rate> = self.rates.into_values().collect();
         rates.sort_by(|one, other| (&one.sku, one.hash).cmp(&(&other.sku, other.hash)));
         let said: Vec<_> = spans.iter().map(|span| (&span.sku, span.from, span.to, span.rates)).collect();
-        let named: Vec<_> =
+        let spelled: Vec<_> =
             names.iter().map(|name| (&name.source, &name.name, &name.sku, name.rule.as_str())).collect();
-        let hash = hash_of(&(said, named));
+        let hash = hash_of(&(said, spelled));
         Ok(Listing { rates, spans, names, hash })
     }
 }

@@ -152,8 +152,8 @@ pub struct PricesReply {
 
 impl From<Prices> for PricesReply {
     fn from(prices: Prices) -> Self {
-        let [input, cache_read, cache_write_5m, cache_write_1h, output] = prices.map(|price| price.map(shown_price));
-        Self { input, cache_read, cache_write_5m, cache_write_1h, output }
+        let [input, cache_read, brief, long, output] = prices.map(|price| price.map(shown_price));
+        Self { input, cache_read, cache_write_5m: brief, cache_write_1h: long, output }
     }
 }
 
@@ -205,12 +205,12 @@ impl PriceReply {
         };
         let class = |name: &str, price: &Option<String>| format!("{name} {}", price.as_deref().unwrap_or("unknown"));
         let line = |rate: &RateReply| {
-            let PricesReply { input, cache_read, cache_write_5m, cache_write_1h, output } = &rate.per_mtok;
+            let PricesReply { input, cache_read, cache_write_5m: brief, cache_write_1h: long, output } = &rate.per_mtok;
             let classes = [
                 class("input", input),
                 class("cache read", cache_read),
-                class("cache write 5m", cache_write_5m),
-                class("cache write 1h", cache_write_1h),
+                class("cache write 5m", brief),
+                class("cache write 1h", long),
                 class("output", output),
             ];
             format!("  {:5}  {}  ({})", rate.tier, classes.join(", "), rate.evidence)

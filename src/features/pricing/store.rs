@@ -90,8 +90,8 @@ async fn insert_rates(tx: &mut Tx, rates: &[Rate]) -> Result<(), Problem> {
     let tiers: Vec<&str> = rates.iter().map(|rate| rate.tier.as_str()).collect();
     let thresholds: Vec<Option<i64>> = rates.iter().map(|rate| rate.threshold).collect();
     let evidence: Vec<&str> = rates.iter().map(|rate| rate.evidence.as_str()).collect();
-    let [input, cache_read, cache_write_5m, cache_write_1h, output] = columns(rates, |rate| rate.low);
-    let [high_input, high_cache_read, high_cache_write_5m, high_cache_write_1h, high_output] =
+    let [input, cache_read, brief_write, long_write, output] = columns(rates, |rate| rate.low);
+    let [high_input, high_cache_read, high_brief_write, high_long_write, high_output] =
         columns(rates, |rate| rate.high);
     sqlx::query_file!(
         "src/features/pricing/insert_rates.sql",
@@ -101,13 +101,13 @@ async fn insert_rates(tx: &mut Tx, rates: &[Rate]) -> Result<(), Problem> {
         &tiers as &[&str],
         &input as &[Option<i64>],
         &cache_read as &[Option<i64>],
-        &cache_write_5m as &[Option<i64>],
-        &cache_write_1h as &[Option<i64>],
+        &brief_write as &[Option<i64>],
+        &long_write as &[Option<i64>],
         &output as &[Option<i64>],
         &high_input as &[Option<i64>],
         &high_cache_read as &[Option<i64>],
-        &high_cache_write_5m as &[Option<i64>],
-        &high_cache_write_1h as &[Option<i64>],
+        &high_brief_write as &[Option<i64>],
+        &high_long_write as &[Option<i64>],
         &high_output as &[Option<i64>],
         &thresholds as &[Option<i64>],
         &evidence as &[&str],

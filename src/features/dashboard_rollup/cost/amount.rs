@@ -219,12 +219,12 @@ mod tests {
 
     fn sums() -> impl Strategy<Value = Counters> {
         proptest::array::uniform6(0..1_000_000_000_000_u64).prop_map(|counts| {
-            let [input, cache_read, cache_write_5m, cache_write_1h, output, unclassified] = counts.map(u128::from);
+            let [input, cache_read, brief_write, long_write, output, unclassified] = counts.map(u128::from);
             let of_counters = PerCounter {
                 input_tokens: input,
                 cache_read_tokens: cache_read,
-                cache_write_5m_tokens: cache_write_5m,
-                cache_write_1h_tokens: cache_write_1h,
+                cache_write_5m_tokens: brief_write,
+                cache_write_1h_tokens: long_write,
                 output_tokens: output,
                 reasoning_tokens: output / 2,
                 unclassified_tokens: unclassified,

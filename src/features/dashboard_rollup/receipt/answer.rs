@@ -111,14 +111,14 @@ pub async fn unpriced(
 /// A line for each class of each part that has tokens.
 async fn lines(tx: &mut Tx, rates: &Rates, book: Option<i32>, parts: &[RatedSums<Pair>]) -> Result<Vec<Line>, Problem> {
     let known = rates.among(tx, parts.iter().map(|part| part.rate_id)).await?;
-    let matches = match book {
+    let found = match book {
         Some(book) => store::matches(tx, book, parts).await?,
         None => Vec::new(),
     };
     let unmatched = Match { sku: None, rule: None, valid_from: None, valid_to: None };
     let mut lines = Vec::new();
     for (place, RatedSums { key, rate_id, sums }) in parts.iter().enumerate() {
-        let matched = matches.get(place).unwrap_or(&unmatched);
+        let matched = found.get(place).unwrap_or(&unmatched);
         let rate = known.get(rate_id).map(|rate| (*rate_id, rate.clone()));
         let why_not = match (book, &rate, &matched.sku) {
             (None, None, _) => "no_book",
