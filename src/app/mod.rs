@@ -34,8 +34,7 @@ pub use activity::Activity;
 pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
 pub use settings::Settings;
-pub(crate) use shipped_prices::books_with;
-pub use shipped_prices::shipped_book;
+pub use shipped_prices::{books_with, shipped_book};
 pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
@@ -265,11 +264,6 @@ impl App {
         &self.state.0.switchboard
     }
 
-    /// The price books, for callers that use them without a request.
-    pub fn books(&self) -> &Books {
-        &self.state.0.books
-    }
-
     /// The tools as this process knows them, for callers that read them on demand.
     pub fn sources(&self) -> &Sources {
         &self.state.0.sources
@@ -366,9 +360,7 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
-        if self.settings.data_dir.is_some() {
-            tasks.spawn(begin_prices(self.state.0.books.clone(), workers.clone()));
-        }
+        tasks.spawn(begin_prices(self.settings.data_dir.is_some(), self.state.0.books.clone(), workers.clone()));
         let Parts { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));

@@ -31,6 +31,7 @@ pub const TABLE: &[Row] = &[
     ("GET /v1/buckets", "", VIEWERS),
     ("GET /v1/rollups", "", VIEWERS),
     ("GET /v1/rollups/summary", "", VIEWERS),
+    ("GET /v1/rollups/cost", "", VIEWERS),
     ("GET /v1/rollups/heatmap", "", VIEWERS),
     ("GET /v1/me", "", VIEWERS),
     ("PATCH /v1/me", r#"{"time_zone":"Europe/Berlin"}"#, VIEWERS),
@@ -56,6 +57,13 @@ pub const TABLE: &[Row] = &[
     ("GET /v1/switches/{name}", "", OPERATORS),
     ("PUT /v1/switches/{name}", r#"{"is_on":true,"reason":"x"}"#, OPERATORS),
     ("GET /v1/sources", "", [401, 401, 200, 200, 200, 401, 200]),
+    ("GET /v1/prices?source=codex&model=gpt-5", "", [401, 401, 200, 200, 200, 401, 200]),
+    ("GET /v1/price-books", "", [401, 401, 200, 200, 200, 401, 200]),
+    (
+        "POST /v1/price-books",
+        r#"{"dated":"2026-11-20","reason":"x","csv":"provider,model_pattern,input_per_mtok_usd,source\nopenai,gpt-5,1,page\n"}"#,
+        [401, 401, 403, 403, 201, 401, 200],
+    ),
     ("POST /v1/sources", r#"{"name":"codex"}"#, OPERATORS),
     // What stands for a name in these paths is no tool.
     ("POST /v1/sources/{name}/retire", "", [401, 401, 403, 403, 404, 401, 404]),

@@ -6,13 +6,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::calendar::{END, Stretch};
-use super::listing::{Hash, Listing};
+use super::listing::{Held, Listing};
 use super::row::{Declared, PriceRow};
 use super::store::Timelines;
 use crate::kernel::problem::Violation;
-
-/// When which rates hold.
-type Timeline = [(DateTime<Utc>, DateTime<Utc>, [Hash; 3])];
 
 /// Everything that differs without having been declared so. `now` parts what was from what is to come.
 pub fn undeclared(before: &Timelines, listing: &Listing, rows: &[PriceRow], now: DateTime<Utc>) -> Vec<Violation> {
@@ -68,7 +65,7 @@ fn declared(rows: &[PriceRow], sku: &str) -> Option<Declared> {
 
 /// The stretches in which the first has prices and the second has not the same ones, ascending. What the first has no price
 /// for may get one without further ado.
-fn differences(before: &Timeline, after: &Timeline) -> Vec<Stretch> {
+fn differences(before: &[Held], after: &[Held]) -> Vec<Stretch> {
     let mut different = Vec::new();
     for (from, to, rates) in before {
         let mut at = *from;

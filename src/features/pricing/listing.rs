@@ -14,6 +14,9 @@ use crate::kernel::problem::Violation;
 /// What says the same has the same hash.
 pub type Hash = [u8; 32];
 
+/// From when to when which rates hold.
+pub type Held = (DateTime<Utc>, DateTime<Utc>, [Hash; 3]);
+
 /// One multiplier is a million millionths.
 const ONE: i64 = 1_000_000;
 
@@ -112,8 +115,8 @@ impl Listing {
     }
 
     /// Every span of a sku: from when to when which rates hold.
-    pub fn timelines(&self) -> HashMap<&str, Vec<(DateTime<Utc>, DateTime<Utc>, [Hash; 3])>> {
-        let mut timelines: HashMap<&str, Vec<_>> = HashMap::new();
+    pub fn timelines(&self) -> HashMap<&str, Vec<Held>> {
+        let mut timelines: HashMap<&str, Vec<Held>> = HashMap::new();
         for span in &self.spans {
             timelines.entry(&span.sku).or_default().push((span.from, span.to, span.rates));
         }
@@ -286,7 +289,8 @@ fn stretches(row: &PriceRow, all: &[&PriceRow]) -> Vec<Stretch> {
 
 /// The lowest and the highest of two prices, where both are known.
 fn between(one: Prices, other: Prices) -> (Prices, Prices) {
-    let both = |place: usize| Some((*one.get(place)?).zip(*other.get(place)?)?);
+    let of = |prices: &Prices, place: usize| prices.get(place).copied().flatten();
+    let both = |place: usize| of(&one, place).zip(of(&other, place));
     let choose =
         |choice: fn(i64, i64) -> i64| std::array::from_fn(|place| both(place).map(|(one, other)| choice(one, other)));
     (choose(i64::min), choose(i64::max))

@@ -46,9 +46,13 @@ impl From<BookRow> for BookReply {
             imported_by: row.imported_by,
             imported_at: row.imported_at,
             in_force_since: row.in_force_since,
-            content_hash: row.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            content_hash: hexadecimal(&row.content_hash),
         }
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
 impl BookReply {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::listing::{Hash, Listing, Rate, Span};
+use super::listing::{Hash, Held, Listing, Rate, Span};
 use super::names::Name;
 use super::row::Prices;
 use crate::kernel::access::Actor;
@@ -54,7 +54,7 @@ pub struct RateRow {
 }
 
 /// When which rates hold for what is sold.
-pub type Timelines = HashMap<String, Vec<(DateTime<Utc>, DateTime<Utc>, [Hash; 3])>>;
+pub type Timelines = HashMap<String, Vec<Held>>;
 
 /// Waits for a lock and holds it until the transaction ends.
 pub async fn lock(tx: &mut Tx, key: i64) -> Result<(), Problem> {

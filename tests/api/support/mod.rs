@@ -248,14 +248,14 @@ impl TestApp {
     }
 
     /// The price books, as commands use them.
-    pub fn books(&self) -> &halfhour::features::pricing::Books {
-        self.app.books()
+    pub fn books(&self) -> halfhour::features::pricing::Books {
+        halfhour::app::books_with(&self.pools.worker, &self.clock)
     }
 
     /// Puts the prices that this release brings in force, as a server with a PostgreSQL of its own does.
     pub async fn begin_prices(&self) {
         let book = halfhour::app::shipped_book().unwrap();
-        self.app.books().begin_with(&context(), &book).await.unwrap();
+        self.books().begin_with(&context(), &book).await.unwrap();
     }
 
     /// The tools as this server knows them.
