@@ -12,6 +12,7 @@ mod commands_accounts;
 mod commands_attribute;
 mod commands_doctor;
 mod commands_refused;
+mod commands_prices;
 mod commands_sources;
 mod configuration;
 mod crashes;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
-use super::difference::undeclared;
+use super::difference::{SkuDifference, between, undeclared};
 use super::listing::Listing;
 use super::row::{self, PriceRow};
 use super::store::{self, BookRow, RateRow};
@@ -135,6 +135,24 @@ impl Books {
         let books = store::list_books(&mut tx).await?;
         tx.rollback().await?;
         Ok(books)
+    }
+
+    /// What the second of two books says otherwise than the first. Errors: 404 where there is no such book.
+    pub async fn difference(
+        &self,
+        context: &RequestContext,
+        first: i32,
+        second: i32,
+    ) -> Result<Vec<SkuDifference>, Problem> {
+        let mut tx = self.pool.begin(context, Access::NOBODY, Mode::Snapshot).await?;
+        let known: Vec<i32> = store::list_books(&mut tx).await?.iter().map(|book| book.version).collect();
+        let timelines = [store::book_spans(&mut tx, first).await?, store::book_spans(&mut tx, second).await?];
+        tx.rollback().await?;
+        if let Some(missing) = [first, second].into_iter().find(|version| !known.contains(version)) {
+            return Err(no_such_book(missing));
+        }
+        let [first, second] = timelines;
+        Ok(between(&first, &second))
     }
 
     /// Puts a book in force, and has every rollup folded again in it, one user after the other. False where it is in force

@@ -1,7 +1,7 @@
 //! What a new book says otherwise than the book before it, and whether that was declared. A price never changes by
 //! accident: a line says `change`, for what is to come, or `correction`, for what was wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
@@ -51,6 +51,38 @@ pub fn undeclared(before: &Timelines, listing: &Listing, rows: &[PriceRow], now:
     violations
 }
 
+/// What two books say otherwise of something that is sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkuDifference {
+    /// What is sold.
+    pub sku: String,
+    /// `added`, `removed`, `changed`, or `extended` where it only has prices for more hours.
+    pub what: &'static str,
+    /// From when on.
+    pub from: DateTime<Utc>,
+}
+
+/// Everything that the second of two books says otherwise than the first, by sku.
+pub fn between(first: &Timelines, second: &Timelines) -> Vec<SkuDifference> {
+    let skus: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    let of = |book: &Timelines, sku: &String| book.get(sku).cloned().unwrap_or_default();
+    let differences = skus.into_iter().filter_map(|sku| {
+        let (before, after) = (of(first, sku), of(second, sku));
+        let start = |held: &[Held]| held.first().map(|(from, _, _)| *from);
+        let (what, from) = match (start(&before), start(&after)) {
+            (None, Some(from)) => ("added", from),
+            (Some(from), None) => ("removed", from),
+            _ => match (differences(&before, &after).first(), differences(&after, &before).first()) {
+                (Some((from, _)), _) => ("changed", *from),
+                (None, Some((from, _))) => ("extended", *from),
+                (None, None) => return None,
+            },
+        };
+        Some(SkuDifference { sku: sku.clone(), what, from })
+    });
+    differences.collect()
+}
+
 /// What the lines of a model declare; a correction outweighs a change.
 fn declared(rows: &[PriceRow], sku: &str) -> Option<Declared> {
     let is_of = |row: &&PriceRow| {
@@ -87,4 +119,36 @@ fn differences(before: &[Held], after: &[Held]) -> Vec<Stretch> {
         }
     }
     different
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: u32) -> DateTime<Utc> {
+        format!("2026-11-{day:02}T00:00:00Z").parse().unwrap()
+    }
+
+    fn held(from: u32, to: u32, rate: u8) -> Held {
+        (at(from), at(to), [[rate; 32]; 3])
+    }
+
+    #[test]
+    fn what_two_books_say_otherwise_is_found_to_the_hour_however_their_spans_are_cut() {
+        let before = [held(1, 5, 1), held(5, 9, 2)];
+        assert_eq!(differences(&before, &[held(1, 3, 1), held(3, 5, 1), held(5, 20, 2)]), []);
+        assert_eq!(differences(&before, &[held(1, 4, 1), held(4, 9, 2)]), [(at(4), at(5))]);
+        assert_eq!(differences(&before, &[held(2, 5, 1), held(5, 8, 2)]), [(at(1), at(2)), (at(8), at(9))]);
+        assert_eq!(differences(&before, &[]), [(at(1), at(5)), (at(5), at(9))]);
+        let book = |lines: &[(&str, &[Held])]| -> Timelines {
+            lines.iter().map(|(sku, held)| ((*sku).to_owned(), held.to_vec())).collect()
+        };
+        let first = book(&[("a", &before), ("b", &before), ("c", &before), ("e", &before)]);
+        let second =
+            book(&[("a", &before), ("b", &[held(1, 9, 1)]), ("d", &before), ("e", &[held(1, 5, 1), held(5, 12, 2)])]);
+        let found: Vec<_> =
+            between(&first, &second).into_iter().map(|found| (found.sku, found.what, found.from)).collect();
+        let wanted = [("b", "changed", 5), ("c", "removed", 1), ("d", "added", 1), ("e", "extended", 9)];
+        assert_eq!(found, wanted.map(|(sku, what, day)| (sku.to_owned(), what, at(day))));
+    }
 }

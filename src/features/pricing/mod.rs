@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use books::{Books, ImportedBook, NewBook};
+pub use difference::SkuDifference;
 pub use reply::{BookReply, PriceReply};
 pub use request::PriceQuestion;
 pub use store::BookRow;
