@@ -144,6 +144,11 @@ impl Making {
         let standard: Vec<&PriceRow> = rows.iter().filter(|row| row.variant == Variant::Standard).copied().collect();
         for row in &standard {
             let offer = |variant: &str, prices, long| Offer { row, sku: sku(provider, model, variant), prices, long };
+            if row.window == Window::Otherwise && other_times(row, &standard).is_none() {
+                let detail = "No line of this model has times of the day from the same effective_from to the same effective_until.";
+                let pointer = format!("/csv/{}/daily_utc_window", row.line);
+                self.violations.push(Violation::new(pointer, "no_other_hours", detail));
+            }
             let mut offers = vec![offer("", row.prices, row.long)];
             if let Some(long) = row.long {
                 offers.push(offer("short", row.prices, None));
@@ -279,12 +284,19 @@ impl Making {
 
 /// When a price holds: all of its time, or the hours of its window.
 fn stretches(row: &PriceRow, all: &[&PriceRow]) -> Vec<Stretch> {
-    let when = |row: &PriceRow| (row.from.unwrap_or(BEGINNING), row.until.unwrap_or(END));
-    let other: Option<&Times> = all.iter().find_map(|other| match &other.window {
+    row.window.stretches(when(row), other_times(row, all))
+}
+
+fn when(row: &PriceRow) -> Stretch {
+    (row.from.unwrap_or(BEGINNING), row.until.unwrap_or(END))
+}
+
+/// The times of the day of the other price of the same time.
+fn other_times<'a>(row: &PriceRow, all: &[&'a PriceRow]) -> Option<&'a Times> {
+    all.iter().find_map(|other| match &other.window {
         Window::Within(times) if when(other) == when(row) => Some(times),
         _ => None,
-    });
-    row.window.stretches(when(row), other)
+    })
 }
 
 /// The lowest and the highest of two prices, where both are known.

@@ -76,6 +76,7 @@ async fn everything_that_is_wrong_with_a_file_is_said_by_line_and_column_and_not
         ("openai,gpt-5,1,,,,,,,2026-11-20,2026-11-20,,page,,", "effective_until", "span_is_empty"),
         ("openai,gpt-5,1,,,,,,,2026-01-01,2026-02-01,00:15-01:00,page,,", "daily_utc_window", "not_a_window"),
         ("openai,gpt-5,1,,,,,,,2026-01-01,,00:30-01:00,page,,", "daily_utc_window", "window_needs_bounds"),
+        ("openai,gpt-5,1,,,,,,,2026-01-01,,other hours,page,,", "daily_utc_window", "no_other_hours"),
         ("openai,gpt-5,1,,,,,,,,,,page,,better", "declared", "unknown_declaration"),
         ("openai,gpt-5,1,,,,,,,,,,page,,correction", "note", "correction_needs_reason"),
     ] {

@@ -1,5 +1,6 @@
 //! Prices: books that never change, names that are matched to the letter, and amounts that add up to the last digit.
 
+mod amounts;
 mod books;
 mod changes;
 mod digits;
