@@ -38,7 +38,10 @@ pub fn books_with(workers: &Pool, clock: &Clock) -> Books {
 /// Imports the book, and puts it in force where none is, as soon as the database allows it. Only for a server that `brings`
 /// its PostgreSQL.
 pub async fn begin_prices(brings: bool, books: Books, stop: CancellationToken) {
-    while brings {
+    if !brings {
+        return;
+    }
+    loop {
         let begun = async {
             let book = tokio::task::spawn_blocking(shipped_book).await.map_err(Problem::internal)??;
             books.begin_with(&RequestContext::internal(LIMIT), &book).await

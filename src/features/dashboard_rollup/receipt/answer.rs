@@ -1,5 +1,6 @@
 //! The answer to a request for a receipt: tokens, price and amount of each class, and why it is that price.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -103,7 +104,7 @@ pub async fn unpriced(
             None => unpriced.push(Unpriced { source, model, tokens, reason }),
         }
     }
-    unpriced.sort_by(|one, other| other.tokens.cmp(&one.tokens));
+    unpriced.sort_by_key(|unpriced| Reverse(unpriced.tokens));
     unpriced.truncate(MAX_UNPRICED);
     Ok(unpriced)
 }
