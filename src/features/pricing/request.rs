@@ -98,7 +98,7 @@ mod tests {
         };
         assert_eq!(
             codes(r#"{"dated":"2026-13-01","csv":7}"#),
-            [("/dated".to_owned(), "not_a_date"), ("/reason".to_owned(), "missing"), ("/csv".to_owned(), "not_a_text")]
+            [("/dated".to_owned(), "not_a_date"), ("/reason".to_owned(), "missing"), ("/csv".to_owned(), "wrong_type")]
         );
         let lines = "provider,model_pattern,input_per_mtok_usd,source\\nopenai,gpt-5,1e3,page\\n";
         let body = format!(r#"{{"dated":"2026-11-28","reason":"new","csv":"{lines}"}}"#);
