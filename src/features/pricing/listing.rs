@@ -97,13 +97,22 @@ impl Listing {
     /// Puts a book together. Errors: spans that overlap, products finer than a micro-dollar.
     pub fn of(rows: &[PriceRow]) -> Result<Self, Vec<Violation>> {
         let mut making = Making::default();
-        let fixed: Vec<_> = rows.iter().filter(|row| !row.is_moving).collect();
         let mut models: BTreeMap<(&str, &str), Vec<&PriceRow>> = BTreeMap::new();
-        for row in fixed {
+        for row in rows {
             models.entry((&row.provider, &row.model)).or_default().push(row);
         }
         let mut names = Names::default();
         for ((provider, model), rows) in &models {
+            // A name that moves has no price, and neither have its variants.
+            if rows.iter().any(|row| row.is_moving) {
+                continue;
+            }
+            if rows.iter().all(|row| row.variant != Variant::Standard) {
+                let line = rows.first().map_or(0, |row| row.line);
+                let detail = format!("No line says what {model} of {provider} costs without a variant.");
+                making.violations.push(Violation::new(format!("/csv/{line}/variant"), "variant_without_model", detail));
+                continue;
+            }
             making.model(provider, model, rows);
             let variants: HashSet<&str> = making.variants_of(provider, model).collect();
             let mut variants: Vec<&str> = variants.into_iter().collect();
