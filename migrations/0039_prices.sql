@@ -198,8 +198,12 @@ grant select on price.book, price.rate, price.name, price.span to halfhour_api, 
 grant insert, update (state) on price.book to halfhour_worker;
 grant insert on price.rate, price.name, price.span to halfhour_worker;
 
+create function usage.prompt_of(bucket usage.bucket) returns bigint
+language sql immutable parallel safe
+return bucket.input_tokens + bucket.cache_read_tokens + bucket.cache_write_5m_tokens + bucket.cache_write_1h_tokens;
+comment on function usage.prompt_of(usage.bucket) is 'The tokens of all prompts of a bucket, as far as they are classified.';
 create function usage.rate_of(
-    threshold bigint, prompt_tokens bigint, unclassified_tokens bigint, request_count bigint,
+    threshold bigint, request_count bigint, prompt_tokens bigint, unclassified_tokens bigint,
     short_rate_id integer, long_rate_id integer, range_rate_id integer
 )
 returns integer
@@ -213,6 +217,8 @@ return case
 end;
 comment on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer) is
     'Which of the three rates of a span a bucket falls under; 0 where it has no span. What is not known to be short or long is a range.';
+revoke all on function usage.prompt_of(usage.bucket) from public;
+grant execute on function usage.prompt_of(usage.bucket) to halfhour_api, halfhour_worker;
 revoke all on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer) from public;
 grant execute on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer)
     to halfhour_api, halfhour_worker;

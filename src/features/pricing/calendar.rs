@@ -1,4 +1,4 @@
-//! Prices by the time of day, expanded into spans of whole half hours, so that whoever looks a price up knows no calendar.
+//! ClassPrices by the time of day, expanded into spans of whole half hours, so that whoever looks a price up knows no calendar.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 
@@ -28,7 +28,7 @@ const HOLIDAYS: [[(u32, u32); 2]; 7] = [
 
 /// At which half hours of its time a price holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Window {
+pub enum PriceHours {
     /// At all of them.
     #[default]
     Always,
@@ -48,9 +48,9 @@ pub struct Times {
 }
 
 /// A stretch of half hours: the first, and the first after the last.
-pub type Stretch = (DateTime<Utc>, DateTime<Utc>);
+pub type HourStretch = (DateTime<Utc>, DateTime<Utc>);
 
-impl Window {
+impl PriceHours {
     /// Reads a window. Errors: what was expected.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "Expected nothing, `other hours`, or times of the day in UTC such as `00:30-16:30` or \
@@ -77,15 +77,15 @@ impl Window {
     }
 
     /// The stretches in which the price holds, ascending. `other` is the window of the other price of the same time, which
-    /// [`Window::Otherwise`] leaves over.
-    pub fn stretches(&self, (from, to): Stretch, other: Option<&Times>) -> Vec<Stretch> {
+    /// [`PriceHours::Otherwise`] leaves over.
+    pub fn stretches(&self, (from, to): HourStretch, other: Option<&Times>) -> Vec<HourStretch> {
         let (times, wanted) = match (self, other) {
             (Self::Always, _) | (Self::Otherwise, None) => return vec![(from, to)],
             (Self::Within(times), _) => (times, true),
             (Self::Otherwise, Some(times)) => (times, false),
         };
         let to = if times.workdays_only { to.min(known_until()) } else { to };
-        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut stretches: Vec<HourStretch> = Vec::new();
         let mut hour = from;
         while hour < to {
             let next = hour + TimeDelta::seconds(HALF_HOUR_S);
@@ -168,16 +168,16 @@ mod tests {
     #[test]
     fn the_spans_of_a_year_say_of_each_half_hour_what_a_formula_says() {
         let year = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
-        let Window::Within(times) = Window::parse(PEAK).unwrap() else { panic!("no times") };
-        let peak = Window::Within(times.clone()).stretches((year.0, END), None);
-        let rest = Window::Otherwise.stretches((year.0, END), Some(&times));
+        let PriceHours::Within(times) = PriceHours::parse(PEAK).unwrap() else { panic!("no times") };
+        let peak = PriceHours::Within(times.clone()).stretches((year.0, END), None);
+        let rest = PriceHours::Otherwise.stretches((year.0, END), Some(&times));
         assert_eq!((peak.len(), rest.len()), (2 * 242, 2 * 242 + 1));
         for place in 0..365 * 48 {
             let hour = year.0 + TimeDelta::minutes(30 * place);
             let time = place % 48;
             let is_peak = !is_day_off(place / 48) && (2..8).contains(&time) | (12..20).contains(&time);
             let holds =
-                |stretches: &[Stretch]| stretches.iter().filter(|(from, to)| *from <= hour && hour < *to).count();
+                |stretches: &[HourStretch]| stretches.iter().filter(|(from, to)| *from <= hour && hour < *to).count();
             assert_eq!((holds(&peak), holds(&rest)), (usize::from(is_peak), usize::from(!is_peak)), "{hour}");
         }
         assert_eq!(rest.last().map(|(_, to)| *to), Some(year.1), "of later holidays nobody knows");
@@ -186,10 +186,11 @@ mod tests {
     #[test]
     fn a_window_may_go_over_midnight_and_the_other_one_is_the_rest() {
         let days = (at("2025-02-26T16:30:00Z"), at("2025-02-28T16:00:00Z"));
-        let Window::Within(night) = Window::parse("16:30-00:30").unwrap() else { panic!("no times") };
+        let PriceHours::Within(night) = PriceHours::parse("16:30-00:30").unwrap() else { panic!("no times") };
         let [day, night] =
-            ["00:30-16:30", "16:30-00:30"].map(|text| Window::parse(text).unwrap().stretches(days, Some(&night)));
-        let hours = |stretches: &[Stretch]| stretches.iter().map(|(from, to)| (*to - *from).num_minutes()).sum::<i64>();
+            ["00:30-16:30", "16:30-00:30"].map(|text| PriceHours::parse(text).unwrap().stretches(days, Some(&night)));
+        let hours =
+            |stretches: &[HourStretch]| stretches.iter().map(|(from, to)| (*to - *from).num_minutes()).sum::<i64>();
         assert_eq!((hours(&day), hours(&night)), (16 * 60 + 15 * 60 + 30, 16 * 60));
         assert_eq!(night[0], (days.0, at("2025-02-27T00:30:00Z")));
         assert_eq!(day[0].0, night[0].1);
@@ -208,7 +209,7 @@ mod tests {
             " ",
             "01:00-02:00, not on Chinese public holidays",
         ] {
-            assert!(Window::parse(text).is_err(), "{text}");
+            assert!(PriceHours::parse(text).is_err(), "{text}");
         }
     }
 }

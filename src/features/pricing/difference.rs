@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::calendar::{END, Stretch};
+use super::calendar::{END, HourStretch};
 use super::listing::{Held, Listing};
 use super::row::{Declared, PriceRow};
 use super::store::Timelines;
@@ -97,7 +97,7 @@ fn declared(rows: &[PriceRow], sku: &str) -> Option<Declared> {
 
 /// The stretches in which the first has prices and the second has not the same ones, ascending. What the first has no price
 /// for may get one without further ado.
-fn differences(before: &[Held], after: &[Held]) -> Vec<Stretch> {
+fn differences(before: &[Held], after: &[Held]) -> Vec<HourStretch> {
     let mut different = Vec::new();
     for (from, to, rates) in before {
         let mut at = *from;

@@ -1,3 +1,3 @@
 -- Whether rollups still have the key without rates.
--- No parameters. Index: none.
-select to_regclass('rollup.daily_rate_key') is not null as "has!"
+-- No parameters. Index: pg_class_relname_nsp_index.
+select exists (select from pg_catalog.pg_class c where c.relname = 'daily_rate_key') as "has!"

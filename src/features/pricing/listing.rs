@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-use super::calendar::{BEGINNING, END, Stretch, Times, Window};
+use super::calendar::{BEGINNING, END, HourStretch, PriceHours, Times};
 use super::names::{FREE, Name, Names, Spelled, sku};
-use super::row::{Long, PriceRow, Prices, Variant};
+use super::row::{ClassPrices, Long, PriceRow, Variant};
 use crate::kernel::money::HIGHEST_PRICE;
 use crate::kernel::problem::Violation;
 
@@ -42,9 +42,9 @@ impl Tier {
     }
 }
 
-/// Prices that never change.
+/// ClassPrices that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub struct ListedRate {
     /// Of everything but the evidence.
     pub hash: Hash,
     /// Whose price list it is from.
@@ -54,9 +54,9 @@ pub struct Rate {
     /// For which requests.
     pub tier: Tier,
     /// The prices, or the lowest that they may have been.
-    pub low: Prices,
+    pub low: ClassPrices,
     /// The highest that they may have been.
-    pub high: Prices,
+    pub high: ClassPrices,
     /// The longest prompt that is short.
     pub threshold: Option<i64>,
     /// Where they were found.
@@ -65,7 +65,7 @@ pub struct Rate {
 
 /// When which rates hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct PriceSpan {
     /// What is sold.
     pub sku: String,
     /// The first half hour.
@@ -84,9 +84,9 @@ pub struct Span {
 #[derive(Debug)]
 pub struct Listing {
     /// Its rates, each once.
-    pub rates: Vec<Rate>,
+    pub rates: Vec<ListedRate>,
     /// Its spans, by sku and time.
-    pub spans: Vec<Span>,
+    pub spans: Vec<PriceSpan>,
     /// Its names.
     pub names: Vec<Name>,
     /// Of all of it, so that the same prices are the same book.
@@ -135,8 +135,8 @@ impl Listing {
 
 #[derive(Debug, Default)]
 struct Making {
-    rates: HashMap<Hash, Rate>,
-    spans: BTreeMap<(String, DateTime<Utc>), Span>,
+    rates: HashMap<Hash, ListedRate>,
+    spans: BTreeMap<(String, DateTime<Utc>), PriceSpan>,
     violations: Vec<Violation>,
 }
 
@@ -144,7 +144,7 @@ struct Making {
 struct Offer<'a> {
     row: &'a PriceRow,
     sku: String,
-    prices: Prices,
+    prices: ClassPrices,
     long: Option<Long>,
 }
 
@@ -153,7 +153,7 @@ impl Making {
         let standard: Vec<&PriceRow> = rows.iter().filter(|row| row.variant == Variant::Standard).copied().collect();
         for row in &standard {
             let offer = |variant: &str, prices, long| Offer { row, sku: sku(provider, model, variant), prices, long };
-            if row.window == Window::Otherwise && other_times(row, &standard).is_none() {
+            if row.window == PriceHours::Otherwise && other_times(row, &standard).is_none() {
                 let detail = "No line of this model has times of the day from the same effective_from to the same effective_until.";
                 let pointer = format!("/csv/{}/daily_utc_window", row.line);
                 self.violations.push(Violation::new(pointer, "no_other_hours", detail));
@@ -215,11 +215,12 @@ impl Making {
         let prices = [Some(0); 5];
         let evidence = "the name says so: `:free`";
         let hash = self.rate("openrouter", FREE, Tier::Short, (prices, prices), None, evidence);
-        let span = Span { sku: FREE.to_owned(), from: BEGINNING, to: END, threshold: None, rates: [hash; 3], line: 0 };
+        let span =
+            PriceSpan { sku: FREE.to_owned(), from: BEGINNING, to: END, threshold: None, rates: [hash; 3], line: 0 };
         self.spans.insert((FREE.to_owned(), BEGINNING), span);
     }
 
-    fn span(&mut self, offer: &Offer<'_>, (from, to): Stretch) {
+    fn span(&mut self, offer: &Offer<'_>, (from, to): HourStretch) {
         let Offer { row, sku, prices, long } = offer;
         let threshold = long.map(|long| long.threshold);
         let mut rate = |tier, prices| self.rate(&row.provider, sku, tier, prices, threshold, &row.evidence);
@@ -227,7 +228,7 @@ impl Making {
         let rates = long.map_or([short; 3], |long| {
             [short, rate(Tier::Long, (long.prices, long.prices)), rate(Tier::Range, between(*prices, long.prices))]
         });
-        let span = Span { sku: sku.clone(), from, to, threshold, rates, line: row.line };
+        let span = PriceSpan { sku: sku.clone(), from, to, threshold, rates, line: row.line };
         if let Some(other) = self.spans.insert((sku.clone(), from), span) {
             self.overlap(row.line, other.line);
         }
@@ -238,12 +239,12 @@ impl Making {
         provider: &str,
         sku: &str,
         tier: Tier,
-        (low, high): (Prices, Prices),
+        (low, high): (ClassPrices, ClassPrices),
         threshold: Option<i64>,
         evidence: &str,
     ) -> Hash {
         let hash = hash_of(&(provider, sku, tier.as_str(), low, high, threshold));
-        self.rates.entry(hash).or_insert_with(|| Rate {
+        self.rates.entry(hash).or_insert_with(|| ListedRate {
             hash,
             provider: provider.to_owned(),
             sku: sku.to_owned(),
@@ -269,7 +270,7 @@ impl Making {
     }
 
     fn finish(mut self, names: Vec<Name>) -> Result<Listing, Vec<Violation>> {
-        let spans: Vec<Span> = std::mem::take(&mut self.spans).into_values().collect();
+        let spans: Vec<PriceSpan> = std::mem::take(&mut self.spans).into_values().collect();
         for pair in spans.windows(2) {
             if let [before, after] = pair
                 && before.sku == after.sku
@@ -281,7 +282,7 @@ impl Making {
         if !self.violations.is_empty() {
             return Err(self.violations);
         }
-        let mut rates: Vec<Rate> = self.rates.into_values().collect();
+        let mut rates: Vec<ListedRate> = self.rates.into_values().collect();
         rates.sort_by(|one, other| (&one.sku, one.hash).cmp(&(&other.sku, other.hash)));
         let said: Vec<_> = spans.iter().map(|span| (&span.sku, span.from, span.to, span.rates)).collect();
         let spelled: Vec<_> =
@@ -292,33 +293,33 @@ impl Making {
 }
 
 /// When a price holds: all of its time, or the hours of its window.
-fn stretches(row: &PriceRow, all: &[&PriceRow]) -> Vec<Stretch> {
+fn stretches(row: &PriceRow, all: &[&PriceRow]) -> Vec<HourStretch> {
     row.window.stretches(when(row), other_times(row, all))
 }
 
-fn when(row: &PriceRow) -> Stretch {
+fn when(row: &PriceRow) -> HourStretch {
     (row.from.unwrap_or(BEGINNING), row.until.unwrap_or(END))
 }
 
 /// The times of the day of the other price of the same time.
 fn other_times<'a>(row: &PriceRow, all: &[&'a PriceRow]) -> Option<&'a Times> {
     all.iter().find_map(|other| match &other.window {
-        Window::Within(times) if when(other) == when(row) => Some(times),
+        PriceHours::Within(times) if when(other) == when(row) => Some(times),
         _ => None,
     })
 }
 
 /// The lowest and the highest of two prices, where both are known.
-fn between(one: Prices, other: Prices) -> (Prices, Prices) {
-    let of = |prices: &Prices, place: usize| prices.get(place).copied().flatten();
+fn between(one: ClassPrices, other: ClassPrices) -> (ClassPrices, ClassPrices) {
+    let of = |prices: &ClassPrices, place: usize| prices.get(place).copied().flatten();
     let both = |place: usize| of(&one, place).zip(of(&other, place));
     let choose =
         |choice: fn(i64, i64) -> i64| std::array::from_fn(|place| both(place).map(|(one, other)| choice(one, other)));
     (choose(i64::min), choose(i64::max))
 }
 
-/// Prices times millionths; `None` where one does not come out even.
-fn product(prices: Prices, factor: i64) -> Option<Prices> {
+/// ClassPrices times millionths; `None` where one does not come out even.
+fn product(prices: ClassPrices, factor: i64) -> Option<ClassPrices> {
     let mut products = prices;
     for price in products.iter_mut().flatten() {
         let whole = i128::from(*price) * i128::from(factor);

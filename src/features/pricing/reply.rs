@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::books::{ImportedBook, PriceAnswer};
 use super::calendar::{BEGINNING, END};
 use super::request::PriceQuestion;
-use super::row::Prices;
+use super::row::ClassPrices;
 use super::store::{BookRow, RateRow};
 use crate::kernel::idempotency::Answer;
 use crate::kernel::money::shown_price;
@@ -126,17 +126,17 @@ pub struct RateReply {
     /// The longest prompt that is short, in tokens; null where length does not matter.
     threshold_tokens: Option<i64>,
     /// US dollars per million tokens; null where no price is known, `0` where it is stated free.
-    per_mtok: PricesReply,
+    per_mtok: ClassPricesReply,
     /// The highest that it may have been: the same, unless the tier is `range`.
-    per_mtok_high: PricesReply,
+    per_mtok_high: ClassPricesReply,
     /// Where it was found.
     evidence: String,
 }
 
-/// Prices of the token classes, as decimals.
+/// ClassPrices of the token classes, as decimals.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClassPrices)]
-pub struct PricesReply {
+pub struct ClassPricesReply {
     /// Of input.
     #[schema(example = "5")]
     input: Option<String>,
@@ -154,8 +154,8 @@ pub struct PricesReply {
     output: Option<String>,
 }
 
-impl From<Prices> for PricesReply {
-    fn from(prices: Prices) -> Self {
+impl From<ClassPrices> for ClassPricesReply {
+    fn from(prices: ClassPrices) -> Self {
         let [input, cache_read, brief, long, output] = prices.map(|price| price.map(shown_price));
         Self { input, cache_read, cache_write_5m: brief, cache_write_1h: long, output }
     }
@@ -209,7 +209,8 @@ impl PriceReply {
         };
         let class = |name: &str, price: &Option<String>| format!("{name} {}", price.as_deref().unwrap_or("unknown"));
         let line = |rate: &RateReply| {
-            let PricesReply { input, cache_read, cache_write_5m: brief, cache_write_1h: long, output } = &rate.per_mtok;
+            let ClassPricesReply { input, cache_read, cache_write_5m: brief, cache_write_1h: long, output } =
+                &rate.per_mtok;
             let classes = [
                 class("input", input),
                 class("cache read", cache_read),

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveTime, Utc};
 use csv::StringRecord;
 
-use super::calendar::{BEGINNING, END, Window, known_from};
+use super::calendar::{BEGINNING, END, PriceHours, known_from};
 use crate::kernel::bucket::{HalfHour, Model, Source};
 use crate::kernel::http::field_reader::Broken;
 use crate::kernel::http::values;
 use crate::kernel::money::{NoPrice, price};
 use crate::kernel::problem::Violation;
 
-/// Prices of the classes in micro-dollars per million tokens, in the order of [`CLASSES`]. `None` where none is known.
-pub type Prices = [Option<i64>; 5];
+/// ClassPrices of the classes in micro-dollars per million tokens, in the order of [`CLASSES`]. `None` where none is known.
+pub type ClassPrices = [Option<i64>; 5];
 
 /// The classes that have a price, as buckets name them.
 pub const CLASSES: [&str; 5] = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "output"];
@@ -73,7 +73,7 @@ pub struct Long {
     /// The longest prompt that is short, in tokens.
     pub threshold: i64,
     /// Their prices.
-    pub prices: Prices,
+    pub prices: ClassPrices,
 }
 
 /// One line.
@@ -88,7 +88,7 @@ pub struct PriceRow {
     /// How it is sold.
     pub variant: Variant,
     /// Its prices.
-    pub prices: Prices,
+    pub prices: ClassPrices,
     /// Where length matters.
     pub long: Option<Long>,
     /// From when on.
@@ -96,7 +96,7 @@ pub struct PriceRow {
     /// Until when.
     pub until: Option<DateTime<Utc>>,
     /// At which hours.
-    pub window: Window,
+    pub window: PriceHours,
     /// The name points to other models over time, so that no price of it can be right.
     pub is_moving: bool,
     /// What is said of a difference from the book before.
@@ -240,7 +240,7 @@ impl<'a> Cells<'a> {
         if self.text(name).is_empty() { None } else { self.required(name, rule) }
     }
 
-    fn prices(&mut self, prefix: &str) -> Prices {
+    fn prices(&mut self, prefix: &str) -> ClassPrices {
         CLASSES.map(|class| self.optional(&format!("{prefix}{class}_per_mtok_usd"), usd))
     }
 
@@ -297,20 +297,20 @@ impl<'a> Cells<'a> {
             if start < BEGINNING {
                 return Err(values::BEFORE_2020);
             }
-            let unaligned = "Prices change on :00 or :30 in UTC, without seconds.";
+            let unaligned = "ClassPrices change on :00 or :30 in UTC, without seconds.";
             HalfHour::new(start).map(HalfHour::start).ok_or(("not_a_half_hour", unaligned.into()))
         })
     }
 
-    fn window(&mut self, from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Window {
-        let window = match Window::parse(self.text("daily_utc_window")) {
+    fn window(&mut self, from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> PriceHours {
+        let window = match PriceHours::parse(self.text("daily_utc_window")) {
             Ok(window) => window,
             Err(expected) => {
                 self.refuse("daily_utc_window", ("not_a_window", expected.into()));
-                return Window::Always;
+                return PriceHours::Always;
             }
         };
-        if let Window::Within(times) = &window {
+        if let PriceHours::Within(times) = &window {
             if times.are_bounded_by_holidays() {
                 if from.is_none_or(|from| from < known_from()) {
                     let detail = format!("Holidays are known from {} on.", known_from().date_naive());

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::listing::{Hash, Held, Listing, Rate, Span};
+use super::listing::{Hash, Held, ListedRate, Listing, PriceSpan};
 use super::names::Name;
-use super::row::Prices;
+use super::row::ClassPrices;
 use crate::kernel::access::Actor;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
@@ -46,9 +46,9 @@ pub struct RateRow {
     /// The longest prompt that is short.
     pub threshold: Option<i64>,
     /// The prices.
-    pub low: Prices,
+    pub low: ClassPrices,
     /// The highest that they may have been.
-    pub high: Prices,
+    pub high: ClassPrices,
     /// Where they were found.
     pub evidence: String,
 }
@@ -83,7 +83,7 @@ pub async fn fill_book(tx: &mut Tx, version: i32, listing: &Listing) -> Result<(
     seal_book(tx, version).await
 }
 
-async fn insert_rates(tx: &mut Tx, rates: &[Rate]) -> Result<(), Problem> {
+async fn insert_rates(tx: &mut Tx, rates: &[ListedRate]) -> Result<(), Problem> {
     let hashes: Vec<&[u8]> = rates.iter().map(|rate| rate.hash.as_slice()).collect();
     let providers: Vec<&str> = rates.iter().map(|rate| rate.provider.as_str()).collect();
     let skus: Vec<&str> = rates.iter().map(|rate| rate.sku.as_str()).collect();
@@ -117,11 +117,11 @@ async fn insert_rates(tx: &mut Tx, rates: &[Rate]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn columns(rates: &[Rate], prices: impl Fn(&Rate) -> Prices) -> [Vec<Option<i64>>; 5] {
+fn columns(rates: &[ListedRate], prices: impl Fn(&ListedRate) -> ClassPrices) -> [Vec<Option<i64>>; 5] {
     std::array::from_fn(|place| rates.iter().map(|rate| prices(rate).get(place).copied().flatten()).collect())
 }
 
-async fn insert_spans(tx: &mut Tx, version: i32, spans: &[Span]) -> Result<(), Problem> {
+async fn insert_spans(tx: &mut Tx, version: i32, spans: &[PriceSpan]) -> Result<(), Problem> {
     let skus: Vec<&str> = spans.iter().map(|span| span.sku.as_str()).collect();
     let from_hours: Vec<DateTime<Utc>> = spans.iter().map(|span| span.from).collect();
     let to_hours: Vec<DateTime<Utc>> = spans.iter().map(|span| span.to).collect();

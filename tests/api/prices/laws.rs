@@ -262,6 +262,11 @@ async fn a_receipt_multiplies_out_to_its_totals_and_says_why_what_has_no_price()
     let spans: std::collections::BTreeSet<_> =
         changed.map(|line| format!("{} {}", line["valid_from"], line["valid_to"])).collect();
     assert_eq!(spans.len(), 4, "{spans:?}");
+    assert_csv_says(&app, &me, range, cost).await;
+}
+
+/// The columns at the end of a table add up to this cost.
+async fn assert_csv_says(app: &TestApp, me: &TestUser, range: &str, cost: &Value) {
     let csv = app.request(reqwest::Method::GET, &format!("/v1/rollups?{range}&width=month&group_by=model"));
     let csv = csv.bearer(&me.viewer).header("accept", "text/csv").send().await;
     let mut reader = csv::Reader::from_reader(csv.body.as_slice());

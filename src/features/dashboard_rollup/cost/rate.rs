@@ -1,6 +1,6 @@
 //! One rate, and what tokens cost at it.
 
-use super::amount::Cost;
+use super::tally::Cost;
 use crate::features::dashboard_rollup::sums::Counters;
 
 /// Prices of the classes in micro-dollars per million tokens, which are pico-dollars a token; in the order of [`CLASSES`].

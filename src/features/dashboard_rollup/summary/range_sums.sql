@@ -22,40 +22,36 @@ select
     g.request_count as "request_count!: Sum",
     g.bucket_count as "bucket_count!: Sum"
 from (
-    select
-        (r.day >= $2::date) as is_current,
-        case when grouping(r.source) = 0 then r.source end as source,
-        case when grouping(r.model) = 0 then r.model end as model,
-        r.rate_id,
-        sum(r.input_tokens)::text as input_tokens,
-        sum(r.cache_read_tokens)::text as cache_read_tokens,
-        sum(r.cache_write_5m_tokens)::text as cache_write_5m_tokens,
-        sum(r.cache_write_1h_tokens)::text as cache_write_1h_tokens,
-        sum(r.output_tokens)::text as output_tokens,
-        sum(r.reasoning_tokens)::text as reasoning_tokens,
-        sum(r.unclassified_tokens)::text as unclassified_tokens,
-        sum(r.total_tokens)::text as total_tokens,
-        sum(r.request_count)::text as request_count,
-        sum(r.bucket_count)::text as bucket_count,
-        grouping(r.model) as is_no_model,
-        dense_rank() over (
-            order by
-                grouping(r.model) desc,
-                case when grouping(r.source) = 0 then r.source end,
-                case when grouping(r.model) = 0 then r.model end,
-                (r.day >= $2::date) desc
-        ) as place
-    from rollup.daily r
-    where r.user_id = $1
-      and r.day between $4::date and $3::date
-      and (cardinality($5::text[]) = 0 or r.source = any($5::text[]))
-      and (cardinality($6::text[]) = 0 or r.model = any($6::text[]))
-      and (cardinality($7::uuid[]) = 0 or r.device_id = any($7::uuid[]))
-    group by grouping sets (
-        ((r.day >= $2::date), r.rate_id),
-        ((r.day >= $2::date), r.rate_id, r.source),
-        ((r.day >= $2::date), r.rate_id, r.model)
-    )
+    select s.*, dense_rank() over (order by s.is_no_model desc, s.source, s.model, s.is_current desc) as place
+    from (
+        select
+            (r.day >= $2::date) as is_current,
+            case when grouping(r.source) = 0 then r.source end as source,
+            case when grouping(r.model) = 0 then r.model end as model,
+            r.rate_id,
+            grouping(r.model) as is_no_model,
+            sum(r.input_tokens)::text as input_tokens,
+            sum(r.cache_read_tokens)::text as cache_read_tokens,
+            sum(r.cache_write_5m_tokens)::text as cache_write_5m_tokens,
+            sum(r.cache_write_1h_tokens)::text as cache_write_1h_tokens,
+            sum(r.output_tokens)::text as output_tokens,
+            sum(r.reasoning_tokens)::text as reasoning_tokens,
+            sum(r.unclassified_tokens)::text as unclassified_tokens,
+            sum(r.total_tokens)::text as total_tokens,
+            sum(r.request_count)::text as request_count,
+            sum(r.bucket_count)::text as bucket_count
+        from rollup.daily r
+        where r.user_id = $1
+          and r.day between $4::date and $3::date
+          and (cardinality($5::text[]) = 0 or r.source = any($5::text[]))
+          and (cardinality($6::text[]) = 0 or r.model = any($6::text[]))
+          and (cardinality($7::uuid[]) = 0 or r.device_id = any($7::uuid[]))
+        group by grouping sets (
+            ((r.day >= $2::date), r.rate_id),
+            ((r.day >= $2::date), r.rate_id, r.source),
+            ((r.day >= $2::date), r.rate_id, r.model)
+        )
+    ) s
 ) g
 where g.place <= $8
 order by g.is_no_model desc, g.source, g.model, g.is_current desc, g.rate_id

@@ -20,9 +20,10 @@ with state as materialized (
 bucket as materialized (
     select
         greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) as day,
-        b.device_id, b.source, b.model, b.hour_start, z.book,
+        b.device_id, b.source, b.model, z.book, b.hour_start,
         b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
-        b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count
+        b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count,
+        usage.prompt_of(b) as prompt_tokens
     from state z
     join usage.bucket b on b.user_id = $1
     where b.hour_start >= usage.window_start(z.first_day, z.time_zone)
@@ -54,9 +55,7 @@ rated as (
     select
         b.*,
         usage.rate_of(
-            v.threshold,
-            b.input_tokens + b.cache_read_tokens + b.cache_write_5m_tokens + b.cache_write_1h_tokens,
-            b.unclassified_tokens, b.request_count,
+            v.threshold, b.request_count, b.prompt_tokens, b.unclassified_tokens,
             v.short_rate_id, v.long_rate_id, v.range_rate_id
         ) as rate_id
     from bucket b
