@@ -145,42 +145,27 @@ comment on column price.span.short_rate_id is 'Of a half hour whose whole prompt
 comment on column price.span.long_rate_id is 'Of a half hour with one request above the threshold.';
 comment on column price.span.range_rate_id is 'Of a half hour whose requests may have been on either side.';
 
--- What is sealed never changes. Rates are never changed, whatever names them.
+-- A trigger cannot be written in SQL, and none of these is fired by what requests do (0029).
 create function price.refuse_change() returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-    if tg_table_name = 'rate' then
-        raise exception 'a rate never changes' using errcode = 'P0001';
-    elsif tg_table_name = 'book' then
-        if tg_op = 'UPDATE' and old.state = 'draft' and new.state = 'sealed' then
-            return new;
-        end if;
-        raise exception 'a sealed book never changes' using errcode = 'P0001';
-    elsif tg_op <> 'INSERT' then
-        raise exception 'what a book says never changes' using errcode = 'P0001';
-    elsif exists (select from added a join price.book b on b.version = a.book where b.state = 'sealed') then
-        raise exception 'a sealed book takes nothing more' using errcode = 'P0001';
-    end if;
-    return null;
+    raise exception 'what a price book says never changes' using errcode = 'P0001';
 end
 $$;
+comment on function price.refuse_change() is 'The trigger of the tables of this schema. It raises an error, so that no sealed book, and no rate, is ever changed or removed.';
 revoke all on function price.refuse_change() from public;
-create trigger rate_never_changes before update or delete on price.rate
-    for each row execute function price.refuse_change();
-create trigger sealed_book_never_changes before update or delete on price.book
-    for each row execute function price.refuse_change();
-create trigger names_never_change before update or delete on price.name
-    for each row execute function price.refuse_change();
-create trigger spans_never_change before update or delete on price.span
-    for each row execute function price.refuse_change();
-create trigger sealed_book_takes_no_names after insert on price.name
-    referencing new table as added for each statement execute function price.refuse_change();
-create trigger sealed_book_takes_no_spans after insert on price.span
-    referencing new table as added for each statement execute function price.refuse_change();
-create trigger rates_are_not_emptied before truncate on price.rate
+create trigger rates_never_change before update or delete or truncate on price.rate
     for each statement execute function price.refuse_change();
+create trigger names_never_change before update or delete or truncate on price.name
+    for each statement execute function price.refuse_change();
+create trigger spans_never_change before update or delete or truncate on price.span
+    for each statement execute function price.refuse_change();
+create trigger books_are_not_emptied before truncate on price.book
+    for each statement execute function price.refuse_change();
+create trigger sealed_books_never_change before update or delete on price.book
+    for each row when (old.state = 'sealed') execute function price.refuse_change();
 
 alter table price.book enable row level security, force row level security;
 alter table price.rate enable row level security, force row level security;
@@ -192,8 +177,12 @@ create policy everyone_reads on price.name for select to halfhour_api using (tru
 create policy everyone_reads on price.span for select to halfhour_api using (true);
 create policy worker_handles_all on price.book to halfhour_worker using (true) with check (true);
 create policy worker_handles_all on price.rate to halfhour_worker using (true) with check (true);
-create policy worker_handles_all on price.name to halfhour_worker using (true) with check (true);
-create policy worker_handles_all on price.span to halfhour_worker using (true) with check (true);
+create policy worker_reads_all on price.name for select to halfhour_worker using (true);
+create policy worker_adds_to_drafts on price.name for insert to halfhour_worker
+    with check (exists (select from price.book b where b.version = book and b.state = 'draft'));
+create policy worker_reads_all on price.span for select to halfhour_worker using (true);
+create policy worker_adds_to_drafts on price.span for insert to halfhour_worker
+    with check (exists (select from price.book b where b.version = book and b.state = 'draft'));
 grant select on price.book, price.rate, price.name, price.span to halfhour_api, halfhour_worker;
 grant insert, update (state) on price.book to halfhour_worker;
 grant insert on price.rate, price.name, price.span to halfhour_worker;
