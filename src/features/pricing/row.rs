@@ -250,7 +250,7 @@ impl<'a> Cells<'a> {
             tokens.ok_or(("not_a_threshold", "Expected a whole number of tokens, 1 to 1000000000.".into()))
         });
         let prices = self.prices("long_");
-        if threshold.is_none() && prices.iter().any(Option::is_some) {
+        if self.text("long_context_threshold_tokens").is_empty() && prices.iter().any(Option::is_some) {
             let needed = ("missing", "Long prices need a threshold.".into());
             self.refuse("long_context_threshold_tokens", needed);
         }

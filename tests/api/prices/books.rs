@@ -136,7 +136,7 @@ async fn only_operators_add_books_and_everyone_with_a_token_reads_prices() {
     let body = json!({"dated": "2026-11-20", "reason": "x", "csv": file(&[PLAIN])});
     let post = |token: &str| app.request(reqwest::Method::POST, "/v1/price-books").bearer(token).json(&body);
     for token in [&me.viewer, &device.token] {
-        post(token).send().await.expect_problem(403, "forbidden");
+        post(token).send().await.expect_problem(403, "wrong_principal");
     }
     let question = "/v1/prices?source=codex&model=gpt-5";
     for token in [&me.viewer, &me.operator, &device.token] {

@@ -48,7 +48,7 @@ fn prices(model: &str, hour: DateTime<Utc>, is_long: bool) -> ClassPrices {
         "gpt-5" => all(["2", "0.2", "12"]),
         "gemini-3" if is_long => all(["4", "0.4", "18"]),
         "gemini-3" => all(["2", "0.2", "12"]),
-        "deepseek-v9" => {
+        "deepseek-v9" if hour >= instant("2026-01-01T00:00:00Z") => {
             let is_day_off = matches!(hour.weekday(), Weekday::Sat | Weekday::Sun)
                 || HOLIDAYS.contains(&hour.format("%m-%d").to_string().as_str());
             let is_peak = matches!(hour.hour(), 1..4 | 6..10) && !is_day_off;

@@ -23,13 +23,19 @@ bucket as materialized (
         b.device_id, b.source, b.model, z.book, b.hour_start,
         b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
         b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count,
-        usage.prompt_of(b) as prompt_tokens
+        b.prompt_tokens
     from state z
-    join usage.bucket b on b.user_id = $1
-    where b.hour_start >= usage.window_start(z.first_day, z.time_zone)
-            - case when z.first_day = z.frozen_before then interval '2 days' else interval '0 days' end
-      and b.hour_start < usage.window_end(z.last_day, z.time_zone)
-      and greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
+    -- The subquery that is not merged into the statement makes it read by the days that are asked for.
+    cross join lateral (
+        select b.*, usage.prompt_of(b) as prompt_tokens
+        from usage.bucket b
+        where b.user_id = $1
+          and b.hour_start >= usage.window_start(z.first_day, z.time_zone)
+              - case when z.first_day = z.frozen_before then interval '2 days' else interval '0 days' end
+          and b.hour_start < usage.window_end(z.last_day, z.time_zone)
+        offset 0
+    ) b
+    where greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) between z.first_day and z.last_day
 ),
 pair as materialized (
     select b.source, b.model, b.book
@@ -98,7 +104,12 @@ compared as (
     full join (
         select r.*
         from state z
-        join rollup.daily r on r.user_id = $1 and r.day between z.first_day and z.last_day
+        cross join lateral (
+            select r.*
+            from rollup.daily r
+            where r.user_id = $1 and r.day between z.first_day and z.last_day
+            offset 0
+        ) r
     ) r using (day, device_id, source, model, rate_id)
     group by day
 ),
