@@ -55,7 +55,9 @@ pair_span as materialized (
         order by n.source desc
         limit 1
     ) n
-    join price.span v on v.book = p.book and v.sku = n.sku
+    cross join lateral (
+        select v.* from price.span v where v.book = p.book and v.sku = n.sku offset 0
+    ) v
 ),
 rated as (
     select
