@@ -1,4 +1,4 @@
-//! ClassPrices by the time of day, expanded into spans of whole half hours, so that whoever looks a price up knows no calendar.
+//! Prices by the time of day, expanded into spans of whole half hours, so that whoever looks a price up knows no calendar.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 

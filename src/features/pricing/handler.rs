@@ -67,9 +67,9 @@ pub(super) async fn list_price_books(
 
 /// Import a price book
 ///
-/// Seals a new book, which never changes again. It is not in force by that. ClassPrices that say the same as a book that there
+/// Seals a new book, which never changes again. It is not in force by that. Prices that say the same as a book that there
 /// is are that book. Where a price differs from the book before, its line declares a `change`, which begins in the future,
-/// or a `correction`, whose note says what was wrong. ClassPrices that are missing are refused, because usage stays.
+/// or a `correction`, whose note says what was wrong. Prices that are missing are refused, because usage stays.
 #[utoipa::path(
     post, path = "/v1/price-books", operation_id = "import_price_book", tag = "prices",
     params(KeyHeader),

@@ -42,7 +42,7 @@ impl Tier {
     }
 }
 
-/// ClassPrices that never change.
+/// Prices that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedRate {
     /// Of everything but the evidence.
@@ -318,7 +318,7 @@ fn between(one: ClassPrices, other: ClassPrices) -> (ClassPrices, ClassPrices) {
     (choose(i64::min), choose(i64::max))
 }
 
-/// ClassPrices times millionths; `None` where one does not come out even.
+/// Prices times millionths; `None` where one does not come out even.
 fn product(prices: ClassPrices, factor: i64) -> Option<ClassPrices> {
     let mut products = prices;
     for price in products.iter_mut().flatten() {

@@ -33,7 +33,7 @@ pub use reply::{BookReply, PriceReply};
 pub use request::PriceQuestion;
 pub use store::BookRow;
 
-/// ClassPrices and the list of books, for whoever has a token.
+/// Prices and the list of books, for whoever has a token.
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,

@@ -133,7 +133,7 @@ pub struct RateReply {
     evidence: String,
 }
 
-/// ClassPrices of the token classes, as decimals.
+/// Prices of the token classes, as decimals.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClassPrices)]
 pub struct ClassPricesReply {

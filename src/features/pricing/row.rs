@@ -12,7 +12,7 @@ use crate::kernel::http::values;
 use crate::kernel::money::{NoPrice, price};
 use crate::kernel::problem::Violation;
 
-/// ClassPrices of the classes in micro-dollars per million tokens, in the order of [`CLASSES`]. `None` where none is known.
+/// Prices of the classes in micro-dollars per million tokens, in the order of [`CLASSES`]. `None` where none is known.
 pub type ClassPrices = [Option<i64>; 5];
 
 /// The classes that have a price, as buckets name them.
