@@ -297,7 +297,7 @@ impl<'a> Cells<'a> {
             if start < BEGINNING {
                 return Err(values::BEFORE_2020);
             }
-            let unaligned = "ClassPrices change on :00 or :30 in UTC, without seconds.";
+            let unaligned = "Prices change on :00 or :30 in UTC, without seconds.";
             HalfHour::new(start).map(HalfHour::start).ok_or(("not_a_half_hour", unaligned.into()))
         })
     }
