@@ -45,9 +45,9 @@ fn prices(model: &str, hour: DateTime<Utc>, is_long: bool) -> ClassPrices {
         "gpt-5" if hour < instant("2026-02-03T16:00:00Z") => all(["1.25", "0.125", "10"]),
         "gpt-5" if hour < instant("2026-05-10T03:30:00Z") => all(["1", "0.1", "9.5"]),
         "gpt-5" if hour < instant("2026-09-01T21:00:00Z") => all(["0.003625", "0", "7"]),
-        "gpt-5" => all(["2", "0.2", "12"]),
         "gemini-3" if is_long => all(["4", "0.4", "18"]),
-        "gemini-3" => all(["2", "0.2", "12"]),
+        // Since the last change.
+        "gpt-5" | "gemini-3" => all(["2", "0.2", "12"]),
         "deepseek-v9" if hour >= instant("2026-01-01T00:00:00Z") => {
             let is_day_off = matches!(hour.weekday(), Weekday::Sat | Weekday::Sun)
                 || HOLIDAYS.contains(&hour.format("%m-%d").to_string().as_str());

@@ -19,8 +19,7 @@ pub const HEADER: &str = "provider,model_pattern,input_per_mtok_usd,cache_read_p
 
 /// A price file of these lines.
 pub fn file(lines: &[&str]) -> String {
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    format!("{HEADER}\n{lines}")
+    format!("{HEADER}\n{}\n", lines.join("\n"))
 }
 
 pub async fn import(app: &TestApp, user: &TestUser, csv: &str) -> Reply {
