@@ -191,8 +191,14 @@ create function usage.prompt_of(bucket usage.bucket) returns bigint
 language sql immutable parallel safe
 return bucket.input_tokens + bucket.cache_read_tokens + bucket.cache_write_5m_tokens + bucket.cache_write_1h_tokens;
 comment on function usage.prompt_of(usage.bucket) is 'The tokens of all prompts of a bucket, as far as they are classified.';
+create function usage.longest_prompt_of(bucket usage.bucket) returns bigint
+language sql immutable parallel safe
+return bucket.input_tokens + bucket.cache_read_tokens + bucket.cache_write_5m_tokens + bucket.cache_write_1h_tokens
+    + bucket.unclassified_tokens;
+comment on function usage.longest_prompt_of(usage.bucket) is
+    'The longest that one prompt of a bucket can have been: all prompts together, with what is unclassified.';
 create function usage.rate_of(
-    threshold bigint, request_count bigint, prompt_tokens bigint, unclassified_tokens bigint,
+    threshold bigint, request_count bigint, prompt_tokens bigint, longest_prompt bigint,
     short_rate_id integer, long_rate_id integer, range_rate_id integer
 )
 returns integer
@@ -200,14 +206,16 @@ language sql immutable parallel safe
 return case
     when short_rate_id is null then 0
     -- No request can be longer than all of them together.
-    when threshold is null or prompt_tokens + unclassified_tokens <= threshold then short_rate_id
+    when threshold is null or longest_prompt <= threshold then short_rate_id
     when request_count = 1 and prompt_tokens > threshold then long_rate_id
     else range_rate_id
 end;
 comment on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer) is
     'Which of the three rates of a span a bucket falls under; 0 where it has no span. What is not known to be short or long is a range.';
 revoke all on function usage.prompt_of(usage.bucket) from public;
+revoke all on function usage.longest_prompt_of(usage.bucket) from public;
 grant execute on function usage.prompt_of(usage.bucket) to halfhour_api, halfhour_worker;
+grant execute on function usage.longest_prompt_of(usage.bucket) to halfhour_api, halfhour_worker;
 revoke all on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer) from public;
 grant execute on function usage.rate_of(bigint, bigint, bigint, bigint, integer, integer, integer)
     to halfhour_api, halfhour_worker;

@@ -63,7 +63,7 @@ difference as materialized (
                 b.user_id, b.hour_start, b.device_id, b.source, b.model,
                 b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
                 b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count,
-                usage.prompt_of(b) as prompt_tokens
+                usage.prompt_of(b) as prompt_tokens, usage.longest_prompt_of(b) as longest_prompt
             from usage.bucket b
             where b.user_id = t.user_id
               -- The first day that is not frozen also takes buckets that the present zone would give to
@@ -127,7 +127,7 @@ difference as materialized (
                 select
                     d.*,
                     usage.rate_of(
-                        v.threshold, d.request_count, d.prompt_tokens, d.unclassified_tokens,
+                        v.threshold, d.request_count, d.prompt_tokens, d.longest_prompt,
                         v.short_rate_id, v.long_rate_id, v.range_rate_id
                     ) as rate_id
                 from day_bucket d

@@ -16,7 +16,7 @@ with bucket as materialized (
         b.user_id, b.hour_start, b.device_id, b.source, b.model,
         b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
         b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count,
-        usage.prompt_of(b) as prompt_tokens
+        usage.prompt_of(b) as prompt_tokens, usage.longest_prompt_of(b) as longest_prompt
     from usage.bucket b
     where b.user_id = $1
       and b.hour_start >= usage.window_start($2::date, $16::text)
@@ -63,7 +63,7 @@ rated as (
     select
         b.*,
         usage.rate_of(
-            v.threshold, b.request_count, b.prompt_tokens, b.unclassified_tokens,
+            v.threshold, b.request_count, b.prompt_tokens, b.longest_prompt,
             v.short_rate_id, v.long_rate_id, v.range_rate_id
         ) as rate_id
     from bucket b

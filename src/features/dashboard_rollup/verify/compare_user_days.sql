@@ -20,14 +20,15 @@ with state as materialized (
 bucket as materialized (
     select
         greatest((b.hour_start at time zone z.time_zone)::date, z.frozen_before) as day,
-        b.device_id, b.source, b.model, z.book, b.hour_start,
+        b.device_id, b.source, b.model, z.book, b.begins_at,
         b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
         b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.total_tokens, b.request_count,
-        b.prompt_tokens
+        b.prompt_tokens, b.longest_prompt
     from state z
     -- The subquery that is not merged into the statement makes it read by the days that are asked for.
     cross join lateral (
-        select b.*, usage.prompt_of(b) as prompt_tokens
+        select b.*, b.hour_start as begins_at,
+            usage.prompt_of(b) as prompt_tokens, usage.longest_prompt_of(b) as longest_prompt
         from usage.bucket b
         where b.user_id = $1
           and b.hour_start >= usage.window_start(z.first_day, z.time_zone)
@@ -63,14 +64,14 @@ rated as (
     select
         b.*,
         usage.rate_of(
-            v.threshold, b.request_count, b.prompt_tokens, b.unclassified_tokens,
+            v.threshold, b.request_count, b.prompt_tokens, b.longest_prompt,
             v.short_rate_id, v.long_rate_id, v.range_rate_id
         ) as rate_id
     from bucket b
     left join pair_span v on v.source = b.source
         and v.model = b.model
-        and b.hour_start >= v.from_hour
-        and b.hour_start < v.to_hour
+        and b.begins_at >= v.from_hour
+        and b.begins_at < v.to_hour
 ),
 expected as materialized (
     select
