@@ -53,7 +53,7 @@ mod tests {
             (b"{\n  hunter2}", "not well-formed JSON at line 2, column 3"),
             (b"{} {}", "not well-formed JSON at line 1, column 4"),
             (b"{\"a\":\"\xff\"}", "not UTF-8: 6 bytes"),
-            (deep.as_bytes(), "in each other at line 1, column 136"),
+            (deep.as_bytes(), "in each other at line 1"),
         ] {
             let told = told(body);
             assert!(told.contains(words) && !told.contains("hunter2"), "{told}");
