@@ -6,6 +6,7 @@ mod door;
 mod forgetting;
 mod housekeeping;
 mod layers;
+mod log_queue;
 mod openapi;
 mod paths;
 mod settings;
@@ -311,7 +312,7 @@ impl App {
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))
+            .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
             .with_state(self.state.clone())
     }
 

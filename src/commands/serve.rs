@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -30,7 +31,7 @@ const POSTGRES: Duration = Duration::from_millis(8400);
 const QUIET: Duration = Duration::from_secs(3);
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::start(&config.log);
+    let telemetry = Telemetry::start(&config.log)?;
     // Signals are caught from here on, so that stopping early leaves no PostgreSQL behind.
     let shutdown = Shutdown::on_signals()?;
     // An address that is taken is found out before a database is started for nothing.
@@ -45,7 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::install(Some(telemetry.dropped_lines().clone()));
     let served = run(&config, &opened, listener, metrics, &shutdown).await;
     opened.close_by(shutdown.within(POSTGRES)).await?;
-    let dropped_lines = telemetry.dropped_lines().dropped_lines();
+    let dropped_lines = telemetry.dropped_lines().load(Ordering::Relaxed);
     if dropped_lines > 0 {
         tracing::warn!(dropped_lines, "the log could not keep up");
     }

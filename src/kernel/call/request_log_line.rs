@@ -108,13 +108,16 @@ pub struct Place<'a> {
 impl<'a> RequestLogLine<'a> {
     /// The line for a call that took `latency`.
     pub fn new(context: &'a RequestContext, place: Place<'a>, outcome: &CallOutcome<'_>, latency: Duration) -> Self {
-        let answers = context.upstream.answers();
+        let mut answers = context.upstream.answers();
         let (status, problem) = match outcome {
             CallOutcome::Done(status) => (*status, None),
             CallOutcome::Failed(problem) => (problem.code().status().as_u16(), Some(*problem)),
             CallOutcome::Abandoned => (499, None),
         };
         let abandoned = matches!(outcome, CallOutcome::Abandoned);
+        if status < 400 && latency >= SLOW && answers.turn * 2 >= latency {
+            answers.evidence = Some(Evidence::Queued);
+        }
         Self {
             request_id: context.request_id,
             trace_id: context.trace.trace_id(),
@@ -196,6 +199,8 @@ pub fn attribute(status: u16, latency: Duration, answers: &Answers) -> Attributi
         (..400, Some(_)) if latency >= SLOW && answers.latency.is_some_and(slow_upstream) => {
             Attribution::UpstreamLatency
         }
+        // The turn was others'. Whether they were many or the database was slow for them, this call does not know.
+        (..400, Some(_)) if latency >= SLOW && answers.evidence == Some(Evidence::Queued) => Attribution::Unknown,
         (..400, Some(_)) if latency >= SLOW => Attribution::ApplicationLatency,
         _ => Attribution::None,
     }
@@ -214,6 +219,7 @@ mod tests {
         let slow = SLOW;
         let quick = Duration::from_millis(3);
         let heard = |status, latency| Answers { status: Some(status), latency: Some(latency), ..Answers::default() };
+        let queued = |latency| Answers { evidence: Some(Evidence::Queued), ..heard(200, latency) };
         let cases = [
             (200, quick, Answers::default(), Attribution::Unknown),
             (503, quick, Answers::default(), Attribution::Unknown),
@@ -225,6 +231,9 @@ mod tests {
             (404, quick, heard(503, quick), Attribution::None),
             (200, slow, heard(200, quick), Attribution::ApplicationLatency),
             (200, slow, heard(200, slow), Attribution::UpstreamLatency),
+            (200, slow, queued(quick), Attribution::Unknown),
+            (200, slow, queued(slow), Attribution::UpstreamLatency),
+            (200, quick, queued(quick), Attribution::None),
             (200, quick, heard(200, quick), Attribution::None),
         ];
         for (status, latency, answers, expected) in cases {
