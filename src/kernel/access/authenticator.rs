@@ -76,7 +76,11 @@ impl Authenticator {
             }
             Ok(found)
         };
-        let found = cache.get(hash.clone(), look_up).await?;
+        let found = cache.get(hash.clone(), look_up).await;
+        if found.is_err() {
+            context.upstream.relied_on_another();
+        }
+        let found = found?;
         let principal = found.ok_or_else(unknown_token)?;
         if principal.kind() != kind {
             return Err(unknown_token());

@@ -14,6 +14,8 @@ pub enum Evidence {
     NoAnswer,
     /// The work had not begun when its caller stopped waiting, or most of a slow call's time went by before it began.
     Queued,
+    /// Another call asked for this one too, and its line says what was answered.
+    Shared,
 }
 
 impl Evidence {
@@ -24,6 +26,7 @@ impl Evidence {
             Self::BreakerOpen => "breaker_open",
             Self::NoAnswer => "no_answer",
             Self::Queued => "queued",
+            Self::Shared => "shared",
         }
     }
 }
@@ -129,6 +132,15 @@ impl Upstream {
         let mut record = self.record();
         record.waits_no_more();
         (record.answers.status, record.answers.evidence) = (None, Some(evidence));
+    }
+
+    /// What failed was asked by another call. What this one knows by itself stays.
+    pub fn relied_on_another(&self) {
+        self.change(|answers| {
+            if answers.status.is_none() {
+                answers.evidence.get_or_insert(Evidence::Shared);
+            }
+        });
     }
 
     /// A connection is to become free, or somebody else is to do the work and has not begun. Ends as soon as the database
@@ -260,6 +272,19 @@ mod tests {
         let answers = post.answers();
         assert!(answers.turn >= turn + Duration::from_millis(2), "{answers:?} after {turn:?}");
         assert_eq!((answers.status, answers.latency), (Some(200), Some(Duration::from_millis(1))));
+    }
+
+    #[test]
+    fn who_relied_on_another_says_so_unless_it_knows_more() {
+        let upstream = Upstream::default();
+        upstream.relied_on_another();
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (None, Some(Evidence::Shared)));
+        upstream.not_asked(Evidence::BreakerOpen);
+        upstream.relied_on_another();
+        assert_eq!(upstream.answers().evidence, Some(Evidence::BreakerOpen));
+        upstream.answered(503, Duration::from_millis(1));
+        upstream.relied_on_another();
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (Some(503), None));
     }
 
     #[test]
