@@ -61,7 +61,7 @@ use layers::{
 };
 use paths::KnownPaths;
 
-/// For readiness and for the switches. Each of these takes a few milliseconds.
+/// For readiness, the switches and the database's clock. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -356,7 +356,7 @@ impl App {
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
         let Parts { pools, clock, .. } = &*self.state.0;
-        tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
+        tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

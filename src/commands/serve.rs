@@ -103,7 +103,7 @@ async fn run(
     }
     let prepare = async {
         // No stamp may be taken before the clock is known.
-        follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
+        follow_database_clock(&app.pools().control, &clock).await.map_err(|problem| explain(&problem))?;
         say_doubts(opened, config, &app.pools().worker).await;
         if !opened.is_embedded() {
             return anyhow::Ok(None);

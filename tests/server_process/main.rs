@@ -25,6 +25,7 @@ mod log;
 mod merges;
 mod processes;
 mod programs;
+mod releases;
 mod stopping;
 mod stopping_early;
 mod support;

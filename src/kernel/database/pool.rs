@@ -31,7 +31,7 @@ pub struct Pools {
     pub read: Pool,
     /// The relay, other workers and operators.
     pub worker: Pool,
-    /// What must not wait behind any work: readiness and switches.
+    /// What must not wait behind any work: readiness, switches, and the database's clock.
     pub control: Pool,
 }
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -52,6 +52,27 @@ pub struct RequestLine {
 #[derive(Clone, Debug)]
 pub struct RefusedAtDoor(pub Problem);
 
+/// Who reads the answers of one connection: rides in the extensions of its requests. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerReader(Arc<Mutex<Option<Record>>>);
+
+impl AnswerReader {
+    /// From now on it is this answer that is read.
+    fn begins(&self, record: Record) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// It has taken next to nothing of its answer for so long, and gets no more of it. Writes a line of its own for that,
+    /// because the request's line was written when the answer began.
+    pub fn stalled(&self, limit: Duration) {
+        let Some(record) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let limit_ms = limit.as_millis();
+        let detail =
+            format!("Next to nothing of the answer was read within {limit_ms} ms, and the connection was ended.");
+        record.line("answer", &CallOutcome::Failed(&Problem::new(Code::RequestTimeout, detail))).write();
+    }
+}
+
 /// A stream of lines may take this long on a route that takes one.
 const STREAM_DEADLINE: Duration = Duration::from_hours(1);
 
@@ -71,6 +92,7 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     let mut context = call_of(request.headers(), settings.deadline);
     context.caller = settings.anonymous_callers.caller(&request);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
+    let reader = request.extensions().get::<AnswerReader>().cloned();
     let mut record = Record {
         started: Instant::now(),
         context: context.clone(),
@@ -101,6 +123,9 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
+    if let Some(reader) = reader {
+        reader.begins(record);
+    }
     let mut response = match problem {
         Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
         None => response,
@@ -186,6 +211,7 @@ fn header(text: &str) -> HeaderValue {
 }
 
 /// Writes the line exactly once. Dropped unwritten, the client hung up before there was an answer.
+#[derive(Debug)]
 struct Record {
     started: Instant,
     context: RequestContext,
@@ -198,19 +224,25 @@ struct Record {
 }
 
 impl Record {
-    fn write(&mut self, outcome: &CallOutcome<'_>) {
-        self.written = true;
+    fn function(&self) -> Option<&str> {
         let key = self.method.clone().zip(self.route.clone());
-        let function = key.and_then(|key| self.operations.get(&key));
+        key.and_then(|key| self.operations.get(&key)).map(String::as_str)
+    }
+
+    fn line(&self, stage: &'static str, outcome: &CallOutcome<'_>) -> RequestLogLine<'_> {
         let place = Place {
-            function: function.map_or("unmatched", String::as_str),
-            stage: "request",
+            function: self.function().unwrap_or("unmatched"),
+            stage,
             method: self.method.as_ref().map(Method::as_str),
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
-        let latency = self.started.elapsed();
-        let line = RequestLogLine::new(&self.context, place, outcome, latency);
+        RequestLogLine::new(&self.context, place, outcome, self.started.elapsed())
+    }
+
+    fn write(&mut self, outcome: &CallOutcome<'_>) {
+        self.written = true;
+        let (line, function, latency) = (self.line("request", outcome), self.function(), self.started.elapsed());
         let route = match (&self.method, &self.route, function) {
             (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
             _ => "unmatched".to_owned(),
