@@ -11,6 +11,7 @@ mod openapi;
 mod paths;
 mod settings;
 pub mod telemetry;
+pub mod traces;
 mod verification;
 
 use std::net::SocketAddr;
@@ -120,11 +121,11 @@ pub struct App {
 impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let sizes = settings.pool_sizes;
+        let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
         let pools = Pools {
-            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
-            read: Pool::new(by_range(database.clone()), "read", sizes.read),
-            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
+            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
+            read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
+            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
             control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
@@ -296,6 +297,7 @@ impl App {
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),
+            tracer: self.settings.tracer.clone(),
         });
         // The last layer is the outermost.
         router

@@ -7,6 +7,7 @@
 mod azure_llm_2023;
 mod backfills;
 mod backfills_interrupted;
+mod collector;
 mod commands;
 mod commands_accounts;
 mod commands_attribute;
@@ -29,5 +30,7 @@ mod releases;
 mod stopping;
 mod stopping_early;
 mod support;
+mod traces;
+mod traces_lost;
 mod upgrades;
 mod words;

@@ -41,7 +41,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 34] = [
+pub const METRICS: [Metric; 35] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -120,6 +120,11 @@ pub const METRICS: [Metric; 34] = [
     Metric::gauge("halfhour_disk_free_bytes", &[], "Room on the disk of the private PostgreSQL."),
     Metric::gauge("halfhour_disk_size_bytes", &[], "Size of that disk."),
     Metric::counter("halfhour_log_lines_dropped_total", &[], "Log lines that the queue could not take."),
+    Metric::counter(
+        "halfhour_trace_spans_total",
+        &["outcome"],
+        "Spans: sent to the collector, refused by it, or dropped because the queue was full.",
+    ),
     Metric::gauge("halfhour_outbox_backlog", &["lane"], "Events that wait to be folded, by lane."),
     Metric::gauge("halfhour_outbox_oldest_age_seconds", &[], "Age of the oldest event that is not folded."),
     Metric::gauge("halfhour_outbox_parked", &[], "Events set aside after too many failures."),

@@ -23,7 +23,7 @@ use super::http_1_0;
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
-use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
+use crate::kernel::call::{CallOutcome, Observed, Place, REQUEST, RequestContext, RequestLogLine, Trace, Tracer};
 use crate::kernel::problem::{Code, Problem};
 
 /// The header that carries a request's id, in and out.
@@ -32,6 +32,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What the outermost layer needs to know. Every request takes clones, hence it is shared.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct RequestLine {
     pub operations: Arc<HashMap<(Method, String), String>>,
     /// Who counts what strangers are refused.
     pub anonymous_callers: AnonymousCallers,
+    /// Begins the spans of requests.
+    pub tracer: Tracer,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
@@ -83,21 +86,38 @@ impl RequestLine {
             && media_type(request.headers()) == NDJSON;
         if streams { STREAM_DEADLINE } else { self.deadline }
     }
+
+    fn call_of(&self, request: &Request, method: Option<&Method>) -> RequestContext {
+        let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
+        let trace = text(TRACEPARENT).and_then(Trace::parse);
+        let state = if self.tracer.is_on() { list(request.headers(), &TRACESTATE) } else { None };
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let (trace, span) = self.tracer.begin_request(trace, state.as_deref(), method.map(Method::as_str), route);
+        let context = RequestContext::new(request_id, trace, self.deadline).within(span);
+        RequestContext { caller: self.anonymous_callers.caller(request), ..context }
+    }
+}
+
+/// The lines of a header that is a list, as one.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Option<Vec<&str>> = headers.get_all(name).iter().map(|line| line.to_str().ok()).collect();
+    lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(","))
 }
 
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
     let deadline = settings.deadline_of(&request);
     // Also of a stream the first transaction is to begin soon.
-    let mut context = call_of(request.headers(), settings.deadline);
-    context.caller = settings.anonymous_callers.caller(&request);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
     let reader = request.extensions().get::<AnswerReader>().cloned();
+    let method = refused.is_none().then(|| request.method().clone());
+    let context = settings.call_of(&request, method.as_ref());
     let mut record = Record {
         started: Instant::now(),
         context: context.clone(),
         observed: Observed::default(),
-        method: refused.is_none().then(|| request.method().clone()),
+        method,
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
         operations: settings.operations.clone(),
         written: false,
@@ -153,13 +173,6 @@ async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
     let is_overdue = response.extensions().get::<Problem>().map(Problem::code) == Some(Code::DeadlineExceeded);
     let is_clients = is_overdue && home.is_some_and(|home| home.waited() * 2 >= deadline);
     if is_clients { body_overdue(deadline).into_response() } else { response }
-}
-
-fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
-    let trace = text(TRACEPARENT).and_then(Trace::parse).unwrap_or_else(Trace::mint);
-    RequestContext::new(request_id, trace, deadline)
 }
 
 fn overdue(deadline: Duration) -> Problem {
@@ -242,7 +255,7 @@ impl Record {
 
     fn write(&mut self, outcome: &CallOutcome<'_>) {
         self.written = true;
-        let (line, function, latency) = (self.line("request", outcome), self.function(), self.started.elapsed());
+        let (line, function, latency) = (self.line(REQUEST, outcome), self.function(), self.started.elapsed());
         let route = match (&self.method, &self.route, function) {
             (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
             _ => "unmatched".to_owned(),

@@ -170,7 +170,8 @@ impl Rest {
                 return Ok(Some((first, (None, rest))));
             }
             let Some(next) = rest.next.take() else { return Ok(None) };
-            let context = RequestContext::new(rest.context.request_id, rest.context.trace, CHUNK_LIMIT);
+            let begun = &rest.context;
+            let context = RequestContext::new(begun.request_id, begun.trace, CHUNK_LIMIT).within(begun.span.clone());
             match rest.read(&context, next).await {
                 Ok(part) => Ok(Some((part, (None, rest)))),
                 Err(problem) => Err(cut_off(&context, rest.started, &problem)),
