@@ -87,7 +87,7 @@ impl Housekeeper {
     }
 
     async fn keep(&self) {
-        let context = RequestContext::internal(INTERVAL);
+        let context = RequestContext::step("housekeeping", self.pool.tracer(), INTERVAL);
         if let Some(data_dir) = self.data_dir.clone() {
             // A network disk may keep whoever asks waiting: the others do not wait for it.
             tokio::task::spawn_blocking(move || measure_disk(&data_dir));

@@ -6,10 +6,12 @@ mod door;
 mod forgetting;
 mod housekeeping;
 mod layers;
+mod log_queue;
 mod openapi;
 mod paths;
 mod settings;
 pub mod telemetry;
+pub mod traces;
 mod verification;
 
 use std::net::SocketAddr;
@@ -60,7 +62,7 @@ use layers::{
 };
 use paths::KnownPaths;
 
-/// For readiness and for the switches. Each of these takes a few milliseconds.
+/// For readiness, the switches and the database's clock. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
@@ -119,11 +121,11 @@ pub struct App {
 impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let sizes = settings.pool_sizes;
+        let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
         let pools = Pools {
-            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
-            read: Pool::new(by_range(database.clone()), "read", sizes.read),
-            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
+            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
+            read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
+            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
             control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
@@ -295,6 +297,7 @@ impl App {
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),
+            tracer: self.settings.tracer.clone(),
         });
         // The last layer is the outermost.
         router
@@ -312,7 +315,7 @@ impl App {
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))
+            .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
             .with_state(self.state.clone())
     }
 
@@ -356,7 +359,7 @@ impl App {
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
         let Parts { pools, clock, .. } = &*self.state.0;
-        tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
+        tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

@@ -8,6 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::database::Opened;
+use super::key_doubt::say_doubts_of_command;
 use super::output::{Output, explain};
 use crate::config::Config;
 use crate::features::accounts::{Accounts, DeviceListing, ROTATION_OVERLAP_S, TokenListing, UserListing};
@@ -276,7 +277,9 @@ async fn with_accounts<T>(
 ) -> anyhow::Result<T> {
     let opened = Opened::open(config).await?;
     let pool = Pool::new(opened.options().clone(), "command", 1);
-    let result = work(&Accounts::new(pool.clone(), opened.key()), &RequestContext::internal(LIMIT)).await;
+    let (accounts, context) = (Accounts::new(pool.clone(), opened.key()), RequestContext::internal(LIMIT));
+    say_doubts_of_command(&accounts, &context).await;
+    let result = work(&accounts, &context).await;
     pool.close().await;
     opened.close().await?;
     result.map_err(|problem| explain(&problem))

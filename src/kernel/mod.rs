@@ -10,7 +10,7 @@
 //! | 5 | `idempotency` | what a request that is repeated under its key is answered |
 //! | 4 | `access` | who is calling, and how often they may |
 //! | 3 | `database` | pools that start without rights, transactions that name a role and its users |
-//! | 2 | `call` | what a request or a worker step carries with it, and its log line |
+//! | 2 | `call` | what a request or a worker step carries with it, its span and its log line |
 //! | 1 | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | 1 | `clock` | time, passed in |
 //! | 1 | `problem` | every error, from every layer, as problem+json |

@@ -14,20 +14,21 @@ use uuid::Uuid;
 use crate::support::plans::{buffers, fill_without_statistics, nodes, outline};
 use crate::support::{TestApp, TestDevice, TestUser};
 
-/// Where statements of posts, authentication, reads and the relay are.
-const HOT: [&str; 11] = [
+/// Where statements of posts, authentication and the relay are. Those of reads are in the folders of [`READS`].
+const HOT: [&str; 6] = [
     "kernel/access",
     "kernel/idempotency",
     "kernel/usage",
     "kernel/usage/intake",
     "kernel/usage/outbox",
     "kernel/usage/writer",
-    "features/dashboard_rollup/buckets",
-    "features/dashboard_rollup/heatmap",
-    "features/dashboard_rollup/relay",
-    "features/dashboard_rollup/rollups",
-    "features/dashboard_rollup/state",
 ];
+
+/// Every folder in it is hot, a new one as well, but for those that are [`COLD`].
+const READS: &str = "features/dashboard_rollup";
+
+/// Once a day, for an erasure, and for who verifies.
+const COLD: [&str; 3] = ["forgetting", "retention", "verify"];
 
 /// Statements of these folders that are run elsewhere than on a hot path.
 const EXCUSED: [(&str, &str); 25] = [
@@ -69,9 +70,14 @@ const MOST_LOOPS: u64 = 400;
 /// The files of the hot folders by their text, as PostgreSQL is sent it.
 fn hot_files() -> BTreeMap<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders: Vec<_> = HOT.iter().map(|folder| source.join(folder)).collect();
+    let reads = std::fs::read_dir(source.join(READS)).unwrap().map(|entry| entry.unwrap());
+    let is_cold = |name: &std::ffi::OsStr| COLD.iter().any(|cold| name == *cold);
+    let reads = reads.filter(|entry| entry.path().is_dir() && !is_cold(&entry.file_name()));
+    folders.extend(reads.map(|entry| entry.path()).chain([source.join(READS)]));
     let mut files = BTreeMap::new();
-    for folder in HOT {
-        for entry in std::fs::read_dir(source.join(folder)).unwrap() {
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "sql") {
                 let name = path.strip_prefix(&source).unwrap().to_string_lossy().into_owned();
@@ -157,6 +163,8 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         format!("/v1/rollups?{days}&width=hour&limit=1"),
         format!("/v1/rollups?{days}&width=half_hour&group_by=model"),
         format!("/v1/rollups?{days}&time_zone=Asia/Kathmandu"),
+        "/v1/rollups/summary".to_owned(),
+        format!("/v1/rollups/summary?{days}"),
         "/v1/rollups/heatmap".to_owned(),
         format!("/v1/rollups/heatmap?{days}"),
         format!("/v1/buckets?{days}&limit=100"),

@@ -19,6 +19,7 @@ use halfhour::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Device, REVOCATION_BOUND, TokenCache, require_principal,
 };
 use halfhour::kernel::bucket::{HalfHour, Model, TokenCounts};
+use halfhour::kernel::call::Tracer;
 use halfhour::kernel::http::request_line::{RequestLine, observe};
 use halfhour::kernel::idempotency::IdempotencyKey;
 use halfhour::kernel::operations::switches::Switch;
@@ -119,6 +120,7 @@ impl Lines {
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
+            tracer: Tracer::off(),
         });
         let router = Router::new()
             .route("/lines", post(post_lines))

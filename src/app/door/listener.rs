@@ -160,6 +160,7 @@ impl Connections {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(LastCall(self.last_call.clone()));
+        request.extensions_mut().insert(progress.reader().clone());
         let refusal = progress.refusal().or_else(|| self.no_room(&request, place));
         if let Some(problem) = refusal {
             request.extensions_mut().insert(RefusedAtDoor(problem));

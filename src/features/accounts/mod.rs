@@ -37,7 +37,9 @@ pub use erasing::Erasures;
 pub use linking::LinkCodes;
 pub use persons::{Part, Parts, Person, PersonErasure, Persons};
 pub use profile::Profiles;
-pub use tokens::{IDLE_DAYS, IssuedToken, OLD_DAYS, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens};
+pub use tokens::{
+    IDLE_DAYS, IssuedToken, OLD_DAYS, OtherKeysTokens, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens,
+};
 pub(crate) use users::UserListing;
 pub use users::{CreatedUser, Users};
 

@@ -23,10 +23,13 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::problem::{Code, Problem};
 
-/// Recognizes tokens.
+/// Recognizes tokens. Every request takes clones, hence one pointer.
 #[derive(Clone, Debug)]
-pub struct Authenticator {
-    key: Arc<ServerKey>,
+pub struct Authenticator(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    key: ServerKey,
     pool: Pool,
     cache: TokenCache,
     anonymous_callers: AnonymousCallers,
@@ -43,12 +46,12 @@ impl Authenticator {
         anonymous_callers: AnonymousCallers,
         clock: Clock,
     ) -> Self {
-        Self { key: Arc::new(key), pool, cache, anonymous_callers, uses: TokenUses::new(clock) }
+        Self(Arc::new(Parts { key, pool, cache, anonymous_callers, uses: TokenUses::new(clock) }))
     }
 
     /// When tokens were used since the last writing down.
-    pub const fn uses(&self) -> &TokenUses {
-        &self.uses
+    pub fn uses(&self) -> &TokenUses {
+        &self.0.uses
     }
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
@@ -59,20 +62,25 @@ impl Authenticator {
         caller: Option<IpAddr>,
         context: &RequestContext,
     ) -> Result<Principal, Problem> {
-        let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
+        let Parts { key, pool, cache, anonymous_callers, uses } = &*self.0;
+        let (kind, hash) = key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
         let look_up = async || {
-            if !self.cache.was_valid(&hash) {
-                self.anonymous_callers.admit(caller)?;
+            if !cache.was_valid(&hash) {
+                anonymous_callers.admit(caller)?;
             }
-            let found = look_up(&self.pool, &hash, context).await?;
+            let found = look_up(pool, &hash, context).await?;
             // A token in use is looked up again every few seconds: that is often enough to say when it was used.
             match &found {
-                Some(principal) => self.uses.note(principal.token_id()),
-                None => self.anonymous_callers.note_unknown(caller),
+                Some(principal) => uses.note(principal.token_id()),
+                None => anonymous_callers.note_unknown(caller),
             }
             Ok(found)
         };
-        let found = self.cache.get(hash.clone(), look_up).await?;
+        let found = cache.get(hash.clone(), look_up).await;
+        if found.is_err() {
+            context.upstream.relied_on_another();
+        }
+        let found = found?;
         let principal = found.ok_or_else(unknown_token)?;
         if principal.kind() != kind {
             return Err(unknown_token());

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -24,7 +24,7 @@ use super::http_1_0;
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
-use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
+use crate::kernel::call::{CallOutcome, Observed, Place, REQUEST, RequestContext, RequestLogLine, Trace, Tracer};
 use crate::kernel::problem::{Code, Problem};
 
 /// The header that carries a request's id, in and out.
@@ -33,6 +33,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What the outermost layer needs to know. Every request takes clones, hence it is shared.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct RequestLine {
     pub operations: Arc<HashMap<(Method, String), String>>,
     /// Who counts what strangers are refused.
     pub anonymous_callers: AnonymousCallers,
+    /// Begins the spans of requests.
+    pub tracer: Tracer,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
@@ -56,6 +59,27 @@ pub struct RefusedAtDoor(pub Problem);
 /// Rides in the extensions of a request on a connection that will be cut soon after this was cancelled.
 #[derive(Clone, Debug)]
 pub struct LastCall(pub CancellationToken);
+
+/// Who reads the answers of one connection: rides in the extensions of its requests. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerReader(Arc<Mutex<Option<Record>>>);
+
+impl AnswerReader {
+    /// From now on it is this answer that is read.
+    fn begins(&self, record: Record) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// It has taken next to nothing of its answer for so long, and gets no more of it. Writes a line of its own for that,
+    /// because the request's line was written when the answer began.
+    pub fn stalled(&self, limit: Duration) {
+        let Some(record) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let limit_ms = limit.as_millis();
+        let detail =
+            format!("Next to nothing of the answer was read within {limit_ms} ms, and the connection was ended.");
+        record.line("answer", &CallOutcome::Failed(&Problem::new(Code::RequestTimeout, detail))).write();
+    }
+}
 
 /// A stream of lines may take this long on a route that takes one.
 const STREAM_DEADLINE: Duration = Duration::from_hours(1);
@@ -67,19 +91,37 @@ impl RequestLine {
             && media_type(request.headers()) == NDJSON;
         if streams { STREAM_DEADLINE } else { self.deadline }
     }
+
+    fn call_of(&self, request: &Request, method: Option<&Method>) -> RequestContext {
+        let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
+        let trace = text(TRACEPARENT).and_then(Trace::parse);
+        let state = if self.tracer.is_on() { list(request.headers(), &TRACESTATE) } else { None };
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let (trace, span) = self.tracer.begin_request(trace, state.as_deref(), method.map(Method::as_str), route);
+        let context = RequestContext::new(request_id, trace, self.deadline).within(span);
+        RequestContext { caller: self.anonymous_callers.caller(request), ..context }
+    }
+}
+
+/// The lines of a header that is a list, as one.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Option<Vec<&str>> = headers.get_all(name).iter().map(|line| line.to_str().ok()).collect();
+    lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(","))
 }
 
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
     // Also of a stream the first transaction is to begin soon.
-    let mut context = call_of(request.headers(), settings.deadline);
-    context.caller = settings.anonymous_callers.caller(&request);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
+    let reader = request.extensions().get::<AnswerReader>().cloned();
+    let method = refused.is_none().then(|| request.method().clone());
+    let context = settings.call_of(&request, method.as_ref());
     let mut record = Record {
         started: Instant::now(),
         context: context.clone(),
         observed: Observed::default(),
-        method: refused.is_none().then(|| request.method().clone()),
+        method,
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
         operations: settings.operations.clone(),
         written: false,
@@ -106,6 +148,9 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
+    if let Some(reader) = reader {
+        reader.begins(record);
+    }
     let mut response = match problem {
         Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
         None => response,
@@ -174,13 +219,6 @@ fn stopped(is_clients: bool) -> Problem {
     Problem::new(code, detail)
 }
 
-fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
-    let trace = text(TRACEPARENT).and_then(Trace::parse).unwrap_or_else(Trace::mint);
-    RequestContext::new(request_id, trace, deadline)
-}
-
 fn overdue(deadline: Duration) -> Problem {
     let limit_ms = deadline.as_millis();
     Problem::new(Code::DeadlineExceeded, format!("The request was not finished within {limit_ms} ms and was stopped."))
@@ -230,6 +268,7 @@ fn header(text: &str) -> HeaderValue {
 }
 
 /// Writes the line exactly once. Dropped unwritten, the client hung up before there was an answer.
+#[derive(Debug)]
 struct Record {
     started: Instant,
     context: RequestContext,
@@ -242,19 +281,25 @@ struct Record {
 }
 
 impl Record {
-    fn write(&mut self, outcome: &CallOutcome<'_>) {
-        self.written = true;
+    fn function(&self) -> Option<&str> {
         let key = self.method.clone().zip(self.route.clone());
-        let function = key.and_then(|key| self.operations.get(&key));
+        key.and_then(|key| self.operations.get(&key)).map(String::as_str)
+    }
+
+    fn line(&self, stage: &'static str, outcome: &CallOutcome<'_>) -> RequestLogLine<'_> {
         let place = Place {
-            function: function.map_or("unmatched", String::as_str),
-            stage: "request",
+            function: self.function().unwrap_or("unmatched"),
+            stage,
             method: self.method.as_ref().map(Method::as_str),
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
-        let latency = self.started.elapsed();
-        let line = RequestLogLine::new(&self.context, place, outcome, latency);
+        RequestLogLine::new(&self.context, place, outcome, self.started.elapsed())
+    }
+
+    fn write(&mut self, outcome: &CallOutcome<'_>) {
+        self.written = true;
+        let (line, function, latency) = (self.line(REQUEST, outcome), self.function(), self.started.elapsed());
         let route = match (&self.method, &self.route, function) {
             (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
             _ => "unmatched".to_owned(),

@@ -21,7 +21,7 @@ use halfhour::features::accounts::Accounts;
 use halfhour::features::dashboard_rollup::Retention;
 use halfhour::features::operations::Metrics;
 use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
-use halfhour::kernel::call::RequestContext;
+use halfhour::kernel::call::{RequestContext, Tracer};
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
 use halfhour::kernel::http::unread_body::Bodies;
@@ -152,6 +152,7 @@ impl TestApp {
             private_postgres: None,
             data_dir: None,
             metrics: metrics(),
+            tracer: Tracer::off(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
             retention_days: None,

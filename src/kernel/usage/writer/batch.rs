@@ -20,7 +20,7 @@ use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use crate::kernel::call::RequestContext;
+use crate::kernel::call::{CallSpan, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
 use crate::kernel::idempotency::{self, Claim, IdempotencyKey, Record};
@@ -67,14 +67,17 @@ impl Batcher {
             if group.is_empty() {
                 continue;
             }
-            let context = RequestContext::internal(BATCH_LIMIT);
+            let span = self.pool.tracer().begin_work("writer_batch", group.iter().map(|post| &post.context.span));
+            let context = RequestContext::internal(BATCH_LIMIT).within(span);
             for post in &group {
                 post.context.upstream.waits_for(&context.upstream);
             }
             let result = self.attempts(&context, &group).await;
             for post in &group {
                 post.context.upstream.take_over(&context.upstream);
+                post.context.span.link_to(&context.span);
             }
+            end_span(&context.span, &group, &result);
             match result {
                 Ok(answers) => {
                     let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
@@ -166,6 +169,16 @@ impl Batcher {
     }
 }
 
+fn end_span(span: &CallSpan, posts: &[Post], result: &Result<Vec<Answer>, Problem>) {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    span.note("halfhour.batch.posts", count(posts.len()));
+    span.note("halfhour.batch.rows", count(posts.iter().map(|post| post.buckets.len()).sum()));
+    if let Err(problem) = result {
+        span.fail(problem.code().as_str());
+    }
+    span.end();
+}
+
 /// Counts what was kept out by now. A replay has been counted before.
 fn note_kept(answers: &[Answer]) {
     let executed = answers.iter().flatten().filter(|written| !written.replayed);
@@ -196,19 +209,17 @@ async fn next_batch(queue: &Queue, stop: &CancellationToken) -> Option<Vec<Post>
     Some(posts)
 }
 
-/// The users of a batch, each once, with the request that their events are put down to.
+/// The users of a batch, each once, with the request that their events are put down to: the first one that is sampled.
 fn causes(posts: &[Post]) -> Vec<Cause> {
-    let mut causes: Vec<Cause> = posts
-        .iter()
-        .map(|post| Cause {
-            user_id: post.user_id,
-            request_id: post.context.request_id,
-            traceparent: post.context.trace.traceparent(),
-        })
-        .collect();
-    causes.sort_by_key(|cause| cause.user_id);
-    causes.dedup_by_key(|cause| cause.user_id);
-    causes
+    let mut posts: Vec<&Post> = posts.iter().collect();
+    posts.sort_by_key(|post| (post.user_id, !post.context.trace.is_sampled()));
+    posts.dedup_by_key(|post| post.user_id);
+    let cause = |post: &Post| Cause {
+        user_id: post.user_id,
+        request_id: post.context.request_id,
+        traceparent: post.context.trace.traceparent(),
+    };
+    posts.into_iter().map(cause).collect()
 }
 
 /// The answers that keys give without an execution; `None` for the posts to execute.
