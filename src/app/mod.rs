@@ -49,7 +49,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
-use crate::kernel::http::request_line::{RequestLine, observe};
+use crate::kernel::http::request_line::{RequestLine, answer_in_time, observe};
 use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
@@ -311,6 +311,7 @@ impl App {
             })
             .layer(map_request_with_state(paths, plain))
             .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(line.clone(), answer_in_time))
             .layer(tower::util::option_layer(cors))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))

@@ -16,6 +16,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
@@ -54,6 +55,10 @@ pub struct RequestLine {
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
 #[derive(Clone, Debug)]
 pub struct RefusedAtDoor(pub Problem);
+
+/// Rides in the extensions of a request on a connection that will be cut soon after this was cancelled.
+#[derive(Clone, Debug)]
+pub struct LastCall(pub CancellationToken);
 
 /// Who reads the answers of one connection: rides in the extensions of its requests. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +112,6 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
-    let deadline = settings.deadline_of(&request);
     // Also of a stream the first transaction is to begin soon.
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
     let reader = request.extensions().get::<AnswerReader>().cloned();
@@ -126,20 +130,21 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     request.extensions_mut().insert(record.observed.clone());
 
     let speaks_1_0 = http_1_0::speaks_it(&request);
-    let prepared = match refused {
-        Some(RefusedAtDoor(problem)) => Err(problem),
-        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()),
-        None => Ok(()),
+    let refused = match refused {
+        Some(RefusedAtDoor(problem)) => Some(problem),
+        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()).err(),
+        None => None,
     };
-    let response = match prepared {
-        Ok(()) => answer(request, next, deadline).await,
-        Err(problem) => problem.into_response(),
+    let response = match refused {
+        // A browser's question before its request would be answered on the way in.
+        Some(problem) if request.method() == Method::OPTIONS => problem.into_response(),
+        Some(problem) => {
+            request.extensions_mut().insert(RefusedAtDoor(problem));
+            next.run(request).await
+        }
+        None => next.run(request).await,
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
-    let is_strangers = record.observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
-    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
-    let response =
-        if is_strangers && is_refused { settings.anonymous_callers.count(context.caller, response) } else { response };
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
@@ -163,16 +168,55 @@ fn secure(headers: &mut HeaderMap) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
 }
 
-async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
-    let home = request.extensions().get::<Home>().cloned();
-    let response = match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => response,
-        Err(_elapsed) => overdue(deadline).into_response(),
+/// The middleware within those that say what a page of another origin may read. What it answers itself is a refusal at the
+/// door, the end of the request's time, or the end of what a stranger may be refused. A page can read these like any other.
+pub async fn answer_in_time(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
+    let observed = request.extensions().get::<Observed>().cloned().unwrap_or_default();
+    let caller = request.extensions().get::<RequestContext>().and_then(|context| context.caller);
+    let deadline = settings.deadline_of(&request);
+    let response = match request.extensions_mut().remove::<RefusedAtDoor>() {
+        Some(RefusedAtDoor(problem)) => problem.into_response(),
+        None => answer(request, next, deadline).await,
     };
+    let is_strangers = observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
+    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
+    if is_strangers && is_refused { settings.anonymous_callers.count(caller, response) } else { response }
+}
+
+async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
+    let (home, last_call) =
+        (request.extensions().get::<Home>().cloned(), request.extensions().get::<LastCall>().cloned());
     // Time that went by until the client had sent its body is the client's.
+    let is_clients = |time: Duration| home.as_ref().is_some_and(|home| home.waited() * 2 >= time);
+    let began = Instant::now();
+    let response = tokio::select! {
+        ended = tokio::time::timeout(deadline, next.run(request)) => {
+            ended.unwrap_or_else(|_elapsed| overdue(deadline).into_response())
+        }
+        () = called(last_call) => return stopped(is_clients(began.elapsed())).into_response(),
+    };
     let is_overdue = response.extensions().get::<Problem>().map(Problem::code) == Some(Code::DeadlineExceeded);
-    let is_clients = is_overdue && home.is_some_and(|home| home.waited() * 2 >= deadline);
-    if is_clients { body_overdue(deadline).into_response() } else { response }
+    if is_overdue && is_clients(deadline) { body_overdue(deadline).into_response() } else { response }
+}
+
+async fn called(last_call: Option<LastCall>) {
+    match last_call {
+        Some(LastCall(call)) => call.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a request is answered that the server did not wait for when it had to stop.
+fn stopped(is_clients: bool) -> Problem {
+    let (code, detail) = if is_clients {
+        (Code::RequestTimeout, "The server is stopping, and the body was not there yet; send the request again.")
+    } else {
+        (
+            Code::DeadlineExceeded,
+            "The server is stopping, and could not wait for the end of this request; send it again.",
+        )
+    };
+    Problem::new(code, detail)
 }
 
 fn overdue(deadline: Duration) -> Problem {

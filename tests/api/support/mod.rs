@@ -172,6 +172,13 @@ impl TestApp {
         Self { url, clock, admin, pools, superuser, login, app, accounts, client }
     }
 
+    /// Has the same server listen at another address until `shutdown`. Returns its URL, and what ends with it.
+    pub async fn listen(&self, shutdown: CancellationToken) -> (String, tokio::task::JoinHandle<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, app) = (format!("http://{}", listener.local_addr().unwrap()), self.app.clone());
+        (url, tokio::spawn(async move { app.listen(listener, shutdown).await }))
+    }
+
     /// A new user.
     pub async fn user(&self, name: &str, time_zone: &str) -> TestUser {
         let user = self.accounts.users.add(&context(), Actor::Command, name, time_zone).await.unwrap();
