@@ -12,7 +12,7 @@ pub enum Evidence {
     BreakerOpen,
     /// The database said nothing in the time that it had on this side.
     NoAnswer,
-    /// The work had not begun when its caller stopped waiting.
+    /// The work had not begun when its caller stopped waiting, or may not begin yet.
     Queued,
 }
 
