@@ -12,7 +12,7 @@ pub enum Evidence {
     BreakerOpen,
     /// The database said nothing in the time that it had on this side.
     NoAnswer,
-    /// The work had not begun when its caller stopped waiting, or most of a slow call's time went by before it began.
+    /// The work had not begun when its caller stopped waiting, may not begin yet, or began after most of a slow call's time.
     Queued,
     /// Another call asked for this one too, and its line says what was answered.
     Shared,

@@ -20,11 +20,11 @@ use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use crate::kernel::call::{CallSpan, RequestContext};
+use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
 use crate::kernel::idempotency::{self, Claim, IdempotencyKey, Record};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -85,7 +85,13 @@ impl Batcher {
                         .record(u32::try_from(rows).map_or(0.0, f64::from));
                     note_kept(&answers);
                     self.signal.wake();
-                    group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
+                    for (post, answer) in group.into_iter().zip(answers) {
+                        // What the database answered to the others says nothing of a post that left the batch.
+                        if answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseConflict) {
+                            post.context.upstream.not_asked(Evidence::Queued);
+                        }
+                        reply(post, answer);
+                    }
                 }
                 Err(problem) if group.len() > 1 && problem.database_error().is_some_and(is_data_fault) => {
                     let second = group.split_off(group.len() / 2);
