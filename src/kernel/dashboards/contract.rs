@@ -1,9 +1,9 @@
 //! What the contract says of these routes alike.
 
-use utoipa::{IntoParams, PartialSchema as _};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Paths};
 use utoipa::openapi::{PathItem, RefOr};
+use utoipa::{IntoParams, PartialSchema as _};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 /// What [`super::dashboard_reply`] says in headers.
@@ -43,11 +43,7 @@ pub fn saying_freshness<S>((schemas, mut paths, methods): UtoipaMethodRouter<S>)
 
 /// A route under its name, and under the one that it has with `older` in the place of `newer`. The older one is
 /// described as deprecated.
-pub fn also_named<S>(
-    (schemas, paths, methods): UtoipaMethodRouter<S>,
-    newer: &str,
-    older: &str,
-) -> OpenApiRouter<S>
+pub fn also_named<S>((schemas, paths, methods): UtoipaMethodRouter<S>, newer: &str, older: &str) -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {

@@ -81,7 +81,9 @@ async fn every_captured_read_is_answered_in_the_captured_shape() {
     let head = "scope:text,excluded_sources:[]";
     assert_eq!(
         of("usage-daily", "").await,
-        format!("{{from:text,to:text,{head},data:[{{day:text,{COUNTS},total_cost_usd:number,models:{{gpt:number}}}}]}}")
+        format!(
+            "{{from:text,to:text,{head},data:[{{day:text,{COUNTS},total_cost_usd:number,models:{{gpt:number}}}}]}}"
+        )
     );
     assert_eq!(
         of("usage-hourly", "day=2026-11-09").await,
@@ -219,7 +221,8 @@ async fn what_is_wrong_is_refused_and_only_viewers_are_answered() {
     let devices = (0..101).map(|_| format!("device_id={}", uuid::Uuid::now_v7())).collect::<Vec<_>>().join("&");
     let reply = app.get(&user.viewer, &format!("/functions/tokentracker-usage-daily?{devices}")).await;
     assert_eq!(reply.expect_problem(422, "invalid")["errors"][0]["pointer"], "?device_id");
-    for slug in ["usage-summary", "usage-heatmap", "user-status", "usage-limits", "telemetry-pref", "project-usage-summary"]
+    for slug in
+        ["usage-summary", "usage-heatmap", "user-status", "usage-limits", "telemetry-pref", "project-usage-summary"]
     {
         let path = format!("/functions/tokentracker-{slug}");
         app.get(&device.token, &path).await.expect_problem(403, "wrong_principal");

@@ -95,7 +95,8 @@ async fn what_is_sent_with_the_question_is_refused_by_name() {
     let ann = app.user("ann", "UTC").await;
     let path = format!("{}link-code-init", NAMES[0]);
     let request = || app.request(Method::POST, &path).bearer(&ann.viewer);
-    let errors = request().json(&json!({"device_name": "x"})).send().await.expect_problem(422, "invalid")["errors"].clone();
+    let errors =
+        request().json(&json!({"device_name": "x"})).send().await.expect_problem(422, "invalid")["errors"].clone();
     assert_eq!((&errors[0]["pointer"], &errors[0]["code"]), (&json!("/device_name"), &json!("unknown_field")));
     request().json(&json!([])).send().await.expect_problem(400, "malformed");
     request().header("idempotency-key", "k").json(&json!({})).send().await.expect_problem(400, "malformed");

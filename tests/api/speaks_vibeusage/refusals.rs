@@ -8,14 +8,8 @@ use super::{NAMES, counts, read, somebody};
 use crate::support::rollups::Usage;
 use crate::support::{Proxy, Reply, TestApp};
 
-const READS: [&str; 6] = [
-    "usage-summary",
-    "usage-daily",
-    "usage-hourly",
-    "usage-monthly",
-    "usage-heatmap",
-    "usage-model-breakdown",
-];
+const READS: [&str; 6] =
+    ["usage-summary", "usage-daily", "usage-hourly", "usage-monthly", "usage-heatmap", "usage-model-breakdown"];
 
 /// The pointers and codes of a refusal.
 #[track_caller]
@@ -95,7 +89,8 @@ async fn a_database_that_says_nothing_is_503_or_504_and_all_is_well_afterwards()
     let app = TestApp::start().await;
     let (user, _) = somebody(&app, "UTC", &[Usage::input("2026-11-20T10:00:00Z", 5)]).await;
     let proxy = Proxy::before_database_of(&app);
-    let server = app.second_server_through_with(&proxy, |settings| settings.request_deadline = Duration::from_secs(2)).await;
+    let server =
+        app.second_server_through_with(&proxy, |settings| settings.request_deadline = Duration::from_secs(2)).await;
     let path = format!("{}usage-hourly?day=2026-11-20", NAMES[0]);
     let recovered = async || {
         while server.get(&user.viewer, &path).await.status != 200 {

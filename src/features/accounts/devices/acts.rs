@@ -96,11 +96,7 @@ impl Devices {
     }
 
     /// When one of a user's devices last showed its token, to the minute.
-    pub async fn last_heard(
-        &self,
-        context: &RequestContext,
-        user_id: Uuid,
-    ) -> Result<Option<DateTime<Utc>>, Problem> {
+    pub async fn last_heard(&self, context: &RequestContext, user_id: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
         let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
         let heard = store::last_heard(&mut tx, user_id).await?;
         tx.rollback().await?;

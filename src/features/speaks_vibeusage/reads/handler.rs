@@ -197,7 +197,10 @@ pub async fn vibeusage_link_code_init(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    refuse_key(&headers, "This route takes no Idempotency-Key: it gives the same code until that is used. Leave it out.")?;
+    refuse_key(
+        &headers,
+        "This route takes no Idempotency-Key: it gives the same code until that is used. Leave it out.",
+    )?;
     FieldReader::of_body(&body, &[])?.finish(Some(()))?;
     let standing = devices.standing_code(&viewer).await?;
     let reply = VibeusageLinkCode::of(standing.code, standing.expires_at);

@@ -162,8 +162,7 @@ impl VibeusageDaily {
         let PartSums { from, to, .. } = *range;
         let day = |day, sums: PerCounter<u128>| VibeusageDay { day, counts: sums.into() };
         let data = range.intervals.iter().map(|interval| day(interval.local_start.date(), interval.totals()));
-        let summary =
-            VibeusageDailySummary { totals: range.totals().into(), pricing: VibeusagePricing::none(from) };
+        let summary = VibeusageDailySummary { totals: range.totals().into(), pricing: VibeusagePricing::none(from) };
         Self { from, to, data: data.collect(), summary }
     }
 }

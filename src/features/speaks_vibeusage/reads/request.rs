@@ -17,9 +17,7 @@ const MOST_MONTHS: u16 = 24;
 
 /// The sums of some days. Errors: 422 with every violation.
 pub fn summary(parameters: Vec<(String, String)>) -> Result<SumsQuestion, Problem> {
-    read_question(parameters, &["from", "to"], |fields| {
-        vec![SumsPart::whole(asked_between(fields), SumWidth::Month)]
-    })
+    read_question(parameters, &["from", "to"], |fields| vec![SumsPart::whole(asked_between(fields), SumWidth::Month)])
 }
 
 /// The sums of each of some days. Errors: 422 with every violation.
@@ -31,9 +29,7 @@ pub fn daily(parameters: Vec<(String, String)>) -> Result<SumsQuestion, Problem>
 
 /// The sums of the half hours of a day. Errors: 422 with every violation.
 pub fn hourly(parameters: Vec<(String, String)>) -> Result<SumsQuestion, Problem> {
-    read_question(parameters, &["day"], |fields| {
-        vec![SumsPart::whole(asked_day(fields), SumWidth::HalfHour).filled()]
-    })
+    read_question(parameters, &["day"], |fields| vec![SumsPart::whole(asked_day(fields), SumWidth::HalfHour).filled()])
 }
 
 /// The sums of some months. Errors: 422 with every violation.
