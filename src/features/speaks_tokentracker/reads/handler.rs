@@ -3,10 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::NaiveDate;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::heatmap::TokentrackerHeatmap;
 use super::reply::{

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use chrono::NaiveDate;
 use utoipa::ToSchema;
 
 use super::doors::DeviceDoor;
