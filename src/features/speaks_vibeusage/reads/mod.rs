@@ -37,5 +37,5 @@ where
     let under_both_names = |routes| also_named(routes, "vibeusage", "vibescore");
     let reads = reads.map(|routes| under_both_names(saying_freshness(routes)));
     let link_code = under_both_names(routes!(handler::vibeusage_link_code_init));
-    reads.into_iter().fold(link_code, |router, routes| router.merge(routes))
+    reads.into_iter().fold(link_code, OpenApiRouter::merge)
 }
