@@ -2,6 +2,7 @@
 
 mod activity;
 mod contract_headers;
+mod dashboards;
 mod door;
 mod forgetting;
 mod housekeeping;
@@ -44,8 +45,10 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::features::speaks_vibeusage::DeviceDoor;
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
+use crate::kernel::dashboards::UsageSums;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
@@ -95,6 +98,8 @@ handed_out! {
         accounts: Accounts,
         persons: Persons,
         answers: UsageAnswers,
+        usage_sums: UsageSums,
+        device_door: DeviceDoor,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,
@@ -143,6 +148,7 @@ impl App {
             private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
+        let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
@@ -157,7 +163,9 @@ impl App {
             ),
             writer,
             readiness: Readiness::new(pools.control.clone()),
-            accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            usage_sums: dashboards::sums_with(UsageAnswers::new(pools.read.clone(), clock.clone())),
+            device_door: dashboards::devices_with(&accounts),
+            accounts,
             persons: persons_with(&pools.worker),
             answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
@@ -271,7 +279,8 @@ impl App {
         let public_url = PublicUrl::from(self.settings.public_url.as_str());
         let known = Operations::default();
         let only_reads = map_request_with_state(known.clone(), without_key_to_read);
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).merge(dashboards::router());
+        let viewers = viewers.route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.route_layer(only_reads.clone());
         let sources = operations::sources_router().route_layer(only_reads);
@@ -312,7 +321,7 @@ impl App {
             .layer(map_request_with_state(paths, plain))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(from_fn_with_state(line.clone(), answer_in_time))
-            .layer(tower::util::option_layer(cors))
+            .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))

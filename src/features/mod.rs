@@ -7,3 +7,5 @@ pub mod backfill;
 pub mod dashboard_rollup;
 pub mod ingest_buckets;
 pub mod operations;
+pub mod speaks_tokentracker;
+pub mod speaks_vibeusage;

@@ -35,6 +35,8 @@ mod retention;
 mod routes;
 mod secrets;
 mod silence;
+mod speaks_tokentracker;
+mod speaks_vibeusage;
 mod support;
 mod token_cache;
 mod upgrades;

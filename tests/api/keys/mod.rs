@@ -12,8 +12,13 @@ use uuid::Uuid;
 
 use crate::support::{Reply, TestApp, TestDevice, TestUser};
 
-/// The route whose key is a field of its body: its callers are nobody yet.
-const WITHOUT_KEY: [&str; 1] = ["POST /v1/link-codes/exchange"];
+/// The route whose key is a field of its body, because its callers are nobody yet, and the one that gives the same code
+/// however often it is asked.
+const WITHOUT_KEY: [&str; 3] = [
+    "POST /v1/link-codes/exchange",
+    "POST /functions/vibeusage-link-code-init",
+    "POST /functions/vibescore-link-code-init",
+];
 
 /// The route that is done once by nature, and records nothing: nothing of its caller stays.
 const ONCE_BY_NATURE: &str = "DELETE /v1/me";

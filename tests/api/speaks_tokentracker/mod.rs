@@ -1,0 +1,3 @@
+//! What speaks as TokenTracker's local server does.
+
+mod reads;
