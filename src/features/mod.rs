@@ -7,3 +7,4 @@ pub mod backfill;
 pub mod dashboard_rollup;
 pub mod ingest_buckets;
 pub mod operations;
+pub mod speaks_otlp;

@@ -35,6 +35,7 @@ mod retention;
 mod routes;
 mod secrets;
 mod silence;
+mod speaks_otlp;
 mod support;
 mod token_cache;
 mod upgrades;
