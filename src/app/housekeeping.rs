@@ -16,6 +16,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, follow_database_clock, watch_machine_clock};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::ledger;
 
 /// How often measurements are gathered into their buckets.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);
@@ -94,6 +95,8 @@ impl Housekeeper {
         }
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
+        let purged = ledger::purge(&self.pool, &context, &self.clock).await.map(|_rows| ());
+        complain("old records of the ledger could not be removed", purged);
         complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
         let purged = self.tokens.purge(&context, self.clock.now()).await;
         complain("tokens that ended long ago could not be removed", purged);

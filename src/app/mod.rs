@@ -45,6 +45,7 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::features::speaks_otlp;
 use crate::features::speaks_vibeusage::DeviceDoor;
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
@@ -284,8 +285,11 @@ impl App {
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.route_layer(only_reads.clone());
         let sources = operations::sources_router().route_layer(only_reads);
+        let (exports, unread) = speaks_otlp::routers();
         let for_principals = self
             .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
+            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
@@ -303,6 +307,7 @@ impl App {
         let line = Arc::new(RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
+            problem_formats: &[speaks_otlp::PROBLEM_FORMAT],
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),

@@ -117,6 +117,7 @@ impl Lines {
         let line = Arc::new(RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
+            problem_formats: &[],
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,

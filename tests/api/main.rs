@@ -35,6 +35,7 @@ mod retention;
 mod routes;
 mod secrets;
 mod silence;
+mod speaks_otlp;
 mod speaks_tokentracker;
 mod speaks_vibeusage;
 mod support;

@@ -28,6 +28,9 @@ pub type Row = (&'static str, &'static str, [u16; 7]);
 
 pub const TABLE: &[Row] = &[
     ("POST /v1/buckets", r#"{"buckets":[]}"#, DEVICES),
+    ("POST /v1/logs", r#"{"resourceLogs":[]}"#, DEVICES),
+    ("POST /v1/metrics", r#"{"resourceMetrics":[]}"#, DEVICES),
+    ("POST /v1/traces", r#"{"resourceSpans":[]}"#, DEVICES),
     ("GET /v1/buckets", "", VIEWERS),
     ("GET /v1/rollups", "", VIEWERS),
     ("GET /v1/rollups/summary", "", VIEWERS),

@@ -4,12 +4,13 @@ use super::sql_references::{Reference, Use, references};
 use super::tree::{SourceTree, Violation, slice_of};
 
 /// Each slice and the schema that is its own, if it has one. A new slice is added here, with its schema.
-const OWNERS: [(&str, Option<&str>); 5] = [
+const OWNERS: [(&str, Option<&str>); 6] = [
     ("accounts", Some("account")),
     ("backfill", Some("backfill")),
     ("dashboard_rollup", Some("rollup")),
     ("ingest_buckets", None),
     ("operations", Some("ops")),
+    ("speaks_otlp", None),
 ];
 
 const SCHEMAS: [&str; 5] = ["account", "backfill", "ops", "rollup", "usage"];

@@ -149,7 +149,8 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             ("Preference-Applied" = String, description = "`handling=lenient` where that was asked for"),
             ("Idempotency-Replayed" = String, description = "`true` where the answer is of an earlier execution"),
         )),
-        (status = 409, description = "Another process executes the request with this Idempotency-Key",
+        (status = 409, description = "Another process executes the request with this Idempotency-Key; or the device has \
+            sent OpenTelemetry, and takes no snapshots",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "More than 500 buckets, or more than 1 MiB decompressed: split the batch",
             body = ProblemBody, content_type = "application/problem+json"),

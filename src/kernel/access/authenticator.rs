@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::anonymous::AnonymousCallers;
 use super::cache::TokenCache;
-use super::principal::Principal;
+use super::principal::{DeviceKind, Principal};
 use super::token::{ServerKey, TokenHash, TokenKind};
 use super::uses::TokenUses;
 use crate::kernel::call::{Observed, PrincipalName, RequestContext};
@@ -115,7 +115,8 @@ async fn authenticate(tx: &mut Tx, hash: &TokenHash) -> Result<Option<Principal>
     let row = sqlx::query_file!("src/kernel/access/authenticate.sql", hash.as_bytes()).fetch_optional(tx).await?;
     Ok(row.and_then(|row| {
         let kind = TokenKind::parse(&row.kind)?;
-        Some(Principal::new(kind, row.token_id, row.user_id, row.device_id))
+        let principal = Principal::new(kind, row.token_id, row.user_id, row.device_id);
+        Some(principal.of_kind(row.counts.map(DeviceKind::of)))
     }))
 }
 

@@ -9,6 +9,27 @@ use super::token::TokenKind;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::{Code, Problem};
 
+/// What a device does with its buckets. Its first post decides, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// It adds single records to them.
+    Counting,
+    /// It replaces them by snapshots.
+    Snapshotting,
+}
+
+impl DeviceKind {
+    /// As it is stored.
+    pub const fn of(counts: bool) -> Self {
+        if counts { Self::Counting } else { Self::Snapshotting }
+    }
+
+    /// The inverse of [`DeviceKind::of`].
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Counting)
+    }
+}
+
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -16,12 +37,18 @@ pub struct Principal {
     token_id: Uuid,
     user_id: Uuid,
     device_id: Option<Uuid>,
+    device_kind: Option<DeviceKind>,
 }
 
 impl Principal {
     /// The owner of a token that was found. `device_id` is there for a device's token only.
     pub(super) const fn new(kind: TokenKind, token_id: Uuid, user_id: Uuid, device_id: Option<Uuid>) -> Self {
-        Self { kind, token_id, user_id, device_id }
+        Self { kind, token_id, user_id, device_id, device_kind: None }
+    }
+
+    /// The same whose device was found to be of a kind; `None` for one that has not posted yet.
+    pub(super) const fn of_kind(self, device_kind: Option<DeviceKind>) -> Self {
+        Self { device_kind, ..self }
     }
 
     /// Which of the three it is.
@@ -40,6 +67,7 @@ impl Principal {
 pub struct Device {
     user_id: Uuid,
     device_id: Uuid,
+    kind: Option<DeviceKind>,
     context: RequestContext,
 }
 
@@ -68,6 +96,12 @@ impl Device {
     /// The device itself.
     pub const fn device_id(&self) -> Uuid {
         self.device_id
+    }
+
+    /// What it does with its buckets, as it was when the token was looked up. A kind never changes; `None` for a device
+    /// that had not posted then.
+    pub const fn kind(&self) -> Option<DeviceKind> {
+        self.kind
     }
 
     /// The request it makes.
@@ -229,7 +263,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Device)?;
         let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device.as_str(), principal.kind))?;
-        Ok(Self { user_id: principal.user_id, device_id, context })
+        Ok(Self { user_id: principal.user_id, device_id, kind: principal.device_kind, context })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod http_1_0;
 pub mod keyed;
 pub mod malformed;
 pub mod page;
+pub mod problem_format;
 pub mod public_url;
 pub mod refusals;
 pub mod request_line;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
+use super::problem_format::ProblemFormat;
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
@@ -42,6 +43,8 @@ pub struct RequestLine {
     pub deadline: Duration,
     /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
     pub streaming_routes: &'static [&'static str],
+    /// How problems are written where they are no problem+json.
+    pub problem_formats: &'static [ProblemFormat],
     /// Where callers reach this server, and with it `/problems/{code}`.
     pub public_url: PublicUrl,
     /// The operation's name of every route, by method and pattern.
@@ -113,6 +116,7 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
     // Also of a stream the first transaction is to begin soon.
+    let format = ProblemFormat::of(&request, settings.problem_formats);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
     let reader = request.extensions().get::<AnswerReader>().cloned();
     let method = refused.is_none().then(|| request.method().clone());
@@ -152,7 +156,7 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
         reader.begins(record);
     }
     let mut response = match problem {
-        Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
+        Some(problem) => render(&problem, response, format, context.request_id, &settings.public_url),
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
@@ -239,8 +243,14 @@ fn problem_of(response: &Response) -> Option<Problem> {
     carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
 }
 
-/// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
-fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &PublicUrl) -> Response {
+/// Gives the response its body, which is problem+json unless the caller reads another form; headers that the inner layers set (`Allow` and the like) stay.
+fn render(
+    problem: &Problem,
+    response: Response,
+    format: Option<&ProblemFormat>,
+    request_id: Uuid,
+    public_url: &PublicUrl,
+) -> Response {
     let status = problem.code().status();
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
@@ -248,12 +258,15 @@ fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &
             *text = led;
         }
     }
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let (media_type, body) = match format {
+        Some(format) => (format.media_type, (format.write)(&body)),
+        None => ("application/problem+json", serde_json::to_vec(&body).unwrap_or_default()),
+    };
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_ENCODING);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     if status == StatusCode::UNAUTHORIZED {
         parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halfhour\""));
     }

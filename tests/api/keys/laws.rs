@@ -106,11 +106,16 @@ async fn a_malformed_key_is_refused_by_every_route_and_nothing_is_done() {
         let longest = ("idempotency-key", &long[1..]);
         assert_eq!(world.send(&world.app, case, &target, &[longest], case.body).await.status, case.status);
     }
-    assert_eq!(WITHOUT_KEY.len(), 3);
-    for route in &WITHOUT_KEY[1..] {
-        let path = route.strip_prefix("POST ").unwrap();
+    assert_eq!(WITHOUT_KEY.len(), 6);
+    for path in ["/functions/vibeusage-link-code-init", "/functions/vibescore-link-code-init"] {
         let request = world.app.request(reqwest::Method::POST, path).bearer(&world.ann.viewer).header(KEY.0, KEY.1);
         request.json(&serde_json::json!({})).send().await.expect_problem(400, "malformed");
+    }
+    assert_eq!(WITHOUT_KEY.len(), 4);
+    for path in ["/v1/logs", "/v1/metrics", "/v1/traces"] {
+        let export = world.app.request(reqwest::Method::POST, path).bearer(&world.laptop.token).header(KEY.0, KEY.1);
+        let problem = export.json(&serde_json::json!({})).send().await.expect_problem(400, "malformed").clone();
+        assert!(problem["detail"].as_str().unwrap().contains("counted once"), "{problem}");
     }
     let exchange = world.app.request(reqwest::Method::POST, "/v1/link-codes/exchange").header(KEY.0, KEY.1);
     let problem = exchange.json(&serde_json::json!({})).send().await.expect_problem(400, "malformed").clone();

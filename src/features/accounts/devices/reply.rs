@@ -40,12 +40,16 @@ pub struct DeviceListing {
     pub kept: i64,
     /// When the last of them arrived; null where there was none.
     pub last_kept_at: Option<DateTime<Utc>>,
+    /// True where its records are added up, as OpenTelemetry's are, and false where its snapshots replace each other. Its
+    /// first post decides; null before that.
+    pub counts: Option<bool>,
 }
 
 impl From<DeviceRow> for DeviceListing {
     fn from(row: DeviceRow) -> Self {
-        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at } = row;
-        Self { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at }
+        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at, counts } =
+            row;
+        Self { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at, counts }
     }
 }
 

@@ -19,6 +19,7 @@ pub struct DeviceRow {
     pub last_used_at: Option<DateTime<Utc>>,
     pub kept: i64,
     pub last_kept_at: Option<DateTime<Utc>>,
+    pub counts: Option<bool>,
 }
 
 /// Since when a device is revoked, and whether that is new.

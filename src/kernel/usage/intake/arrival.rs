@@ -14,6 +14,7 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 const HOUR_START: &str = "hour_start";
 const OBSERVED_AT: &str = "observed_at";
+const HAPPENED_AT: &str = "happened_at";
 
 /// A time that the rules allow. Only a [`Draft`](super::Draft) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Timely<T>(T);
 /// A time that the rules do not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untimely {
-    /// Which of a snapshot's times it is: `hour_start` or `observed_at`.
+    /// Which time it is: `hour_start` or `observed_at` of a snapshot, `happened_at` of a record.
     pub field: &'static str,
     /// A stable word for the rule that was broken.
     pub code: &'static str,
@@ -84,6 +85,19 @@ impl Arrival {
             return Err(Untimely { field: OBSERVED_AT, code: "observed_at_in_future", detail: detail.into() });
         }
         Ok(Timely(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)))
+    }
+
+    /// When something happened that is to be counted, and its half hour. Errors: `too_old`, `in_future`.
+    pub(super) fn event(&self, happened_at: DateTime<Utc>) -> Result<(DateTime<Utc>, HalfHour), Untimely> {
+        if happened_at > self.latest {
+            let detail = "More than 5 minutes ahead of the server's clock: set this machine's clock.".into();
+            return Err(Untimely { field: HAPPENED_AT, code: "in_future", detail });
+        }
+        let before_2020 =
+            || Untimely { field: HAPPENED_AT, code: "too_old", detail: "Usage before 2020 is not kept.".into() };
+        let half_hour = HalfHour::containing(happened_at).ok_or_else(before_2020)?;
+        let timely = self.hour_start(half_hour).map_err(|untimely| Untimely { field: HAPPENED_AT, ..untimely });
+        timely.map(|Timely(half_hour)| (happened_at, half_hour))
     }
 
     /// The half hour and the stamp of a snapshot. One that does not say when it was taken gets the
