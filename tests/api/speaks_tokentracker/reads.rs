@@ -48,7 +48,7 @@ fn shown(usage: &Usage) -> [u64; 7] {
 /// The counts of an object, in that order.
 #[track_caller]
 fn counts(object: &Value) -> [u64; 7] {
-    let names = COUNTS.split(':').flat_map(|part| part.rsplit(',').next());
+    let names = COUNTS.split(':').filter_map(|part| part.rsplit(',').next());
     let names: Vec<&str> = names.filter(|name| !["number", "conversation_count"].contains(name)).collect();
     assert_eq!(object["conversation_count"], 0);
     std::array::from_fn(|place| object[names[place]].as_u64().unwrap_or_else(|| panic!("{object}")))
@@ -128,9 +128,9 @@ async fn sums_are_exact_in_any_zone_and_hours_are_those_of_the_clock() {
         let range = format!("from=2025-11-21&to=2026-11-20&{named}");
         let summary = read(&app, &user, "usage-summary", &range).await.json;
         let daily = read(&app, &user, "usage-daily", &range).await.json;
-        let data = daily["data"].as_array().unwrap();
-        assert_eq!((counts(&summary["totals"]), &summary["days"]), (everything, &data.len().into()), "{named}");
-        for day in data {
+        let days = daily["data"].as_array().unwrap();
+        assert_eq!((counts(&summary["totals"]), &summary["days"]), (everything, &days.len().into()), "{named}");
+        for day in days {
             let date: NaiveDate = day["day"].as_str().unwrap().parse().unwrap();
             assert_eq!(counts(day), of(&|local| local.date() == date), "{named} {date}");
             let hourly = read(&app, &user, "usage-hourly", &format!("day={date}&{named}")).await.json;

@@ -103,9 +103,10 @@ async fn the_heatmap_has_the_days_of_the_rollup_and_levels_by_the_stated_rule() 
         for (cell, told) in cells.iter().zip(told["data"].as_array().unwrap()) {
             assert_eq!((&cell["day"], count(&cell["value"])), (&told["day"], told["total_tokens"].as_u64().unwrap()));
         }
-        let mut used: Vec<u64> = cells.iter().map(|cell| count(&cell["value"])).filter(|tokens| *tokens > 0).collect();
-        used.sort_unstable();
-        let at = |part: usize, of: usize| used[(used.len() - 1) * part / of];
+        let mut filled: Vec<u64> =
+            cells.iter().map(|cell| count(&cell["value"])).filter(|tokens| *tokens > 0).collect();
+        filled.sort_unstable();
+        let at = |part: usize, of: usize| filled[(filled.len() - 1) * part / of];
         let thresholds = [at(1, 2), at(3, 4), at(9, 10)];
         assert_eq!(["t1", "t2", "t3"].map(|name| count(&heatmap["thresholds"][name])), thresholds);
         for cell in &cells {

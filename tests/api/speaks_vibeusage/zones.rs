@@ -69,10 +69,10 @@ async fn a_year_of_days_of_any_zone_is_exact() {
         assert_eq!((months.len(), added(months.iter().map(counts))), (24, all), "{named}");
         let heatmap = read(&app, &user, "usage-heatmap", &format!("to=2026-11-20&{named}")).await.json;
         let cells = heatmap["weeks"].as_array().unwrap().iter().flat_map(|week| week.as_array().unwrap());
-        let used = cells.filter(|cell| !cell.is_null() && cell["value"] != "0");
-        let used: Vec<_> = used.map(|cell| (cell["day"].clone(), cell["value"].clone())).collect();
+        let filled = cells.filter(|cell| !cell.is_null() && cell["value"] != "0");
+        let filled: Vec<_> = filled.map(|cell| (cell["day"].clone(), cell["value"].clone())).collect();
         let told = expected.iter().map(|(day, counts)| (json!(day), json!(counts[0].to_string())));
-        assert_eq!(used, told.collect::<Vec<_>>(), "{named}");
+        assert_eq!(filled, told.collect::<Vec<_>>(), "{named}");
         let breakdown = read(&app, &user, "usage-model-breakdown", &format!("from=2026-03-01&{named}")).await.json;
         let sources = breakdown["sources"].as_array().unwrap();
         assert_eq!(added(sources.iter().map(|source| counts(&source["totals"]))), all, "{named}");
@@ -106,8 +106,8 @@ async fn any_day_has_48_slots_that_add_up_to_it_however_long_it_is() {
             }
             let found = slots(&app, &user, &day.to_string(), named).await;
             assert_eq!((found.len(), added(found.values().copied())), (48, all), "{named} {day}");
-            let used: BTreeMap<_, _> = found.into_iter().filter(|(_, counts)| *counts != [0; 6]).collect();
-            assert_eq!(used, expected, "{named} {day}");
+            let filled: BTreeMap<_, _> = found.into_iter().filter(|(_, counts)| *counts != [0; 6]).collect();
+            assert_eq!(filled, expected, "{named} {day}");
         }
     }
     // The night in which Berlin's clocks were set back, and the one in which they were set forward.
