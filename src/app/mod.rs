@@ -9,15 +9,16 @@ mod layers;
 mod openapi;
 mod paths;
 mod settings;
+mod state;
 pub mod telemetry;
 mod verification;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
@@ -42,66 +43,31 @@ use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::features::{speaks_tokentracker, speaks_vibe_cafe, speaks_vibeusage};
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::dialect::{Enrolment, spoken};
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::manner::Manner;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::request_line::{RequestLine, observe};
 use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::intake::{Intake, RepeatLookups};
+use crate::kernel::usage::intake::{Intake, RepeatLookups, note_beginning};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::{
-    Operations, StrangerLimits, cors, keep_private, limited, panicked, plain, without_key, without_key_to_read,
+    Operations, StrangerLimits, around, cors, keep_private, limited, panicked, plain, without_key,
+    without_key_for_trackers, without_key_to_read,
 };
 use paths::KnownPaths;
+use state::{Parts, State};
 
 /// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
-
-/// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
-#[derive(Clone, Debug)]
-struct State(Arc<Parts>);
-
-/// Makes the struct, and lets a handler ask for each of its fields by type.
-macro_rules! handed_out {
-    (struct Parts { $($field:ident: $part:ty,)* }) => {
-        #[derive(Debug)]
-        struct Parts {
-            $($field: $part,)*
-        }
-
-        $(impl FromRef<State> for $part {
-            fn from_ref(state: &State) -> Self {
-                state.0.$field.clone()
-            }
-        })*
-    };
-}
-
-handed_out! {
-    struct Parts {
-        pools: Pools,
-        clock: Clock,
-        authenticator: Authenticator,
-        writer: Writer,
-        readiness: Readiness,
-        accounts: Accounts,
-        persons: Persons,
-        answers: UsageAnswers,
-        cursors: Cursors,
-        switches: Switches,
-        switchboard: Switchboard,
-        backfills: Backfills,
-        process_status: ProcessStatus,
-        intake: Intake,
-        sources: Sources,
-    }
-}
 
 /// The application, ready to serve.
 #[derive(Debug)]
@@ -141,6 +107,7 @@ impl App {
             private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
+        let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let state = State(Arc::new(Parts {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
@@ -155,7 +122,9 @@ impl App {
             ),
             writer,
             readiness: Readiness::new(pools.control.clone()),
-            accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            enrolment: Enrolment::new(accounts.pairings.clone()),
+            accounts,
+            public_url: PublicUrl::from(settings.public_url.as_str()),
             persons: persons_with(&pools.worker),
             answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
@@ -235,14 +204,21 @@ impl App {
         self.housekeeper().note_token_uses().await
     }
 
+    /// Writes down in which protocol devices reported last.
+    pub async fn note_reports(&self) -> Result<(), Problem> {
+        self.housekeeper().note_reports().await
+    }
+
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, accounts, authenticator, backfills, .. } = &*self.state.0;
+        let Parts { pools, clock, accounts, authenticator, backfills, intake, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
             clock: clock.clone(),
             tokens: accounts.tokens.clone(),
             link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
+            devices: accounts.devices.clone(),
+            heard: intake.heard().clone(),
             backfills: backfills.clone(),
             data_dir: self.settings.data_dir.clone(),
         }
@@ -263,26 +239,51 @@ impl App {
         &self.state.0.sources
     }
 
+    /// The routes of other products' protocols, a line for each, and how their clients are told of what went wrong.
+    fn for_trackers(
+        &self,
+        known: &Operations,
+        devices: Option<&Limit>,
+    ) -> (OpenApiRouter<State>, HashMap<String, Manner>) {
+        let (trackers, manners) =
+            spoken([speaks_vibe_cafe::speech(), speaks_vibeusage::speech(), speaks_tokentracker::speech()]);
+        let no_key = map_request_with_state(known.clone(), without_key_for_trackers);
+        let begins = map_request_with_state(self.state.0.clock.clone(), note_beginning);
+        let behind = |routes: OpenApiRouter<State>, limit: Option<&Limit>| {
+            around(routes, |routes| self.behind_token(routes.route_layer(no_key.clone()), limit))
+        };
+        let viewers = Limit::by_token("viewer", self.settings.limits.viewer);
+        let strangers = around(trackers.strangers, |routes| {
+            limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref())
+        });
+        let routes =
+            behind(trackers.devices, devices).merge(behind(trackers.viewers, viewers.as_ref())).merge(strangers);
+        (around(routes, |routes| routes.route_layer(begins)), manners)
+    }
+
     /// Every route behind every layer.
     fn router(&self) -> Router {
         let limits = self.settings.limits;
-        let public_url = PublicUrl::from(self.settings.public_url.as_str());
+        let public_url = self.state.0.public_url.clone();
         let known = Operations::default();
         let only_reads = map_request_with_state(known.clone(), without_key_to_read);
         let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.route_layer(only_reads.clone());
         let sources = operations::sources_router().route_layer(only_reads);
+        let devices = Limit::by_token("device", limits.device);
+        let (for_trackers, manners) = self.for_trackers(&known, devices.as_ref());
         let for_principals = self
-            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
+            .behind_token(ingest_buckets::router(), devices.as_ref())
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
         let exchange = limited(exchange, self.strangers.exchange.as_ref());
-        let for_everyone =
-            limited(openapi::frame(&public_url), self.strangers.routes.as_ref()).merge(operations::health());
-        let counted = self.counted(for_principals.merge(exchange));
+        let page = accounts::page_router();
+        let for_everyone = limited(openapi::frame(&public_url).merge(page), self.strangers.routes.as_ref())
+            .merge(operations::health());
+        let counted = self.counted(for_principals.merge(exchange).merge(for_trackers));
         let (router, mut document) = for_everyone.merge(counted).split_for_parts();
         openapi::complete(&mut document, &public_url);
         let paths = Arc::new(KnownPaths::new(&document));
@@ -295,6 +296,7 @@ impl App {
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),
+            manners: Arc::new(manners),
         });
         // The last layer is the outermost.
         router

@@ -34,6 +34,7 @@ use crate::kernel::problem::{Code, Problem, ProblemBody};
     modifiers(&Bearer),
     tags(
         (name = "ingest", description = "Trackers post what devices used."),
+        (name = "trackers", description = "Trackers of other products report here in their own words."),
         (name = "rollups", description = "Dashboards read exact totals."),
         (name = "backfills", description = "Operators change history: plan, execute, roll back."),
         (name = "accounts", description = "Users, their devices, and how a device gets its token."),

@@ -7,3 +7,6 @@ pub mod backfill;
 pub mod dashboard_rollup;
 pub mod ingest_buckets;
 pub mod operations;
+pub mod speaks_tokentracker;
+pub mod speaks_vibe_cafe;
+pub mod speaks_vibeusage;

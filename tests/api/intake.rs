@@ -119,6 +119,7 @@ impl Lines {
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
+            manners: Arc::default(),
         });
         let router = Router::new()
             .route("/lines", post(post_lines))

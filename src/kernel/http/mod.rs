@@ -10,6 +10,7 @@ pub mod field_reader;
 pub mod great_numbers;
 pub mod http_1_0;
 pub mod keyed;
+pub mod manner;
 pub mod page;
 pub mod public_url;
 pub mod refusals;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
+use super::manner::{Manner, Verbatim};
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
@@ -46,6 +47,8 @@ pub struct RequestLine {
     pub operations: Arc<HashMap<(Method, String), String>>,
     /// Who counts what strangers are refused.
     pub anonymous_callers: AnonymousCallers,
+    /// The routes, by pattern, whose clients are told of what went wrong in a manner of their own.
+    pub manners: Arc<HashMap<String, Manner>>,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
@@ -98,11 +101,12 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
     let response =
         if is_strangers && is_refused { settings.anonymous_callers.count(context.caller, response) } else { response };
+    let manner = record.route.as_ref().and_then(|route| settings.manners.get(route)).copied();
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
     let mut response = match problem {
-        Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
+        Some(problem) => render(&problem, response, (context.request_id, manner), &settings.public_url),
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
@@ -153,20 +157,31 @@ fn body_overdue(deadline: Duration) -> Problem {
 /// The problem that a response carries, or the one that stands for a bare error status of some layer.
 fn problem_of(response: &Response) -> Option<Problem> {
     let status = response.status();
+    if response.extensions().get::<Verbatim>().is_some() {
+        return None;
+    }
     let carried = response.extensions().get::<Problem>().cloned();
     carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
 }
 
 /// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
-fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &PublicUrl) -> Response {
-    let status = problem.code().status();
+fn render(
+    problem: &Problem,
+    response: Response,
+    (request_id, manner): (Uuid, Option<Manner>),
+    public_url: &PublicUrl,
+) -> Response {
+    let status = manner.map_or_else(|| problem.code().status(), |manner| manner.status(problem.code()));
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
         if let Cow::Owned(led) = public_url.lead(text) {
             *text = led;
         }
     }
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let body = match manner {
+        Some(manner) => manner.render(problem, body),
+        None => serde_json::to_vec(&body).unwrap_or_default(),
+    };
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);

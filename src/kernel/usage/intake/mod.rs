@@ -11,11 +11,15 @@
 //! hour, what a repeated key is answered, and that a post is written whole or not at all.
 
 mod arrival;
+mod beginning;
 mod door;
 mod draft;
+mod heard;
 mod repeats;
 
 pub use arrival::{Timely, Untimely};
+pub use beginning::{Begun, note_beginning};
 pub use door::{Intake, Receipt};
 pub use draft::{Draft, Handling, Snapshot};
+pub use heard::{Heard, HeardDevices};
 pub use repeats::{RepeatLookups, Repeats};

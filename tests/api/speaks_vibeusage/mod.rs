@@ -1,0 +1,3 @@
+//! vibeusage, as its tracker calls: reports, signs of life, link codes and device tokens, by both names of each route.
+
+mod reports;
