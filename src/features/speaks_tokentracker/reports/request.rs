@@ -113,7 +113,6 @@ pub struct TokenTrackerDeviceRequest {
 
 /// What the tracker tells its maker of itself.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "it is the description of a body, not its reader")]
 pub struct TokenTrackerTelemetry {}
 
 /// How many rows a body seems to hold, without parsing it.

@@ -67,7 +67,6 @@ pub struct VibeUsageRow {
 
 /// A sign of life.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "it is the description of a body, not its reader")]
 pub struct VibeUsagePing {}
 
 /// A new device of a viewer.
