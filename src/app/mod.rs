@@ -64,7 +64,7 @@ use layers::{
     without_key_for_trackers, without_key_to_read,
 };
 use paths::KnownPaths;
-use state::{Parts, State};
+use state::{Handed, AppState};
 
 /// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -72,7 +72,7 @@ const CONTROL_CONNECTIONS: u32 = 2;
 /// The application, ready to serve.
 #[derive(Debug)]
 pub struct App {
-    state: State,
+    state: AppState,
     relay: Arc<Relay>,
     strangers: StrangerLimits,
     retention: Option<Retention>,
@@ -108,7 +108,7 @@ impl App {
             metrics: settings.metrics.clone(),
         };
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
-        let state = State(Arc::new(Parts {
+        let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
             intake: Intake::new(
@@ -210,7 +210,7 @@ impl App {
     }
 
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, accounts, authenticator, backfills, intake, .. } = &*self.state.0;
+        let Handed { pools, clock, accounts, authenticator, backfills, intake, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
             clock: clock.clone(),
@@ -244,12 +244,12 @@ impl App {
         &self,
         known: &Operations,
         devices: Option<&Limit>,
-    ) -> (OpenApiRouter<State>, HashMap<String, Manner>) {
+    ) -> (OpenApiRouter<AppState>, HashMap<String, Manner>) {
         let (trackers, manners) =
             spoken([speaks_vibe_cafe::speech(), speaks_vibeusage::speech(), speaks_tokentracker::speech()]);
         let no_key = map_request_with_state(known.clone(), without_key_for_trackers);
         let begins = map_request_with_state(self.state.0.clock.clone(), note_beginning);
-        let behind = |routes: OpenApiRouter<State>, limit: Option<&Limit>| {
+        let behind = |routes: OpenApiRouter<AppState>, limit: Option<&Limit>| {
             around(routes, |routes| self.behind_token(routes.route_layer(no_key.clone()), limit))
         };
         let viewers = Limit::by_token("viewer", self.settings.limits.viewer);
@@ -318,7 +318,7 @@ impl App {
     }
 
     /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.
-    fn counted(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
+    fn counted(&self, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         let activity = self.settings.private_postgres.as_ref().map(|_programs| self.settings.activity.clone());
         match activity {
             Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
@@ -356,7 +356,7 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
-        let Parts { pools, clock, .. } = &*self.state.0;
+        let Handed { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
@@ -385,7 +385,7 @@ impl App {
     }
 
     /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
+    fn behind_token(&self, routes: OpenApiRouter<AppState>, limit: Option<&Limit>) -> OpenApiRouter<AppState> {
         limited(routes, limit)
             .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
             .route_layer(map_response(keep_private))

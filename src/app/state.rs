@@ -21,18 +21,18 @@ use crate::kernel::usage::writer::Writer;
 
 /// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
 #[derive(Clone, Debug)]
-pub(super) struct State(pub(super) Arc<Parts>);
+pub(super) struct AppState(pub(super) Arc<Handed>);
 
 /// Makes the struct, and lets a handler ask for each of its fields by type.
 macro_rules! handed_out {
-    (struct Parts { $($field:ident: $part:ty,)* }) => {
+    (struct Handed { $($field:ident: $part:ty,)* }) => {
         #[derive(Debug)]
-        pub(super) struct Parts {
+        pub(super) struct Handed {
             $(pub(super) $field: $part,)*
         }
 
-        $(impl FromRef<State> for $part {
-            fn from_ref(state: &State) -> Self {
+        $(impl FromRef<AppState> for $part {
+            fn from_ref(state: &AppState) -> Self {
                 state.0.$field.clone()
             }
         })*
@@ -40,7 +40,7 @@ macro_rules! handed_out {
 }
 
 handed_out! {
-    struct Parts {
+    struct Handed {
         pools: Pools,
         clock: Clock,
         authenticator: Authenticator,

@@ -4,7 +4,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    ForeignBody, Claimed, Dialect, ForeignFields, Meaning, Newcomer, Row, Twice, UnlistedTool, Objection, no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Twice, UnlistedTool, no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::values::number;

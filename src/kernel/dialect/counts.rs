@@ -138,8 +138,8 @@ mod tests {
     use super::*;
 
     /// input, cached, written for 5 minutes and an hour, output, reasoning, total.
-    fn claimed([input, cached, written_5m, written_1h, output, reasoning, total]: [i64; 7]) -> Claimed {
-        Claimed { input, cached, written_5m, written_1h, output, reasoning, total }
+    fn claimed([input, cached, short, long, output, reasoning, total]: [i64; 7]) -> Claimed {
+        Claimed { input, cached, written_5m: short, written_1h: long, output, reasoning, total }
     }
 
     /// The counters without requests, in their order.

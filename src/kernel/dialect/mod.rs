@@ -16,8 +16,8 @@ mod speech;
 mod taking;
 
 pub use counts::{Claimed, Meaning};
-pub use enrolment::{Registrar, Enrolled, Enrolment, Newcomer, Paired, BegunPairing, Polled};
+pub use enrolment::{BegunPairing, Enrolled, Enrolment, Newcomer, Paired, Polled, Registrar};
 pub use fields::{ForeignBody, ForeignFields, no_known_body};
-pub use rows::{Dialect, Row, Sorted, Twice, UnlistedTool, Objection, sort};
+pub use rows::{Dialect, Objection, Row, Sorted, Twice, UnlistedTool, sort};
 pub use speech::{Speech, spoken};
 pub use taking::{Taken, take};

@@ -116,12 +116,11 @@ pub fn sort(rows: impl IntoIterator<Item = Result<Row, Objection>>, dialect: &Di
             Ok((of_account, new)) => {
                 let Snapshot { source, model, .. } = &new.snapshot;
                 let key = (of_account, source.source(), model.clone(), new.hour_start);
-                match places.get(&key).and_then(|place| gathered.get_mut(*place)) {
-                    Some((_, standing)) => standing.meet(new, dialect.twice),
-                    None => {
-                        places.insert(key, gathered.len());
-                        gathered.push((of_account, new));
-                    }
+                if let Some((_, standing)) = places.get(&key).and_then(|place| gathered.get_mut(*place)) {
+                    standing.meet(new, dialect.twice);
+                } else {
+                    places.insert(key, gathered.len());
+                    gathered.push((of_account, new));
                 }
             }
             Err(reason) => *sorted.skipped.entry(reason).or_default() += 1,

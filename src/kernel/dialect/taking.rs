@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enrolment::Enrolment;
-use super::rows::{Dialect, Placed, Sorted, Objection};
+use super::rows::{Dialect, Objection, Placed, Sorted};
 use crate::kernel::access::{Device, Granted};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Begun, Draft, Intake};

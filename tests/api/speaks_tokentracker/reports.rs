@@ -201,7 +201,7 @@ async fn a_first_upload_of_a_year_ends_complete_within_the_default_limits() {
     let limits = Limits { anonymous: 60, device: 600, viewer: 600, operator: 600, device_buckets_per_hour: 60_000 };
     let world = world_with(limits).await;
     let first = chrono::DateTime::parse_from_rfc3339("2025-12-01T00:00:00Z").unwrap();
-    let start = |number| (first + TimeDelta::minutes(30 * number)).to_utc();
+    let start = |number: i64| (first + TimeDelta::minutes(30 * number)).to_utc();
     let spelled = |number| start(number).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let rows: Vec<Value> = (0..10_000).map(|number| row(json!({"hour_start": spelled(number)}))).collect();
     let (started, mut requests) = (Instant::now(), 0);

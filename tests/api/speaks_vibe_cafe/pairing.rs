@@ -2,12 +2,13 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use halfhour::kernel::access::Actor;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::World;
 use crate::captures::{assert_shaped, capture};
-use crate::support::{Reply, TestApp, TestUser};
+use crate::support::{Reply, TestApp, TestUser, context};
 
 async fn begin(app: &TestApp) -> Value {
     let begun = capture("vc-device-code");
@@ -104,4 +105,21 @@ async fn trackers_of_one_name_that_are_paired_at_once_all_get_a_name_of_their_ow
     names.sort();
     assert_eq!(names, ["laptop 2", "laptop 3", "laptop 4", "laptop 5", "laptop 6", "laptop 7"]);
     assert_eq!(app.ask("select count(*)::text from account.token where kind = 'device'").await, ["7"]);
+}
+
+#[tokio::test]
+async fn a_command_approves_as_its_owner_does_and_writes_it_down() {
+    let World { app, ann, .. } = &World::new().await;
+    let begun = begin(app).await;
+    let pairings = &app.accounts().pairings;
+    let approve = async |code: &str| pairings.approve_code(&context(), Actor::Command, ann.user_id, code).await;
+    assert_eq!(approve("AAAA-AAAA-AAAA").await.unwrap_err().code().as_str(), "invalid");
+    let code = begun["userCode"].as_str().unwrap();
+    // A command goes by the machine's clock, which no test sets.
+    app.clock.set(approve(code).await.unwrap() - TimeDelta::minutes(1));
+    assert!(poll(app, &begun).await["apiKey"].is_string());
+    let acts = "select concat_ws(' ', actor_kind, action) from ops.audit where action in ('pairing.approve', 'device.link')";
+    let mut acts = app.ask(acts).await;
+    acts.sort();
+    assert_eq!(acts, ["command pairing.approve", "server device.link"]);
 }

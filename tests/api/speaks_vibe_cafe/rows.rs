@@ -18,12 +18,12 @@ async fn a_row_that_cannot_be_taken_holds_up_no_other_and_is_counted_by_its_kind
         row(json!({"model": "negative", "inputTokens": -1})),
         row(json!({"source": "kiro", "model": "kiro-credits"})),
         row(json!({"source": "canary"})),
-        row(json!({"source": "zcode"})),
+        row(json!({"source": "ztool"})),
         "?",
     ]);
     let reply = world.ingest(&world.laptop, &buckets).await;
     let expected = json!({"ingested": 1, "sessions": 0, "dropped":
-        {"buckets": 8, "unknownSources": ["zcode"], "unknownModels": 1, "implausible": 6}});
+        {"buckets": 8, "unknownSources": ["ztool"], "unknownModels": 1, "implausible": 6}});
     assert_eq!(reply.expect_ok(), &expected);
     assert_eq!(standing(&world.app, &world.laptop).await.len(), 1);
 }
@@ -31,16 +31,16 @@ async fn a_row_that_cannot_be_taken_holds_up_no_other_and_is_counted_by_its_kind
 #[tokio::test]
 async fn a_tool_that_may_not_report_yet_is_named_and_taken_once_it_may() {
     let world = World::new().await;
-    let buckets = json!([row(json!({"source": "ZCode", "model": "m"}))]);
+    let buckets = json!([row(json!({"source": "ZTool", "model": "m"}))]);
     let dropped = world.ingest(&world.laptop, &buckets).await.expect_ok()["dropped"].clone();
-    assert_eq!(dropped, json!({"buckets": 1, "unknownSources": ["ZCode"], "unknownModels": 0, "implausible": 0}));
+    assert_eq!(dropped, json!({"buckets": 1, "unknownSources": ["ZTool"], "unknownModels": 0, "implausible": 0}));
     assert!(standing(&world.app, &world.laptop).await.is_empty(), "nobody takes it for another tool");
     let allow = world.app.request(Method::POST, "/v1/sources").bearer(&world.ann.operator);
-    assert_eq!(allow.json(&json!({"name": "zcode"})).send().await.status, 201);
+    assert_eq!(allow.json(&json!({"name": "ztool"})).send().await.status, 201);
     world.app.sources().refresh().await.unwrap();
     assert_eq!(world.ingest(&world.laptop, &buckets).await.expect_ok()["ingested"], 1);
     let standing = standing(&world.app, &world.laptop).await;
-    assert!(standing[0].starts_with("zcode m "), "{standing:?}");
+    assert!(standing[0].starts_with("ztool m "), "{standing:?}");
 }
 
 #[tokio::test]

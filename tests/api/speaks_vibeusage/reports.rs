@@ -161,13 +161,13 @@ async fn a_row_that_cannot_be_taken_is_skipped_and_the_others_are_stored() {
 async fn rows_of_tools_that_may_not_report_are_kept_apart() {
     let world = world().await;
     let rows = json!([
-        row(json!({"source": "grok", "model": "m"})),
-        row(json!({"source": "zcode", "model": "m"})),
-        row(json!({"source": "other", "model": "grok:m"})),
+        row(json!({"source": "atool", "model": "m"})),
+        row(json!({"source": "ztool", "model": "m"})),
+        row(json!({"source": "other", "model": "atool:m"})),
     ]);
     assert_eq!(world.ingest(&rows).await.expect_ok(), &taken(3, 0));
     let standing = standing(&world.app, &world.laptop).await;
-    for (line, model) in standing.iter().zip(["other grok:m ", "other other:grok:m ", "other zcode:m "]) {
+    for (line, model) in standing.iter().zip(["other atool:m ", "other other:atool:m ", "other ztool:m "]) {
         assert!(line.starts_with(model), "{line}");
     }
 }
@@ -217,7 +217,7 @@ async fn a_first_upload_of_a_year_ends_complete_within_the_default_limits() {
     let limits = Limits { anonymous: 60, device: 600, viewer: 600, operator: 600, device_buckets_per_hour: 60_000 };
     let world = world_with(limits).await;
     let first = chrono::DateTime::parse_from_rfc3339("2025-12-01T00:00:00Z").unwrap();
-    let start = |number| (first + chrono::TimeDelta::minutes(30 * number)).to_utc();
+    let start = |number: i64| (first + chrono::TimeDelta::minutes(30 * number)).to_utc();
     let spelled = |number| start(number).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let rows: Vec<Value> = (0..10_000).map(|number| row(json!({"hour_start": spelled(number)}))).collect();
     let (started, mut requests) = (Instant::now(), 0);

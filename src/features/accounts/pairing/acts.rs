@@ -20,7 +20,7 @@ use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
-use crate::kernel::dialect::{Registrar, Enrolled, Newcomer, Paired, BegunPairing, Polled};
+use crate::kernel::dialect::{BegunPairing, Enrolled, Newcomer, Paired, Polled, Registrar};
 use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem, Violation};
 

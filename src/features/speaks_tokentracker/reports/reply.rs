@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::kernel::dialect::{Enrolled, Paired, BegunPairing, Taken};
+use crate::kernel::dialect::{BegunPairing, Enrolled, Paired, Taken};
 
 /// What became of a report.
 #[derive(Debug, Serialize, ToSchema)]
