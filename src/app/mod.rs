@@ -38,12 +38,12 @@ pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
 
+use crate::features;
 use crate::features::accounts::{self, Accounts, Persons};
 use crate::features::backfill::{self, Backfills, Worker};
 use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
 use crate::features::ingest_buckets;
 use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
-use crate::features::{speaks_tokentracker, speaks_vibe_cafe, speaks_vibeusage};
 use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
@@ -64,7 +64,7 @@ use layers::{
     without_key_for_trackers, without_key_to_read,
 };
 use paths::KnownPaths;
-use state::{Handed, AppState};
+use state::{AppState, Handed};
 
 /// For readiness and for the switches. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -245,8 +245,11 @@ impl App {
         known: &Operations,
         devices: Option<&Limit>,
     ) -> (OpenApiRouter<AppState>, HashMap<String, Manner>) {
-        let (trackers, manners) =
-            spoken([speaks_vibe_cafe::speech(), speaks_vibeusage::speech(), speaks_tokentracker::speech()]);
+        let (trackers, manners) = spoken([
+            features::speaks_vibe_cafe::speech(),
+            features::speaks_vibeusage::speech(),
+            features::speaks_tokentracker::speech(),
+        ]);
         let no_key = map_request_with_state(known.clone(), without_key_for_trackers);
         let begins = map_request_with_state(self.state.0.clock.clone(), note_beginning);
         let behind = |routes: OpenApiRouter<AppState>, limit: Option<&Limit>| {

@@ -118,7 +118,8 @@ async fn a_command_approves_as_its_owner_does_and_writes_it_down() {
     // A command goes by the machine's clock, which no test sets.
     app.clock.set(approve(code).await.unwrap() - TimeDelta::minutes(1));
     assert!(poll(app, &begun).await["apiKey"].is_string());
-    let acts = "select concat_ws(' ', actor_kind, action) from ops.audit where action in ('pairing.approve', 'device.link')";
+    let acts =
+        "select concat_ws(' ', actor_kind, action) from ops.audit where action in ('pairing.approve', 'device.link')";
     let mut acts = app.ask(acts).await;
     acts.sort();
     assert_eq!(acts, ["command pairing.approve", "server device.link"]);

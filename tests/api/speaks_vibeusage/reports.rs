@@ -173,6 +173,24 @@ async fn rows_of_tools_that_may_not_report_are_kept_apart() {
 }
 
 #[tokio::test]
+async fn two_products_on_one_device_say_the_same_of_the_same_bucket_and_count_it_once() {
+    let world = world().await;
+    let World { app, laptop, .. } = &world;
+    let own = json!({"buckets": [{"hour_start": "2026-11-20T11:00:00Z", "source": "codex", "model": "gpt-5.2-codex",
+        "input_tokens": 400, "cache_read_tokens": 600, "output_tokens": 100, "reasoning_tokens": 40}]});
+    app.post_buckets(&laptop.token, &own).await.expect_ok();
+    let before = traces(app).await;
+    let rows = [capture("vu-ingest").body()["hourly"][0].clone(), capture("tt-ingest").body()["hourly"][0].clone()];
+    assert_eq!(world.ingest(&json!([rows[0]])).await.expect_ok(), &taken(1, 0));
+    let tokentracker = world.post("tokentracker-ingest", &laptop.token, &json!({"hourly": [rows[1]]})).await;
+    assert_eq!(tokentracker.expect_ok(), &taken(1, 0));
+    let vibe_cafe = json!({"buckets": [capture("vc-ingest").body()["buckets"][2]]});
+    let vibe_cafe = capture("vc-ingest").send(app, &laptop.token, &vibe_cafe).await;
+    assert_eq!(vibe_cafe.expect_ok()["ingested"], 1);
+    assert_eq!(traces(app).await, before);
+}
+
+#[tokio::test]
 async fn a_body_of_another_product_is_refused_and_one_row_too_many_is_too_many() {
     let world = world().await;
     for foreign in [capture("vc-ingest").body(), json!({}), json!([1])] {
