@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, VARY};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, CACHE_CONTROL, VARY};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use ipnet::IpNet;
 use tower_http::cors::CorsLayer;
@@ -31,6 +31,15 @@ pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsL
         .expose_headers(answer_headers(contract))
         .max_age(Duration::from_hours(1));
     (!origins.is_empty()).then_some(cors)
+}
+
+/// The answer to a preflight has no body, and some callers want that said.
+pub(crate) async fn say_nothing_to_preflight(mut response: Response) -> Response {
+    // Only answers to preflights have this.
+    if response.status() == StatusCode::OK && response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
 }
 
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.

@@ -2,6 +2,7 @@
 
 mod activity;
 mod contract_headers;
+mod dashboards;
 mod door;
 mod forgetting;
 mod housekeeping;
@@ -122,6 +123,8 @@ impl App {
             ),
             writer,
             readiness: Readiness::new(pools.control.clone()),
+            usage_sums: dashboards::sums_with(UsageAnswers::new(pools.read.clone(), clock.clone())),
+            device_door: dashboards::devices_with(&accounts),
             enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,
             public_url: PublicUrl::from(settings.public_url.as_str()),
@@ -270,7 +273,8 @@ impl App {
         let public_url = self.state.0.public_url.clone();
         let known = Operations::default();
         let only_reads = map_request_with_state(known.clone(), without_key_to_read);
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).merge(dashboards::router());
+        let viewers = viewers.route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.route_layer(only_reads.clone());
         let sources = operations::sources_router().route_layer(only_reads);
@@ -313,7 +317,7 @@ impl App {
             })
             .layer(map_request_with_state(paths, plain))
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(tower::util::option_layer(cors))
+            .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(line, observe))
             .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))

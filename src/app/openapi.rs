@@ -36,6 +36,7 @@ use crate::kernel::problem::{Code, Problem, ProblemBody};
         (name = "ingest", description = "Trackers post what devices used."),
         (name = "trackers", description = "Trackers of other products report here in their own words."),
         (name = "rollups", description = "Dashboards read exact totals."),
+        (name = "dashboards", description = "Dashboards of other products ask in their own words."),
         (name = "backfills", description = "Operators change history: plan, execute, roll back."),
         (name = "accounts", description = "Users, their devices, and how a device gets its token."),
         (name = "operations", description = "For those who run the server."),

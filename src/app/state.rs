@@ -8,8 +8,10 @@ use crate::features::accounts::{Accounts, Persons};
 use crate::features::backfill::Backfills;
 use crate::features::dashboard_rollup::UsageAnswers;
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard};
+use crate::features::speaks_vibeusage::DeviceDoor;
 use crate::kernel::access::Authenticator;
 use crate::kernel::clock::Clock;
+use crate::kernel::dashboards::UsageSums;
 use crate::kernel::database::Pools;
 use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::cursor::Cursors;
@@ -49,6 +51,8 @@ handed_out! {
         accounts: Accounts,
         persons: Persons,
         answers: UsageAnswers,
+        usage_sums: UsageSums,
+        device_door: DeviceDoor,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,

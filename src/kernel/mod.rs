@@ -5,6 +5,7 @@
 //! | floor | room | answers |
 //! |---|---|---|
 //! | 7 | `dialect` | what the protocols of other products' trackers have in common |
+//! | 7 | `dashboards` | what dashboards of other products ask alike, and the door to sums |
 //! | 6 | `usage` | how usage is written: the writer, events, erasures, horizons |
 //! | 6 | `http` | what a request is made of: bodies, queries, values, pages, cursors, the outermost layer |
 //! | 5 | `operations` | what operators switch off, and what is written down of who did what |
@@ -24,6 +25,7 @@ pub mod access;
 pub mod bucket;
 pub mod call;
 pub mod clock;
+pub mod dashboards;
 pub mod database;
 pub mod dialect;
 pub mod http;

@@ -109,9 +109,16 @@ async fn a_malformed_key_is_refused_by_every_route_and_nothing_is_done() {
     for (route, instead) in WITHOUT_KEY {
         let (method, path) = route.split_once(' ').unwrap();
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut refusals = Vec::new();
         for token in [&world.laptop.token, &world.ann.viewer] {
             let request = world.app.request(method.clone(), path).bearer(token).header(KEY.0, KEY.1);
-            let problem = request.json(&serde_json::json!({})).send().await.expect_problem(400, "malformed").clone();
+            refusals.push(request.json(&serde_json::json!({})).send().await);
+        }
+        // Of the two tokens one may be of the wrong kind.
+        refusals.retain(|refusal| refusal.status != 403);
+        assert!(!refusals.is_empty(), "{route}");
+        for refusal in refusals {
+            let problem = refusal.expect_problem(400, "malformed");
             assert!(problem["detail"].as_str().unwrap().contains(instead), "{route}: {problem}");
         }
     }

@@ -16,7 +16,7 @@ use crate::support::{Reply, TestApp, TestDevice, TestUser};
 const FOREIGN: &str = "the clients of this protocol know none";
 
 /// Routes that refuse one, each with what its refusal says: the key is a field of the body, or nobody knows the header.
-const WITHOUT_KEY: [(&str, &str); 18] = [
+const WITHOUT_KEY: [(&str, &str); 20] = [
     ("POST /v1/link-codes/exchange", "`request_id` in its body is one"),
     ("POST /api/usage/ingest", FOREIGN),
     ("DELETE /api/usage/ingest", FOREIGN),
@@ -35,6 +35,8 @@ const WITHOUT_KEY: [(&str, &str); 18] = [
     ("POST /functions/tokentracker-device-flow-authorize", FOREIGN),
     ("POST /functions/tokentracker-device-flow-poll", FOREIGN),
     ("POST /functions/tokentracker-telemetry", FOREIGN),
+    ("POST /functions/vibeusage-link-code-init", "no Idempotency-Key"),
+    ("POST /functions/vibescore-link-code-init", "no Idempotency-Key"),
 ];
 
 /// The route that is done once by nature, and records nothing: nothing of its caller stays.

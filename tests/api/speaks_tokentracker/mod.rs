@@ -1,3 +1,4 @@
-//! TokenTracker, as it calls: reports, pairing, device tokens, and what it tells its maker.
+//! What speaks as TokenTracker's server does: its tracker's calls, and those of its dashboard.
 
+mod reads;
 mod reports;

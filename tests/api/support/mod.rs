@@ -8,6 +8,7 @@ pub mod logs;
 pub mod plans;
 mod proxy;
 pub mod rollups;
+pub mod shapes;
 pub mod snapshots;
 mod web_proxy;
 

@@ -1,6 +1,7 @@
 //! What is done with devices. Viewers name their own device by its id. Commands name a user and its
 //! device, which must both be active to be found.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -103,6 +104,14 @@ impl Devices {
         let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         store::note_reports(&mut tx, heard).await?;
         tx.commit().await
+    }
+
+    /// When one of a user's devices last showed its token, to the minute.
+    pub async fn last_heard(&self, context: &RequestContext, user_id: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let heard = store::last_heard(&mut tx, user_id).await?;
+        tx.rollback().await?;
+        Ok(heard)
     }
 
     /// Every device of a user, revoked ones included. Errors: 404 no such active user.

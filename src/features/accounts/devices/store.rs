@@ -59,6 +59,12 @@ pub async fn find_device(tx: &mut Tx, user_id: Uuid, name: &str) -> Result<Optio
     Ok(device_id.fetch_optional(tx).await?)
 }
 
+/// When one of a user's devices last showed its token.
+pub async fn last_heard(tx: &mut Tx, user_id: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
+    let heard = sqlx::query_file_scalar!("src/features/accounts/devices/last_heard.sql", user_id);
+    Ok(heard.fetch_one(tx).await?)
+}
+
 /// One page of a user's devices.
 pub async fn list_devices(
     tx: &mut Tx,

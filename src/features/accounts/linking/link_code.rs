@@ -36,6 +36,13 @@ impl LinkCode {
         Self::of(std::array::from_fn(|place| bits[place]))
     }
 
+    /// The code that a user is given in a span of time whenever it asks, until it has used as many as `ordinal`.
+    pub fn standing(key: &ServerKey, user_id: Uuid, span: i64, ordinal: u8) -> Self {
+        let parts = [b"halfhour standing link code\0".as_slice(), user_id.as_bytes(), &span.to_be_bytes(), &[ordinal]];
+        let bits = key.sign(&parts);
+        Self::of(std::array::from_fn(|place| bits[place]))
+    }
+
     /// The code that these bits make.
     pub fn of(bytes: [u8; LENGTH]) -> Self {
         Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)]))

@@ -73,7 +73,7 @@ impl Pairings {
         lock_maker(&mut tx, user_id).await?;
         let hash = user_code.hash();
         let expires_at = now + LIFETIME;
-        let approved = if store::approve_pairing(&mut tx, &hash, user_id, now, expires_at, MAX_CODES).await? {
+        let approved = if store::approve_pairing(&mut tx, &hash, user_id, now, expires_at, MAX_CODES.into()).await? {
             let details = json!({ "expires_at": expires_at });
             record(&mut tx, context, actor, "pairing.approve", user_id, &details).await?;
             ApprovedPairing { expires_at }
