@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::features::accounts::{LinkCodes, Tokens};
+use crate::features::accounts::{Devices, LinkCodes, Tokens};
 use crate::features::backfill::Backfills;
 use crate::features::operations::{DiskSpace, Metrics};
 use crate::kernel::access::TokenUses;
@@ -16,6 +16,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, follow_database_clock, watch_machine_clock};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::intake::HeardDevices;
 use crate::kernel::usage::ledger;
 
 /// How often measurements are gathered into their buckets.
@@ -69,6 +70,8 @@ pub(super) struct Housekeeper {
     pub tokens: Tokens,
     pub link_codes: LinkCodes,
     pub uses: TokenUses,
+    pub devices: Devices,
+    pub heard: HeardDevices,
     pub backfills: Backfills,
     /// Where the private PostgreSQL keeps its data.
     pub data_dir: Option<PathBuf>,
@@ -85,6 +88,7 @@ impl Housekeeper {
             }
         }
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+        complain("the last reports of devices could not be written down", self.note_reports().await);
     }
 
     async fn keep(&self) {
@@ -102,6 +106,7 @@ impl Housekeeper {
         complain("tokens that ended long ago could not be removed", purged);
         complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+        complain("the last reports of devices could not be written down", self.note_reports().await);
     }
 
     /// Writes down when tokens were last used. Uses that could not be written are tried again the
@@ -117,6 +122,16 @@ impl Housekeeper {
             Err(_) => self.uses.give_back(noted),
         }
         result.map(drop)
+    }
+
+    /// Writes down in which protocol devices reported last. What could not be written is tried again the next time.
+    pub async fn note_reports(&self) -> Result<(), Problem> {
+        let heard = self.heard.take();
+        let result = self.devices.note_reports(&RequestContext::internal(Duration::from_secs(1)), &heard).await;
+        if result.is_err() {
+            self.heard.give_back(heard);
+        }
+        result
     }
 }
 

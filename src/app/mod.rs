@@ -10,7 +10,9 @@ mod layers;
 mod log_queue;
 mod openapi;
 mod paths;
+mod routes;
 mod settings;
+mod state;
 pub mod telemetry;
 pub mod traces;
 mod verification;
@@ -20,17 +22,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::http::Uri;
-use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use utoipa_axum::router::OpenApiRouter;
 
 pub use activity::Activity;
 pub use door::DoorLimits;
@@ -40,81 +36,33 @@ pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
 
-use crate::features::accounts::{self, Accounts, Persons};
-use crate::features::backfill::{self, Backfills, Worker};
-use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
-use crate::features::ingest_buckets;
-use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
-use crate::features::speaks_otlp;
-use crate::features::speaks_vibeusage::DeviceDoor;
-use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
+use crate::features::accounts::{Accounts, Persons};
+use crate::features::backfill::{Backfills, Worker};
+use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers};
+use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::kernel::access::{Authenticator, ServerKey, TokenCache};
 use crate::kernel::clock::Clock;
-use crate::kernel::dashboards::UsageSums;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
-use crate::kernel::http::request_line::{RequestLine, answer_in_time, observe};
-use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{
-    Operations, StrangerLimits, cors, keep_private, limited, panicked, plain, without_key, without_key_to_read,
-};
-use paths::KnownPaths;
+use layers::StrangerLimits;
+use routes::Routes;
+use state::{AppState, Handed};
 
 /// For readiness, the switches and the database's clock. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
-/// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
-#[derive(Clone, Debug)]
-struct State(Arc<Parts>);
-
-/// Makes the struct, and lets a handler ask for each of its fields by type.
-macro_rules! handed_out {
-    (struct Parts { $($field:ident: $part:ty,)* }) => {
-        #[derive(Debug)]
-        struct Parts {
-            $($field: $part,)*
-        }
-
-        $(impl FromRef<State> for $part {
-            fn from_ref(state: &State) -> Self {
-                state.0.$field.clone()
-            }
-        })*
-    };
-}
-
-handed_out! {
-    struct Parts {
-        pools: Pools,
-        clock: Clock,
-        authenticator: Authenticator,
-        writer: Writer,
-        readiness: Readiness,
-        accounts: Accounts,
-        persons: Persons,
-        answers: UsageAnswers,
-        usage_sums: UsageSums,
-        device_door: DeviceDoor,
-        cursors: Cursors,
-        switches: Switches,
-        switchboard: Switchboard,
-        backfills: Backfills,
-        process_status: ProcessStatus,
-        intake: Intake,
-        sources: Sources,
-    }
-}
-
 /// The application, ready to serve.
 #[derive(Debug)]
 pub struct App {
-    state: State,
+    state: AppState,
     relay: Arc<Relay>,
     strangers: StrangerLimits,
     retention: Option<Retention>,
@@ -150,7 +98,7 @@ impl App {
             metrics: settings.metrics.clone(),
         };
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
-        let state = State(Arc::new(Parts {
+        let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
             intake: Intake::new(
@@ -166,7 +114,9 @@ impl App {
             readiness: Readiness::new(pools.control.clone()),
             usage_sums: dashboards::sums_with(UsageAnswers::new(pools.read.clone(), clock.clone())),
             device_door: dashboards::devices_with(&accounts),
+            enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,
+            public_url: PublicUrl::from(settings.public_url.as_str()),
             persons: persons_with(&pools.worker),
             answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
             cursors: Cursors::new(key),
@@ -246,14 +196,21 @@ impl App {
         self.housekeeper().note_token_uses().await
     }
 
+    /// Writes down in which protocol devices reported last.
+    pub async fn note_reports(&self) -> Result<(), Problem> {
+        self.housekeeper().note_reports().await
+    }
+
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, accounts, authenticator, backfills, .. } = &*self.state.0;
+        let Handed { pools, clock, accounts, authenticator, backfills, intake, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
             clock: clock.clone(),
             tokens: accounts.tokens.clone(),
             link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
+            devices: accounts.devices.clone(),
+            heard: intake.heard().clone(),
             backfills: backfills.clone(),
             data_dir: self.settings.data_dir.clone(),
         }
@@ -274,72 +231,9 @@ impl App {
         &self.state.0.sources
     }
 
-    /// Every route behind every layer.
     fn router(&self) -> Router {
-        let limits = self.settings.limits;
-        let public_url = PublicUrl::from(self.settings.public_url.as_str());
-        let known = Operations::default();
-        let only_reads = map_request_with_state(known.clone(), without_key_to_read);
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).merge(dashboards::router());
-        let viewers = viewers.route_layer(only_reads.clone());
-        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
-        let operators = operators.route_layer(only_reads.clone());
-        let sources = operations::sources_router().route_layer(only_reads);
-        let (exports, unread) = speaks_otlp::routers();
-        let for_principals = self
-            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
-            .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
-            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
-            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
-            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
-        let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
-        let exchange = limited(exchange, self.strangers.exchange.as_ref());
-        let for_everyone =
-            limited(openapi::frame(&public_url), self.strangers.routes.as_ref()).merge(operations::health());
-        let counted = self.counted(for_principals.merge(exchange));
-        let (router, mut document) = for_everyone.merge(counted).split_for_parts();
-        openapi::complete(&mut document, &public_url);
-        let paths = Arc::new(KnownPaths::new(&document));
-        let operations = Arc::new(openapi::operations(&document));
-        let operations = known.get_or_init(|| operations).clone();
-        let cors = cors(&self.settings.cors_origins, &document);
-        let line = Arc::new(RequestLine {
-            deadline: self.settings.request_deadline,
-            streaming_routes: backfill::STREAMING_ROUTES,
-            problem_formats: &[speaks_otlp::PROBLEM_FORMAT],
-            public_url: public_url.clone(),
-            operations,
-            anonymous_callers: self.strangers.callers.clone(),
-            tracer: self.settings.tracer.clone(),
-        });
-        // The last layer is the outermost.
-        router
-            .merge(Router::from(limited(
-                openapi::publish(document, &public_url).into(),
-                self.strangers.routes.as_ref(),
-            )))
-            .fallback({
-                let paths = paths.clone();
-                async move |uri: Uri| paths.refuse(&uri)
-            })
-            .layer(map_request_with_state(paths, plain))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(line.clone(), answer_in_time))
-            .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
-            .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
-            .with_state(self.state.clone())
-    }
-
-    /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.
-    fn counted(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
-        let activity = self.settings.private_postgres.as_ref().map(|_programs| self.settings.activity.clone());
-        match activity {
-            Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
-            None => routes,
-        }
+        let Self { state, settings, strangers, .. } = self;
+        Routes { state, settings, strangers }.router()
     }
 
     /// The routes as a service that knows where each connection comes from.
@@ -372,7 +266,7 @@ impl App {
         let (switchboard, stop) = (self.state.0.switchboard.clone(), workers.clone());
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
-        let Parts { pools, clock, .. } = &*self.state.0;
+        let Handed { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
@@ -398,12 +292,5 @@ impl App {
             self.state.0.pools.close().await;
         })
         .await;
-    }
-
-    /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
-        limited(routes, limit)
-            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
-            .route_layer(map_response(keep_private))
     }
 }

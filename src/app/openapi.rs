@@ -34,6 +34,7 @@ use crate::kernel::problem::{Code, Problem, ProblemBody};
     modifiers(&Bearer),
     tags(
         (name = "ingest", description = "Trackers post what devices used."),
+        (name = "trackers", description = "Trackers of other products report here in their own words."),
         (name = "opentelemetry", description = "Coding tools export their own logs, without a tracker."),
         (name = "rollups", description = "Dashboards read exact totals."),
         (name = "dashboards", description = "Dashboards of other products ask in their own words."),

@@ -80,6 +80,15 @@ pub enum DeviceCommand {
         #[arg(long)]
         name: String,
     },
+    /// Approve a device that shows a code, so that it becomes one of the user's.
+    Approve {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+        /// As the device shows it.
+        #[arg(long)]
+        code: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,6 +213,17 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
             let words =
                 format!("Device {name} ({device_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "device_id": device_id, "revoked": true }), words)
+        }
+        DeviceCommand::Approve { user, code } => {
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                let user_id = accounts.users.find(context, &user).await?;
+                accounts.pairings.approve_code(context, Actor::Command, user_id, &code).await
+            };
+            let expires_at = with_accounts(&config, work).await?;
+            let words = format!(
+                "The device that shows {code} becomes one of {user}'s when it asks again, within some seconds."
+            );
+            output.write(&json!({ "expires_at": expires_at }), words)
         }
     }
 }

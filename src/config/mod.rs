@@ -176,7 +176,7 @@ impl VariableReader {
         let mut per_minute = |name, value, default| self.number(name, value, default, 0..=60_000);
         let limits = Limits {
             anonymous: per_minute("HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE", raw.halfhour_limit_anonymous_per_minute, 60),
-            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 120),
+            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 600),
             viewer: per_minute("HALFHOUR_LIMIT_VIEWER_PER_MINUTE", raw.halfhour_limit_viewer_per_minute, 600),
             operator: per_minute("HALFHOUR_LIMIT_OPERATOR_PER_MINUTE", raw.halfhour_limit_operator_per_minute, 600),
             device_buckets_per_hour: self.buckets_per_hour(raw.halfhour_limit_device_buckets_per_hour),

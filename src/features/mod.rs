@@ -9,4 +9,5 @@ pub mod ingest_buckets;
 pub mod operations;
 pub mod speaks_otlp;
 pub mod speaks_tokentracker;
+pub mod speaks_vibe_cafe;
 pub mod speaks_vibeusage;

@@ -4,6 +4,7 @@
 //!
 //! | floor | room | answers |
 //! |---|---|---|
+//! | 7 | `dialect` | what the protocols of other products' trackers have in common |
 //! | 7 | `dashboards` | what dashboards of other products ask alike, and the door to sums |
 //! | 6 | `usage` | how usage is written: the writer, events, erasures, horizons |
 //! | 6 | `http` | what a request is made of: bodies, queries, values, pages, cursors, the outermost layer |
@@ -26,6 +27,7 @@ pub mod call;
 pub mod clock;
 pub mod dashboards;
 pub mod database;
+pub mod dialect;
 pub mod http;
 pub mod idempotency;
 pub mod operations;

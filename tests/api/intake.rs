@@ -122,6 +122,7 @@ impl Lines {
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
             tracer: Tracer::off(),
+            manners: Arc::default(),
         });
         let router = Router::new()
             .route("/lines", post(post_lines))

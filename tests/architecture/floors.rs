@@ -11,7 +11,7 @@ pub(super) const FLOORS: [&[&str]; 7] = [
     &["access"],
     &["idempotency", "operations"],
     &["http", "usage"],
-    &["dashboards"],
+    &["dialect", "dashboards"],
 ];
 
 /// The file that declares the rooms, shows the floors, and uses no room.

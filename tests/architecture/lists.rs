@@ -26,7 +26,7 @@ const HOUR: &str = "hour_start";
 const DAY: &str = "day";
 
 /// Lists with three columns of the key or more that are not the whole key.
-const SHORTER_KEYS: [Shorter; 9] = [
+const SHORTER_KEYS: [Shorter; 10] = [
     Shorter { file: "bucket_page.sql", columns: "hour_start, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "compare_user_days.sql", columns: "day, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "enter_records.sql", columns: "user_id, hour_start, device_id, source", why: OF_LEDGER },
@@ -38,6 +38,7 @@ const SHORTER_KEYS: [Shorter; 9] = [
     Shorter { file: "bucket_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "daily_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "erase_frozen_days.sql", columns: "user_id, device_id, source", why: A_SCOPE },
+    Shorter { file: "list_usage.sql", columns: "hour_start, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "publish_erased.sql", columns: "user_id, device_id, source", why: A_SCOPE },
     Shorter { file: "record_erasures.sql", columns: "user_id, device_id, source", why: A_SCOPE },
 ];

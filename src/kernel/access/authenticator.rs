@@ -23,6 +23,9 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::problem::{Code, Problem};
 
+/// What commands of trackers want a token to begin with: vibe-usage and tokscale. No token of ours begins so.
+const DISGUISES: [&str; 2] = ["vbu_", "tt_"];
+
 /// Recognizes tokens. Every request takes clones, hence one pointer.
 #[derive(Clone, Debug)]
 pub struct Authenticator(Arc<Parts>);
@@ -101,7 +104,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         return Err(Problem::new(Code::Unauthorized, "Send one Authorization header, not several."));
     }
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(undisguised(token.trim())) } else { Err(missing()) }
+}
+
+/// A token without what a tracker's command insists on before it: `vbu_hhd_…` is `hhd_…`.
+fn undisguised(token: &str) -> &str {
+    DISGUISES.iter().find_map(|disguise| token.strip_prefix(disguise)).unwrap_or(token)
 }
 
 async fn look_up(pool: &Pool, hash: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
@@ -148,6 +156,20 @@ mod tests {
 
     use super::*;
     use crate::kernel::access::REVOCATION_BOUND;
+
+    #[test]
+    fn a_token_is_the_same_behind_what_a_tracker_wants_before_it_once() {
+        for (sent, meant) in [
+            ("hhd_x", "hhd_x"),
+            ("vbu_hhd_x", "hhd_x"),
+            ("tt_hhd_x", "hhd_x"),
+            ("vbu_tt_hhd_x", "tt_hhd_x"),
+            ("VBU_hhd_x", "VBU_hhd_x"),
+            ("vbu_", ""),
+        ] {
+            assert_eq!(undisguised(sent), meant);
+        }
+    }
 
     #[tokio::test]
     async fn only_a_token_that_was_found_is_an_acquaintance() {

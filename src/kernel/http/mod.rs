@@ -10,6 +10,7 @@ pub mod field_reader;
 pub mod http_1_0;
 pub mod keyed;
 pub mod malformed;
+pub mod manner;
 pub mod page;
 pub mod problem_format;
 pub mod public_url;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
+use super::manner::{Manner, Verbatim};
 use super::problem_format::ProblemFormat;
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
@@ -33,6 +34,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a browser may do with an answer that says nothing else: show it. The pages of problems bring their style along.
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const PROBLEM_JSON: &str = "application/problem+json";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -53,6 +55,8 @@ pub struct RequestLine {
     pub anonymous_callers: AnonymousCallers,
     /// Begins the spans of requests.
     pub tracer: Tracer,
+    /// The routes, by pattern, whose clients are told of what went wrong in a manner of their own.
+    pub manners: Arc<HashMap<String, Manner>>,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
@@ -149,6 +153,7 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
         None => next.run(request).await,
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
+    let manner = record.route.as_ref().and_then(|route| settings.manners.get(route)).copied();
     let problem = problem_of(&response);
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
@@ -156,7 +161,7 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
         reader.begins(record);
     }
     let mut response = match problem {
-        Some(problem) => render(&problem, response, format, context.request_id, &settings.public_url),
+        Some(problem) => render(&problem, response, (format, manner), context.request_id, &settings.public_url),
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
@@ -239,28 +244,33 @@ fn body_overdue(deadline: Duration) -> Problem {
 /// The problem that a response carries, or the one that stands for a bare error status of some layer.
 fn problem_of(response: &Response) -> Option<Problem> {
     let status = response.status();
+    if response.extensions().get::<Verbatim>().is_some() {
+        return None;
+    }
     let carried = response.extensions().get::<Problem>().cloned();
     carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
 }
 
-/// Gives the response its body, which is problem+json unless the caller reads another form; headers that the inner layers set (`Allow` and the like) stay.
+/// Gives the response its body, which is problem+json unless the caller reads another form. Headers that the inner layers
+/// set (`Allow` and the like) stay.
 fn render(
     problem: &Problem,
     response: Response,
-    format: Option<&ProblemFormat>,
+    (format, manner): (Option<&ProblemFormat>, Option<Manner>),
     request_id: Uuid,
     public_url: &PublicUrl,
 ) -> Response {
-    let status = problem.code().status();
+    let status = manner.map_or_else(|| problem.code().status(), |manner| manner.status(problem.code()));
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
         if let Cow::Owned(led) = public_url.lead(text) {
             *text = led;
         }
     }
-    let (media_type, body) = match format {
-        Some(format) => (format.media_type, (format.write)(&body)),
-        None => ("application/problem+json", serde_json::to_vec(&body).unwrap_or_default()),
+    let (media_type, body) = match (format, manner) {
+        (Some(format), _) => (format.media_type, (format.write)(&body)),
+        (None, Some(manner)) => (PROBLEM_JSON, manner.render(problem, body)),
+        (None, None) => (PROBLEM_JSON, serde_json::to_vec(&body).unwrap_or_default()),
     };
     let (mut parts, _) = response.into_parts();
     parts.status = status;

@@ -1,3 +1,4 @@
-//! What speaks as TokenTracker's local server does.
+//! What speaks as TokenTracker's server does: its tracker's calls, and those of its dashboard.
 
 mod reads;
+mod reports;

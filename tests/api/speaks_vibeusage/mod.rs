@@ -3,6 +3,7 @@
 mod link_codes;
 mod reads;
 mod refusals;
+mod reports;
 mod shapes;
 mod zones;
 

@@ -323,11 +323,26 @@ impl TestApp {
         self.app.note_token_uses().await
     }
 
+    /// Writes down in which protocol devices reported last, as the server does once a minute.
+    pub async fn note_reports(&self) {
+        self.app.note_reports().await.unwrap();
+    }
+
     /// Answers a request without a network: its body is asked for only as it is read.
     pub async fn answer(&self, request: axum::http::Request<axum::body::Body>) -> axum::response::Response {
         let client: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
         let service = self.app.service().call(client).await.unwrap();
         service.oneshot(request).await.unwrap()
+    }
+
+    /// The same, to be waited for elsewhere.
+    pub async fn answering(
+        &self,
+        request: axum::http::Request<axum::body::Body>,
+    ) -> impl Future<Output = axum::response::Response> + Send + 'static {
+        let client: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let service = self.app.service().call(client).await.unwrap();
+        async move { service.oneshot(request).await.unwrap() }
     }
 
     /// A request to build up and send.

@@ -16,9 +16,10 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{Once, Seed, Unexecuted};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::intake::Heard;
 
 /// How many active devices a user may have.
-const MAX_DEVICES: i64 = 1000;
+pub const MAX_DEVICES: i64 = 1000;
 /// Rows fetched at a time when everything is listed.
 const PAGE: i64 = 1000;
 
@@ -93,6 +94,16 @@ impl Devices {
         let devices = store::list_devices(&mut tx, user_id, after, limit).await?;
         tx.rollback().await?;
         Ok(devices.into_iter().map(DeviceListing::from).collect())
+    }
+
+    /// Writes down in which protocol devices reported last, and when.
+    pub async fn note_reports(&self, context: &RequestContext, heard: &[Heard]) -> Result<(), Problem> {
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        store::note_reports(&mut tx, heard).await?;
+        tx.commit().await
     }
 
     /// When one of a user's devices last showed its token, to the minute.

@@ -10,6 +10,7 @@ select
         from account.token t
         where t.user_id = d.user_id and t.device_id = d.device_id
     ) as last_used_at,
+    d.speaks, d.heard_at,
     coalesce(k.snapshots, 0) as "kept!",
     k.last_kept_at as "last_kept_at?",
     c.counts as "counts?"

@@ -34,6 +34,11 @@ pub struct DeviceListing {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it last called, give or take a minute or two; null where it never did.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// The protocol in which it reported last, by the name of the product; null where it never did.
+    #[schema(example = "vibeusage")]
+    pub speaks: Option<String>,
+    /// When that was, give or take a minute or two; null where it never did.
+    pub heard_at: Option<DateTime<Utc>>,
     /// How many of its snapshots replaced nothing, because it reports less for old half hours than it once did: its
     /// tool deletes logs.
     #[schema(example = 0, minimum = 0)]
@@ -47,9 +52,32 @@ pub struct DeviceListing {
 
 impl From<DeviceRow> for DeviceListing {
     fn from(row: DeviceRow) -> Self {
-        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at, counts } =
-            row;
-        Self { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at, counts }
+        let DeviceRow {
+            device_id,
+            name,
+            platform,
+            created_at,
+            revoked_at,
+            last_used_at,
+            speaks,
+            heard_at,
+            kept,
+            last_kept_at,
+            counts,
+        } = row;
+        Self {
+            device_id,
+            name,
+            platform,
+            created_at,
+            revoked_at,
+            last_used_at,
+            speaks,
+            heard_at,
+            kept,
+            last_kept_at,
+            counts,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::kernel::problem::{Code, Problem, Violation};
 /// How long a code can be used.
 const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// How many usable codes a user may have.
-const MAX_CODES: u8 = 20;
+pub const MAX_CODES: u8 = 20;
 /// A code that stands is given again for so long, and can be used for as long after that.
 const STANDING_S: i64 = 1800;
 
@@ -40,6 +40,11 @@ impl LinkCodes {
     /// Codes that expire by `clock`, and whose tokens are made under `key`.
     pub fn new(pool: Pool, key: Arc<ServerKey>, clock: Clock) -> Self {
         Self { pool, key, clock, failed_exchanges: FailedExchanges::default() }
+    }
+
+    /// What has failed, for who exchanges codes in another protocol.
+    pub fn failed_exchanges(&self) -> FailedExchanges {
+        self.failed_exchanges.clone()
     }
 
     /// A new code for a user, once. Errors: 429 when too many could still be used; those of

@@ -47,6 +47,8 @@ pub(super) struct Arrival {
     oldest: Option<DateTime<Utc>>,
     /// The latest instant that a tracker may name.
     latest: DateTime<Utc>,
+    /// The stamp of all that say none themselves, where their request has one.
+    begun: Option<DateTime<Utc>>,
 }
 
 impl Arrival {
@@ -56,7 +58,12 @@ impl Arrival {
         let age = max_age_days.map(|days| TimeDelta::days(days.into()));
         let oldest = age.and_then(|age| clock.earliest().checked_sub_signed(age));
         let latest = clock.latest().checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        Self { clock: clock.clone(), max_age_days, oldest, latest }
+        Self { clock: clock.clone(), max_age_days, oldest, latest, begun: None }
+    }
+
+    /// What says no time itself was observed at this instant, all of it.
+    pub(super) fn begun(self, at: DateTime<Utc>) -> Self {
+        Self { begun: Some(at), ..self }
     }
 
     /// Errors: `too_old`, `in_future`.
@@ -101,7 +108,7 @@ impl Arrival {
     }
 
     /// The half hour and the stamp of a snapshot. One that does not say when it was taken gets the
-    /// time of its arrival, later than every one before it.
+    /// time at which its request began, where that is known, or of its arrival, later than every one before it.
     pub(super) fn date(
         &self,
         Timely(hour_start): Timely<HalfHour>,
@@ -109,7 +116,10 @@ impl Arrival {
         retracts: bool,
     ) -> (HalfHour, Stamp) {
         let stamped = observed_at.is_some();
-        let observed_at = observed_at.map_or_else(|| self.clock.stamp(), |Timely(observed_at)| observed_at);
+        let observed_at = match (observed_at, self.begun) {
+            (Some(Timely(observed_at)), _) | (None, Some(observed_at)) => observed_at,
+            (None, None) => self.clock.stamp(),
+        };
         let rank = Rank::of(hour_start, observed_at, retracts);
         (hour_start, Stamp { observed_at, stamped, rank })
     }

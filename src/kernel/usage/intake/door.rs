@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::heard::HeardDevices;
 use super::repeats::{RepeatLookups, Repeats};
 use super::tally::{MAX_RECORDS, Tally};
 use crate::kernel::access::{Device, DeviceKind, Granted, Limit, Refused};
@@ -37,6 +38,7 @@ struct Means {
     max_age_days: Option<u32>,
     allowance: Option<Limit>,
     repeats: RepeatLookups,
+    heard: HeardDevices,
 }
 
 /// What a post is answered. What it holds is durable, or of no consequence.
@@ -80,7 +82,13 @@ impl Intake {
     ) -> Self {
         let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
         let allowance = Limit::per_hour("buckets", buckets_per_hour, refusal);
-        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance, repeats }))
+        let heard = HeardDevices::new(clock.clone());
+        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance, repeats, heard }))
+    }
+
+    /// Which devices have reported, and in which protocol.
+    pub fn heard(&self) -> &HeardDevices {
+        &self.0.heard
     }
 
     /// Lets in a post that seems to hold so many buckets, before it is parsed. The draft counts as
@@ -116,9 +124,11 @@ impl Intake {
             (Err(refused), None) => return Err(refused),
         };
         let granted = self.take_allowance(device, draft.places())?;
+        let speaks = draft.speaks;
         let (buckets, rejections) = draft.into_parts();
         let sample = self.0.repeats.sample(device.device_id(), &buckets);
         let written = self.0.writer.write(device, buckets, rejections, key).await?;
+        self.0.heard.note(device, speaks);
         let mut receipt = Receipt::new(written, granted);
         if let Some(sample) = sample.filter(|_| !receipt.replayed) {
             // Rejected places have no bucket.

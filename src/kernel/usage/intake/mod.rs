@@ -14,13 +14,17 @@
 //! hour, what a repeated key is answered, and that a post is written whole or not at all.
 
 mod arrival;
+mod beginning;
 mod door;
 mod draft;
+mod heard;
 mod repeats;
 mod tally;
 
 pub use arrival::{Timely, Untimely};
+pub use beginning::{Begun, note_beginning};
 pub use door::{CountReceipt, Intake, Receipt};
 pub use draft::{Draft, Handling, Snapshot};
+pub use heard::{Heard, HeardDevices};
 pub use repeats::{RepeatLookups, Repeats};
 pub use tally::{Happened, MAX_RECORDS, Tally};
