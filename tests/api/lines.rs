@@ -132,6 +132,15 @@ async fn every_refusal_and_every_success_leaves_one_line() {
     }
 }
 
+/// What they are sent is thrown away, whatever it is.
+const UNREAD: [&str; 5] = [
+    "/v1/metrics",
+    "/v1/traces",
+    "/functions/vibeusage-sync-ping",
+    "/functions/vibescore-sync-ping",
+    "/functions/tokentracker-telemetry",
+];
+
 #[tokio::test]
 async fn every_body_that_is_refused_leaves_one_line() {
     let cast = Cast::new().await;
@@ -155,7 +164,8 @@ async fn every_body_that_is_refused_leaves_one_line() {
                 let _ = request.body(body).try_send().await;
                 wait_for_line(&id).await;
                 let line = assert_one_line(&route, &id, what);
-                assert!(line["status"].as_u64().unwrap() >= 400, "{what}: {line}");
+                let is_unread = UNREAD.contains(&route.pattern.as_str());
+                assert!(is_unread || line["status"].as_u64().unwrap() >= 400, "{what}: {line}");
             }
         }
     }
