@@ -90,7 +90,7 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
 
 /// Statements that run as the worker over all users, or as the definer of a function, which the
 /// caller's setting does not bind; and one that reads no table.
-const OVER_ALL_USERS: [&str; 15] = [
+const OVER_ALL_USERS: [&str; 17] = [
     "accounts/persons/find_person.sql",
     "accounts/persons/lock_operators.sql",
     "accounts/persons/others_operate.sql",
@@ -102,6 +102,8 @@ const OVER_ALL_USERS: [&str; 15] = [
     "accounts/tokens/list_tokens.sql",
     "accounts/users/list_users.sql",
     "accounts/tokens/note_token_uses.sql",
+    "accounts/tokens/is_other_server_key.sql",
+    "accounts/tokens/note_server_key.sql",
     "accounts/linking/purge_link_codes.sql",
     "accounts/tokens/token_ages.sql",
     "accounts/tokens/purge_tokens.sql",
@@ -109,7 +111,9 @@ const OVER_ALL_USERS: [&str; 15] = [
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
-const STATEMENTS: [(&str, &[&str]); 45] = [
+const STATEMENTS: [(&str, &[&str]); 47] = [
+    ("accounts/devices/last_heard.sql", &["$bob"]),
+    ("accounts/linking/standing_link_codes.sql", &["$bob", "{$hash}"]),
     ("accounts/persons/count_accounts.sql", &["$bob"]),
     ("accounts/persons/erase_link_codes.sql", &["$bob"]),
     ("accounts/persons/erase_tokens.sql", &["$bob"]),
@@ -179,6 +183,9 @@ const COUNTING: [&str; 3] = [
 /// The statement whose one row says whether something was found.
 const ASKING: &str = "accounts/persons/operates.sql";
 
+/// The statement whose one row is null where nothing was found.
+const GREATEST: &str = "accounts/devices/last_heard.sql";
+
 /// The statement with its parameters written in.
 fn written_in(text: &str, parameters: &[String]) -> String {
     let mut sql: String = text.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
@@ -243,6 +250,11 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
             }
             Ok(rows) if path == ASKING => {
                 assert!(!sqlx::Row::get::<bool, _>(&rows[0], 0), "{path}");
+                tx.commit().await.unwrap();
+            }
+            Ok(rows) if path == GREATEST => {
+                let found: Option<chrono::DateTime<chrono::Utc>> = sqlx::Row::get(&rows[0], 0);
+                assert_eq!(found, None, "{path}");
                 tx.commit().await.unwrap();
             }
             Ok(rows) => {
