@@ -34,6 +34,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a browser may do with an answer that says nothing else: show it. The pages of problems bring their style along.
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// What stands in lines and labels for whatever is no operation.
+const UNMATCHED: &str = "unmatched";
 const PROBLEM_JSON: &str = "application/problem+json";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -84,7 +86,8 @@ impl AnswerReader {
         let limit_ms = limit.as_millis();
         let detail =
             format!("Next to nothing of the answer was read within {limit_ms} ms, and the connection was ended.");
-        record.line("answer", &CallOutcome::Failed(&Problem::new(Code::RequestTimeout, detail))).write();
+        let problem = Problem::new(Code::RequestTimeout, detail);
+        record.line("answer", &CallOutcome::Failed(&problem), record.started.elapsed()).write();
     }
 }
 
@@ -153,8 +156,9 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
         None => next.run(request).await,
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
-    let manner = record.route.as_ref().and_then(|route| settings.manners.get(route)).copied();
     let problem = problem_of(&response);
+    let told = problem.as_ref().and(record.route.as_ref());
+    let manner = told.and_then(|route| settings.manners.get(route)).copied();
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
     if let Some(reader) = reader {
@@ -304,28 +308,25 @@ struct Record {
 }
 
 impl Record {
-    fn function(&self) -> Option<&str> {
+    fn line(&self, stage: &'static str, outcome: &CallOutcome<'_>, latency: Duration) -> RequestLogLine<'_> {
         let key = self.method.clone().zip(self.route.clone());
-        key.and_then(|key| self.operations.get(&key)).map(String::as_str)
-    }
-
-    fn line(&self, stage: &'static str, outcome: &CallOutcome<'_>) -> RequestLogLine<'_> {
         let place = Place {
-            function: self.function().unwrap_or("unmatched"),
+            function: key.and_then(|key| self.operations.get(&key)).map_or(UNMATCHED, String::as_str),
             stage,
             method: self.method.as_ref().map(Method::as_str),
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
-        RequestLogLine::new(&self.context, place, outcome, self.started.elapsed())
+        RequestLogLine::new(&self.context, place, outcome, latency)
     }
 
     fn write(&mut self, outcome: &CallOutcome<'_>) {
         self.written = true;
-        let (line, function, latency) = (self.line(REQUEST, outcome), self.function(), self.started.elapsed());
-        let route = match (&self.method, &self.route, function) {
-            (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
-            _ => "unmatched".to_owned(),
+        let latency = self.started.elapsed();
+        let line = self.line(REQUEST, outcome, latency);
+        let route = match (&self.method, &self.route) {
+            (Some(method), Some(route)) if line.function != UNMATCHED => format!("{method} {route}"),
+            _ => UNMATCHED.to_owned(),
         };
         let seconds = metrics::histogram!("halfhour_request_seconds", "route" => route, "status" => class(line.status));
         seconds.record(latency.as_secs_f64());
