@@ -7,9 +7,20 @@ use axum::response::Response;
 use chrono::SecondsFormat;
 use serde::Serialize;
 
-use super::sums::Freshness;
+use super::sums::{AnsweredSums, Freshness, PartSums};
 use crate::kernel::http::body::JSON;
 use crate::kernel::problem::Problem;
+
+impl AnsweredSums {
+    /// 200 with what `write` makes of as many parts as were asked for. Errors: 500 for another number.
+    pub fn reply<const N: usize, T: Serialize>(
+        self,
+        write: impl FnOnce([PartSums; N]) -> T,
+    ) -> Result<Response, Problem> {
+        let freshness = self.freshness;
+        dashboard_reply(freshness, &write(self.into_parts()?))
+    }
+}
 
 /// 200 with a body of JSON.
 pub fn dashboard_reply(freshness: Freshness, body: &impl Serialize) -> Result<Response, Problem> {

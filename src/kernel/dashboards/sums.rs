@@ -21,7 +21,7 @@ pub struct AnsweredSums {
 
 impl AnsweredSums {
     /// The sums of as many parts as were asked for. Errors: 500 for another number.
-    pub fn into_parts<const N: usize>(self) -> Result<[PartSums; N], Problem> {
+    pub(super) fn into_parts<const N: usize>(self) -> Result<[PartSums; N], Problem> {
         let parts = <[PartSums; N]>::try_from(self.parts);
         parts.map_err(|parts| Problem::internal(format!("{} parts were answered and not {N}", parts.len())))
     }

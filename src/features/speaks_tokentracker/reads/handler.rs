@@ -64,9 +64,7 @@ pub async fn tokentracker_usage_daily(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::daily(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &TokentrackerDaily::of(&range))
+    answered.reply(|[range]| TokentrackerDaily::of(&range))
 }
 
 /// Sums by hour, as TokenTracker has them
@@ -89,9 +87,7 @@ pub async fn tokentracker_usage_hourly(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::hourly(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &TokentrackerHourly::of(range))
+    answered.reply(|[range]| TokentrackerHourly::of(range))
 }
 
 /// Sums by month, as TokenTracker has them
@@ -115,9 +111,7 @@ pub async fn tokentracker_usage_monthly(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::monthly(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &TokentrackerMonthly::of(&range))
+    answered.reply(|[range]| TokentrackerMonthly::of(&range))
 }
 
 /// A heatmap, as TokenTracker has it
@@ -143,9 +137,7 @@ pub async fn tokentracker_usage_heatmap(
 ) -> Result<Response, Problem> {
     let (question, start) = request::heatmap(parameters)?;
     let answered = sums.ask(viewer.context(), viewer.user_id(), question).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &TokentrackerHeatmap::of(&range, start))
+    answered.reply(|[range]| TokentrackerHeatmap::of(&range, start))
 }
 
 /// Sums by tool and model, as TokenTracker has them
@@ -168,9 +160,8 @@ pub async fn tokentracker_usage_model_breakdown(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::model_breakdown(parameters)?).await?;
-    let (freshness, today) = (answered.freshness, answered.today);
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &TokentrackerModelBreakdown::of(range, today))
+    let today = answered.today;
+    answered.reply(|[range]| TokentrackerModelBreakdown::of(range, today))
 }
 
 /// An object without members.

@@ -13,7 +13,7 @@ use super::reply::{
 };
 use super::request;
 use crate::kernel::access::Viewer;
-use crate::kernel::dashboards::{AnsweredSums, UsageSums, ZoneAndFilters, dashboard_reply};
+use crate::kernel::dashboards::{UsageSums, ZoneAndFilters};
 use crate::kernel::http::body::{JSON, JsonBytes, NoParameters, Parameters};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::{BodyRefusals, QueryRefusal, Refusals};
@@ -42,9 +42,7 @@ pub async fn vibeusage_usage_summary(
     let question = request::summary(parameters)?;
     let model = asked_model(&question);
     let answered = sums.ask(viewer.context(), viewer.user_id(), question).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageSummary::of(&range, model))
+    answered.reply(|[range]| VibeusageSummary::of(&range, model))
 }
 
 /// Sums by day, as vibeusage has them
@@ -65,10 +63,8 @@ pub async fn vibeusage_usage_daily(
     State(sums): State<UsageSums>,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
-    let answered: AnsweredSums = sums.ask(viewer.context(), viewer.user_id(), request::daily(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageDaily::of(&range))
+    let answered = sums.ask(viewer.context(), viewer.user_id(), request::daily(parameters)?).await?;
+    answered.reply(|[range]| VibeusageDaily::of(&range))
 }
 
 /// Sums by half hour, as vibeusage has them
@@ -92,9 +88,7 @@ pub async fn vibeusage_usage_hourly(
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::hourly(parameters)?).await?;
     let heard = devices.last_heard(&viewer).await?;
-    let freshness = answered.freshness;
-    let [day] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageHourly::of(&day, heard))
+    answered.reply(|[day]| VibeusageHourly::of(&day, heard))
 }
 
 /// Sums by month, as vibeusage has them
@@ -116,9 +110,7 @@ pub async fn vibeusage_usage_monthly(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::monthly(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageMonthly::of(&range))
+    answered.reply(|[range]| VibeusageMonthly::of(&range))
 }
 
 /// A heatmap, as vibeusage has it
@@ -144,9 +136,7 @@ pub async fn vibeusage_usage_heatmap(
 ) -> Result<Response, Problem> {
     let (question, start) = request::heatmap(parameters)?;
     let answered = sums.ask(viewer.context(), viewer.user_id(), question).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageHeatmap::of(&range, start))
+    answered.reply(|[range]| VibeusageHeatmap::of(&range, start))
 }
 
 /// Sums by tool and model, as vibeusage has them
@@ -169,9 +159,7 @@ pub async fn vibeusage_usage_model_breakdown(
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
     let answered = sums.ask(viewer.context(), viewer.user_id(), request::model_breakdown(parameters)?).await?;
-    let freshness = answered.freshness;
-    let [range] = answered.into_parts()?;
-    dashboard_reply(freshness, &VibeusageModelBreakdown::of(range))
+    answered.reply(|[range]| VibeusageModelBreakdown::of(range))
 }
 
 /// What says nothing more than the path does.
