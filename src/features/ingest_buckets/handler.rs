@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::contract::PostedBuckets;
 use super::prefer::handling;
 use super::request;
-use crate::kernel::access::Device;
+use crate::kernel::access::{Device, Granted};
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
@@ -188,10 +188,7 @@ fn reply(receipt: &Receipt, handling: Handling) -> Response {
     if handling == Handling::Lenient {
         headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
-    if let Some(granted) = receipt.granted {
-        granted.describe(headers);
-    }
-    response
+    Granted::told(receipt.granted, response)
 }
 
 /// How many buckets a body seems to hold, without parsing it.

@@ -12,7 +12,7 @@ use super::encoding::Encoding;
 use super::export::{Export, at};
 use super::reply::{Dropped, ExportLogsServiceResponse, encoded};
 use super::request;
-use crate::kernel::access::Device;
+use crate::kernel::access::{Device, Granted};
 use crate::kernel::http::body::{NoParameters, media_type, whole_within};
 use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, QueryRefusal, Refusals};
 use crate::kernel::idempotency::refuse_key;
@@ -107,11 +107,7 @@ pub(super) async fn export_logs(
         };
         rejected.add(vec![at(place, None, (verdict.as_str(), detail.into()))]);
     }
-    let mut response = answer(&ExportLogsServiceResponse::from(&rejected), encoding);
-    if let Some(granted) = receipt.granted {
-        granted.describe(response.headers_mut());
-    }
-    Ok(response)
+    Ok(Granted::told(receipt.granted, answer(&ExportLogsServiceResponse::from(&rejected), encoding)))
 }
 
 /// Throw metrics away

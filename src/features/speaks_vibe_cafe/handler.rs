@@ -12,11 +12,11 @@ use super::reply::{
 };
 use super::request::{self, VIBE_CAFE, VibeCafeNewcomer, VibeCafePoll, VibeCafeReport};
 use super::store;
-use crate::kernel::access::{Device, Reader};
+use crate::kernel::access::{Device, Granted, Reader};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pools};
-use crate::kernel::dialect::{Enrolment, Newcomer, sort, take};
+use crate::kernel::dialect::{Enrolment, Newcomer, take};
 use crate::kernel::http::body::{JsonBytes, Parameters};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::http::refusals::{BodyRefusals, QueryRefusal, Refusals};
@@ -58,15 +58,8 @@ pub(super) async fn vibe_cafe_ingest(
     State(enrolment): State<Enrolment>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let draft = intake.admit(request::estimated_rows(&body))?;
-    let sorted = sort(request::rows(&body)?, &VIBE_CAFE, &draft);
-    let taken = take(&intake, &enrolment, &device, begun, (sorted, &VIBE_CAFE)).await?;
-    let granted = taken.granted;
-    let mut response = Json(VibeCafeReceipt::from(taken)).into_response();
-    if let Some(granted) = granted {
-        granted.describe(response.headers_mut());
-    }
-    Ok(response)
+    let taken = take(&intake, &enrolment, &device, begun, (&VIBE_CAFE, &body)).await?;
+    Ok(Granted::told(taken.granted, Json(VibeCafeReceipt::from(taken))))
 }
 
 /// Take back what a device sent to us

@@ -4,7 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Twice, UnlistedTool, no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnlistedTool,
+    no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::values::number;
@@ -12,8 +13,14 @@ use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::Draft;
 
 /// What is particular about this protocol.
-pub const VIBE_CAFE: Dialect =
-    Dialect { name: "vibe-cafe", meaning: Meaning::VibeCafe, unlisted: UnlistedTool::Told, twice: Twice::Added };
+pub const VIBE_CAFE: Dialect = Dialect {
+    name: "vibe-cafe",
+    meaning: Meaning::VibeCafe,
+    unlisted: UnlistedTool::Told,
+    twice: Twice::Added,
+    mark: br#""bucketStart""#,
+    read: rows,
+};
 
 /// The host name under which the tracker reports an account elsewhere.
 const ACCOUNT_HOST: &str = "cursor-cloud";
@@ -104,13 +111,8 @@ pub struct VibeCafePoll {
     device_code: String,
 }
 
-/// How many rows a body seems to hold, without parsing it.
-pub fn estimated_rows(body: &[u8]) -> usize {
-    memchr::memmem::find_iter(body, br#""bucketStart""#).count()
-}
-
 /// The rows of a report. Errors: 400 for what is not JSON, 413 for too many rows, 422 for what is no report.
-pub fn rows(body: &[u8]) -> Result<Vec<Result<Row, Objection>>, Problem> {
+fn rows(body: &[u8]) -> Result<Rows, Problem> {
     let body = ForeignBody::parse(body)?;
     let fields = body.fields()?;
     let rows = match (fields.list("buckets"), fields.get("buckets"), fields.list("sessions")) {

@@ -9,6 +9,7 @@
 //! `/functions/vibescore-…`. The paths cannot be told from others by a prefix, for its programs drop the path of the URL
 //! that they are given.
 
+mod names;
 mod reads;
 mod reports;
 

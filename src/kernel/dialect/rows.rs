@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::counts::{Claimed, Meaning};
 use super::names;
 use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, Source, TokenCounts};
+use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Draft, Snapshot};
 use crate::kernel::usage::sources::AllowedSource;
 
@@ -29,7 +30,14 @@ pub struct Dialect {
     pub unlisted: UnlistedTool,
     /// Which row counts where a bucket comes twice in a report.
     pub twice: Twice,
+    /// What each row has once, as a body spells it.
+    pub mark: &'static [u8],
+    /// Reads the rows of a body.
+    pub read: fn(&[u8]) -> Result<Rows, Problem>,
 }
+
+/// The rows of a report, and why some of them cannot be read.
+pub type Rows = Vec<Result<Row, Objection>>;
 
 /// What becomes of rows whose tool may not report under its own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +78,7 @@ pub struct Row {
 
 /// Rows, ready for the intake.
 #[derive(Debug, Default)]
-pub struct Sorted {
+pub(super) struct Sorted {
     /// Of the machine.
     pub(super) own: Vec<Placed>,
     /// Of accounts.
@@ -103,7 +111,7 @@ struct Gathered {
 type Key = (bool, Source, Model, HalfHour);
 
 /// Sorts rows out by the rules of `dialect`, and by what `draft` takes now.
-pub fn sort(rows: impl IntoIterator<Item = Result<Row, Objection>>, dialect: &Dialect, draft: &Draft) -> Sorted {
+pub(super) fn sort(rows: impl IntoIterator<Item = Result<Row, Objection>>, dialect: &Dialect, draft: &Draft) -> Sorted {
     let mut sorted = Sorted::default();
     let mut places: HashMap<Key, usize> = HashMap::new();
     let mut gathered: Vec<(bool, Gathered)> = Vec::new();
@@ -230,7 +238,8 @@ mod tests {
     }
 
     fn dialect(unlisted: UnlistedTool, twice: Twice) -> Dialect {
-        Dialect { name: "test", meaning: Meaning::VibeUsage, unlisted, twice }
+        let read = |_: &[u8]| Ok(Vec::new());
+        Dialect { name: "test", meaning: Meaning::VibeUsage, unlisted, twice, mark: b"hour_start", read }
     }
 
     const KEPT: fn(Twice) -> Dialect = |twice| dialect(UnlistedTool::KeptAsOther, twice);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enrolment::Enrolment;
-use super::rows::{Dialect, Objection, Placed, Sorted};
+use super::rows::{Dialect, Objection, Placed, Sorted, sort};
 use crate::kernel::access::{Device, Granted};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Begun, Draft, Intake};
@@ -25,15 +25,18 @@ pub struct Taken {
     pub granted: Option<Granted>,
 }
 
-/// Posts a report that began to arrive at `begun`. Errors: those of [`Intake::post`]; sending the whole again is safe.
+/// Posts a report that began to arrive at `begun`. Errors: those of [`Dialect::read`] and of [`Intake::post`]; sending the
+/// whole again is safe.
 pub async fn take(
     intake: &Intake,
     enrolment: &Enrolment,
     device: &Device,
     begun: Begun,
-    (sorted, dialect): (Sorted, &Dialect),
+    (dialect, body): (&Dialect, &[u8]),
 ) -> Result<Taken, Problem> {
-    let Sorted { own, of_account, skipped, unlisted } = sorted;
+    // Looked at before it is parsed: what is too much, or comes while nothing is taken, costs nothing more.
+    let draft = intake.admit(memchr::memmem::find_iter(body, dialect.mark).count())?;
+    let Sorted { own, of_account, skipped, unlisted } = sort((dialect.read)(body)?, dialect, &draft);
     let mut taken = Taken { skipped, unlisted, ..Taken::default() };
     taken.post(intake, device, (begun, dialect), own).await?;
     if !of_account.is_empty() {

@@ -11,9 +11,9 @@ use super::request::{
     self, TOKENTRACKER, TokenTrackerDeviceRequest, TokenTrackerNewcomer, TokenTrackerPoll, TokenTrackerReport,
     TokenTrackerTelemetry,
 };
-use crate::kernel::access::{Device, Viewer};
+use crate::kernel::access::{Device, Granted, Viewer};
 use crate::kernel::call::RequestContext;
-use crate::kernel::dialect::{Enrolment, Polled, sort, take};
+use crate::kernel::dialect::{Enrolment, Polled, take};
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::manner::Verbatim;
 use crate::kernel::http::public_url::PublicUrl;
@@ -38,14 +38,8 @@ pub(super) async fn tokentracker_ingest(
     State(enrolment): State<Enrolment>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let draft = intake.admit(request::estimated_rows(&body))?;
-    let sorted = sort(request::rows(&body)?, &TOKENTRACKER, &draft);
-    let taken = take(&intake, &enrolment, &device, begun, (sorted, &TOKENTRACKER)).await?;
-    let mut response = Json(TokenTrackerReceipt::from(&taken)).into_response();
-    if let Some(granted) = taken.granted {
-        granted.describe(response.headers_mut());
-    }
-    Ok(response)
+    let taken = take(&intake, &enrolment, &device, begun, (&TOKENTRACKER, &body)).await?;
+    Ok(Granted::told(taken.granted, Json(TokenTrackerReceipt::from(&taken))))
 }
 
 /// Issue a device's token to TokenTracker

@@ -4,7 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Twice, UnlistedTool, no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnlistedTool,
+    no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::problem::Problem;
@@ -16,6 +17,8 @@ pub const TOKENTRACKER: Dialect = Dialect {
     meaning: Meaning::TokenTracker,
     unlisted: UnlistedTool::KeptAsOther,
     twice: Twice::Larger,
+    mark: br#""hour_start""#,
+    read: rows,
 };
 
 /// Tools whose rows are those of an account, which every machine of its owner reports.
@@ -115,14 +118,9 @@ pub struct TokenTrackerDeviceRequest {
 #[derive(Debug, ToSchema)]
 pub struct TokenTrackerTelemetry {}
 
-/// How many rows a body seems to hold, without parsing it.
-pub fn estimated_rows(body: &[u8]) -> usize {
-    memchr::memmem::find_iter(body, br#""hour_start""#).count()
-}
-
 /// The rows of a report, in `hourly` or `buckets`. Errors: 400 for what is no JSON object, 413 for too many rows, 422 for
 /// what is no report.
-pub fn rows(body: &[u8]) -> Result<Vec<Result<Row, Objection>>, Problem> {
+fn rows(body: &[u8]) -> Result<Rows, Problem> {
     let body = ForeignBody::parse(body)?;
     let fields = body.fields()?;
     let named = ["hourly", "buckets"].into_iter().find_map(|name| fields.get(name));

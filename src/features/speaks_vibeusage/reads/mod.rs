@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 
 pub use doors::{DeviceDoor, StandingCode};
 
-use crate::kernel::dashboards::{UsageSums, also_named, saying_freshness};
+use super::names::by_both_names;
+use crate::kernel::dashboards::{UsageSums, saying_freshness};
 
 /// The routes.
 pub(super) fn router<S>() -> OpenApiRouter<S>
@@ -34,8 +35,7 @@ where
         routes!(handler::vibeusage_usage_heatmap),
         routes!(handler::vibeusage_usage_model_breakdown),
     ];
-    let under_both_names = |routes| also_named(routes, "vibeusage", "vibescore");
-    let reads = reads.map(|routes| under_both_names(saying_freshness(routes)));
-    let link_code = under_both_names(routes!(handler::vibeusage_link_code_init));
+    let reads = reads.map(|routes| by_both_names(saying_freshness(routes)));
+    let link_code = by_both_names(routes!(handler::vibeusage_link_code_init));
     reads.into_iter().fold(link_code, OpenApiRouter::merge)
 }

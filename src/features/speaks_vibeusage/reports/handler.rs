@@ -1,4 +1,4 @@
-//! The routes of vibeusage's tracker, each by both of its names.
+//! The routes of vibeusage's tracker.
 
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -7,10 +7,10 @@ use axum::{Extension, Json};
 
 use super::reply::{VibeUsageDevice, VibeUsagePong, VibeUsageReceipt};
 use super::request::{self, VIBEUSAGE, VibeUsageExchange, VibeUsageNewcomer, VibeUsagePing, VibeUsageReport};
-use crate::kernel::access::{Device, Viewer};
+use crate::kernel::access::{Device, Granted, Viewer};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::dialect::{Enrolled, Enrolment, sort, take};
+use crate::kernel::dialect::{Enrolled, Enrolment, take};
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::{BodyRefusals, ConflictRefusal, Refusals};
 use crate::kernel::problem::Problem;
@@ -33,33 +33,8 @@ pub(super) async fn vibeusage_ingest(
     State(enrolment): State<Enrolment>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let draft = intake.admit(request::estimated_rows(&body))?;
-    let sorted = sort(request::rows(&body)?, &VIBEUSAGE, &draft);
-    let taken = take(&intake, &enrolment, &device, begun, (sorted, &VIBEUSAGE)).await?;
-    let mut response = Json(VibeUsageReceipt::from(&taken)).into_response();
-    if let Some(granted) = taken.granted {
-        granted.describe(response.headers_mut());
-    }
-    Ok(response)
-}
-
-/// Take a report of vibeusage, by the name that released trackers call
-///
-/// The same as `/functions/vibeusage-ingest`.
-#[utoipa::path(
-    post, path = "/functions/vibescore-ingest", operation_id = "vibescore_ingest", tag = "trackers",
-    request_body = VibeUsageReport,
-    responses((status = 200, description = "How many rows were taken.", body = VibeUsageReceipt), BodyRefusals, Refusals),
-    security(("bearer" = [])),
-)]
-pub(super) async fn vibescore_ingest(
-    device: Device,
-    begun: Begun,
-    intake: Intake,
-    enrolment: State<Enrolment>,
-    body: JsonBytes,
-) -> Result<Response, Problem> {
-    vibeusage_ingest(device, begun, intake, enrolment, body).await
+    let taken = take(&intake, &enrolment, &device, begun, (&VIBEUSAGE, &body)).await?;
+    Ok(Granted::told(taken.granted, Json(VibeUsageReceipt::from(&taken))))
 }
 
 /// Take a sign of life of vibeusage
@@ -78,19 +53,6 @@ pub(super) async fn vibeusage_sync_ping(
 ) -> Json<VibeUsagePong> {
     intake.heard().note(&device, VIBEUSAGE.name);
     Json(VibeUsagePong::at(clock.now()))
-}
-
-/// Take a sign of life of vibeusage, by the name that released trackers call
-///
-/// The same as `/functions/vibeusage-sync-ping`.
-#[utoipa::path(
-    post, path = "/functions/vibescore-sync-ping", operation_id = "vibescore_sync_ping", tag = "trackers",
-    request_body = VibeUsagePing,
-    responses((status = 200, description = "It was heard.", body = VibeUsagePong), BodyRefusals, Refusals),
-    security(("bearer" = [])),
-)]
-pub(super) async fn vibescore_sync_ping(device: Device, intake: Intake, clock: State<Clock>) -> Json<VibeUsagePong> {
-    vibeusage_sync_ping(device, intake, clock).await
 }
 
 /// Issue a device's token to vibeusage
@@ -116,27 +78,6 @@ pub(super) async fn vibeusage_device_token_issue(
     Ok(shown(enrolled))
 }
 
-/// Issue a device's token to vibeusage, by the name that released trackers call
-///
-/// The same as `/functions/vibeusage-device-token-issue`.
-#[utoipa::path(
-    post, path = "/functions/vibescore-device-token-issue", operation_id = "vibescore_device_token_issue",
-    tag = "trackers",
-    request_body = VibeUsageNewcomer,
-    responses(
-        (status = 200, description = "The device and its token.", body = VibeUsageDevice),
-        ConflictRefusal, BodyRefusals, Refusals,
-    ),
-    security(("bearer" = [])),
-)]
-pub(super) async fn vibescore_device_token_issue(
-    viewer: Viewer,
-    enrolment: State<Enrolment>,
-    body: JsonBytes,
-) -> Result<Response, Problem> {
-    vibeusage_device_token_issue(viewer, enrolment, body).await
-}
-
 /// Exchange a link code for vibeusage
 ///
 /// Turns a code of `POST /v1/link-codes` into a device and its token, once. The same `request_id` gets the same token again.
@@ -155,24 +96,6 @@ pub(super) async fn vibeusage_link_code_exchange(
 ) -> Result<Response, Problem> {
     let (code, request_id, newcomer) = request::exchange(&body)?;
     Ok(shown(enrolment.exchange(context, code, request_id, newcomer).await?))
-}
-
-/// Exchange a link code for vibeusage, by the name that released trackers call
-///
-/// The same as `/functions/vibeusage-link-code-exchange`.
-#[utoipa::path(
-    post, path = "/functions/vibescore-link-code-exchange", operation_id = "vibescore_link_code_exchange",
-    tag = "trackers",
-    request_body = VibeUsageExchange,
-    responses((status = 200, description = "The device and its token.", body = VibeUsageDevice), BodyRefusals, Refusals),
-    security(()),
-)]
-pub(super) async fn vibescore_link_code_exchange(
-    enrolment: State<Enrolment>,
-    context: Extension<RequestContext>,
-    body: JsonBytes,
-) -> Result<Response, Problem> {
-    vibeusage_link_code_exchange(enrolment, context, body).await
 }
 
 fn shown(enrolled: Enrolled) -> Response {

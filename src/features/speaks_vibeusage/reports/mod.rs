@@ -11,9 +11,9 @@ mod reply;
 mod request;
 
 use axum::extract::FromRef;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::names::by_both_names;
 use crate::kernel::clock::Clock;
 use crate::kernel::dialect::{Enrolment, Speech};
 use crate::kernel::http::manner::Manner;
@@ -28,17 +28,10 @@ where
     Intake: FromRef<S>,
 {
     Speech {
-        devices: OpenApiRouter::new()
-            .routes(routes!(handler::vibeusage_ingest))
-            .routes(routes!(handler::vibescore_ingest))
-            .routes(routes!(handler::vibeusage_sync_ping))
-            .routes(routes!(handler::vibescore_sync_ping)),
-        viewers: OpenApiRouter::new()
-            .routes(routes!(handler::vibeusage_device_token_issue))
-            .routes(routes!(handler::vibescore_device_token_issue)),
-        strangers: OpenApiRouter::new()
-            .routes(routes!(handler::vibeusage_link_code_exchange))
-            .routes(routes!(handler::vibescore_link_code_exchange)),
+        devices: by_both_names(routes!(handler::vibeusage_ingest))
+            .merge(by_both_names(routes!(handler::vibeusage_sync_ping))),
+        viewers: by_both_names(routes!(handler::vibeusage_device_token_issue)),
+        strangers: by_both_names(routes!(handler::vibeusage_link_code_exchange)),
         manner: Manner::default(),
     }
 }

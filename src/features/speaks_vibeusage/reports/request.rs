@@ -4,15 +4,22 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Twice, UnlistedTool, no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnlistedTool,
+    no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::Draft;
 
 /// What is particular about this protocol.
-pub const VIBEUSAGE: Dialect =
-    Dialect { name: "vibeusage", meaning: Meaning::VibeUsage, unlisted: UnlistedTool::KeptAsOther, twice: Twice::Last };
+pub const VIBEUSAGE: Dialect = Dialect {
+    name: "vibeusage",
+    meaning: Meaning::VibeUsage,
+    unlisted: UnlistedTool::KeptAsOther,
+    twice: Twice::Last,
+    mark: br#""hour_start""#,
+    read: rows,
+};
 
 /// More rows are too many.
 const MOST_ROWS: usize = 500;
@@ -99,14 +106,9 @@ pub struct VibeUsageExchange {
     platform: String,
 }
 
-/// How many rows a body seems to hold, without parsing it.
-pub fn estimated_rows(body: &[u8]) -> usize {
-    memchr::memmem::find_iter(body, br#""hour_start""#).count()
-}
-
 /// The rows of a report: a list, or one in `hourly` or `data`. Errors: 400 for what is not JSON, 413 for too many rows, 422
 /// for what is no report.
-pub fn rows(body: &[u8]) -> Result<Vec<Result<Row, Objection>>, Problem> {
+fn rows(body: &[u8]) -> Result<Rows, Problem> {
     let ForeignBody(body) = ForeignBody::parse(body)?;
     let rows = found(&body).ok_or_else(|| no_known_body("`hourly`, a list"))?;
     if rows.len() > MOST_ROWS {
