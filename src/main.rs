@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use halfhour::commands::Arguments;
+use mimalloc::MiMalloc;
+
+/// [Why not the system's](../docs/decisions/0044-an-allocator-and-a-log-in-batches.md).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What still blocks a thread after everything was closed is left behind after this time.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -11,9 +11,10 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Required};
 
 /// What any request may say, and what it means.
-const REQUEST: [(&str, &str); 2] = [
+const REQUEST: [(&str, &str); 3] = [
     ("X-Request-Id", "A UUID that names this request in logs and problems; otherwise the server makes one."),
     ("traceparent", "W3C Trace Context: the trace that this request belongs to."),
+    ("tracestate", "W3C Trace Context: what others have to say of that trace. It is kept with the trace."),
 ];
 /// What a request with a body may say.
 const REQUEST_BODY: (&str, &str) = ("Content-Encoding", "How the body is compressed: `gzip` or `zstd`.");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::features::accounts::{LinkCodes, Tokens};
+use crate::features::accounts::{Devices, LinkCodes, Tokens};
 use crate::features::backfill::Backfills;
 use crate::features::operations::{DiskSpace, Metrics};
 use crate::kernel::access::TokenUses;
@@ -16,6 +16,8 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, follow_database_clock, watch_machine_clock};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::intake::HeardDevices;
+use crate::kernel::usage::ledger;
 
 /// How often measurements are gathered into their buckets.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);
@@ -68,6 +70,8 @@ pub(super) struct Housekeeper {
     pub tokens: Tokens,
     pub link_codes: LinkCodes,
     pub uses: TokenUses,
+    pub devices: Devices,
+    pub heard: HeardDevices,
     pub backfills: Backfills,
     /// Where the private PostgreSQL keeps its data.
     pub data_dir: Option<PathBuf>,
@@ -84,21 +88,25 @@ impl Housekeeper {
             }
         }
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+        complain("the last reports of devices could not be written down", self.note_reports().await);
     }
 
     async fn keep(&self) {
-        let context = RequestContext::internal(INTERVAL);
+        let context = RequestContext::step("housekeeping", self.pool.tracer(), INTERVAL);
         if let Some(data_dir) = self.data_dir.clone() {
             // A network disk may keep whoever asks waiting: the others do not wait for it.
             tokio::task::spawn_blocking(move || measure_disk(&data_dir));
         }
         let purged = idempotency::purge(&self.pool, &context).await.map(|_rows| ());
         complain("expired idempotency records could not be removed", purged);
+        let purged = ledger::purge(&self.pool, &context, &self.clock).await.map(|_rows| ());
+        complain("old records of the ledger could not be removed", purged);
         complain("expired link codes could not be removed", self.link_codes.purge(&context).await);
         let purged = self.tokens.purge(&context, self.clock.now()).await;
         complain("tokens that ended long ago could not be removed", purged);
         complain("what is kept no longer of jobs could not be removed", self.backfills.purge(&context).await);
         complain("the last uses of tokens could not be written down", self.note_token_uses().await);
+        complain("the last reports of devices could not be written down", self.note_reports().await);
     }
 
     /// Writes down when tokens were last used. Uses that could not be written are tried again the
@@ -114,6 +122,16 @@ impl Housekeeper {
             Err(_) => self.uses.give_back(noted),
         }
         result.map(drop)
+    }
+
+    /// Writes down in which protocol devices reported last. What could not be written is tried again the next time.
+    pub async fn note_reports(&self) -> Result<(), Problem> {
+        let heard = self.heard.take();
+        let result = self.devices.note_reports(&RequestContext::internal(Duration::from_secs(1)), &heard).await;
+        if result.is_err() {
+            self.heard.give_back(heard);
+        }
+        result
     }
 }
 

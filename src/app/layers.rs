@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, VARY};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, CACHE_CONTROL, VARY};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use ipnet::IpNet;
 use tower_http::cors::CorsLayer;
@@ -33,6 +33,15 @@ pub(crate) fn cors(origins: &[HeaderValue], contract: &Document) -> Option<CorsL
     (!origins.is_empty()).then_some(cors)
 }
 
+/// The answer to a preflight has no body, and some callers want that said.
+pub(crate) async fn say_nothing_to_preflight(mut response: Response) -> Response {
+    // Only answers to preflights have this.
+    if response.status() == StatusCode::OK && response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
 /// Exchanges of link codes a minute for each address, unless strangers may do even less.
 const EXCHANGES_PER_MINUTE: u32 = 10;
 
@@ -43,6 +52,8 @@ pub(crate) struct StrangerLimits {
     pub(crate) routes: Option<Limit>,
     /// Exchanges of link codes, whose guessing must be slow.
     pub(crate) exchange: Option<Limit>,
+    /// Of trackers that pair, each of which asks every five seconds.
+    pub(crate) pairing: Option<Limit>,
     /// For whatever they are refused, by the count of the routes.
     pub(crate) callers: AnonymousCallers,
 }
@@ -53,9 +64,10 @@ impl StrangerLimits {
         let addresses = Addresses::new(trusted_proxies);
         let routes = Limit::by_address("anonymous", limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", limits.anonymous.min(EXCHANGES_PER_MINUTE), &addresses);
+        let pairing = Limit::by_address("pairing", limits.anonymous, &addresses);
         let unknown = Limit::by_address("unknown_token", limits.anonymous, &addresses);
         let callers = AnonymousCallers::new(addresses, routes.clone(), unknown);
-        Self { routes, exchange, callers }
+        Self { routes, exchange, pairing, callers }
     }
 }
 
@@ -73,6 +85,12 @@ pub(crate) async fn without_key_to_read(known: State<Operations>, request: Reque
 /// For exchanges of link codes, whose callers are nobody yet.
 pub(crate) async fn without_key(known: State<Operations>, request: Request) -> Result<Request, Problem> {
     let instead = "This route takes no Idempotency-Key: `request_id` in its body is one. Leave the header out.";
+    refuse_key(&known, request, instead)
+}
+
+/// For protocols of other products, whose clients know no such header.
+pub(crate) async fn without_key_for_trackers(known: State<Operations>, request: Request) -> Result<Request, Problem> {
+    let instead = "This route takes no Idempotency-Key: the clients of this protocol know none. Leave the header out.";
     refuse_key(&known, request, instead)
 }
 
@@ -102,6 +120,14 @@ pub(crate) async fn keep_private(mut response: Response) -> Response {
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// What stands around routes, where there are any.
+pub(crate) fn around<S: Clone + Send + Sync + 'static>(
+    routes: OpenApiRouter<S>,
+    put: impl FnOnce(OpenApiRouter<S>) -> OpenApiRouter<S>,
+) -> OpenApiRouter<S> {
+    if routes.get_openapi().paths.paths.is_empty() { routes } else { put(routes) }
 }
 
 /// Routes behind a limit, if there is one.

@@ -2,15 +2,20 @@
 
 mod activity;
 mod contract_headers;
+mod dashboards;
 mod door;
 mod forgetting;
 mod housekeeping;
 mod layers;
+mod log_queue;
 mod openapi;
 mod paths;
+mod routes;
 mod settings;
 mod shipped_prices;
+mod state;
 pub mod telemetry;
+pub mod traces;
 mod verification;
 
 use std::net::SocketAddr;
@@ -18,17 +23,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::FromRef;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::http::Uri;
-use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use utoipa_axum::router::OpenApiRouter;
 
 pub use activity::Activity;
 pub use door::DoorLimits;
@@ -39,79 +38,34 @@ pub(crate) use verification::verify_with;
 
 use housekeeping::{Housekeeper, follow_clock, tidy};
 
-use crate::features::accounts::{self, Accounts, Persons};
-use crate::features::backfill::{self, Backfills, Worker};
-use crate::features::dashboard_rollup::{self, Relay, Retention, UsageAnswers};
-use crate::features::ingest_buckets;
-use crate::features::operations::{self, ProcessStatus, Readiness, Switchboard, follow_sources};
-use crate::features::pricing::{self, Books};
-use crate::kernel::access::{Authenticator, Limit, ServerKey, TokenCache, require_principal};
+use crate::features::accounts::{Accounts, Persons};
+use crate::features::backfill::{Backfills, Worker};
+use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers};
+use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
+use crate::kernel::access::{Authenticator, ServerKey, TokenCache};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
-use crate::kernel::http::request_line::{RequestLine, observe};
-use crate::kernel::http::unread_body::throw_away_unread;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
-use layers::{
-    Operations, StrangerLimits, cors, keep_private, limited, panicked, plain, without_key, without_key_to_read,
-};
-use paths::KnownPaths;
+use layers::StrangerLimits;
+use routes::Routes;
 use shipped_prices::begin_prices;
+use state::{AppState, Handed};
 
-/// For readiness and for the switches. Each of these takes a few milliseconds.
+/// For readiness, the switches and the database's clock. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
-
-/// What handlers are given. Slices state which parts they need. Every request takes a clone, hence one pointer.
-#[derive(Clone, Debug)]
-struct State(Arc<Parts>);
-
-/// Makes the struct, and lets a handler ask for each of its fields by type.
-macro_rules! handed_out {
-    (struct Parts { $($field:ident: $part:ty,)* }) => {
-        #[derive(Debug)]
-        struct Parts {
-            $($field: $part,)*
-        }
-
-        $(impl FromRef<State> for $part {
-            fn from_ref(state: &State) -> Self {
-                state.0.$field.clone()
-            }
-        })*
-    };
-}
-
-handed_out! {
-    struct Parts {
-        pools: Pools,
-        clock: Clock,
-        authenticator: Authenticator,
-        writer: Writer,
-        readiness: Readiness,
-        accounts: Accounts,
-        persons: Persons,
-        answers: UsageAnswers,
-        cursors: Cursors,
-        switches: Switches,
-        switchboard: Switchboard,
-        backfills: Backfills,
-        process_status: ProcessStatus,
-        intake: Intake,
-        sources: Sources,
-        books: Books,
-    }
-}
 
 /// The application, ready to serve.
 #[derive(Debug)]
 pub struct App {
-    state: State,
+    state: AppState,
     relay: Arc<Relay>,
     strangers: StrangerLimits,
     retention: Option<Retention>,
@@ -124,11 +78,11 @@ pub struct App {
 impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let sizes = settings.pool_sizes;
+        let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
         let pools = Pools {
-            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest),
-            read: Pool::new(by_range(database.clone()), "read", sizes.read),
-            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker),
+            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
+            read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
+            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
             control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
         };
         let (signal, switches) = (Signal::default(), Switches::at_start());
@@ -146,7 +100,9 @@ impl App {
             private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
-        let state = State(Arc::new(Parts {
+        let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
+        let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
+        let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
             intake: Intake::new(
@@ -160,9 +116,13 @@ impl App {
             ),
             writer,
             readiness: Readiness::new(pools.control.clone()),
-            accounts: Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone()),
+            usage_sums: dashboards::sums_with(answers.clone()),
+            device_door: dashboards::devices_with(&accounts),
+            enrolment: Enrolment::new(accounts.pairings.clone()),
+            accounts,
+            public_url: PublicUrl::from(settings.public_url.as_str()),
             persons: persons_with(&pools.worker),
-            answers: UsageAnswers::new(pools.read.clone(), clock.clone()),
+            answers,
             cursors: Cursors::new(key),
             switchboard: Switchboard::new(pools.control.clone(), clock.clone(), switches.clone()),
             switches,
@@ -241,14 +201,21 @@ impl App {
         self.housekeeper().note_token_uses().await
     }
 
+    /// Writes down in which protocol devices reported last.
+    pub async fn note_reports(&self) -> Result<(), Problem> {
+        self.housekeeper().note_reports().await
+    }
+
     fn housekeeper(&self) -> Housekeeper {
-        let Parts { pools, clock, accounts, authenticator, backfills, .. } = &*self.state.0;
+        let Handed { pools, clock, accounts, authenticator, backfills, intake, .. } = &*self.state.0;
         Housekeeper {
             pool: pools.worker.clone(),
             clock: clock.clone(),
             tokens: accounts.tokens.clone(),
             link_codes: accounts.link_codes.clone(),
             uses: authenticator.uses().clone(),
+            devices: accounts.devices.clone(),
+            heard: intake.heard().clone(),
             backfills: backfills.clone(),
             data_dir: self.settings.data_dir.clone(),
         }
@@ -269,65 +236,9 @@ impl App {
         &self.state.0.sources
     }
 
-    /// Every route behind every layer.
     fn router(&self) -> Router {
-        let limits = self.settings.limits;
-        let public_url = PublicUrl::from(self.settings.public_url.as_str());
-        let known = Operations::default();
-        let only_reads = map_request_with_state(known.clone(), without_key_to_read);
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
-        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
-        let operators = operators.merge(pricing::operator_router()).route_layer(only_reads.clone());
-        let sources = operations::sources_router().merge(pricing::router()).route_layer(only_reads);
-        let for_principals = self
-            .behind_token(ingest_buckets::router(), Limit::by_token("device", limits.device).as_ref())
-            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
-            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
-            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
-        let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
-        let exchange = limited(exchange, self.strangers.exchange.as_ref());
-        let for_everyone =
-            limited(openapi::frame(&public_url), self.strangers.routes.as_ref()).merge(operations::health());
-        let counted = self.counted(for_principals.merge(exchange));
-        let (router, mut document) = for_everyone.merge(counted).split_for_parts();
-        openapi::complete(&mut document, &public_url);
-        let paths = Arc::new(KnownPaths::new(&document));
-        let operations = Arc::new(openapi::operations(&document));
-        let operations = known.get_or_init(|| operations).clone();
-        let cors = cors(&self.settings.cors_origins, &document);
-        let line = Arc::new(RequestLine {
-            deadline: self.settings.request_deadline,
-            streaming_routes: backfill::STREAMING_ROUTES,
-            public_url: public_url.clone(),
-            operations,
-            anonymous_callers: self.strangers.callers.clone(),
-        });
-        // The last layer is the outermost.
-        router
-            .merge(Router::from(limited(
-                openapi::publish(document, &public_url).into(),
-                self.strangers.routes.as_ref(),
-            )))
-            .fallback({
-                let paths = paths.clone();
-                async move |uri: Uri| paths.refuse(&uri)
-            })
-            .layer(map_request_with_state(paths, plain))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(tower::util::option_layer(cors))
-            .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(self.settings.bodies.clone(), throw_away_unread))
-            .with_state(self.state.clone())
-    }
-
-    /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.
-    fn counted(&self, routes: OpenApiRouter<State>) -> OpenApiRouter<State> {
-        let activity = self.settings.private_postgres.as_ref().map(|_programs| self.settings.activity.clone());
-        match activity {
-            Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
-            None => routes,
-        }
+        let Self { state, settings, strangers, .. } = self;
+        Routes { state, settings, strangers }.router()
     }
 
     /// The routes as a service that knows where each connection comes from.
@@ -361,8 +272,8 @@ impl App {
         tasks.spawn(async move { switchboard.run(stop).await });
         tasks.spawn(follow_sources(self.state.0.sources.clone(), workers.clone()));
         tasks.spawn(begin_prices(self.settings.data_dir.is_some(), self.state.0.books.clone(), workers.clone()));
-        let Parts { pools, clock, .. } = &*self.state.0;
-        tasks.spawn(follow_clock(pools.worker.clone(), clock.clone(), workers.clone()));
+        let Handed { pools, clock, .. } = &*self.state.0;
+        tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();
@@ -387,12 +298,5 @@ impl App {
             self.state.0.pools.close().await;
         })
         .await;
-    }
-
-    /// A slice's routes behind authentication and its role's limit.
-    fn behind_token(&self, routes: OpenApiRouter<State>, limit: Option<&Limit>) -> OpenApiRouter<State> {
-        limited(routes, limit)
-            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
-            .route_layer(map_response(keep_private))
     }
 }

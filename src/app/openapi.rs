@@ -34,8 +34,11 @@ use crate::kernel::problem::{Code, Problem, ProblemBody};
     modifiers(&Bearer),
     tags(
         (name = "ingest", description = "Trackers post what devices used."),
+        (name = "trackers", description = "Trackers of other products report here in their own words."),
+        (name = "opentelemetry", description = "Coding tools export their own logs, without a tracker."),
         (name = "rollups", description = "Dashboards read exact totals."),
         (name = "prices", description = "Public list prices, in books that never change."),
+        (name = "dashboards", description = "Dashboards of other products ask in their own words."),
         (name = "backfills", description = "Operators change history: plan, execute, roll back."),
         (name = "accounts", description = "Users, their devices, and how a device gets its token."),
         (name = "operations", description = "For those who run the server."),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::Uri;
+use percent_encoding::percent_decode_str;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_swagger_ui::Config;
 
@@ -37,27 +38,46 @@ impl KnownPaths {
         let detail = self.meant(uri.path()).map_or_else(
             || "There is no such path; /docs lists them all.".to_owned(),
             |path| {
-                let why = "a part of the path is empty or has a slash in it";
+                let why = if has_extra_slashes(uri.path()) {
+                    "a part of the path is empty or has a slash in it"
+                } else {
+                    "paths are taken to the letter, and letters of this one are percent-encoded"
+                };
                 format!("Nothing is here, because {why}. Ask for `{path}` instead.")
             },
         );
         Problem::new(Code::NotFound, detail)
     }
 
-    /// Keeps what has slashes too many from routes, which would take it for a parameter that is empty or has a slash.
+    /// Keeps what has slashes too many from routes, which would take it for a parameter that is empty or has a slash, and
+    /// what is no text, which they could not tell what to do about.
     pub(crate) fn admit(&self, request: Request) -> Result<Request, Problem> {
         let path = request.uri().path();
+        if percent_decode_str(path).decode_utf8().is_err() {
+            return Err(Problem::new(Code::Malformed, "The path is not UTF-8 once its `%` are decoded."));
+        }
         if path != PAGE_PATH && has_extra_slashes(path) {
             return Err(self.refuse(request.uri()));
         }
         Ok(request)
     }
 
-    /// The path that answers in place of one with slashes too many, if there is one.
+    /// The path that answers in place of one with slashes too many, or with letters that are percent-encoded, if there is
+    /// one.
     fn meant(&self, asked: &str) -> Option<String> {
-        if !has_extra_slashes(asked) {
-            return None;
-        }
+        let found = if has_extra_slashes(asked) { self.meant_without_slashes(asked) } else { None };
+        found.or_else(|| {
+            let path = without_extra_slashes(asked);
+            if respelled(&path, PAGE_PATH.trim_end_matches('/')).is_some() {
+                return Some(PAGE_PATH.to_owned());
+            }
+            let (pattern, right) = self.0.iter().find_map(|pattern| Some((pattern, respelled(&path, pattern)?)))?;
+            let right = if right.len() > LONGEST_REPEATED { pattern.clone() } else { right };
+            (right != asked).then_some(right)
+        })
+    }
+
+    fn meant_without_slashes(&self, asked: &str) -> Option<String> {
         let path = without_extra_slashes(asked);
         if path == PAGE_PATH.trim_end_matches('/') {
             return Some(PAGE_PATH.to_owned());
@@ -96,6 +116,19 @@ fn without_extra_slashes(path: &str) -> String {
     }
     plain.push_str(&path[from..]);
     plain.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect()
+}
+
+/// The path as a pattern spells it, where it is the same once it is decoded. Parameters stay as they are spelled.
+fn respelled(path: &str, pattern: &str) -> Option<String> {
+    if path.split('/').count() != pattern.split('/').count() {
+        return None;
+    }
+    let spelled = |(part, expected): (&str, &'_ str)| {
+        let decoded = percent_decode_str(part).decode_utf8().ok()?;
+        if is_parameter(expected) { Some(part.to_owned()) } else { (decoded == expected).then(|| decoded.into_owned()) }
+    };
+    let parts: Option<Vec<String>> = path.split('/').zip(pattern.split('/')).map(spelled).collect();
+    Some(parts?.join("/"))
 }
 
 /// Whether a file of that name belongs to the page.
@@ -157,6 +190,18 @@ mod tests {
             ("/docs//", Some("/docs/")),
             ("/docs//index.html", Some("/docs/index.html")),
             ("/docs//nothing.html", None),
+            // A letter that is encoded is the letter.
+            ("/v1/%62uckets", Some("/v1/buckets")),
+            ("/v1/%62uckets/", Some("/v1/buckets")),
+            ("//v1/b%75ckets%2F", Some("/v1/buckets")),
+            ("/v1/switche%73/in%67est", Some("/v1/switches/in%67est")),
+            ("/openapi%2Ejson", Some("/openapi.json")),
+            ("/doc%73", Some("/docs/")),
+            ("/doc%73/", Some("/docs/")),
+            ("/v1/%2562uckets", None),
+            ("/v1/%62uckets%", None),
+            ("/v1/%42uckets", None),
+            ("/v1/%6", None),
             // Nothing is there without the slashes either.
             ("/v1/devices/revoke/", None),
             ("/v1/switches/a%2Fb/", None),
@@ -171,6 +216,24 @@ mod tests {
             ("/v1/nothing", None),
         ] {
             assert_eq!(known().meant(asked).as_deref(), meant, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_told_so_and_any_other_comes_to_the_routes() {
+        let admitted = |path: &str| {
+            let request = Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
+            known()
+                .admit(request)
+                .map(drop)
+                .map_err(|problem| (problem.code(), problem.body(uuid::Uuid::nil(), "").detail))
+        };
+        for path in ["/v1/switches/%FF", "/v1/devices/%c3/revoke", "/%ed%a0%80", "/v1/switches/%C3%28"] {
+            let (code, detail) = admitted(path).unwrap_err();
+            assert!(code == Code::Malformed && detail.contains("UTF-8"), "{path}: {detail}");
+        }
+        for path in ["/v1/switches/%C3%A9", "/v1/switches/%zz", "/v1/switches/%", "/v1/switches/%00", "/nowhere"] {
+            assert_eq!(admitted(path), Ok(()), "{path}");
         }
     }
 

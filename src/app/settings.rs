@@ -11,6 +11,7 @@ use super::door::DoorLimits;
 use crate::config::{Limits, PoolSizes};
 use crate::embedded_postgres::Programs;
 use crate::features::operations::Metrics;
+use crate::kernel::call::Tracer;
 use crate::kernel::http::unread_body::Bodies;
 
 /// What the application is made from.
@@ -48,4 +49,6 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Where this process counts.
     pub metrics: Metrics,
+    /// What makes spans, or nothing.
+    pub tracer: Tracer,
 }

@@ -2,26 +2,24 @@
 //! are counted.
 
 use std::fmt::{self, Write as _};
-use std::io::BufWriter;
+use std::io;
 use std::ops::Range;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
 
+use super::log_queue::LogQueue;
 use crate::kernel::call::REQUEST_LOG;
 use crate::kernel::clock::Clock;
-
-/// Lines that may wait to be written; more are dropped and counted.
-const QUEUE_LINES: usize = 65_536;
 
 /// What is waiting when the process ends is written within this time, or lost.
 const LAST_LINES: Duration = Duration::from_millis(1200);
@@ -29,44 +27,39 @@ const LAST_LINES: Duration = Duration::from_millis(1200);
 /// No text of a line has more bytes. Callers' words are among them.
 const LONGEST_TEXT: usize = 4096;
 
+/// How often it is looked whether they are written.
+const LAST_LOOKS: Duration = Duration::from_millis(1);
+
 /// Keeps the log's writer alive; dropped, it writes what is waiting.
 #[derive(Debug)]
 pub struct Telemetry {
-    writer: Option<WorkerGuard>,
-    dropped: ErrorCounter,
+    queue: LogQueue,
+    writer: JoinHandle<()>,
 }
 
 impl Telemetry {
     /// Sends all logs of this process to standard output, filtered. A second call changes nothing.
-    pub fn start(filter: &str) -> Self {
-        // Buffered: the writer's thread flushes whenever no line is waiting.
-        let stdout = BufWriter::with_capacity(64 * 1024, std::io::stdout());
-        let (writer, guard): (NonBlocking, WorkerGuard) =
-            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_LINES).finish(stdout);
-        let dropped = writer.error_counter();
+    /// Errors: there is no thread to write them.
+    pub fn start(filter: &str) -> io::Result<Self> {
+        let (queue, writer) = LogQueue::start(io::stdout())?;
         // A test binary may have set another one before.
-        let _ = tracing::subscriber::set_global_default(subscriber(filter, writer));
-        Self { writer: Some(guard), dropped }
+        let _ = tracing::subscriber::set_global_default(subscriber(filter, queue.clone()));
+        Ok(Self { queue, writer })
     }
 
-    /// How many lines were dropped so far.
-    pub fn dropped_lines(&self) -> &ErrorCounter {
-        &self.dropped
+    /// Counts the lines that were dropped.
+    pub fn dropped_lines(&self) -> &Arc<AtomicU64> {
+        self.queue.dropped()
     }
 }
 
 impl Drop for Telemetry {
-    /// Where nobody reads standard output any more, the guard waits for its thread, and then complains on standard output.
-    /// So it is dropped elsewhere, and waited for only so long.
+    /// Where nobody reads standard output any more, the writer never ends. So it is waited for only so long.
     fn drop(&mut self) {
-        let (done, written) = mpsc::channel::<()>();
-        let writer = self.writer.take();
-        let dropping = thread::Builder::new().spawn(move || {
-            drop(writer);
-            drop(done);
-        });
-        if dropping.is_ok() {
-            let _ = written.recv_timeout(LAST_LINES);
+        self.queue.close();
+        let until = Instant::now() + LAST_LINES;
+        while !self.writer.is_finished() && Instant::now() < until {
+            thread::sleep(LAST_LOOKS);
         }
     }
 }

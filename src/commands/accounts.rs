@@ -8,6 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::database::Opened;
+use super::key_doubt::say_doubts_of_command;
 use super::output::{Output, explain};
 use crate::config::Config;
 use crate::features::accounts::{Accounts, DeviceListing, ROTATION_OVERLAP_S, TokenListing, UserListing};
@@ -78,6 +79,15 @@ pub enum DeviceCommand {
         /// The device's name.
         #[arg(long)]
         name: String,
+    },
+    /// Approve a device that shows a code, so that it becomes one of the user's.
+    Approve {
+        /// The owner's name.
+        #[arg(long)]
+        user: String,
+        /// As the device shows it.
+        #[arg(long)]
+        code: String,
     },
 }
 
@@ -204,6 +214,17 @@ pub async fn device(config: Config, command: DeviceCommand, output: &Output) -> 
                 format!("Device {name} ({device_id}) is revoked; a running server heeds it within ten seconds.");
             output.write(&json!({ "device_id": device_id, "revoked": true }), words)
         }
+        DeviceCommand::Approve { user, code } => {
+            let work = async |accounts: &Accounts, context: &RequestContext| {
+                let user_id = accounts.users.find(context, &user).await?;
+                accounts.pairings.approve_code(context, Actor::Command, user_id, &code).await
+            };
+            let expires_at = with_accounts(&config, work).await?;
+            let words = format!(
+                "The device that shows {code} becomes one of {user}'s when it asks again, within some seconds."
+            );
+            output.write(&json!({ "expires_at": expires_at }), words)
+        }
     }
 }
 
@@ -276,7 +297,9 @@ async fn with_accounts<T>(
 ) -> anyhow::Result<T> {
     let opened = Opened::open(config).await?;
     let pool = Pool::new(opened.options().clone(), "command", 1);
-    let result = work(&Accounts::new(pool.clone(), opened.key()), &RequestContext::internal(LIMIT)).await;
+    let (accounts, context) = (Accounts::new(pool.clone(), opened.key()), RequestContext::internal(LIMIT));
+    say_doubts_of_command(&accounts, &context).await;
+    let result = work(&accounts, &context).await;
     pool.close().await;
     opened.close().await?;
     result.map_err(|problem| explain(&problem))

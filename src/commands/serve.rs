@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -13,10 +14,12 @@ use super::key_doubt::say_doubts;
 use super::output::explain;
 use super::shutdown::Shutdown;
 use crate::app::telemetry::Telemetry;
+use crate::app::traces::Traces;
 use crate::app::{Activity, App, DoorLimits, Settings};
 use crate::config::{Config, OTHER_CONNECTIONS};
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
+use crate::kernel::call::Tracer;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::Bodies;
@@ -30,11 +33,15 @@ const POSTGRES: Duration = Duration::from_millis(8400);
 const QUIET: Duration = Duration::from_secs(3);
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::start(&config.log);
+    let telemetry = Telemetry::start(&config.log)?;
     // Signals are caught from here on, so that stopping early leaves no PostgreSQL behind.
     let shutdown = Shutdown::on_signals()?;
     // An address that is taken is found out before a database is started for nothing.
     let listener = TcpListener::bind(config.bind).await.map_err(|error| cannot_listen(config.bind, error))?;
+    let traces = Traces::start(config.traces.as_ref())?;
+    if !config.unread.is_empty() {
+        tracing::warn!(variables = ?config.unread, "variables of OpenTelemetry that halfhour does not read are set");
+    }
     let opened = match Opened::open_to_serve(&config, &shutdown).await {
         Err(_interrupted) if shutdown.is_asked() => {
             tracing::info!("stopped before it served");
@@ -43,9 +50,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         opened => opened?,
     };
     let metrics = Metrics::install(Some(telemetry.dropped_lines().clone()));
-    let served = run(&config, &opened, listener, metrics, &shutdown).await;
-    opened.close_by(shutdown.within(POSTGRES)).await?;
-    let dropped_lines = telemetry.dropped_lines().dropped_lines();
+    let served = run(&config, &opened, listener, (metrics, traces.tracer()), &shutdown).await;
+    let (closed, ()) = tokio::join!(opened.close_by(shutdown.within(POSTGRES)), traces.close());
+    closed?;
+    let dropped_lines = telemetry.dropped_lines().load(Ordering::Relaxed);
     if dropped_lines > 0 {
         tracing::warn!(dropped_lines, "the log could not keep up");
     }
@@ -69,7 +77,7 @@ async fn run(
     config: &Config,
     opened: &Opened,
     listener: TcpListener,
-    metrics: Metrics,
+    (metrics, tracer): (Metrics, Tracer),
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
@@ -92,6 +100,7 @@ async fn run(
         private_postgres: opened.programs(),
         data_dir: opened.is_embedded().then(|| config.data_dir.clone()),
         metrics,
+        tracer,
     };
     let clock = Clock::system();
     let app = App::new(opened.options(), opened.key(), settings, clock.clone());
@@ -102,7 +111,7 @@ async fn run(
     }
     let prepare = async {
         // No stamp may be taken before the clock is known.
-        follow_database_clock(&app.pools().worker, &clock).await.map_err(|problem| explain(&problem))?;
+        follow_database_clock(&app.pools().control, &clock).await.map_err(|problem| explain(&problem))?;
         say_doubts(opened, config, &app.pools().worker).await;
         if !opened.is_embedded() {
             return anyhow::Ok(None);

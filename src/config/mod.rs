@@ -3,6 +3,7 @@
 //! Everything is read once and validated as a whole. Every fault is listed with its variable. A
 //! variable that halfhour does not know is refused, not ignored.
 
+mod traces;
 mod values;
 mod variables;
 
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 
 use crate::embedded_postgres::MAX_CONNECTIONS;
 use crate::kernel::access::ServerKey;
+pub use traces::TraceExport;
 pub use values::Database;
 use values::VariableReader;
 use variables::Raw;
@@ -53,6 +55,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// `HALFHOUR_LIMIT_*`.
     pub limits: Limits,
+    /// `OTEL_*`; `None` exports no traces.
+    pub traces: Option<TraceExport>,
+    /// Variables `OTEL_*` that are set and not read.
+    pub unread: Vec<String>,
 }
 
 /// How many connections each pool may open.
@@ -119,7 +125,9 @@ impl Config {
     pub fn from_env() -> Result<Self, Faults> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with("HALFHOUR_") || name == "DATABASE_URL")
+            .filter(|(name, _)| {
+                ["HALFHOUR_", traces::PREFIX].iter().any(|of| name.starts_with(of)) || name == "DATABASE_URL"
+            })
             .map(|(name, value)| (name, value.to_string_lossy().into_owned()));
         Self::from_variables(variables)
     }
@@ -128,18 +136,24 @@ impl Config {
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Faults> {
         let variables: BTreeMap<_, _> = variables.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
         let mut reader = VariableReader::default();
-        let known = |name: &str| VARIABLES.contains(&name) || CREDENTIALS.contains(&name);
+        // Other programs of the machine may keep to these, so they are no fault.
+        let is_unread = |name: &&String| name.starts_with(traces::PREFIX) && !VARIABLES.contains(&name.as_str());
+        let unread: Vec<String> = variables.keys().filter(is_unread).cloned().collect();
+        let known = |name: &String| {
+            VARIABLES.contains(&name.as_str()) || CREDENTIALS.contains(&name.as_str()) || unread.contains(name)
+        };
         for name in variables.keys().filter(|name| !known(name)) {
             reader.fault(name, "is not a variable of halfhour; .env.example lists them all");
         }
         let raw: Raw = envy::from_iter(variables).unwrap_or_default();
-        let config = reader.config(raw);
+        let config = Config { unread, ..reader.config(raw) };
         if reader.faults.is_empty() { Ok(config) } else { Err(Faults(reader.faults)) }
     }
 }
 
 impl VariableReader {
     fn config(&mut self, raw: Raw) -> Config {
+        let traces = self.traces(&raw);
         let database = self.database(raw.database_url);
         let secret = self.secret(raw.halfhour_secret);
         if matches!(database, Database::External(_)) && secret.is_none() {
@@ -162,7 +176,7 @@ impl VariableReader {
         let mut per_minute = |name, value, default| self.number(name, value, default, 0..=60_000);
         let limits = Limits {
             anonymous: per_minute("HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE", raw.halfhour_limit_anonymous_per_minute, 60),
-            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 120),
+            device: per_minute("HALFHOUR_LIMIT_DEVICE_PER_MINUTE", raw.halfhour_limit_device_per_minute, 600),
             viewer: per_minute("HALFHOUR_LIMIT_VIEWER_PER_MINUTE", raw.halfhour_limit_viewer_per_minute, 600),
             operator: per_minute("HALFHOUR_LIMIT_OPERATOR_PER_MINUTE", raw.halfhour_limit_operator_per_minute, 600),
             device_buckets_per_hour: self.buckets_per_hour(raw.halfhour_limit_device_buckets_per_hour),
@@ -197,6 +211,8 @@ impl VariableReader {
             pool_sizes,
             request_deadline: Duration::from_millis(deadline_ms.into()),
             limits,
+            traces,
+            unread: Vec::new(),
         }
     }
 }

@@ -110,7 +110,7 @@ impl VariableReader {
     /// Fewer than a post may have would refuse some posts for ever.
     pub(crate) fn buckets_per_hour(&mut self, value: Option<String>) -> u32 {
         let name = "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR";
-        let quota = self.number(name, value, 20_000, 0..=10_000_000);
+        let quota = self.number(name, value, 60_000, 0..=10_000_000);
         if (1..MAX_POSTED.into()).contains(&quota) {
             self.fault(name, format!("must be 0 or at least {MAX_POSTED}, which is what one post may have"));
         }

@@ -25,10 +25,16 @@ pub(super) struct Raw {
     pub(super) halfhour_limit_viewer_per_minute: Option<String>,
     pub(super) halfhour_limit_operator_per_minute: Option<String>,
     pub(super) halfhour_limit_device_buckets_per_hour: Option<String>,
+    pub(super) otel_exporter_otlp_endpoint: Option<String>,
+    pub(super) otel_exporter_otlp_headers: Option<String>,
+    pub(super) otel_exporter_otlp_timeout: Option<String>,
+    pub(super) otel_service_name: Option<String>,
+    pub(super) otel_traces_sampler_arg: Option<String>,
+    pub(super) otel_sdk_disabled: Option<String>,
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 20] = [
+pub const VARIABLES: [&str; 26] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -49,6 +55,12 @@ pub const VARIABLES: [&str; 20] = [
     "HALFHOUR_LIMIT_VIEWER_PER_MINUTE",
     "HALFHOUR_LIMIT_OPERATOR_PER_MINUTE",
     "HALFHOUR_LIMIT_DEVICE_BUCKETS_PER_HOUR",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_SDK_DISABLED",
 ];
 
 /// What `credentials.env` holds for clients: whoever exported it may still run commands.

@@ -8,3 +8,7 @@ pub mod dashboard_rollup;
 pub mod ingest_buckets;
 pub mod operations;
 pub mod pricing;
+pub mod speaks_otlp;
+pub mod speaks_tokentracker;
+pub mod speaks_vibe_cafe;
+pub mod speaks_vibeusage;

@@ -4,13 +4,15 @@
 //!
 //! | floor | room | answers |
 //! |---|---|---|
+//! | 7 | `dialect` | what the protocols of other products' trackers have in common |
+//! | 7 | `dashboards` | what dashboards of other products ask alike, and the door to sums |
 //! | 6 | `usage` | how usage is written: the writer, events, erasures, horizons |
 //! | 6 | `http` | what a request is made of: bodies, queries, values, pages, cursors, the outermost layer |
 //! | 5 | `operations` | what operators switch off, and what is written down of who did what |
 //! | 5 | `idempotency` | what a request that is repeated under its key is answered |
 //! | 4 | `access` | who is calling, and how often they may |
 //! | 3 | `database` | pools that start without rights, transactions that name a role and its users |
-//! | 2 | `call` | what a request or a worker step carries with it, and its log line |
+//! | 2 | `call` | what a request or a worker step carries with it, its span and its log line |
 //! | 1 | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | 1 | `clock` | time, passed in |
 //! | 1 | `money` | prices and amounts as whole numbers |
@@ -24,7 +26,9 @@ pub mod access;
 pub mod bucket;
 pub mod call;
 pub mod clock;
+pub mod dashboards;
 pub mod database;
+pub mod dialect;
 pub mod http;
 pub mod idempotency;
 pub mod money;

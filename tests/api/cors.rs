@@ -12,7 +12,7 @@ use crate::walk::{Answer, Walk, operations};
 const ORIGIN: &str = "https://app.example";
 
 /// What callers do send, whether or not somebody remembers to describe it.
-const SENT: [&str; 10] = [
+const SENT: [&str; 11] = [
     "accept",
     "authorization",
     "content-type",
@@ -22,6 +22,7 @@ const SENT: [&str; 10] = [
     "if-match",
     "if-none-match",
     "traceparent",
+    "tracestate",
     "x-request-id",
 ];
 

@@ -14,20 +14,21 @@ use uuid::Uuid;
 use crate::support::plans::{buffers, fill_without_statistics, nodes, outline};
 use crate::support::{TestApp, TestDevice, TestUser};
 
-/// Where statements of posts, authentication, reads and the relay are.
-const HOT: [&str; 11] = [
+/// Where statements of posts, authentication and the relay are. Those of reads are in the folders of [`READS`].
+const HOT: [&str; 6] = [
     "kernel/access",
     "kernel/idempotency",
     "kernel/usage",
     "kernel/usage/intake",
     "kernel/usage/outbox",
     "kernel/usage/writer",
-    "features/dashboard_rollup/buckets",
-    "features/dashboard_rollup/heatmap",
-    "features/dashboard_rollup/relay",
-    "features/dashboard_rollup/rollups",
-    "features/dashboard_rollup/state",
 ];
+
+/// Every folder in it is hot, a new one as well, but for those that are [`COLD`].
+const READS: &str = "features/dashboard_rollup";
+
+/// Once a day, for an erasure, for who verifies, and for an operator who asks what has no price.
+const COLD: [&str; 4] = ["coverage", "forgetting", "retention", "verify"];
 
 /// Statements of these folders that are run elsewhere than on a hot path.
 const EXCUSED: [(&str, &str); 26] = [
@@ -46,6 +47,7 @@ const EXCUSED: [(&str, &str); 26] = [
     ("kernel/usage/outbox/publish_rebuild.sql", "changes of zone"),
     ("kernel/usage/outbox/publish_rebuilds.sql", "another price book"),
     ("kernel/usage/outbox/publish_replay.sql", "backfills"),
+    ("kernel/usage/writer/add_to_pre_images.sql", "only on top of corrections"),
     ("kernel/usage/writer/carry_kept.sql", "merges"),
     ("kernel/usage/writer/decide_buckets.sql", "merges"),
     ("kernel/usage/writer/insert_moved.sql", "merges"),
@@ -70,9 +72,14 @@ const MOST_LOOPS: u64 = 400;
 /// The files of the hot folders by their text, as PostgreSQL is sent it.
 fn hot_files() -> BTreeMap<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders: Vec<_> = HOT.iter().map(|folder| source.join(folder)).collect();
+    let reads = std::fs::read_dir(source.join(READS)).unwrap().map(|entry| entry.unwrap());
+    let is_cold = |name: &std::ffi::OsStr| COLD.iter().any(|cold| name == *cold);
+    let reads = reads.filter(|entry| entry.path().is_dir() && !is_cold(&entry.file_name()));
+    folders.extend(reads.map(|entry| entry.path()).chain([source.join(READS)]));
     let mut files = BTreeMap::new();
-    for folder in HOT {
-        for entry in std::fs::read_dir(source.join(folder)).unwrap() {
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "sql") {
                 let name = path.strip_prefix(&source).unwrap().to_string_lossy().into_owned();
@@ -134,6 +141,8 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
     for (input, observed) in [(10 * turn + 1, 2 * turn), (10 * turn + 2, 2 * turn + 1), (1, 0)] {
         let mut yesterday = bucket(60, input, observed);
         yesterday["hour_start"] = "2026-11-19T10:00:00Z".into();
+        // This one has a price.
+        yesterday["model"] = "gpt-5.5".into();
         let body = json!({"buckets": [bucket(60, input, observed), bucket(30, input, observed), yesterday]});
         server.post_buckets(&device.token, &body).await.expect_ok();
         let keyed = server.request(Method::POST, "/v1/buckets").bearer(&device.token).json(&body);
@@ -148,6 +157,12 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         late["hour_start"] = "2026-10-01T10:00:00Z".into();
         server.post_buckets(&device.token, &json!({ "buckets": [late] })).await.expect_ok();
     }
+    // Records that are new, and the same again.
+    let counting = server.device(user, &format!("counts from turn {turn} on")).await;
+    let export = crate::speaks_otlp::exported(100);
+    for _ in 0..2 {
+        server.request(Method::POST, "/v1/logs").bearer(&counting.token).json(&export).send().await.expect_ok();
+    }
     server.drain().await;
     let days = "from=2026-10-22&to=2026-11-20";
     for path in [
@@ -158,6 +173,9 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         format!("/v1/rollups?{days}&width=hour&limit=1"),
         format!("/v1/rollups?{days}&width=half_hour&group_by=model"),
         format!("/v1/rollups?{days}&time_zone=Asia/Kathmandu"),
+        "/v1/rollups/summary".to_owned(),
+        format!("/v1/rollups/summary?{days}"),
+        format!("/v1/rollups/cost?{days}"),
         "/v1/rollups/heatmap".to_owned(),
         format!("/v1/rollups/heatmap?{days}"),
         format!("/v1/buckets?{days}&limit=100"),
@@ -224,6 +242,7 @@ const KEYS: &str = "
 #[tokio::test]
 async fn every_statement_of_a_hot_path_is_cheap_on_empty_just_filled_and_full_tables() {
     let app = TestApp::start().await;
+    app.begin_prices().await;
     explain_everything(&app).await;
     // Before any connection of a server: each has its plans for good.
     let (planned_empty, files) = (app.second_server().await, hot_files());
@@ -237,7 +256,9 @@ async fn every_statement_of_a_hot_path_is_cheap_on_empty_just_filled_and_full_ta
     watch.judge("on empty tables");
 
     // From now on nothing is vacuumed or analyzed but by the test.
-    for table in ["usage.bucket", "usage.idempotency", "usage.outbox", "rollup.daily", "rollup.user_state"] {
+    for table in
+        ["usage.bucket", "usage.idempotency", "usage.ledger", "usage.outbox", "rollup.daily", "rollup.user_state"]
+    {
         app.tell(&format!("alter table {table} set (autovacuum_enabled = off)")).await;
     }
     fill_without_statistics(&app, 1, 400).await;

@@ -19,6 +19,7 @@ use halfhour::kernel::access::{
     Addresses, AnonymousCallers, Authenticator, Device, REVOCATION_BOUND, TokenCache, require_principal,
 };
 use halfhour::kernel::bucket::{HalfHour, Model, TokenCounts};
+use halfhour::kernel::call::Tracer;
 use halfhour::kernel::http::request_line::{RequestLine, observe};
 use halfhour::kernel::idempotency::IdempotencyKey;
 use halfhour::kernel::operations::switches::Switch;
@@ -116,9 +117,12 @@ impl Lines {
         let line = Arc::new(RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
+            problem_formats: &[],
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
+            tracer: Tracer::off(),
+            manners: Arc::default(),
         });
         let router = Router::new()
             .route("/lines", post(post_lines))

@@ -9,6 +9,7 @@ mod azure;
 #[path = "../data/azure_llm_2023.rs"]
 mod azure_llm_2023;
 mod backfill;
+mod captures;
 mod clocks;
 mod connections;
 mod contract;
@@ -36,6 +37,10 @@ mod retention;
 mod routes;
 mod secrets;
 mod silence;
+mod speaks_otlp;
+mod speaks_tokentracker;
+mod speaks_vibe_cafe;
+mod speaks_vibeusage;
 mod support;
 mod token_cache;
 mod upgrades;

@@ -316,6 +316,41 @@ async fn what_is_no_name_is_refused_by_code_point_and_place_wherever_a_model_is_
 }
 
 #[tokio::test]
+async fn half_of_a_surrogate_pair_rejects_its_bucket_and_is_told_by_code_point_and_place() {
+    let names = Names::start().await;
+    let Names { app, me, device } = &names;
+    let told = "U+D83D, the name's character 4 counted from 1, is half of a surrogate pair";
+    // A writer of JSON escapes a half that it was given; ours cannot be given one.
+    let torn = |value: &Value| value.to_string().replace("HALF", "\\ud83d");
+    let sent = torn(&json!({"buckets": [posted("sound"), posted("gptHALF-5"), posted("sound 2")]}));
+    let post = |prefer: &'static str| {
+        let request = app.request(Method::POST, "/v1/buckets").bearer(&device.token).header("prefer", prefer);
+        request.header("content-type", "application/json").body(sent.clone()).send()
+    };
+    let strict = post("handling=strict").await;
+    let errors = strict.expect_problem(422, "invalid")["errors"].clone();
+    assert_eq!((&errors[0]["pointer"], &errors[0]["code"]), (&json!("/buckets/1/model"), &json!("malformed_model")));
+    let lenient = post("handling=lenient").await;
+    let receipt = lenient.expect_ok();
+    assert_eq!(receipt["verdicts"], json!(["inserted", "rejected", "inserted"]));
+    assert!(receipt["rejections"][0]["detail"].as_str().unwrap().starts_with(told), "{receipt}");
+
+    let lines =
+        format!("{}\n{}\n", bucket(me, device, HOUR, "sound", 7), torn(&bucket(me, device, HOUR, "gptHALF", 7)));
+    let job = app.stream(&me.operator, "k", "from=2026-11-01&to=2026-11-20", &lines).await.json;
+    let exceptions = app.job_list(&me.operator, &job, "exceptions").await;
+    let [exception] = exceptions.as_slice() else { panic!("{exceptions:?}") };
+    assert_eq!((&exception["field"], &exception["code"]), (&json!("model"), &json!("malformed_model")));
+    assert!(exception["detail"].as_str().unwrap().starts_with(told), "{exception}");
+
+    let register =
+        app.request(Method::POST, "/v1/devices").bearer(&me.viewer).header("content-type", "application/json");
+    let refused = register.body(torn(&json!({"name": "my HALF"}))).send().await;
+    let error = &refused.expect_problem(422, "invalid")["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("/name"), &json!("control_character")));
+}
+
+#[tokio::test]
 async fn names_that_only_look_alike_stay_apart_and_one_name_stays_one_under_a_race() {
     let names = Names::start().await;
     let twins = ["é", "e\u{301}", "Ａ", "A", "a", "ﬁ", "fi", "a b", "a\u{a0}b"];

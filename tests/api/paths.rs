@@ -122,6 +122,44 @@ async fn a_parameter_that_is_empty_or_has_a_slash_comes_to_no_route() {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_encoded_leads_to_no_route_and_the_right_path_is_named() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann", "UTC").await;
+    let mut asked = 0;
+    for (route, ..) in TABLE {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap().replace("{device_id}", "7").replace("{job_id}", "a-b.c~d");
+        let right = path.replace("{name}", "in%20gest").replace("{code}", "%69nvalid");
+        for (place, letter) in right.char_indices().filter(|(_, letter)| letter.is_ascii_lowercase()) {
+            let code = format!("%{:02x}", u32::from(letter));
+            let encoded = format!("{}{code}{}", &right[..place], &right[place + 1..]);
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let reply = app.request(method, &encoded).bearer(&ann.viewer).send().await;
+            let detail = reply.json["detail"].as_str().unwrap_or_default();
+            // A parameter is what it decodes to.
+            asked += usize::from(reply.status == 404 && detail.contains("percent-encoded"));
+            let is_named = detail.contains(&format!("`{right}`"));
+            let is_answered = !detail.contains("There is no such path");
+            assert!(is_named || is_answered, "{encoded}: {}", reply.json);
+        }
+    }
+    assert!(asked > 200, "only {asked} paths were asked for");
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_told_so_whoever_asks() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann", "UTC").await;
+    for path in ["/v1/switches/%FF", "/v1/devices/%C3/revoke", "/v1/backfills/%ED%A0%80", "/problems/%FF", "/%FF"] {
+        for token in ["", &ann.viewer, &ann.operator] {
+            let reply = app.request(Method::GET, path).bearer(token).send().await;
+            let problem = reply.expect_problem(400, "malformed");
+            assert!(problem["detail"].as_str().unwrap().contains("UTF-8"), "{path}: {problem}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_encoded_percent_sign_is_no_slash() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;

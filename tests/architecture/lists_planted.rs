@@ -148,6 +148,9 @@ fn a_total_of_other_counters_is_caught() {
     ] {
         assert_caught(check, &[(SQL, &select(&wrong))], SQL, 2);
     }
+    // What is added to a counter is no total, and another counter is none of its kind.
+    assert_passes(check, &[(SQL, &select("b.input_tokens + excluded.input_tokens"))]);
+    assert_caught(check, &[(SQL, &select("b.input_tokens + excluded.output_tokens"))], SQL, 2);
 }
 
 #[test]

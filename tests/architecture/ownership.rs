@@ -4,13 +4,17 @@ use super::sql_references::{Reference, Use, references};
 use super::tree::{SourceTree, Violation, slice_of};
 
 /// Each slice and the schema that is its own, if it has one. A new slice is added here, with its schema.
-const OWNERS: [(&str, Option<&str>); 6] = [
+const OWNERS: [(&str, Option<&str>); 10] = [
     ("accounts", Some("account")),
     ("backfill", Some("backfill")),
     ("dashboard_rollup", Some("rollup")),
     ("ingest_buckets", None),
     ("operations", Some("ops")),
     ("pricing", Some("price")),
+    ("speaks_otlp", None),
+    ("speaks_tokentracker", None),
+    ("speaks_vibe_cafe", None),
+    ("speaks_vibeusage", None),
 ];
 
 const SCHEMAS: [&str; 6] = ["account", "backfill", "ops", "price", "rollup", "usage"];

@@ -215,7 +215,8 @@ impl World {
         let erased_at = json["erased_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
         if exchange.code.is_none_or(|code| !nothing_is_written(&code)) {
             let erased_at = erased_at.map(|at| at.timestamp_micros());
-            self.history.lock().unwrap().erasures.push(Erasure { user, erased_at });
+            let (began, ended) = (exchange.began, erased_at.map(|_| exchange.ended));
+            self.history.lock().unwrap().erasures.push(Erasure { user, began, ended, erased_at });
         }
     }
 

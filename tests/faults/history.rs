@@ -114,6 +114,9 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Erasure {
     pub user: usize,
+    pub began: Micros,
+    /// `None` where no answer came.
+    pub ended: Option<Micros>,
     /// `None` where no answer came.
     pub erased_at: Option<Micros>,
 }

@@ -1,6 +1,7 @@
 //! `DATABASE_URL`: somebody else's PostgreSQL, with any number of servers on it.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use halfhour::embedded_postgres::{Durability, EmbeddedPostgres};
 use halfhour::kernel::clock::Clock;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tempfile::TempDir;
 
-use crate::http::{PATIENCE, recent};
+use crate::http::{INTERVAL, PATIENCE, recent};
 use crate::support::Home;
 
 const SECRET: &str = "a secret of the tests, the same on every process";
@@ -205,5 +206,36 @@ async fn verify_says_whether_rollups_are_what_the_buckets_say_and_ends_with_3_wh
     assert_eq!(report["not_compared_users"], json!([{ "user_id": user_id, "code": "refused_22023" }]));
     let words = home.run(&["verify"]);
     assert!(words.stdout.contains(&format!("{user_id}: could not be compared, refused_22023")), "{words:?}");
+    postgres.stop().unwrap();
+}
+
+#[tokio::test]
+async fn the_databases_clock_is_read_while_every_worker_waits() {
+    let (directory, postgres) = start_postgres();
+    let home = home(&database_url(directory.path(), &postgres)).with("HALFHOUR_POOL_WORKER", "2");
+    let server = home.serve().await;
+    home.json(&["user", "add", "ann"]);
+    let device = home.json(&["device", "add", "--user", "ann", "--name", "laptop"]);
+    let device = device["token"].as_str().unwrap();
+    server.post(device, &recent("m", 1)).await;
+    let mut holder = PgConnection::connect_with(&postgres.connect_options()).await.unwrap();
+    let mut other = PgConnection::connect_with(&postgres.connect_options()).await.unwrap();
+    // The relay cannot fold, and the backfills' worker cannot look for a job: each waits on a connection of its own.
+    holder.execute("begin").await.unwrap();
+    holder.execute("lock table rollup.daily, rollup.user_state, backfill.job in access exclusive mode").await.unwrap();
+    server.post(device, &recent("n", 2)).await;
+    let waiting =
+        "select count(*) from pg_stat_activity where application_name = 'halfhour worker' and wait_event_type = 'Lock'";
+    let began = Instant::now();
+    while other.fetch_one(waiting).await.unwrap().get::<i64, _>(0) < 2 {
+        assert!(began.elapsed() < PATIENCE, "the workers do not wait");
+        tokio::time::sleep(INTERVAL).await;
+    }
+    // They wait for as long as a statement waits for a lock, and the clock is looked at twice a second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let log = server.running.stdout();
+    assert!(!log.contains("clock cannot be read"), "{log}");
+    holder.execute("rollback").await.unwrap();
+    server.stop().await;
     postgres.stop().unwrap();
 }

@@ -87,7 +87,7 @@ async fn a_start_that_waits_for_a_database_that_says_nothing_ends_at_once() {
     assert_eq!(end(running, "while the database was silent").await.code(), Some(0));
 }
 
-/// A pipe that nobody reads takes 64 KiB. The queue of the log takes 65,536 lines.
+/// A pipe that nobody reads takes 64 KiB. The queue of the log takes 16 MiB more.
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_nobody_up() {
     let home = Home::new().with("HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE", "0");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
+use crate::external_database::{database_url, start_postgres};
 use crate::http::{recent, wait_until};
 use crate::support::{Home, Said};
 
@@ -86,4 +87,48 @@ async fn a_key_that_is_not_the_one_that_made_the_tokens_is_said_and_the_right_on
     let log = server.running.stdout();
     assert!(!log.contains("secret.key"), "{log}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_the_one_that_made_the_tokens_is_said_with_an_external_database_too() {
+    let (directory, postgres) = start_postgres();
+    let url = database_url(directory.path(), &postgres);
+    let under = |secret: &str| Home::new().with("DATABASE_URL", &url).with("HALFHOUR_SECRET", &secret.repeat(40));
+    let (right, wrong) = (under("r"), under("w"));
+    let said = "HALFHOUR_SECRET is not the key that made the older tokens in this database";
+    let since = "a server was started on this database with another key than HALFHOUR_SECRET";
+
+    // Nobody knows yet what made the tokens, and all is well.
+    let user = right.json(&["user", "add", "ann"]);
+    let server = right.serve().await;
+    assert!(!server.running.stdout().contains("HALFHOUR_SECRET"), "{}", server.running.stdout());
+    server.stop().await;
+
+    let refused = wrong.serve().await;
+    wait_until(said, || refused.running.stdout().contains(said)).await;
+    let log = refused.running.stdout();
+    assert!(log.contains("until it is set again to what it was"), "{log}");
+    assert_eq!(refused.get(user["viewer_token"].as_str().unwrap(), "/v1/me").await.status, 401);
+    let lost = wrong.json(&["user", "add", "bob"]);
+    refused.stop().await;
+    // It is said at each start, until these tokens are no more.
+    let again = wrong.serve().await;
+    wait_until(said, || again.running.stdout().contains(said)).await;
+    again.stop().await;
+
+    let server = right.serve().await;
+    wait_until(since, || server.running.stdout().contains(since)).await;
+    let log = server.running.stdout();
+    assert!(!log.contains(said), "{log}");
+    assert_eq!(server.get(user["viewer_token"].as_str().unwrap(), "/v1/me").await.status, 200);
+    assert_eq!(server.get(lost["viewer_token"].as_str().unwrap(), "/v1/me").await.status, 401);
+    server.stop().await;
+    let server = right.serve().await;
+    assert!(!server.running.stdout().contains("HALFHOUR_SECRET"), "{}", server.running.stdout());
+    server.stop().await;
+    // Who makes tokens that no server takes is told so, and who makes others is not.
+    let (told, other) = (under("x").run(&["user", "add", "cid"]), right.run(&["user", "add", "dan"]));
+    assert!(told.stderr.contains("give it their HALFHOUR_SECRET") && told.code == Some(0), "{told:?}");
+    assert_eq!((other.stderr.as_str(), other.code), ("", Some(0)));
+    postgres.stop().unwrap();
 }

@@ -25,21 +25,23 @@ use super::limits::DoorLimits;
 use super::progress::{AnswerBody, WireProgress};
 use super::room::{Room, Seat};
 use super::wire::Wire;
-use crate::kernel::http::request_line::RefusedAtDoor;
+use crate::kernel::http::request_line::{LastCall, RefusedAtDoor};
 use crate::kernel::problem::{Code, Problem};
 
 /// What the parser may hold of what it has read, and of what it has to write.
 const PARSER_BUFFER: usize = 128 * 1024;
 /// Where no more can be accepted, it is tried again after this time.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What is answered to requests that nobody waits for any longer gets this time to be written.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// Below this path are the probes of orchestrators.
 const PROBES: &str = "/health/";
 
 /// Serves until `shutdown`. Then no more connections are accepted, idle ones end, and open requests get some time.
 pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, shutdown: CancellationToken) {
     let room = Arc::new(Room::new(limits.connections, limits.reserve));
-    let connections =
-        Connections { routes, limits, room: room.clone(), stopping: shutdown.clone(), cut: CancellationToken::new() };
+    let (last_call, cut) = (CancellationToken::new(), CancellationToken::new());
+    let connections = Connections { routes, limits, room: room.clone(), stopping: shutdown.clone(), last_call, cut };
     let tasks = TaskTracker::new();
     let mut is_exhausted = false;
     loop {
@@ -73,6 +75,8 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, sh
     tasks.close();
     if tokio::time::timeout(limits.drain, tasks.wait()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut off");
+        connections.last_call.cancel();
+        let _ = tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await;
         connections.cut.cancel();
         tasks.wait().await;
     }
@@ -102,6 +106,8 @@ struct Connections {
     limits: DoorLimits,
     room: Arc<Room>,
     stopping: CancellationToken,
+    /// What is open is answered now, whatever it waits for.
+    last_call: CancellationToken,
     cut: CancellationToken,
 }
 
@@ -153,6 +159,8 @@ impl Connections {
         let open = progress.begin();
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(LastCall(self.last_call.clone()));
+        request.extensions_mut().insert(progress.reader().clone());
         let refusal = progress.refusal().or_else(|| self.no_room(&request, place));
         if let Some(problem) = refusal {
             request.extensions_mut().insert(RefusedAtDoor(problem));

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use futures_util::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
 
+use crate::kernel::http::request_line::AnswerReader;
 use crate::kernel::problem::Problem;
 
 /// How far one connection has come. Clones share it.
@@ -24,6 +25,7 @@ struct Shared {
     /// The one that stands for a head that was refused, by its number, and what it is answered.
     refusal: Mutex<Option<(u64, Problem)>>,
     wire: AtomicWaker,
+    reader: AnswerReader,
 }
 
 impl WireProgress {
@@ -39,6 +41,11 @@ impl WireProgress {
         let begun = self.0.begun.load(Ordering::Acquire);
         let mut refusal = self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.take_if(|(number, _)| *number == begun).map(|(_, problem)| problem)
+    }
+
+    /// Who reads this connection's answers.
+    pub fn reader(&self) -> &AnswerReader {
+        &self.0.reader
     }
 
     /// The head of that number was refused.

@@ -150,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         while timer.as_mut().poll(context).is_ready() {
             if *taken < LEAST_TAKEN {
                 TimedOut::Unread.count();
+                self.progress.reader().stalled(limit);
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"));
             }
             *taken = 0;

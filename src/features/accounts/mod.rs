@@ -7,8 +7,9 @@
 //! |---|---|---|
 //! | `users` | who owns buckets | `/v1/users` (operator) |
 //! | `profile` | what a user sees and changes of itself | `/v1/me` (viewer) |
-//! | `devices` | what posts buckets | `/v1/devices…` (viewer) |
+//! | `devices` | what posts buckets, and how it speaks | `/v1/devices…` (viewer) |
 //! | `linking` | how a new device gets its token | `/v1/link-codes` (viewer), `/v1/link-codes/exchange` (anybody) |
+//! | `pairing` | how a new device that shows a code gets its token | `/v1/pairings` (viewer), `/pair` (anybody) |
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
 //! | `persons` | erasure of a person, with all usage | `DELETE /v1/me` (viewer) |
 //! | `tokens` | the secrets of users and devices | none: commands only |
@@ -21,6 +22,7 @@ mod devices;
 mod erasing;
 mod linking;
 mod name;
+mod pairing;
 mod persons;
 mod profile;
 mod tokens;
@@ -35,9 +37,12 @@ pub(crate) use devices::DeviceListing;
 pub use devices::{Devices, RegisteredDevice};
 pub use erasing::Erasures;
 pub use linking::LinkCodes;
+pub use pairing::Pairings;
 pub use persons::{Part, Parts, Person, PersonErasure, Persons};
 pub use profile::Profiles;
-pub use tokens::{IDLE_DAYS, IssuedToken, OLD_DAYS, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens};
+pub use tokens::{
+    IDLE_DAYS, IssuedToken, OLD_DAYS, OtherKeysTokens, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens,
+};
 pub(crate) use users::UserListing;
 pub use users::{CreatedUser, Users};
 
@@ -46,6 +51,7 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
 use crate::kernel::http::cursor::Cursors;
+use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::relay_notifier::Signal;
 
@@ -60,6 +66,8 @@ pub struct Accounts {
     pub devices: Devices,
     /// The codes by which new devices get their tokens.
     pub link_codes: LinkCodes,
+    /// How devices that show a code become somebody's.
+    pub pairings: Pairings,
     /// Deletions of usage.
     pub erasures: Erasures,
     /// The secrets of users and devices.
@@ -77,10 +85,12 @@ impl Accounts {
         let key = Arc::new(key);
         let tokens = Tokens::new(pool.clone(), key.clone());
         let users = Users::new(pool.clone(), tokens.clone());
+        let link_codes = LinkCodes::new(pool.clone(), key.clone(), clock.clone());
         Self {
             profiles: Profiles::new(pool.clone(), signal.clone(), users.clone()),
             devices: Devices::new(pool.clone(), tokens.clone(), users.clone()),
-            link_codes: LinkCodes::new(pool.clone(), key, clock.clone()),
+            pairings: Pairings::new(pool.clone(), key, clock.clone(), tokens.clone(), link_codes.failed_exchanges()),
+            link_codes,
             erasures: Erasures::new(pool, clock, signal),
             users,
             tokens,
@@ -118,7 +128,7 @@ macro_rules! handed_out {
     };
 }
 
-handed_out!(Users: users, Profiles: profiles, Devices: devices, LinkCodes: link_codes, Erasures: erasures);
+handed_out!(Users: users, Profiles: profiles, Devices: devices, LinkCodes: link_codes, Pairings: pairings, Erasures: erasures);
 
 /// The routes of viewers.
 pub(crate) fn viewer_router<S>() -> OpenApiRouter<S>
@@ -133,6 +143,16 @@ where
         .merge(erasing::router())
         .merge(devices::router())
         .merge(linking::viewer_router())
+        .merge(pairing::viewer_router())
+}
+
+/// The page that anybody may see who pairs a device.
+pub(crate) fn page_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    PublicUrl: FromRef<S>,
+{
+    pairing::page_router()
 }
 
 /// The route that anybody may call who knows a code.

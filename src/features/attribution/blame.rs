@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::log_line::LogLine;
-use crate::kernel::call::{Answers, Attribution, SLOW, attribute};
+use crate::kernel::call::{Answers, Attribution, Evidence, SLOW, attribute};
 use crate::kernel::problem::Fault;
 
 /// The client went away before the answer.
@@ -75,7 +75,9 @@ pub struct Judgement {
 pub fn judge(line: &LogLine<'_>) -> Judgement {
     let latency = duration(line.latency_ms);
     let upstream = line.upstream_latency_ms.map(duration);
-    let answers = Answers { status: line.upstream_status, latency: upstream, ..Answers::default() };
+    let evidence = line.upstream_evidence.as_deref().filter(|evidence| *evidence == Evidence::Queued.as_str());
+    let evidence = evidence.map(|_| Evidence::Queued);
+    let answers = Answers { status: line.upstream_status, latency: upstream, evidence, ..Answers::default() };
     let follows = attribute(line.status, latency, &answers);
     let said = line.attribution.as_deref();
     if line.status < 400 {
@@ -166,6 +168,10 @@ mod tests {
                 Blame::UpstreamLatency,
             ),
             (json!({"status": 200, "upstream_status": 200, "latency_ms": 1e3}), Blame::ApplicationLatency),
+            (
+                json!({"status": 200, "upstream_status": 200, "latency_ms": 1e3, "upstream_evidence": "queued"}),
+                Blame::None,
+            ),
         ];
         for (fields, expected) in cases {
             assert_eq!(judged(&fields), (expected, false), "{fields}");

@@ -53,7 +53,9 @@ pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use retention::{Pass, Retention};
-pub use rollups::{GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, Width};
+pub use rollups::{
+    GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, WholeRequest, WholeSums, Width,
+};
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;
 pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};

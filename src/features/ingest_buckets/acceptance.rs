@@ -138,7 +138,7 @@ mod tests {
         let bucket = read(&json!({"observed_at": "2026-11-20T13:04:59.123456999+01:00"})).unwrap();
         let observed_at = instant("2026-11-20T12:04:59.123456Z");
         assert_eq!(bucket.stamp, Stamp { observed_at, stamped: true, rank: Rank::OnTime });
-        let old = read(&json!({"observed_at": "0000-01-01T00:00:00.0000009+23:59"})).unwrap();
+        let old = read(&json!({"observed_at": "0000-01-01T00:00:00.0000009-23:59"})).unwrap();
         assert_eq!(old.stamp.observed_at.timestamp_subsec_nanos(), 0, "also before 1970");
     }
 

@@ -15,7 +15,7 @@ use serde_json::error::Category;
 use super::scalar::{Scalar, ScalarVisitor};
 use super::violations::Violations;
 use crate::kernel::bucket::{MAX_POSTED, TokenCounts};
-use crate::kernel::http::great_numbers::with_stand_ins;
+use crate::kernel::http::stand_ins::with_stand_ins;
 
 /// A field of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(super) fn read(json: &str, take: &mut dyn FnMut(Element<'_>)) -> Result<Viol
         take(element);
     });
     let Err(Unreadable::Malformed { .. }) = read else { return read };
-    // A number that no double holds is wrong where it stands, and nowhere else.
+    // A number that no double holds, or half of a surrogate pair, is wrong where it stands, and nowhere else.
     let Some(held) = with_stand_ins(json) else { return read };
     let mut known = taken;
     read_once(&held, &mut |element| match known.checked_sub(1) {

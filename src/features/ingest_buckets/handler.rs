@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::contract::PostedBuckets;
 use super::prefer::handling;
 use super::request;
-use crate::kernel::access::Device;
+use crate::kernel::access::{Device, Granted};
 use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
@@ -149,7 +149,8 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             ("Preference-Applied" = String, description = "`handling=lenient` where that was asked for"),
             ("Idempotency-Replayed" = String, description = "`true` where the answer is of an earlier execution"),
         )),
-        (status = 409, description = "Another process executes the request with this Idempotency-Key",
+        (status = 409, description = "Another process executes the request with this Idempotency-Key; or the device has \
+            sent OpenTelemetry, and takes no snapshots",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "More than 500 buckets, or more than 1 MiB decompressed: split the batch",
             body = ProblemBody, content_type = "application/problem+json"),
@@ -187,10 +188,7 @@ fn reply(receipt: &Receipt, handling: Handling) -> Response {
     if handling == Handling::Lenient {
         headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
-    if let Some(granted) = receipt.granted {
-        granted.describe(headers);
-    }
-    response
+    Granted::told(receipt.granted, response)
 }
 
 /// How many buckets a body seems to hold, without parsing it.

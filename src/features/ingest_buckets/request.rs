@@ -1,6 +1,5 @@
 //! What a tracker posts, turned into a draft for the intake, with everything that is wrong at once.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
@@ -9,7 +8,8 @@ use super::acceptance::snapshot;
 use super::body::{self, Element, Unreadable};
 use crate::kernel::bucket::MAX_POSTED;
 use crate::kernel::clock::Clock;
-use crate::kernel::problem::{Code, Problem};
+use crate::kernel::http::malformed::{malformed, not_utf8};
+use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Draft, Handling};
 use crate::kernel::usage::sources::KnownSources;
 
@@ -18,9 +18,7 @@ use crate::kernel::usage::sources::KnownSources;
 /// Errors: 400 where it is not JSON, 413 for more than [`MAX_POSTED`] buckets. Details never repeat the body, except for
 /// the names of fields and of tools.
 pub(super) fn parse(body: &[u8], mut draft: Draft) -> Result<Draft, Problem> {
-    let json = str::from_utf8(body).map_err(|error| {
-        malformed(format!("The body is not UTF-8: {} bytes are, and then one is not.", error.valid_up_to()))
-    })?;
+    let json = str::from_utf8(body).map_err(not_utf8)?;
     let mut take = |element: Element<'_>| match snapshot(element, &draft) {
         Ok(snapshot) => draft.add(snapshot),
         Err(violations) => draft.reject(violations.into_list()),
@@ -59,10 +57,6 @@ fn refuse(unreadable: Unreadable) -> Problem {
     }
 }
 
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(Code::Malformed, detail)
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
@@ -72,6 +66,7 @@ mod tests {
     use super::super::body::Field;
     use super::*;
     use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, Source, TokenCounts};
+    use crate::kernel::problem::Code;
     use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
 
     const SOURCES: [&str; 3] = ["claude-code", "codex", "9router"];
@@ -107,7 +102,8 @@ mod tests {
             b"{\"buckets\":[{\"input_tokens\":NaN}]}",
             b"{\"buckets\":[{\"input_tokens\":01e999}]}",
             b"{\"buckets\":[{\"input_tokens\":01}]}",
-            b"{\"buckets\":[{\"model\":\"\\ud800\"}]}",
+            b"{\"buckets\":[{\"model\":\"\\ud80\"}]}",
+            b"{\"buckets\":[{\"model\":\"\\ud800\"},]}",
             b"\xef\xbb\xbf{\"buckets\":[]}",
             b"{\"x\":\"\xff\"}",
             deep.as_bytes(),
@@ -151,10 +147,30 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_surrogate_pair_is_wrong_where_it_stands() {
+        for (bucket, pointer, code) in [
+            (r#"{"model":"gpt\ud83d"}"#, "/buckets/1/model", "malformed_model"),
+            (r#"{"source":"\ude00codex"}"#, "/buckets/1/source", "unknown_source"),
+            (r#"{"hour_start":"\ud83d"}"#, "/buckets/1/hour_start", "not_an_instant"),
+            (r#"{"input_tokens":"\ud83d"}"#, "/buckets/1/input_tokens", "wrong_type"),
+            (r#"{"colour":"\ud83d"}"#, "/buckets/1/colour", "unknown_field"),
+            (r#"{"\ud83d":1}"#, "/buckets/1/\u{e103d}", "unknown_field"),
+            (r#""\ud83d""#, "/buckets/1", "wrong_type"),
+        ] {
+            let body = format!("{{\"buckets\":[{0},{bucket},{0}]}}", sound());
+            let draft = read(body.as_bytes()).unwrap();
+            assert_eq!((draft.places(), draft.buckets().len()), (3, 2), "{body}");
+            let rejected = draft.rejections().iter().map(|(place, found)| (*place, &*found.pointer, found.code));
+            assert!(rejected.collect::<Vec<_>>().contains(&(1, pointer, code)), "{body}: {:?}", draft.rejections());
+        }
+        assert_eq!(refusals(r#"{"buckets":[],"x":"\ud83d"}"#), [("/x".to_owned(), "unknown_field")]);
+    }
+
+    #[test]
     fn what_is_not_json_beside_such_a_number_is_malformed_all_the_same() {
         for body in [
             "{\"buckets\":[1e400,]}",
-            "{\"buckets\":[1e400,{\"model\":\"\\ud800\"}]}",
+            "{\"buckets\":[1e400,{\"model\":\"\\ud80\"}]}",
             "{\"buckets\":[1e400]",
             "1e4001x",
         ] {

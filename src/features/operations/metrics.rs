@@ -3,8 +3,10 @@
 //! The recorder belongs to the process, so every layer may count without being handed anything.
 //! Labels are few, and never a caller's words.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_appender::non_blocking::ErrorCounter;
 
 /// Upper bounds of durations, in seconds.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -39,7 +41,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 34] = [
+pub const METRICS: [Metric; 35] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -118,6 +120,11 @@ pub const METRICS: [Metric; 34] = [
     Metric::gauge("halfhour_disk_free_bytes", &[], "Room on the disk of the private PostgreSQL."),
     Metric::gauge("halfhour_disk_size_bytes", &[], "Size of that disk."),
     Metric::counter("halfhour_log_lines_dropped_total", &[], "Log lines that the queue could not take."),
+    Metric::counter(
+        "halfhour_trace_spans_total",
+        &["outcome"],
+        "Spans: sent to the collector, refused by it, or dropped because the queue was full.",
+    ),
     Metric::gauge("halfhour_outbox_backlog", &["lane"], "Events that wait to be folded, by lane."),
     Metric::gauge("halfhour_outbox_oldest_age_seconds", &[], "Age of the oldest event that is not folded."),
     Metric::gauge("halfhour_outbox_parked", &[], "Events set aside after too many failures."),
@@ -132,12 +139,12 @@ pub const METRICS: [Metric; 34] = [
 #[derive(Clone, Debug)]
 pub struct Metrics {
     handle: PrometheusHandle,
-    dropped_lines: Option<ErrorCounter>,
+    dropped_lines: Option<Arc<AtomicU64>>,
 }
 
 impl Metrics {
     /// Records from now on whatever this process counts; to be called once. `dropped_lines` counts what the log lost.
-    pub fn install(dropped_lines: Option<ErrorCounter>) -> Self {
+    pub fn install(dropped_lines: Option<Arc<AtomicU64>>) -> Self {
         let bounds = |builder: PrometheusBuilder, suffix: &str, bounds: &[f64]| {
             // Errors are for empty bounds only.
             builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), bounds).unwrap_or_default()
@@ -157,8 +164,8 @@ impl Metrics {
 
     /// Everything recorded so far, in Prometheus's text format.
     pub fn render(&self) -> String {
-        let dropped = self.dropped_lines.as_ref().map_or(0, ErrorCounter::dropped_lines);
-        metrics::counter!("halfhour_log_lines_dropped_total").absolute(u64::try_from(dropped).unwrap_or(u64::MAX));
+        let dropped = self.dropped_lines.as_ref().map_or(0, |dropped| dropped.load(Ordering::Relaxed));
+        metrics::counter!("halfhour_log_lines_dropped_total").absolute(dropped);
         self.handle.render()
     }
 

@@ -47,6 +47,9 @@ impl Readiness {
         if let Some(answer) = last.as_ref()
             && answer.holds_after(answer.at.elapsed())
         {
+            if answer.result.is_err() {
+                context.upstream.relied_on_another();
+            }
             return answer.result.clone();
         }
         let result = match tokio::time::timeout(BOUND, self.ask(context)).await {

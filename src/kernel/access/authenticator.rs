@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::anonymous::AnonymousCallers;
 use super::cache::TokenCache;
-use super::principal::Principal;
+use super::principal::{DeviceKind, Principal};
 use super::token::{ServerKey, TokenHash, TokenKind};
 use super::uses::TokenUses;
 use crate::kernel::call::{Observed, PrincipalName, RequestContext};
@@ -23,10 +23,16 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::problem::{Code, Problem};
 
-/// Recognizes tokens.
+/// What commands of trackers want a token to begin with: vibe-usage and tokscale. No token of ours begins so.
+const DISGUISES: [&str; 2] = ["vbu_", "tt_"];
+
+/// Recognizes tokens. Every request takes clones, hence one pointer.
 #[derive(Clone, Debug)]
-pub struct Authenticator {
-    key: Arc<ServerKey>,
+pub struct Authenticator(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    key: ServerKey,
     pool: Pool,
     cache: TokenCache,
     anonymous_callers: AnonymousCallers,
@@ -43,12 +49,12 @@ impl Authenticator {
         anonymous_callers: AnonymousCallers,
         clock: Clock,
     ) -> Self {
-        Self { key: Arc::new(key), pool, cache, anonymous_callers, uses: TokenUses::new(clock) }
+        Self(Arc::new(Parts { key, pool, cache, anonymous_callers, uses: TokenUses::new(clock) }))
     }
 
     /// When tokens were used since the last writing down.
-    pub const fn uses(&self) -> &TokenUses {
-        &self.uses
+    pub fn uses(&self) -> &TokenUses {
+        &self.0.uses
     }
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
@@ -59,20 +65,25 @@ impl Authenticator {
         caller: Option<IpAddr>,
         context: &RequestContext,
     ) -> Result<Principal, Problem> {
-        let (kind, hash) = self.key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
+        let Parts { key, pool, cache, anonymous_callers, uses } = &*self.0;
+        let (kind, hash) = key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
         let look_up = async || {
-            if !self.cache.was_valid(&hash) {
-                self.anonymous_callers.admit(caller)?;
+            if !cache.was_valid(&hash) {
+                anonymous_callers.admit(caller)?;
             }
-            let found = look_up(&self.pool, &hash, context).await?;
+            let found = look_up(pool, &hash, context).await?;
             // A token in use is looked up again every few seconds: that is often enough to say when it was used.
             match &found {
-                Some(principal) => self.uses.note(principal.token_id()),
-                None => self.anonymous_callers.note_unknown(caller),
+                Some(principal) => uses.note(principal.token_id()),
+                None => anonymous_callers.note_unknown(caller),
             }
             Ok(found)
         };
-        let found = self.cache.get(hash.clone(), look_up).await?;
+        let found = cache.get(hash.clone(), look_up).await;
+        if found.is_err() {
+            context.upstream.relied_on_another();
+        }
+        let found = found?;
         let principal = found.ok_or_else(unknown_token)?;
         if principal.kind() != kind {
             return Err(unknown_token());
@@ -93,7 +104,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         return Err(Problem::new(Code::Unauthorized, "Send one Authorization header, not several."));
     }
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(undisguised(token.trim())) } else { Err(missing()) }
+}
+
+/// A token without what a tracker's command insists on before it: `vbu_hhd_…` is `hhd_…`.
+fn undisguised(token: &str) -> &str {
+    DISGUISES.iter().find_map(|disguise| token.strip_prefix(disguise)).unwrap_or(token)
 }
 
 async fn look_up(pool: &Pool, hash: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
@@ -107,7 +123,8 @@ async fn authenticate(tx: &mut Tx, hash: &TokenHash) -> Result<Option<Principal>
     let row = sqlx::query_file!("src/kernel/access/authenticate.sql", hash.as_bytes()).fetch_optional(tx).await?;
     Ok(row.and_then(|row| {
         let kind = TokenKind::parse(&row.kind)?;
-        Some(Principal::new(kind, row.token_id, row.user_id, row.device_id))
+        let principal = Principal::new(kind, row.token_id, row.user_id, row.device_id);
+        Some(principal.of_kind(row.counts.map(DeviceKind::of)))
     }))
 }
 
@@ -139,6 +156,20 @@ mod tests {
 
     use super::*;
     use crate::kernel::access::REVOCATION_BOUND;
+
+    #[test]
+    fn a_token_is_the_same_behind_what_a_tracker_wants_before_it_once() {
+        for (sent, meant) in [
+            ("hhd_x", "hhd_x"),
+            ("vbu_hhd_x", "hhd_x"),
+            ("tt_hhd_x", "hhd_x"),
+            ("vbu_tt_hhd_x", "tt_hhd_x"),
+            ("VBU_hhd_x", "VBU_hhd_x"),
+            ("vbu_", ""),
+        ] {
+            assert_eq!(undisguised(sent), meant);
+        }
+    }
 
     #[tokio::test]
     async fn only_a_token_that_was_found_is_an_acquaintance() {

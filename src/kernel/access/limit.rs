@@ -212,6 +212,15 @@ impl Policy {
 }
 
 impl Granted {
+    /// A reply that says what is left, where something was counted.
+    pub fn told(granted: Option<Self>, reply: impl IntoResponse) -> Response<Body> {
+        let mut response = reply.into_response();
+        if let Some(granted) = granted {
+            granted.describe(response.headers_mut());
+        }
+        response
+    }
+
     /// Says what is left.
     pub fn describe(self, headers: &mut HeaderMap) {
         self.policy.describe(headers, self.remaining);

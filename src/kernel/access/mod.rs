@@ -18,6 +18,6 @@ pub use anonymous::AnonymousCallers;
 pub use authenticator::{Authenticator, require_principal};
 pub use cache::{REVOCATION_BOUND, TokenCache};
 pub use limit::{Granted, Limit, RATE_LIMIT, RATE_LIMIT_POLICY, Refused, SLOTS};
-pub use principal::{Actor, Caller, Corrector, Device, Operator, Principal, Viewer, erased_user};
+pub use principal::{Actor, Caller, Corrector, Device, DeviceKind, Operator, Principal, Reader, Viewer, erased_user};
 pub use token::{ServerKey, Token, TokenHash, TokenKind};
 pub use uses::TokenUses;

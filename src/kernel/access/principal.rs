@@ -1,5 +1,6 @@
 //! Who is calling, as types. A handler names the one it needs in its signature ([`Device`],
-//! [`Viewer`], [`Operator`], [`Corrector`] for the latter two, [`Caller`] for any) and so cannot forget to ask. Only this room makes a [`Principal`].
+//! [`Viewer`], [`Operator`], [`Corrector`] for the latter two, [`Reader`] for the
+//! first two, [`Caller`] for any) and so cannot forget to ask. Only this room makes a [`Principal`].
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,6 +10,27 @@ use super::token::TokenKind;
 use crate::kernel::call::RequestContext;
 use crate::kernel::problem::{Code, Problem};
 
+/// What a device does with its buckets. Its first post decides, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// It adds single records to them.
+    Counting,
+    /// It replaces them by snapshots.
+    Snapshotting,
+}
+
+impl DeviceKind {
+    /// As it is stored.
+    pub const fn of(counts: bool) -> Self {
+        if counts { Self::Counting } else { Self::Snapshotting }
+    }
+
+    /// The inverse of [`DeviceKind::of`].
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Counting)
+    }
+}
+
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -16,12 +38,18 @@ pub struct Principal {
     token_id: Uuid,
     user_id: Uuid,
     device_id: Option<Uuid>,
+    device_kind: Option<DeviceKind>,
 }
 
 impl Principal {
     /// The owner of a token that was found. `device_id` is there for a device's token only.
     pub(super) const fn new(kind: TokenKind, token_id: Uuid, user_id: Uuid, device_id: Option<Uuid>) -> Self {
-        Self { kind, token_id, user_id, device_id }
+        Self { kind, token_id, user_id, device_id, device_kind: None }
+    }
+
+    /// The same whose device was found to be of a kind; `None` for one that has not posted yet.
+    pub(super) const fn of_kind(self, device_kind: Option<DeviceKind>) -> Self {
+        Self { device_kind, ..self }
     }
 
     /// Which of the three it is.
@@ -40,6 +68,8 @@ impl Principal {
 pub struct Device {
     user_id: Uuid,
     device_id: Uuid,
+    token_id: Uuid,
+    kind: Option<DeviceKind>,
     context: RequestContext,
 }
 
@@ -68,6 +98,23 @@ impl Device {
     /// The device itself.
     pub const fn device_id(&self) -> Uuid {
         self.device_id
+    }
+
+    /// What it does with its buckets, as it was when the token was looked up. A kind never changes; `None` for a device
+    /// that had not posted then.
+    pub const fn kind(&self) -> Option<DeviceKind> {
+        self.kind
+    }
+
+    /// How the audit names it.
+    pub const fn actor(&self) -> Actor {
+        Actor::Principal { kind: TokenKind::Device, user_id: self.user_id, token_id: self.token_id }
+    }
+
+    /// The same call on behalf of another device of the same owner, as whose the caller has found it.
+    #[must_use]
+    pub fn on_behalf_of(&self, device_id: Uuid) -> Self {
+        Self { device_id, ..self.clone() }
     }
 
     /// The request it makes.
@@ -133,6 +180,31 @@ impl Corrector {
     /// How the audit names it.
     pub const fn actor(&self) -> Actor {
         Actor::Principal { kind: self.kind, user_id: self.user_id, token_id: self.token_id }
+    }
+
+    /// The request it makes.
+    pub const fn context(&self) -> &RequestContext {
+        &self.context
+    }
+}
+
+/// Who reads usage: a viewer all of its user's, a device its own.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    user_id: Uuid,
+    device_id: Option<Uuid>,
+    context: RequestContext,
+}
+
+impl Reader {
+    /// Whose usage it reads.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// The only device whose usage it reads; `None` for all of the user's.
+    pub const fn device_id(&self) -> Option<Uuid> {
+        self.device_id
     }
 
     /// The request it makes.
@@ -229,7 +301,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Device)?;
         let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device.as_str(), principal.kind))?;
-        Ok(Self { user_id: principal.user_id, device_id, context })
+        let Principal { token_id, user_id, device_kind: kind, .. } = principal;
+        Ok(Self { user_id, device_id, token_id, kind, context })
     }
 }
 
@@ -261,6 +334,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Corrector {
             return Err(wrong_kind("viewer or operator", kind));
         }
         Ok(Self { kind, user_id, token_id, context })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (principal, context) = any_principal(parts)?;
+        let Principal { kind, user_id, device_id, .. } = principal;
+        if kind == TokenKind::Operator {
+            return Err(wrong_kind("device or viewer", kind));
+        }
+        Ok(Self { user_id, device_id, context })
     }
 }
 

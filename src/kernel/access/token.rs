@@ -143,6 +143,12 @@ impl ServerKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// What tells this key from another one, and is too short to find it by trying.
+    pub fn fingerprint(&self) -> [u8; 4] {
+        let [one, two, three, four, ..] = self.sign(&[b"halfhour key fingerprint\0"]);
+        [one, two, three, four]
+    }
+
     fn token(&self, kind: TokenKind, random: [u8; RANDOM_BYTES]) -> Token {
         let mut bytes = [0_u8; RANDOM_BYTES + TAIL_BYTES];
         let (head, tail) = bytes.split_at_mut(RANDOM_BYTES);
@@ -176,6 +182,14 @@ mod tests {
         let token = key().issue(TokenKind::Viewer).unwrap();
         assert_eq!(key().recognize(token.reveal()), Some((TokenKind::Viewer, token.hash())));
         assert_eq!(ServerKey::new(&[8; 32]).unwrap().recognize(token.reveal()), None);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_apart_and_is_no_signature_of_anything_else() {
+        let other = ServerKey::new(&[8; 32]).unwrap();
+        assert_eq!(key().fingerprint(), key().fingerprint());
+        assert_ne!(key().fingerprint(), other.fingerprint());
+        assert_ne!(key().fingerprint().as_slice(), &key().sign(&[b""])[..4]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::span::{CallSpan, Tracer};
 use super::trace::Trace;
 use super::upstream::Upstream;
 
@@ -13,8 +14,10 @@ use super::upstream::Upstream;
 pub struct RequestContext {
     /// From `X-Request-Id`, or minted: UUIDv7.
     pub request_id: Uuid,
-    /// From `traceparent`, or minted.
+    /// From `traceparent`, or minted. Its parent is [`RequestContext::span`], where there is one.
     pub trace: Trace,
+    /// What is recorded of it.
+    pub span: CallSpan,
     /// The address that the request comes from, where there is a request and that is known.
     pub caller: Option<IpAddr>,
     /// When the whole call must be over.
@@ -28,13 +31,32 @@ pub struct RequestContext {
 impl RequestContext {
     /// A call that starts now and may take `limit`.
     pub fn new(request_id: Uuid, trace: Trace, limit: Duration) -> Self {
-        let (deadline, upstream) = (Instant::now() + limit, Upstream::default());
-        Self { request_id, trace, caller: None, deadline, statement_limit: None, upstream }
+        Self {
+            request_id,
+            trace,
+            span: CallSpan::default(),
+            caller: None,
+            deadline: Instant::now() + limit,
+            statement_limit: None,
+            upstream: Upstream::default(),
+        }
     }
 
     /// A worker step or an operator's command, which has no caller to take ids from.
     pub fn internal(limit: Duration) -> Self {
         Self::new(Uuid::now_v7(), Trace::mint(), limit)
+    }
+
+    /// A worker's step of this name, as a trace of its own.
+    pub fn step(name: &'static str, tracer: &Tracer, limit: Duration) -> Self {
+        let (trace, span) = tracer.begin_step(name);
+        Self::new(Uuid::now_v7(), trace, limit).within(span)
+    }
+
+    /// The same, recorded in `span`.
+    #[must_use]
+    pub fn within(self, span: CallSpan) -> Self {
+        Self { span, ..self }
     }
 
     /// How long is left; zero when overdue.

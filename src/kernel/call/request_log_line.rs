@@ -7,11 +7,18 @@ use opentelemetry::TraceId;
 use uuid::Uuid;
 
 use super::request_context::RequestContext;
+use super::span::CallSpan;
 use super::upstream::{Answers, Evidence};
 use crate::kernel::problem::{Fault, Problem};
 
 /// The target of these lines' events. The subscriber writes such an event as one object of these fields alone.
 pub const REQUEST_LOG: &str = "halfhour::m1";
+
+/// The stage of every request.
+pub const REQUEST: &str = "request";
+
+/// The status of a call whose client went away, by custom.
+const ABANDONED: u16 = 499;
 
 /// A success that took longer than this was slow.
 pub const SLOW: Duration = Duration::from_secs(1);
@@ -77,6 +84,7 @@ pub struct RequestLogLine<'a> {
     pub(crate) retries: u32,
     pub(crate) idempotency: Option<&'static str>,
     pub(crate) error: Option<String>,
+    span: &'a CallSpan,
 }
 
 /// How a call ended.
@@ -95,7 +103,7 @@ pub enum CallOutcome<'a> {
 pub struct Place<'a> {
     /// The operation, or the worker's step.
     pub function: &'a str,
-    /// `request`, or the worker's stage.
+    /// [`REQUEST`], or the worker's stage.
     pub stage: &'a str,
     /// The HTTP method.
     pub method: Option<&'a str>,
@@ -108,16 +116,19 @@ pub struct Place<'a> {
 impl<'a> RequestLogLine<'a> {
     /// The line for a call that took `latency`.
     pub fn new(context: &'a RequestContext, place: Place<'a>, outcome: &CallOutcome<'_>, latency: Duration) -> Self {
-        let answers = context.upstream.answers();
+        let mut answers = context.upstream.answers();
         let (status, problem) = match outcome {
             CallOutcome::Done(status) => (*status, None),
             CallOutcome::Failed(problem) => (problem.code().status().as_u16(), Some(*problem)),
-            CallOutcome::Abandoned => (499, None),
+            CallOutcome::Abandoned => (ABANDONED, None),
         };
         let abandoned = matches!(outcome, CallOutcome::Abandoned);
+        if status < 400 && latency >= SLOW && answers.turn * 2 >= latency {
+            answers.evidence = Some(Evidence::Queued);
+        }
         Self {
             request_id: context.request_id,
-            trace_id: context.trace.trace_id(),
+            trace_id: context.span.context().map_or(context.trace.trace_id(), |span| span.trace_id()),
             function: place.function,
             stage: place.stage,
             method: place.method,
@@ -134,10 +145,11 @@ impl<'a> RequestLogLine<'a> {
             retries: answers.retries,
             idempotency: answers.idempotency,
             error: problem.and_then(Problem::source_chain),
+            span: &context.span,
         }
     }
 
-    /// Writes the line. It never blocks: the subscriber queues it and counts what it drops.
+    /// Writes the line and ends the span. It never blocks: the subscriber queues it and counts what it drops.
     pub fn write(&self) {
         // The level is a part of an event's static description, hence two events with the same fields.
         macro_rules! event {
@@ -172,6 +184,7 @@ impl<'a> RequestLogLine<'a> {
         } else {
             event!(info);
         }
+        self.end_span();
     }
 
     /// What this process failed at, and through whom: functions and codes are few, and none is a caller's word.
@@ -183,6 +196,18 @@ impl<'a> RequestLogLine<'a> {
             "code" => self.error_code.unwrap_or("none"),
         )
         .increment(1);
+    }
+
+    /// What a caller did wrong is no error of a request's span: the standard wants it so.
+    fn end_span(&self) {
+        let is_request = self.stage == REQUEST;
+        if is_request && self.status != ABANDONED {
+            self.span.note("http.response.status_code", i64::from(self.status));
+        }
+        if let Some(code) = self.error_code.filter(|_| !is_request || self.status >= ABANDONED) {
+            self.span.fail(code);
+        }
+        self.span.end();
     }
 }
 
@@ -196,6 +221,8 @@ pub fn attribute(status: u16, latency: Duration, answers: &Answers) -> Attributi
         (..400, Some(_)) if latency >= SLOW && answers.latency.is_some_and(slow_upstream) => {
             Attribution::UpstreamLatency
         }
+        // The turn was others'. Whether they were many or the database was slow for them, this call does not know.
+        (..400, Some(_)) if latency >= SLOW && answers.evidence == Some(Evidence::Queued) => Attribution::Unknown,
         (..400, Some(_)) if latency >= SLOW => Attribution::ApplicationLatency,
         _ => Attribution::None,
     }
@@ -214,6 +241,7 @@ mod tests {
         let slow = SLOW;
         let quick = Duration::from_millis(3);
         let heard = |status, latency| Answers { status: Some(status), latency: Some(latency), ..Answers::default() };
+        let queued = |latency| Answers { evidence: Some(Evidence::Queued), ..heard(200, latency) };
         let cases = [
             (200, quick, Answers::default(), Attribution::Unknown),
             (503, quick, Answers::default(), Attribution::Unknown),
@@ -225,6 +253,9 @@ mod tests {
             (404, quick, heard(503, quick), Attribution::None),
             (200, slow, heard(200, quick), Attribution::ApplicationLatency),
             (200, slow, heard(200, slow), Attribution::UpstreamLatency),
+            (200, slow, queued(quick), Attribution::Unknown),
+            (200, slow, queued(slow), Attribution::UpstreamLatency),
+            (200, quick, queued(quick), Attribution::None),
             (200, quick, heard(200, quick), Attribution::None),
         ];
         for (status, latency, answers, expected) in cases {

@@ -1,10 +1,11 @@
 //! W3C trace context: in which trace a request or a worker step happens.
 
+use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry::{SpanId, TraceFlags, TraceId};
 use uuid::Uuid;
 
 /// Who called, in which trace. Baggage is never taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trace {
     trace_id: TraceId,
     parent_id: SpanId,
@@ -44,6 +45,21 @@ impl Trace {
         let parent_id = SpanId::from_hex(parent_id).ok().filter(|id| *id != SpanId::INVALID)?;
         let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
         Some(Self { trace_id, parent_id, flags })
+    }
+
+    /// The trace with this span as its parent.
+    pub fn of(span: &SpanContext) -> Self {
+        Self { trace_id: span.trace_id(), parent_id: span.span_id(), flags: span.trace_flags() }
+    }
+
+    /// The parent as a span of somebody else, with its `tracestate`.
+    pub fn remote(&self, state: TraceState) -> SpanContext {
+        SpanContext::new(self.trace_id, self.parent_id, self.flags, true, state)
+    }
+
+    /// Whether whoever began the trace records it.
+    pub fn is_sampled(&self) -> bool {
+        self.flags.is_sampled()
     }
 
     /// The trace's id. It prints as 32 hexadecimal digits.

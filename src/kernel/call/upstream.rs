@@ -12,8 +12,10 @@ pub enum Evidence {
     BreakerOpen,
     /// The database said nothing in the time that it had on this side.
     NoAnswer,
-    /// The work had not begun when its caller stopped waiting.
+    /// The work had not begun when its caller stopped waiting, may not begin yet, or began after most of a slow call's time.
     Queued,
+    /// Another call asked for this one too, and its line says what was answered.
+    Shared,
 }
 
 impl Evidence {
@@ -24,6 +26,7 @@ impl Evidence {
             Self::BreakerOpen => "breaker_open",
             Self::NoAnswer => "no_answer",
             Self::Queued => "queued",
+            Self::Shared => "shared",
         }
     }
 }
@@ -44,8 +47,8 @@ struct Record {
 /// What a call waits for that others do on its behalf.
 #[derive(Clone, Debug)]
 enum Waits {
-    /// Its turn, at a connection or with the writer.
-    ForTurn,
+    /// Its turn, at a connection or with the writer, since then.
+    ForTurn(Instant),
     /// Work with a record of its own.
     ForWork(Upstream),
 }
@@ -57,6 +60,8 @@ pub struct Answers {
     pub status: Option<u16>,
     /// Time spent waiting for the database.
     pub latency: Option<Duration>,
+    /// Time spent waiting for a turn: for a connection, or behind the work of others.
+    pub turn: Duration,
     /// Why there is no answer, or how it is known that there was none.
     pub evidence: Option<Evidence>,
     /// How often the work was begun again after a passing failure.
@@ -72,6 +77,7 @@ impl Answers {
 
     /// What was answered to others on this call's behalf.
     fn add(&mut self, other: &Self) {
+        self.turn += other.turn;
         self.status = other.status;
         self.evidence = other.evidence;
         self.retries += other.retries;
@@ -81,18 +87,28 @@ impl Answers {
     }
 }
 
+impl Record {
+    /// What was waited for has come.
+    fn waits_no_more(&mut self) {
+        if let Some(Waits::ForTurn(since)) = self.waits.take() {
+            self.answers.turn += since.elapsed();
+        }
+    }
+}
+
 impl Upstream {
     /// The database is asked.
     pub fn asked(&self) {
         let mut record = self.record();
-        record.waits = None;
+        record.waits_no_more();
         record.asked_at = Some(Instant::now());
     }
 
     /// The database answered, or was overrun, after `latency`.
     pub fn answered(&self, status: u16, latency: Duration) {
         let mut record = self.record();
-        (record.asked_at, record.waits) = (None, None);
+        record.waits_no_more();
+        record.asked_at = None;
         record.answers.status = Some(status);
         // That it fell silent may have been noted just before.
         record.answers.evidence = record.answers.evidence.filter(|known| status == 504 && *known == Evidence::NoAnswer);
@@ -114,19 +130,32 @@ impl Upstream {
     /// The database was not asked.
     pub fn not_asked(&self, evidence: Evidence) {
         let mut record = self.record();
-        record.waits = None;
+        record.waits_no_more();
         (record.answers.status, record.answers.evidence) = (None, Some(evidence));
+    }
+
+    /// What failed was asked by another call. What this one knows by itself stays.
+    pub fn relied_on_another(&self) {
+        self.change(|answers| {
+            if answers.status.is_none() {
+                answers.evidence.get_or_insert(Evidence::Shared);
+            }
+        });
     }
 
     /// A connection is to become free, or somebody else is to do the work and has not begun. Ends as soon as the database
     /// is asked, or with [`Upstream::take_over`].
     pub fn waits_for_turn(&self) {
-        self.record().waits = Some(Waits::ForTurn);
+        let mut record = self.record();
+        record.waits_no_more();
+        record.waits = Some(Waits::ForTurn(Instant::now()));
     }
 
     /// The work that is done on this call's behalf has this record. Ends with [`Upstream::take_over`].
     pub fn waits_for(&self, work: &Self) {
-        self.record().waits = Some(Waits::ForWork(work.clone()));
+        let mut record = self.record();
+        record.waits_no_more();
+        record.waits = Some(Waits::ForWork(work.clone()));
     }
 
     /// The work is begun again.
@@ -143,7 +172,7 @@ impl Upstream {
     pub fn take_over(&self, other: &Self) {
         let other = other.answers();
         let mut record = self.record();
-        record.waits = None;
+        record.waits_no_more();
         record.answers.add(&other);
     }
 
@@ -160,7 +189,10 @@ impl Upstream {
         }
         match waits {
             None => {}
-            Some(Waits::ForTurn) => (answers.status, answers.evidence) = (None, Some(Evidence::Queued)),
+            Some(Waits::ForTurn(since)) => {
+                answers.turn += since.elapsed();
+                (answers.status, answers.evidence) = (None, Some(Evidence::Queued));
+            }
             Some(Waits::ForWork(work)) => answers.add(&work.answers()),
         }
         answers
@@ -222,6 +254,37 @@ mod tests {
         read.waits_for_turn();
         read.not_asked(Evidence::PoolExhausted);
         assert_eq!((read.answers().status, read.answers().evidence), (None, Some(Evidence::PoolExhausted)));
+    }
+
+    #[test]
+    fn what_goes_by_before_a_turn_is_no_time_of_the_database() {
+        let (post, batch) = (Upstream::default(), Upstream::default());
+        post.waits_for_turn();
+        std::thread::sleep(Duration::from_millis(3));
+        assert!(post.answers().turn >= Duration::from_millis(3));
+        post.waits_for(&batch);
+        let turn = post.answers().turn;
+        batch.waits_for_turn();
+        std::thread::sleep(Duration::from_millis(2));
+        batch.asked();
+        batch.answered(200, Duration::from_millis(1));
+        post.take_over(&batch);
+        let answers = post.answers();
+        assert!(answers.turn >= turn + Duration::from_millis(2), "{answers:?} after {turn:?}");
+        assert_eq!((answers.status, answers.latency), (Some(200), Some(Duration::from_millis(1))));
+    }
+
+    #[test]
+    fn who_relied_on_another_says_so_unless_it_knows_more() {
+        let upstream = Upstream::default();
+        upstream.relied_on_another();
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (None, Some(Evidence::Shared)));
+        upstream.not_asked(Evidence::BreakerOpen);
+        upstream.relied_on_another();
+        assert_eq!(upstream.answers().evidence, Some(Evidence::BreakerOpen));
+        upstream.answered(503, Duration::from_millis(1));
+        upstream.relied_on_another();
+        assert_eq!((upstream.answers().status, upstream.answers().evidence), (Some(503), None));
     }
 
     #[test]

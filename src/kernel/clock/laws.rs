@@ -104,6 +104,20 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// The database's clock goes back twice, each time by too little for a jump.
+#[test]
+fn stamps_go_back_with_a_clock_that_goes_back_by_less_than_a_jump() {
+    let world = World::new(0);
+    let clock = world.clock();
+    world.measure(&clock, 1_000, 1_000);
+    for (by, there, back) in [(-75_275, 61_083, 125_694), (-556_784, 190_858, 92_763)] {
+        world.set_database(by);
+        world.measure(&clock, there, back);
+        let (ahead, error) = (world.ahead(&clock), clock.error_us());
+        assert!(ahead <= error + SLACK, "{ahead} µs ahead, and the error is {error} µs");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_clocks_do_no_stamp_is_ahead_of_a_measured_database_by_more_than_the_error(

@@ -19,6 +19,7 @@ mod listener;
 mod pool;
 mod retries;
 pub mod schema;
+mod statement_spans;
 mod statements;
 mod tx;
 

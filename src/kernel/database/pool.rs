@@ -11,8 +11,9 @@ use super::breaker::BreakerState;
 use super::failure::is_unreachable;
 use super::health::{InUse, PoolHealth};
 use super::retries::RetryBudget;
+use super::statement_spans::{StatementNames, StatementSpans};
 use super::tx::{Access, BY_KEY, Mode, Tx};
-use crate::kernel::call::{Evidence, RequestContext};
+use crate::kernel::call::{Evidence, RequestContext, Tracer};
 use crate::kernel::problem::{Code, Problem};
 
 /// Acquiring a connection may take at most this long, and so may opening a transaction on it.
@@ -31,7 +32,7 @@ pub struct Pools {
     pub read: Pool,
     /// The relay, other workers and operators.
     pub worker: Pool,
-    /// What must not wait behind any work: readiness and switches.
+    /// What must not wait behind any work: readiness, switches, and the database's clock.
     pub control: Pool,
 }
 
@@ -69,6 +70,9 @@ pub struct Pool {
     max: u32,
     health: Arc<PoolHealth>,
     retries: RetryBudget,
+    tracer: Tracer,
+    /// `None` where nothing is traced.
+    names: Option<StatementNames>,
 }
 
 impl Pool {
@@ -102,7 +106,20 @@ impl Pool {
                 Box::pin(async move { Ok(trusted) })
             })
             .connect_lazy_with(options);
-        Self { name, inner, max, health, retries: RetryBudget::default() }
+        let (retries, tracer) = (RetryBudget::default(), Tracer::off());
+        Self { name, inner, max, health, retries, tracer, names: None }
+    }
+
+    /// The same, whose statements are spans of the calls that `tracer` records.
+    #[must_use]
+    pub fn traced(self, tracer: &Tracer) -> Self {
+        let names = tracer.is_on().then(StatementNames::read);
+        Self { tracer: tracer.clone(), names, ..self }
+    }
+
+    /// What begins the spans of those who work through this pool.
+    pub const fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Opens a transaction for this call. Errors: 503 when no connection is to be had, at once where that was so several
@@ -123,7 +140,8 @@ impl Pool {
         loop {
             let limit = context.remaining().min(ACQUIRE_TIMEOUT);
             let connection = self.acquire(context, limit).await?;
-            let mut tx = Tx::on(connection, context, InUse::of(&self.health));
+            let spans = StatementSpans::of(self.names.as_ref(), &context.span);
+            let mut tx = Tx::on(connection, context, spans, InUse::of(&self.health));
             match tx.open(&access, mode, context.remaining().min(ACQUIRE_TIMEOUT)).await {
                 Ok(()) => {
                     self.health.answered();

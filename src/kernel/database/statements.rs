@@ -1,4 +1,5 @@
-//! Statements in a transaction. Each one has a limit on this side, is timed, and how it ended is kept for the log line.
+//! Statements in a transaction. Each one has a limit on this side, is timed, and how it ended is kept for the log line. In
+//! a call that is recorded it is a span too.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,35 +9,40 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
-use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Either, Execute, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::failure::{is_silence, spoils_connection, upstream_status};
 use super::health::InUse;
 use super::limits::Wait;
+use super::statement_spans::StatementSpan;
 use super::tx::{Fate, Tx};
 use crate::kernel::call::Upstream;
 
 impl Tx {
     /// The connection for one statement, and what notes how that ends. Errors: on this connection nothing comes back any
     /// more.
-    fn ask(&mut self, wait: Wait) -> Result<(&mut PgConnection, Answer<'_>), sqlx::Error> {
+    fn ask(&mut self, sql: &str, wait: Wait) -> Result<(&mut PgConnection, Answer<'_>), sqlx::Error> {
         if self.fate == Fate::Silent {
             return Err(wait.given_up_after(Duration::ZERO).into());
         }
-        let Self { connection: Some(connection), upstream, fate, in_use, is_open, .. } = self else {
+        let Self { connection: Some(connection), upstream, spans, fate, in_use, is_open, .. } = self else {
             unreachable!("commit and rollback take the transaction by value")
         };
         upstream.asked();
         let counted = is_open.then_some(&*in_use);
+        let span = spans.as_ref().map(|spans| spans.begin(sql));
         let (upstream, started) = (upstream.clone(), Instant::now());
-        Ok((&mut *connection, Answer { upstream, wait, started, fate, counted, outcome: None, undoes: false }))
+        let answer = Answer { upstream, wait, started, fate, counted, outcome: None, undoes: false, span };
+        Ok((&mut *connection, answer))
     }
 
     /// Runs what needs no parameters.
     pub(super) async fn run_raw(&mut self, sql: impl SqlSafeStr, wait: Wait, undoes: bool) -> Result<(), sqlx::Error> {
-        let (connection, mut answer) = self.ask(wait)?;
+        let sql = sql.into_sql_str();
+        let (connection, mut answer) = self.ask(sql.as_str(), wait)?;
         answer.undoes = undoes;
         answer.within(sqlx::raw_sql(sql).execute(connection)).await.map(drop)
     }
@@ -54,6 +60,8 @@ struct Answer<'tx> {
     outcome: Option<u16>,
     /// It undoes work. Where that succeeds, nothing is noted but the time: what the work failed with stands.
     undoes: bool,
+    /// Ends with this; `None` where nothing is recorded.
+    span: Option<StatementSpan>,
 }
 
 impl Answer<'_> {
@@ -69,6 +77,9 @@ impl Answer<'_> {
     }
 
     fn note<T>(&mut self, result: &Result<T, sqlx::Error>) {
+        if let Some(span) = &mut self.span {
+            span.note(result);
+        }
         let Err(error) = result else {
             self.outcome = Some(200);
             return;
@@ -84,6 +95,13 @@ impl Answer<'_> {
             // That one was lost says nothing of others: the next opening does.
             *self.fate = Fate::Spoiled;
         }
+        if let Some(span) = &mut self.span {
+            span.note(result);
+        }
+        self.outcome = Some(match result {
+            Ok(_) => 200,
+            Err(error) => upstream_status(error),
+        });
     }
 }
 
@@ -97,6 +115,38 @@ impl Drop for Answer<'_> {
             200 if self.undoes => self.upstream.undone(latency),
             status => self.upstream.answered(status, latency),
         }
+    }
+}
+
+/// A statement taken apart, so that its text can be looked at before it runs.
+struct Statement {
+    sql: SqlStr,
+    arguments: Result<Option<PgArguments>, BoxDynError>,
+    persistent: bool,
+}
+
+impl Statement {
+    fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Self {
+        let (arguments, persistent) = (query.take_arguments(), query.persistent());
+        Self { sql: query.sql(), arguments, persistent }
+    }
+}
+
+impl Execute<'_, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        std::mem::replace(&mut self.arguments, Ok(None))
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
     }
 }
 
@@ -139,7 +189,8 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + sqlx::Execute<'q, Postgres>,
     {
-        match self.ask(self.limits.for_statement()) {
+        let query = Statement::of(query);
+        match self.ask(query.sql.as_str(), self.limits.for_statement()) {
             Ok((connection, answer)) => {
                 Box::pin(Watched { results: connection.fetch_many(query), answer, limit: None })
             }
@@ -152,7 +203,8 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + sqlx::Execute<'q, Postgres>,
     {
-        match self.ask(self.limits.for_statement()) {
+        let query = Statement::of(query);
+        match self.ask(query.sql.as_str(), self.limits.for_statement()) {
             Ok((connection, answer)) => Box::pin(answer.within(connection.fetch_optional(query))),
             Err(error) => std::future::ready(Err(error)).boxed(),
         }
@@ -166,7 +218,7 @@ impl<'c> Executor<'c> for &'c mut Tx {
     where
         'c: 'e,
     {
-        match self.ask(self.limits.for_statement()) {
+        match self.ask(sql.as_str(), self.limits.for_statement()) {
             Ok((connection, answer)) => Box::pin(answer.within(connection.prepare_with(sql, parameters))),
             Err(error) => std::future::ready(Err(error)).boxed(),
         }
@@ -176,7 +228,7 @@ impl<'c> Executor<'c> for &'c mut Tx {
     where
         'c: 'e,
     {
-        match self.ask(self.limits.for_statement()) {
+        match self.ask(sql.as_str(), self.limits.for_statement()) {
             Ok((connection, answer)) => Box::pin(answer.within(connection.describe(sql))),
             Err(error) => std::future::ready(Err(error)).boxed(),
         }

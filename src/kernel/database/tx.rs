@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::connection::{abandon, close, give_back};
 use super::health::InUse;
 use super::limits::{Patience, Wait};
+use super::statement_spans::StatementSpans;
 use crate::kernel::call::{RequestContext, Upstream};
 use crate::kernel::problem::{Code, Problem};
 
@@ -94,6 +95,8 @@ pub struct Tx {
     /// `None` once finished.
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) upstream: Upstream,
+    /// `None` where nothing is recorded.
+    pub(super) spans: Option<StatementSpans>,
     pub(super) limits: Patience,
     pub(super) fate: Fate,
     /// Whether it has opened: what fails before that is judged by the pool.
@@ -105,10 +108,16 @@ pub struct Tx {
 
 impl Tx {
     /// On a connection that is counted as busy while the transaction lives. It has to be opened.
-    pub(super) fn on(connection: PoolConnection<Postgres>, context: &RequestContext, in_use: InUse) -> Self {
+    pub(super) fn on(
+        connection: PoolConnection<Postgres>,
+        context: &RequestContext,
+        spans: Option<StatementSpans>,
+        in_use: InUse,
+    ) -> Self {
         Self {
             connection: Some(connection),
             upstream: context.upstream.clone(),
+            spans,
             limits: Patience::of(context),
             fate: Fate::Usable,
             is_open: false,

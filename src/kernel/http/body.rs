@@ -58,13 +58,18 @@ pub async fn json(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
 /// All of a body, which takes its room in the process. Errors: 413 over [`BODY_LIMIT`], 400 when the body breaks off or does
 /// not decompress, 503 where other requests' bodies fill the room.
 pub async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    whole_within(parts, body, BODY_LIMIT).await
+}
+
+/// The same of a body that may have so many bytes, for a protocol whose clients do not know [`BODY_LIMIT`].
+pub async fn whole_within(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Problem> {
     // A body that says itself that it is too large is not asked for.
-    if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > BODY_LIMIT) {
-        return Err(too_large());
+    if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > limit) {
+        return Err(too_large(limit));
     }
-    match read_whole(body, BODY_LIMIT, &room_of(&parts.extensions)).await {
+    match read_whole(body, limit, &room_of(&parts.extensions)).await {
         Ok(bytes) => Ok(bytes),
-        Err(Unread::TooLarge) => Err(too_large()),
+        Err(Unread::TooLarge) => Err(too_large(limit)),
         Err(Unread::Full(problem)) => Err(problem),
         Err(Unread::Broken(error)) => Err(refuse_body(error)),
     }
@@ -134,8 +139,8 @@ fn utf8(text: Bytes) -> Result<Bytes, Problem> {
     Err(Problem::new(Code::Malformed, format!("The body is {other}; send it as UTF-8.")))
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::BatchTooLarge, format!("The body is larger than {BODY_LIMIT} bytes, decompressed."))
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BatchTooLarge, format!("The body is larger than {limit} bytes, decompressed."))
 }
 
 fn refuse_body(error: Box<dyn Error + Send + Sync>) -> Problem {

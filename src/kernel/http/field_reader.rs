@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::great_numbers::with_stand_ins;
-use crate::kernel::problem::{Code, Problem, Violation};
+use super::malformed::{malformed, not_json, not_utf8};
+use super::stand_ins::with_stand_ins;
+use crate::kernel::problem::{Problem, Violation};
 
 /// A name is repeated to the caller up to this length, in bytes. No name that exists is longer.
 pub const MAX_NAME: usize = 64;
@@ -45,13 +46,15 @@ enum Place {
 impl FieldReader {
     /// The fields of a body that may have the `known` ones. Errors: 400 for what is not a JSON object.
     pub fn of_body(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        let read = serde_json::from_slice(body).or_else(|error| {
-            let held = str::from_utf8(body).ok().and_then(with_stand_ins);
+        let json = str::from_utf8(body).map_err(not_utf8)?;
+        let read = serde_json::from_str(json).or_else(|error| {
+            let held = with_stand_ins(json);
             held.map_or(Err(error), |held| serde_json::from_str(&held))
         });
         match read {
             Ok(Value::Object(members)) => Ok(Self::of_object("", members, known)),
-            _ => Err(Problem::new(Code::Malformed, "The body is not a JSON object, or breaks off.")),
+            Ok(_) => Err(malformed("The body is JSON, but no object; send `{…}`.")),
+            Err(error) => Err(not_json(json, &error)),
         }
     }
 
@@ -264,6 +267,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 mod tests {
     use super::*;
     use crate::kernel::http::values::line;
+    use crate::kernel::problem::Code;
 
     fn of_body(body: &str) -> FieldReader {
         FieldReader::of_body(body.as_bytes(), &["name", "platform"]).unwrap()
@@ -330,6 +334,15 @@ mod tests {
         let violations = [("/colour", "unknown_field"), ("/name", "wrong_type"), ("/platform", "wrong_type")];
         assert_eq!(found(of_body(&body)), expected(violations));
         assert_eq!(FieldReader::of_body(b"[1e400]", &[]).unwrap_err().code(), Code::Malformed);
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_wrong_where_it_stands() {
+        let body = r#"{"name":"a\ud83d","platform":"\ud83d\ude00","colour":"\ud83d","\ude00":1}"#;
+        let violations =
+            [("/colour", "unknown_field"), ("/\u{e1600}", "unknown_field"), ("/name", "control_character")];
+        assert_eq!(found(of_body(body)), expected(violations));
+        assert_eq!(FieldReader::of_body(br#""\ud83d""#, &[]).unwrap_err().code(), Code::Malformed);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -16,14 +16,17 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
+use super::manner::{Manner, Verbatim};
+use super::problem_format::ProblemFormat;
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
-use crate::kernel::call::{CallOutcome, Observed, Place, RequestContext, RequestLogLine, Trace};
+use crate::kernel::call::{CallOutcome, Observed, Place, REQUEST, RequestContext, RequestLogLine, Trace, Tracer};
 use crate::kernel::problem::{Code, Problem};
 
 /// The header that carries a request's id, in and out.
@@ -31,7 +34,11 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a browser may do with an answer that says nothing else: show it. The pages of problems bring their style along.
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// What stands in lines and labels for whatever is no operation.
+const UNMATCHED: &str = "unmatched";
+const PROBLEM_JSON: &str = "application/problem+json";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What the outermost layer needs to know. Every request takes clones, hence it is shared.
 #[derive(Debug)]
@@ -40,17 +47,49 @@ pub struct RequestLine {
     pub deadline: Duration,
     /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
     pub streaming_routes: &'static [&'static str],
+    /// How problems are written where they are no problem+json.
+    pub problem_formats: &'static [ProblemFormat],
     /// Where callers reach this server, and with it `/problems/{code}`.
     pub public_url: PublicUrl,
     /// The operation's name of every route, by method and pattern.
     pub operations: Arc<HashMap<(Method, String), String>>,
     /// Who counts what strangers are refused.
     pub anonymous_callers: AnonymousCallers,
+    /// Begins the spans of requests.
+    pub tracer: Tracer,
+    /// The routes, by pattern, whose clients are told of what went wrong in a manner of their own.
+    pub manners: Arc<HashMap<String, Manner>>,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
 #[derive(Clone, Debug)]
 pub struct RefusedAtDoor(pub Problem);
+
+/// Rides in the extensions of a request on a connection that will be cut soon after this was cancelled.
+#[derive(Clone, Debug)]
+pub struct LastCall(pub CancellationToken);
+
+/// Who reads the answers of one connection: rides in the extensions of its requests. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerReader(Arc<Mutex<Option<Record>>>);
+
+impl AnswerReader {
+    /// From now on it is this answer that is read.
+    fn begins(&self, record: Record) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// It has taken next to nothing of its answer for so long, and gets no more of it. Writes a line of its own for that,
+    /// because the request's line was written when the answer began.
+    pub fn stalled(&self, limit: Duration) {
+        let Some(record) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let limit_ms = limit.as_millis();
+        let detail =
+            format!("Next to nothing of the answer was read within {limit_ms} ms, and the connection was ended.");
+        let problem = Problem::new(Code::RequestTimeout, detail);
+        record.line("answer", &CallOutcome::Failed(&problem), record.started.elapsed()).write();
+    }
+}
 
 /// A stream of lines may take this long on a route that takes one.
 const STREAM_DEADLINE: Duration = Duration::from_hours(1);
@@ -62,20 +101,38 @@ impl RequestLine {
             && media_type(request.headers()) == NDJSON;
         if streams { STREAM_DEADLINE } else { self.deadline }
     }
+
+    fn call_of(&self, request: &Request, method: Option<&Method>) -> RequestContext {
+        let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
+        let trace = text(TRACEPARENT).and_then(Trace::parse);
+        let state = if self.tracer.is_on() { list(request.headers(), &TRACESTATE) } else { None };
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let (trace, span) = self.tracer.begin_request(trace, state.as_deref(), method.map(Method::as_str), route);
+        let context = RequestContext::new(request_id, trace, self.deadline).within(span);
+        RequestContext { caller: self.anonymous_callers.caller(request), ..context }
+    }
+}
+
+/// The lines of a header that is a list, as one.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Option<Vec<&str>> = headers.get_all(name).iter().map(|line| line.to_str().ok()).collect();
+    lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(","))
 }
 
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
-    let deadline = settings.deadline_of(&request);
     // Also of a stream the first transaction is to begin soon.
-    let mut context = call_of(request.headers(), settings.deadline);
-    context.caller = settings.anonymous_callers.caller(&request);
+    let format = ProblemFormat::of(&request, settings.problem_formats);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
+    let reader = request.extensions().get::<AnswerReader>().cloned();
+    let method = refused.is_none().then(|| request.method().clone());
+    let context = settings.call_of(&request, method.as_ref());
     let mut record = Record {
         started: Instant::now(),
         context: context.clone(),
         observed: Observed::default(),
-        method: refused.is_none().then(|| request.method().clone()),
+        method,
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
         operations: settings.operations.clone(),
         written: false,
@@ -84,25 +141,31 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     request.extensions_mut().insert(record.observed.clone());
 
     let speaks_1_0 = http_1_0::speaks_it(&request);
-    let prepared = match refused {
-        Some(RefusedAtDoor(problem)) => Err(problem),
-        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()),
-        None => Ok(()),
+    let refused = match refused {
+        Some(RefusedAtDoor(problem)) => Some(problem),
+        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()).err(),
+        None => None,
     };
-    let response = match prepared {
-        Ok(()) => answer(request, next, deadline).await,
-        Err(problem) => problem.into_response(),
+    let response = match refused {
+        // A browser's question before its request would be answered on the way in.
+        Some(problem) if request.method() == Method::OPTIONS => problem.into_response(),
+        Some(problem) => {
+            request.extensions_mut().insert(RefusedAtDoor(problem));
+            next.run(request).await
+        }
+        None => next.run(request).await,
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
-    let is_strangers = record.observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
-    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
-    let response =
-        if is_strangers && is_refused { settings.anonymous_callers.count(context.caller, response) } else { response };
     let problem = problem_of(&response);
+    let told = problem.as_ref().and(record.route.as_ref());
+    let manner = told.and_then(|route| settings.manners.get(route)).copied();
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
+    if let Some(reader) = reader {
+        reader.begins(record);
+    }
     let mut response = match problem {
-        Some(problem) => render(&problem, response, context.request_id, &settings.public_url),
+        Some(problem) => render(&problem, response, (format, manner), context.request_id, &settings.public_url),
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
@@ -118,23 +181,55 @@ fn secure(headers: &mut HeaderMap) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
 }
 
-async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
-    let home = request.extensions().get::<Home>().cloned();
-    let response = match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => response,
-        Err(_elapsed) => overdue(deadline).into_response(),
+/// The middleware within those that say what a page of another origin may read. What it answers itself is a refusal at the
+/// door, the end of the request's time, or the end of what a stranger may be refused. A page can read these like any other.
+pub async fn answer_in_time(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
+    let observed = request.extensions().get::<Observed>().cloned().unwrap_or_default();
+    let caller = request.extensions().get::<RequestContext>().and_then(|context| context.caller);
+    let deadline = settings.deadline_of(&request);
+    let response = match request.extensions_mut().remove::<RefusedAtDoor>() {
+        Some(RefusedAtDoor(problem)) => problem.into_response(),
+        None => answer(request, next, deadline).await,
     };
-    // Time that went by until the client had sent its body is the client's.
-    let is_overdue = response.extensions().get::<Problem>().map(Problem::code) == Some(Code::DeadlineExceeded);
-    let is_clients = is_overdue && home.is_some_and(|home| home.waited() * 2 >= deadline);
-    if is_clients { body_overdue(deadline).into_response() } else { response }
+    let is_strangers = observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
+    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
+    if is_strangers && is_refused { settings.anonymous_callers.count(caller, response) } else { response }
 }
 
-fn call_of(headers: &HeaderMap, deadline: Duration) -> RequestContext {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let request_id = text(X_REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_else(Uuid::now_v7);
-    let trace = text(TRACEPARENT).and_then(Trace::parse).unwrap_or_else(Trace::mint);
-    RequestContext::new(request_id, trace, deadline)
+async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
+    let (home, last_call) =
+        (request.extensions().get::<Home>().cloned(), request.extensions().get::<LastCall>().cloned());
+    // Time that went by until the client had sent its body is the client's.
+    let is_clients = |time: Duration| home.as_ref().is_some_and(|home| home.waited() * 2 >= time);
+    let began = Instant::now();
+    let response = tokio::select! {
+        ended = tokio::time::timeout(deadline, next.run(request)) => {
+            ended.unwrap_or_else(|_elapsed| overdue(deadline).into_response())
+        }
+        () = called(last_call) => return stopped(is_clients(began.elapsed())).into_response(),
+    };
+    let is_overdue = response.extensions().get::<Problem>().map(Problem::code) == Some(Code::DeadlineExceeded);
+    if is_overdue && is_clients(deadline) { body_overdue(deadline).into_response() } else { response }
+}
+
+async fn called(last_call: Option<LastCall>) {
+    match last_call {
+        Some(LastCall(call)) => call.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a request is answered that the server did not wait for when it had to stop.
+fn stopped(is_clients: bool) -> Problem {
+    let (code, detail) = if is_clients {
+        (Code::RequestTimeout, "The server is stopping, and the body was not there yet; send the request again.")
+    } else {
+        (
+            Code::DeadlineExceeded,
+            "The server is stopping, and could not wait for the end of this request; send it again.",
+        )
+    };
+    Problem::new(code, detail)
 }
 
 fn overdue(deadline: Duration) -> Problem {
@@ -153,25 +248,39 @@ fn body_overdue(deadline: Duration) -> Problem {
 /// The problem that a response carries, or the one that stands for a bare error status of some layer.
 fn problem_of(response: &Response) -> Option<Problem> {
     let status = response.status();
+    if response.extensions().get::<Verbatim>().is_some() {
+        return None;
+    }
     let carried = response.extensions().get::<Problem>().cloned();
     carried.or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Problem::from_status(status)))
 }
 
-/// Gives the response its problem+json body; headers that the inner layers set (`Allow` and the like) stay.
-fn render(problem: &Problem, response: Response, request_id: Uuid, public_url: &PublicUrl) -> Response {
-    let status = problem.code().status();
+/// Gives the response its body, which is problem+json unless the caller reads another form. Headers that the inner layers
+/// set (`Allow` and the like) stay.
+fn render(
+    problem: &Problem,
+    response: Response,
+    (format, manner): (Option<&ProblemFormat>, Option<Manner>),
+    request_id: Uuid,
+    public_url: &PublicUrl,
+) -> Response {
+    let status = manner.map_or_else(|| problem.code().status(), |manner| manner.status(problem.code()));
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
         if let Cow::Owned(led) = public_url.lead(text) {
             *text = led;
         }
     }
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let (media_type, body) = match (format, manner) {
+        (Some(format), _) => (format.media_type, (format.write)(&body)),
+        (None, Some(manner)) => (PROBLEM_JSON, manner.render(problem, body)),
+        (None, None) => (PROBLEM_JSON, serde_json::to_vec(&body).unwrap_or_default()),
+    };
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_ENCODING);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     if status == StatusCode::UNAUTHORIZED {
         parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halfhour\""));
     }
@@ -186,6 +295,7 @@ fn header(text: &str) -> HeaderValue {
 }
 
 /// Writes the line exactly once. Dropped unwritten, the client hung up before there was an answer.
+#[derive(Debug)]
 struct Record {
     started: Instant,
     context: RequestContext,
@@ -198,22 +308,25 @@ struct Record {
 }
 
 impl Record {
-    fn write(&mut self, outcome: &CallOutcome<'_>) {
-        self.written = true;
+    fn line(&self, stage: &'static str, outcome: &CallOutcome<'_>, latency: Duration) -> RequestLogLine<'_> {
         let key = self.method.clone().zip(self.route.clone());
-        let function = key.and_then(|key| self.operations.get(&key));
         let place = Place {
-            function: function.map_or("unmatched", String::as_str),
-            stage: "request",
+            function: key.and_then(|key| self.operations.get(&key)).map_or(UNMATCHED, String::as_str),
+            stage,
             method: self.method.as_ref().map(Method::as_str),
             route: self.route.as_deref(),
             principal: self.observed.principal(),
         };
+        RequestLogLine::new(&self.context, place, outcome, latency)
+    }
+
+    fn write(&mut self, outcome: &CallOutcome<'_>) {
+        self.written = true;
         let latency = self.started.elapsed();
-        let line = RequestLogLine::new(&self.context, place, outcome, latency);
-        let route = match (&self.method, &self.route, function) {
-            (Some(method), Some(route), Some(_)) => format!("{method} {route}"),
-            _ => "unmatched".to_owned(),
+        let line = self.line(REQUEST, outcome, latency);
+        let route = match (&self.method, &self.route) {
+            (Some(method), Some(route)) if line.function != UNMATCHED => format!("{method} {route}"),
+            _ => UNMATCHED.to_owned(),
         };
         let seconds = metrics::histogram!("halfhour_request_seconds", "route" => route, "status" => class(line.status));
         seconds.record(latency.as_secs_f64());

@@ -75,7 +75,7 @@ pub struct Bodies {
 }
 
 /// The middleware, which has to be the outermost one.
-pub async fn throw_away_unread(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
+pub async fn throw_away_unread(State(bodies): State<Arc<Bodies>>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }

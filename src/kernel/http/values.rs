@@ -8,6 +8,7 @@ use serde_json::Number;
 use uuid::Uuid;
 
 use super::field_reader::Broken;
+use super::stand_ins::half_of_a_pair;
 use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, Source};
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
@@ -16,6 +17,8 @@ pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
         Err(("wrong_length", format!("{subject} has 1 to {most} characters.").into()))
     } else if text.chars().any(char::is_control) {
         Err(("control_character", format!("{subject} has no control characters.").into()))
+    } else if text.chars().any(|character| half_of_a_pair(character).is_some()) {
+        Err(("control_character", format!("{subject} has no halves of surrogate pairs.").into()))
     } else {
         Ok(text.to_owned())
     }
@@ -34,12 +37,13 @@ pub fn date(text: &str) -> Result<NaiveDate, Broken> {
         .ok_or(("not_a_date", "Expected a date, YYYY-MM-DD, from 1970 on.".into()))
 }
 
-/// An RFC 3339 instant. Leap seconds are refused: no half hour has room for one.
+/// An RFC 3339 instant that is one in UTC, too, so that it can be answered again. Leap seconds are refused: no half hour has
+/// room for one.
 pub fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
     let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc());
     // The date crate spells second 60 as second 59 with a billion nanoseconds and more.
     instant
-        .filter(|instant| instant.timestamp_subsec_nanos() < 1_000_000_000)
+        .filter(|instant| instant.timestamp_subsec_nanos() < 1_000_000_000 && (0..=9999).contains(&instant.year()))
         .ok_or(("not_an_instant", "Expected an RFC 3339 instant like `2026-11-20T10:30:00Z`.".into()))
 }
 
@@ -105,7 +109,8 @@ pub fn model(text: &str) -> Result<Model, Broken> {
             format!("Expected 1 to {} characters, in at most {} bytes.", Model::MAX_CHARACTERS, Model::MAX_BYTES)
         }
         NoModel::Misplaced { before, character, kind } => {
-            let (code_point, place) = (u32::from(character), before + 1);
+            let half = half_of_a_pair(character).map(|half| (half, "half of a surrogate pair"));
+            let ((code_point, kind), place) = (half.unwrap_or((u32::from(character), kind)), before + 1);
             format!(
                 "U+{code_point:04X}, the name's character {place} counted from 1, is {kind}: send the name without it."
             )
@@ -162,6 +167,8 @@ mod tests {
             "2026-11-20T24:00:00Z",
             "2016-12-31T23:59:60Z",
             "2026-11-20T10:29:60.5Z",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
             "1763634600",
         ] {
             assert_eq!(instant(bad).unwrap_err().0, "not_an_instant", "{bad}");
@@ -218,6 +225,7 @@ mod tests {
             ("問 ", "U+0020, the name's character 2 counted from 1, is a blank at an end of the name"),
             ("\u{1b}[31m", "U+001B, the name's character 1 counted from 1, is a control character"),
             ("a\u{10ffff}", "U+10FFFF, the name's character 2 counted from 1, is not assigned by Unicode"),
+            ("a\u{e17ff}b", "U+DFFF, the name's character 2 counted from 1, is half of a surrogate pair"),
             ("a\u{2028}b", "U+2028, the name's character 2 counted from 1, is an end of a line"),
         ] {
             assert_eq!(detail(text), format!("{told}: send the name without it."));

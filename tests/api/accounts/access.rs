@@ -90,16 +90,20 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
 
 /// Statements that run as the worker over all users, or as the definer of a function, which the
 /// caller's setting does not bind; and one that reads no table.
-const OVER_ALL_USERS: [&str; 13] = [
+const OVER_ALL_USERS: [&str; 17] = [
     "accounts/persons/find_person.sql",
     "accounts/persons/lock_operators.sql",
     "accounts/persons/others_operate.sql",
     "accounts/linking/exchange_link_code.sql",
+    "accounts/pairing/enrol_device.sql",
+    "accounts/devices/note_reports.sql",
     "accounts/tokens/find_token.sql",
     "accounts/users/find_user.sql",
     "accounts/tokens/list_tokens.sql",
     "accounts/users/list_users.sql",
     "accounts/tokens/note_token_uses.sql",
+    "accounts/tokens/is_other_server_key.sql",
+    "accounts/tokens/note_server_key.sql",
     "accounts/linking/purge_link_codes.sql",
     "accounts/tokens/token_ages.sql",
     "accounts/tokens/purge_tokens.sql",
@@ -107,7 +111,9 @@ const OVER_ALL_USERS: [&str; 13] = [
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
-const STATEMENTS: [(&str, &[&str]); 41] = [
+const STATEMENTS: [(&str, &[&str]); 47] = [
+    ("accounts/devices/last_heard.sql", &["$bob"]),
+    ("accounts/linking/standing_link_codes.sql", &["$bob", "{$hash}"]),
     ("accounts/persons/count_accounts.sql", &["$bob"]),
     ("accounts/persons/erase_link_codes.sql", &["$bob"]),
     ("accounts/persons/erase_tokens.sql", &["$bob"]),
@@ -134,6 +140,10 @@ const STATEMENTS: [(&str, &[&str]); 41] = [
     ("accounts/tokens/insert_token.sql", &["$hash", "$new", "device", "$bob", "$device"]),
     ("accounts/users/insert_user.sql", &["$new", "mole", "UTC"]),
     ("accounts/devices/list_devices.sql", &["$bob", "$zero", "100"]),
+    ("accounts/pairing/approve_pairing.sql", &["$hash", "$bob", "2026-11-20T12:00:00Z", "2026-11-20T12:10:00Z", "20"]),
+    ("accounts/pairing/find_approval.sql", &["$hash", "$bob"]),
+    ("accounts/pairing/find_machine.sql", &["$bob", "$hash"]),
+    ("accounts/pairing/insert_numbered_device.sql", &["$bob", "$new", "mole", "linux", "$hash", "1000"]),
     ("accounts/linking/lock_maker.sql", &["$bob"]),
     ("accounts/profile/lock_profile.sql", &["$bob"]),
     ("accounts/devices/lock_device.sql", &["$bob", "$device"]),
@@ -172,6 +182,9 @@ const COUNTING: [&str; 3] = [
 
 /// The statement whose one row says whether something was found.
 const ASKING: &str = "accounts/persons/operates.sql";
+
+/// The statement whose one row is null where nothing was found.
+const GREATEST: &str = "accounts/devices/last_heard.sql";
 
 /// The statement with its parameters written in.
 fn written_in(text: &str, parameters: &[String]) -> String {
@@ -237,6 +250,11 @@ async fn statements_that_name_another_user_find_nothing_and_write_nothing() {
             }
             Ok(rows) if path == ASKING => {
                 assert!(!sqlx::Row::get::<bool, _>(&rows[0], 0), "{path}");
+                tx.commit().await.unwrap();
+            }
+            Ok(rows) if path == GREATEST => {
+                let found: Option<chrono::DateTime<chrono::Utc>> = sqlx::Row::get(&rows[0], 0);
+                assert_eq!(found, None, "{path}");
                 tx.commit().await.unwrap();
             }
             Ok(rows) => {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::violations;
 use crate::support::rollups::Usage;
-use crate::support::{Reply, TestApp, TestDevice, TestUser, context};
+use crate::support::{Reply, TestApp, TestDevice, TestUser, context, line};
 
 fn bucket(hour_start: &str, source: &str, observed_at: &str) -> Value {
     json!({"hour_start": hour_start, "source": source, "model": "gpt", "input_tokens": 7, "observed_at": observed_at})
@@ -223,8 +223,11 @@ async fn while_a_user_is_erased_its_posts_are_told_to_come_back_and_nobody_else_
             (0..8).map(|number| app.post_buckets(if number % 2 == 0 { &hers.token } else { &his.token }, &body));
         for (number, reply) in join_all(posts).await.iter().enumerate() {
             if number % 2 == 0 {
-                reply.expect_problem(503, "database_conflict");
+                let request_id = reply.expect_problem(503, "database_conflict")["request_id"].as_str().unwrap();
                 assert_eq!(reply.header("retry-after"), "1");
+                let line = line(request_id);
+                let blame = [&line["attribution"], &line["upstream_status"], &line["upstream_evidence"]];
+                assert_eq!(blame, [&json!("UNKNOWN"), &json!(null), &json!("queued")], "{line}");
             } else {
                 reply.expect_ok();
             }

@@ -2,8 +2,10 @@
 
 mod bodies;
 mod heads;
+mod pages;
 mod room;
 mod slow;
+mod stopping;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,7 +26,11 @@ struct Answer {
 
 impl Raw {
     async fn connect(app: &TestApp) -> Self {
-        Self(TcpStream::connect(app.url.strip_prefix("http://").unwrap()).await.unwrap())
+        Self::connect_to(&app.url).await
+    }
+
+    async fn connect_to(url: &str) -> Self {
+        Self(TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap())
     }
 
     async fn send(&mut self, text: &str) {

@@ -12,8 +12,35 @@ use uuid::Uuid;
 
 use crate::support::{Reply, TestApp, TestDevice, TestUser};
 
-/// The route whose key is a field of its body: its callers are nobody yet.
-const WITHOUT_KEY: [&str; 1] = ["POST /v1/link-codes/exchange"];
+/// What a route says whose clients are of another product.
+const FOREIGN: &str = "the clients of this protocol know none";
+
+/// Routes that refuse one, each with what its refusal says: the key is a field of the body, or nobody knows the header.
+const WITHOUT_KEY: [(&str, &str); 23] = [
+    ("POST /v1/link-codes/exchange", "`request_id` in its body is one"),
+    ("POST /api/usage/ingest", FOREIGN),
+    ("DELETE /api/usage/ingest", FOREIGN),
+    ("POST /api/usage/device/code", FOREIGN),
+    ("POST /api/usage/device/poll", FOREIGN),
+    ("POST /functions/vibeusage-ingest", FOREIGN),
+    ("POST /functions/vibeusage-sync-ping", FOREIGN),
+    ("POST /functions/vibeusage-device-token-issue", FOREIGN),
+    ("POST /functions/vibeusage-link-code-exchange", FOREIGN),
+    ("POST /functions/vibescore-ingest", FOREIGN),
+    ("POST /functions/vibescore-sync-ping", FOREIGN),
+    ("POST /functions/vibescore-device-token-issue", FOREIGN),
+    ("POST /functions/vibescore-link-code-exchange", FOREIGN),
+    ("POST /functions/tokentracker-ingest", FOREIGN),
+    ("POST /functions/tokentracker-device-token-issue", FOREIGN),
+    ("POST /functions/tokentracker-device-flow-authorize", FOREIGN),
+    ("POST /functions/tokentracker-device-flow-poll", FOREIGN),
+    ("POST /functions/tokentracker-telemetry", FOREIGN),
+    ("POST /functions/vibeusage-link-code-init", "no Idempotency-Key"),
+    ("POST /functions/vibescore-link-code-init", "no Idempotency-Key"),
+    ("POST /v1/logs", "counted once"),
+    ("POST /v1/metrics", "counted once"),
+    ("POST /v1/traces", "counted once"),
+];
 
 /// The route that is done once by nature, and records nothing: nothing of its caller stays.
 const ONCE_BY_NATURE: &str = "DELETE /v1/me";
@@ -60,8 +87,12 @@ const OTHER_POST: &str =
 const BOOK: &str = r#"{"dated":"2026-11-20","reason":"x","csv":"provider,model_pattern,input_per_mtok_usd,source\nopenai,gpt-5,1.25,page\n"}"#;
 const OTHER_BOOK: &str = r#"{"dated":"2026-11-20","reason":"y","csv":"provider,model_pattern,input_per_mtok_usd,source\nopenai,gpt-5,1.25,page\n"}"#;
 
+/// Codes that devices may show whose server has the tests' key.
+const APPROVAL: &str = r#"{"code":"PA1R-ED0N-E13T"}"#;
+const OTHER_APPROVAL: &str = r#"{"code":"PA1R-ED2W-YX8Y"}"#;
+
 /// Every route that changes something.
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     case("POST /v1/buckets", Who::Device, (POST, OTHER_POST), 200, "usage.outbox"),
     case(
         "PATCH /v1/me",
@@ -75,6 +106,7 @@ const CASES: [Case; 16] = [
     case("POST /v1/devices/{device_id}/revoke", Who::Viewer, ("", "x"), 200, "device.revoke"),
     case("POST /v1/devices/{device_id}/rotate", Who::Viewer, ("", "{}"), 201, "device.rotate"),
     case("POST /v1/link-codes", Who::Viewer, ("", "x"), 201, "link_code.add"),
+    case("POST /v1/pairings", Who::Viewer, (APPROVAL, OTHER_APPROVAL), 201, "pairing.approve"),
     case("POST /v1/users", Who::Operator, (r#"{"name":"carl"}"#, r#"{"name":"carla"}"#), 201, "user.add"),
     case(
         "PUT /v1/switches/{name}",
@@ -226,7 +258,7 @@ fn gaps(document: &Value, cases: &[Case]) -> Vec<String> {
     for (route, operation) in &changing {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let takes_key = parameters.into_iter().any(|parameter| parameter["name"] == "Idempotency-Key");
-        let is_without = WITHOUT_KEY.contains(&route.as_str());
+        let is_without = WITHOUT_KEY.iter().any(|(without, _)| *without == route);
         if takes_key == is_without {
             gaps.push(format!("{route}: Idempotency-Key is described {takes_key}"));
         }

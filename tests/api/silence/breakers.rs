@@ -16,8 +16,13 @@ async fn while_the_network_is_silent_requests_are_soon_refused_at_once_and_after
     for one_way in [false, true] {
         let stage = Stage::set().await;
         let silence = |silent: bool| if one_way { stage.proxy.deafen(silent) } else { stage.proxy.silence(silent) };
+        let stranger = stage.app.user("bob", "UTC").await;
         silence(true);
         let started = Instant::now();
+        // They share one look-up of their token.
+        for reply in join_all((0..3).map(|_| stage.server.get(&stranger.viewer, "/v1/rollups"))).await {
+            expect_blame(&reply);
+        }
         for reply in join_all((0..6).map(|_| stage.read())).await {
             expect_blame(&reply);
         }
@@ -38,7 +43,10 @@ async fn while_the_network_is_silent_requests_are_soon_refused_at_once_and_after
             assert_eq!(line["upstream_evidence"], "breaker_open", "{line}");
             assert!(line["latency_ms"].as_f64().unwrap() < 500.0, "{line}");
         }
-        stage.health("/health/ready").await.expect_problem(503, "database_unavailable");
+        for reply in join_all((0..3).map(|_| stage.health("/health/ready"))).await {
+            reply.expect_problem(503, "database_unavailable");
+            expect_blame(&reply);
+        }
         stage.health("/health/live").await.expect_ok();
 
         silence(false);

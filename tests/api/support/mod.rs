@@ -8,6 +8,7 @@ pub mod logs;
 pub mod plans;
 mod proxy;
 pub mod rollups;
+pub mod shapes;
 pub mod snapshots;
 mod web_proxy;
 
@@ -21,7 +22,7 @@ use halfhour::features::accounts::Accounts;
 use halfhour::features::dashboard_rollup::Retention;
 use halfhour::features::operations::Metrics;
 use halfhour::kernel::access::{Actor, ServerKey, TokenKind};
-use halfhour::kernel::call::RequestContext;
+use halfhour::kernel::call::{RequestContext, Tracer};
 use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
 use halfhour::kernel::http::unread_body::Bodies;
@@ -152,6 +153,7 @@ impl TestApp {
             private_postgres: None,
             data_dir: None,
             metrics: metrics(),
+            tracer: Tracer::off(),
             trusted_proxies: Vec::new(),
             ingest_max_age_days: Some(400),
             retention_days: None,
@@ -169,6 +171,13 @@ impl TestApp {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { url, clock, admin, pools, superuser, login, app, accounts, client }
+    }
+
+    /// Has the same server listen at another address until `shutdown`. Returns its URL, and what ends with it.
+    pub async fn listen(&self, shutdown: CancellationToken) -> (String, tokio::task::JoinHandle<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, app) = (format!("http://{}", listener.local_addr().unwrap()), self.app.clone());
+        (url, tokio::spawn(async move { app.listen(listener, shutdown).await }))
     }
 
     /// A new user.
@@ -325,11 +334,26 @@ impl TestApp {
         self.app.note_token_uses().await
     }
 
+    /// Writes down in which protocol devices reported last, as the server does once a minute.
+    pub async fn note_reports(&self) {
+        self.app.note_reports().await.unwrap();
+    }
+
     /// Answers a request without a network: its body is asked for only as it is read.
     pub async fn answer(&self, request: axum::http::Request<axum::body::Body>) -> axum::response::Response {
         let client: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
         let service = self.app.service().call(client).await.unwrap();
         service.oneshot(request).await.unwrap()
+    }
+
+    /// The same, to be waited for elsewhere.
+    pub async fn answering(
+        &self,
+        request: axum::http::Request<axum::body::Body>,
+    ) -> impl Future<Output = axum::response::Response> + Send + 'static {
+        let client: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let service = self.app.service().call(client).await.unwrap();
+        async move { service.oneshot(request).await.unwrap() }
     }
 
     /// A request to build up and send.

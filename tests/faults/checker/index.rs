@@ -5,7 +5,7 @@ use halfhour::kernel::usage::writer::Verdict;
 use uuid::Uuid;
 
 use super::{Breaches, Law};
-use crate::history::{History, Key, Micros, Outcome, Post, Snapshot};
+use crate::history::{Erasure, History, Key, Micros, Outcome, Post, Snapshot};
 
 /// A snapshot that somebody sent and that the server may have written.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,8 @@ pub struct Index<'h> {
     pub keys_of_user: Vec<Vec<usize>>,
     /// When the last erasure of each user may have been, at the latest.
     erasable_to: Vec<Micros>,
+    /// The changes of each user by their beginning, each with the latest end of it and of all that began before it.
+    changes_of_user: Vec<Vec<(Micros, Micros)>>,
 }
 
 impl<'h> Index<'h> {
@@ -81,7 +83,15 @@ impl<'h> Index<'h> {
             }
         }
         let judged = judged(history);
-        Self { history, sent, sent_by_beginning, judged, keys_of_user, erasable_to }
+        let changes_of_user = changes(history, users);
+        Self { history, sent, sent_by_beginning, judged, keys_of_user, erasable_to, changes_of_user }
+    }
+
+    /// Whether a change of the user may have begun before one instant and not been over before another.
+    pub fn is_changed(&self, user: usize, begun_before: Micros, not_over_before: Micros) -> bool {
+        let changes = self.changes_of_user.get(user).map_or(&[][..], Vec::as_slice);
+        let begun = changes.partition_point(|(began, _)| *began <= begun_before);
+        begun > 0 && changes[begun - 1].1 >= not_over_before
     }
 
     pub fn key(&self, number: usize) -> &Key {
@@ -109,6 +119,35 @@ impl<'h> Index<'h> {
             }
         }
     }
+}
+
+/// When changes of each user were under way. One without an answer may be for ever.
+fn changes(history: &History, users: usize) -> Vec<Vec<(Micros, Micros)>> {
+    let mut changes = vec![Vec::new(); users];
+    for call in &history.calls {
+        let ended = match &call.outcome {
+            Outcome::Answered { ended, .. } => *ended,
+            Outcome::Refused { nothing_written: true } => continue,
+            Outcome::Refused { nothing_written: false } | Outcome::Unknown => Micros::MAX,
+        };
+        if let Some(changes) = changes.get_mut(history.posts[call.post].user) {
+            changes.push((call.began, ended));
+        }
+    }
+    for Erasure { user, began, ended, .. } in &history.erasures {
+        if let Some(changes) = changes.get_mut(*user) {
+            changes.push((*began, ended.unwrap_or(Micros::MAX)));
+        }
+    }
+    for changes in &mut changes {
+        changes.sort_unstable();
+        let mut latest = Micros::MIN;
+        for (_, ended) in changes {
+            latest = latest.max(*ended);
+            *ended = latest;
+        }
+    }
+    changes
 }
 
 /// What of a post the server may take, each with its place in the post.

@@ -32,8 +32,8 @@ pub enum Law {
     IncludedAsOf,
     /// A total is not more than what had been sent.
     NoMoreThanWasSent,
-    /// `as_of` falls for a user only to the beginning of a change that was not committed when the earlier reply was
-    /// read and that waits to be folded now, whichever process answers.
+    /// `as_of` falls for a user only into a change that was under way when the earlier reply was read and that waits to
+    /// be folded now, whichever process answers.
     AsOfFallsToAChange,
     /// `version` does not fall for a user, whichever process answers.
     VersionNeverFalls,

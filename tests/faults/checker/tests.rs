@@ -185,7 +185,7 @@ fn inserted_comes_once_between_erasures_and_a_repeated_answer_is_no_second_time(
     let other = history.post(&[(2, 10)]);
     history.answered(other, 105, 115, &[Inserted]);
     history.clone().ends_with(&[(1, 20), (2, 10)]).breaks(&[Law::InsertedOnce]);
-    history.erasures.push(Erasure { user: 0, erased_at: Some(1) });
+    history.erasures.push(Erasure { user: 0, began: 0, ended: Some(0), erased_at: Some(1) });
     history.ends_with(&[(1, 20), (2, 10)]).breaks(&[]);
 }
 
@@ -255,13 +255,37 @@ fn nothing_falls_from_one_read_to_the_next_but_may_between_two_at_once() {
         history.read(began, 160, 2, Shows::Total(30));
         history.ends_with(&[(1, 20), (2, 10)]).breaks(laws);
     }
-    // A change that waits may have begun before, but not for ever before.
-    for (as_of, laws) in [(160 - 15_000_000, &[Law::AsOfFallsToAChange][..]), (160, &[])] {
-        let mut history = sound();
-        history.read(162, as_of, 2, Shows::Total(30));
-        history.reads[3].pending = true;
-        history.ends_with(&[(1, 20), (2, 10)]).breaks(laws);
+    // Into a change that was under way when the earlier one was read, and not before that change.
+    for (began, outcome, laws) in [
+        (155, Some(163), &[][..]),
+        (155, Some(160), &[]),
+        (155, Some(159), &[Law::AsOfFallsToAChange]),
+        (155, None, &[]),
+        (159, None, &[Law::AsOfFallsToAChange]),
+    ] {
+        for pending in [true, false] {
+            let mut history = sound();
+            let change = history.post(&[(1, 20)]);
+            match outcome {
+                Some(ended) => history.answered(change, began, ended, &[Unchanged]),
+                None => history.unanswered(change, began),
+            }
+            history.read(162, 158, 2, Shows::Total(30));
+            history.reads[3].pending = pending;
+            history.ends_with(&[(1, 20), (2, 10)]).breaks(if pending { laws } else { &[Law::AsOfFallsToAChange] });
+        }
     }
+    // An erasure is a change, and a refusal is none that says that nothing was written.
+    let mut history = sound();
+    history.read(162, 158, 2, Shows::Total(30));
+    history.reads[3].pending = true;
+    history.clone().ends_with(&[(1, 20), (2, 10)]).breaks(&[Law::AsOfFallsToAChange]);
+    let mut erased = history.clone();
+    erased.erasures.push(Erasure { user: 0, began: 157, ended: None, erased_at: Some(0) });
+    erased.ends_with(&[(1, 20), (2, 10)]).breaks(&[]);
+    let refused = history.post(&[(1, 30)]);
+    history.refused(refused, 155, true);
+    history.ends_with(&[(1, 20), (2, 10)]).breaks(&[Law::AsOfFallsToAChange]);
     for (began, laws) in [(161, &[][..]), (162, &[Law::VersionNeverFalls])] {
         let mut history = sound();
         history.reads[2].version = 3;
@@ -285,7 +309,7 @@ fn nothing_falls_from_one_read_to_the_next_but_may_between_two_at_once() {
 #[test]
 fn what_was_erased_is_not_missed_and_stays_erased() {
     let mut history = sound();
-    history.erasures.push(Erasure { user: 0, erased_at: Some(15) });
+    history.erasures.push(Erasure { user: 0, began: 0, ended: Some(0), erased_at: Some(15) });
     history.clone().ends_with(&[(1, 20)]).breaks(&[]);
     history.clone().ends_with(&[]).breaks(&[Law::NothingIsLost]);
     history.clone().ends_with(&[(1, 20), (2, 10)]).breaks(&[Law::ErasedStaysErased]);

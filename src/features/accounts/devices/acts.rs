@@ -1,6 +1,7 @@
 //! What is done with devices. Viewers name their own device by its id. Commands name a user and its
 //! device, which must both be active to be found.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -15,9 +16,10 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{Once, Seed, Unexecuted};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::intake::Heard;
 
 /// How many active devices a user may have.
-const MAX_DEVICES: i64 = 1000;
+pub const MAX_DEVICES: i64 = 1000;
 /// Rows fetched at a time when everything is listed.
 const PAGE: i64 = 1000;
 
@@ -92,6 +94,24 @@ impl Devices {
         let devices = store::list_devices(&mut tx, user_id, after, limit).await?;
         tx.rollback().await?;
         Ok(devices.into_iter().map(DeviceListing::from).collect())
+    }
+
+    /// Writes down in which protocol devices reported last, and when.
+    pub async fn note_reports(&self, context: &RequestContext, heard: &[Heard]) -> Result<(), Problem> {
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        store::note_reports(&mut tx, heard).await?;
+        tx.commit().await
+    }
+
+    /// When one of a user's devices last showed its token, to the minute.
+    pub async fn last_heard(&self, context: &RequestContext, user_id: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let heard = store::last_heard(&mut tx, user_id).await?;
+        tx.rollback().await?;
+        Ok(heard)
     }
 
     /// Every device of a user, revoked ones included. Errors: 404 no such active user.

@@ -34,18 +34,50 @@ pub struct DeviceListing {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it last called, give or take a minute or two; null where it never did.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// The protocol in which it reported last, by the name of the product; null where it never did.
+    #[schema(example = "vibeusage")]
+    pub speaks: Option<String>,
+    /// When that was, give or take a minute or two; null where it never did.
+    pub heard_at: Option<DateTime<Utc>>,
     /// How many of its snapshots replaced nothing, because it reports less for old half hours than it once did: its
     /// tool deletes logs.
     #[schema(example = 0, minimum = 0)]
     pub kept: i64,
     /// When the last of them arrived; null where there was none.
     pub last_kept_at: Option<DateTime<Utc>>,
+    /// True where its records are added up, as OpenTelemetry's are, and false where its snapshots replace each other. Its
+    /// first post decides; null before that.
+    pub counts: Option<bool>,
 }
 
 impl From<DeviceRow> for DeviceListing {
     fn from(row: DeviceRow) -> Self {
-        let DeviceRow { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at } = row;
-        Self { device_id, name, platform, created_at, revoked_at, last_used_at, kept, last_kept_at }
+        let DeviceRow {
+            device_id,
+            name,
+            platform,
+            created_at,
+            revoked_at,
+            last_used_at,
+            speaks,
+            heard_at,
+            kept,
+            last_kept_at,
+            counts,
+        } = row;
+        Self {
+            device_id,
+            name,
+            platform,
+            created_at,
+            revoked_at,
+            last_used_at,
+            speaks,
+            heard_at,
+            kept,
+            last_kept_at,
+            counts,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::super::name;
 use crate::kernel::access::erased_user;
 use crate::kernel::database::{Tx, broken_constraint};
 use crate::kernel::problem::{Code, Problem, Violation};
+use crate::kernel::usage::intake::Heard;
 
 /// A device, as its owner sees it.
 #[derive(Debug)]
@@ -17,8 +18,11 @@ pub struct DeviceRow {
     pub created_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub speaks: Option<String>,
+    pub heard_at: Option<DateTime<Utc>>,
     pub kept: i64,
     pub last_kept_at: Option<DateTime<Utc>>,
+    pub counts: Option<bool>,
 }
 
 /// Since when a device is revoked, and whether that is new.
@@ -56,6 +60,12 @@ pub async fn find_device(tx: &mut Tx, user_id: Uuid, name: &str) -> Result<Optio
     Ok(device_id.fetch_optional(tx).await?)
 }
 
+/// When one of a user's devices last showed its token.
+pub async fn last_heard(tx: &mut Tx, user_id: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
+    let heard = sqlx::query_file_scalar!("src/features/accounts/devices/last_heard.sql", user_id);
+    Ok(heard.fetch_one(tx).await?)
+}
+
 /// One page of a user's devices.
 pub async fn list_devices(
     tx: &mut Tx,
@@ -65,6 +75,24 @@ pub async fn list_devices(
 ) -> Result<Vec<DeviceRow>, Problem> {
     let rows = sqlx::query_file_as!(DeviceRow, "src/features/accounts/devices/list_devices.sql", user_id, after, limit);
     Ok(rows.fetch_all(tx).await?)
+}
+
+/// Writes down in which protocol devices reported last, and when.
+pub async fn note_reports(tx: &mut Tx, heard: &[Heard]) -> Result<(), Problem> {
+    let user_ids: Vec<_> = heard.iter().map(|heard| heard.user_id).collect();
+    let device_ids: Vec<_> = heard.iter().map(|heard| heard.device_id).collect();
+    let protocols: Vec<_> = heard.iter().map(|heard| heard.speaks).collect();
+    let heard_ats: Vec<_> = heard.iter().map(|heard| heard.heard_at).collect();
+    sqlx::query_file!(
+        "src/features/accounts/devices/note_reports.sql",
+        &user_ids,
+        &device_ids,
+        &protocols as &[&str],
+        &heard_ats
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Revokes a device and its tokens. `None` where the user has no such device.

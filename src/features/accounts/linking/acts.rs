@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -23,7 +23,9 @@ use crate::kernel::problem::{Code, Problem, Violation};
 /// How long a code can be used.
 const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// How many usable codes a user may have.
-const MAX_CODES: i64 = 20;
+pub const MAX_CODES: u8 = 20;
+/// A code that stands is given again for so long, and can be used for as long after that.
+const STANDING_S: i64 = 1800;
 
 /// The link codes of one installation.
 #[derive(Clone, Debug)]
@@ -38,6 +40,11 @@ impl LinkCodes {
     /// Codes that expire by `clock`, and whose tokens are made under `key`.
     pub fn new(pool: Pool, key: Arc<ServerKey>, clock: Clock) -> Self {
         Self { pool, key, clock, failed_exchanges: FailedExchanges::default() }
+    }
+
+    /// What has failed, for who exchanges codes in another protocol.
+    pub fn failed_exchanges(&self) -> FailedExchanges {
+        self.failed_exchanges.clone()
     }
 
     /// A new code for a user, once. Errors: 429 when too many could still be used; those of
@@ -58,17 +65,54 @@ impl LinkCodes {
         let tx = begin_change(&self.pool, context, actor, user_id).await?;
         let mut tx = once.claim_secret(tx, context, |seed| Some(LinkCode::derive(&self.key, seed).reveal())).await?;
         store::lock_maker(&mut tx, user_id).await?;
-        if !store::insert_link_code(&mut tx, &code.hash(), user_id, now, expires_at, MAX_CODES).await? {
+        if !store::insert_link_code(&mut tx, &code.hash(), user_id, now, expires_at, MAX_CODES.into()).await? {
             tx.rollback().await?;
-            let detail =
-                format!("You have {MAX_CODES} codes that nobody has used; use one, or wait until they expire.");
-            return Err(Problem::new(Code::RateLimited, detail).retry_after(60).into());
+            return Err(too_many_codes().into());
         }
         let details = json!({ "expires_at": expires_at });
         record(&mut tx, context, actor, "link_code.add", user_id, &details).await?;
         let made = MadeLinkCode { code, expires_at };
         once.commit(tx, context, &made).await?;
         Ok(made)
+    }
+
+    /// The code that stands for a user: the same one for half an hour, until it is used, so that whoever asks again and
+    /// again makes one only. It can be used for half an hour at least. Errors: 429 when too many could still be used, or
+    /// were used within the half hour.
+    pub async fn standing(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+    ) -> Result<MadeLinkCode, Problem> {
+        let now = self.clock.now();
+        let span = now.timestamp().div_euclid(STANDING_S);
+        let expires_at = DateTime::from_timestamp((span + 2) * STANDING_S, 0);
+        let expires_at = expires_at.ok_or_else(|| Problem::internal("the clock is at the end of time"))?;
+        let codes = (0..MAX_CODES).map(|ordinal| LinkCode::standing(&self.key, user_id, span, ordinal));
+        let codes: Vec<LinkCode> = codes.collect();
+        let hashes: Vec<Vec<u8>> = codes.iter().map(|code| code.hash().to_vec()).collect();
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        store::lock_maker(&mut tx, user_id).await?;
+        let given = store::standing_link_codes(&mut tx, user_id, &hashes).await?;
+        let used = |hash: &Vec<u8>| given.iter().find(|(known, _)| known == hash).map(|(_, is_used)| *is_used);
+        let next = codes.into_iter().zip(&hashes).find(|(_, hash)| used(hash) != Some(true));
+        let Some((code, hash)) = next else {
+            tx.rollback().await?;
+            return Err(too_many_codes());
+        };
+        if used(hash).is_some() {
+            tx.rollback().await?;
+            return Ok(MadeLinkCode { code, expires_at });
+        }
+        if !store::insert_link_code(&mut tx, hash, user_id, now, expires_at, MAX_CODES.into()).await? {
+            tx.rollback().await?;
+            return Err(too_many_codes());
+        }
+        let details = json!({ "expires_at": expires_at });
+        record(&mut tx, context, actor, "link_code.add", user_id, &details).await?;
+        tx.commit().await?;
+        Ok(MadeLinkCode { code, expires_at })
     }
 
     /// Turns a code into a device and its token, once. The same request gets the same token again.
@@ -104,4 +148,9 @@ impl LinkCodes {
         store::purge_link_codes(&mut tx, self.clock.now()).await?;
         tx.commit().await
     }
+}
+
+fn too_many_codes() -> Problem {
+    let detail = format!("You have {MAX_CODES} codes that nobody has used; use one, or wait until they expire.");
+    Problem::new(Code::RateLimited, detail).retry_after(60)
 }

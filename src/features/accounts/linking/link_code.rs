@@ -36,8 +36,27 @@ impl LinkCode {
         Self::of(std::array::from_fn(|place| bits[place]))
     }
 
-    fn of(bytes: [u8; LENGTH]) -> Self {
+    /// The code that a user is given in a span of time whenever it asks, until it has used as many as `ordinal`.
+    pub fn standing(key: &ServerKey, user_id: Uuid, span: i64, ordinal: u8) -> Self {
+        let parts = [b"halfhour standing link code\0".as_slice(), user_id.as_bytes(), &span.to_be_bytes(), &[ordinal]];
+        let bits = key.sign(&parts);
+        Self::of(std::array::from_fn(|place| bits[place]))
+    }
+
+    /// The code that these bits make.
+    pub fn of(bytes: [u8; LENGTH]) -> Self {
         Self(bytes.map(|byte| ALPHABET[usize::from(byte % 32)]))
+    }
+
+    /// The same code up to `checked` symbols, with others behind them that `sign` makes of those.
+    #[must_use]
+    pub fn with_checks(&self, checked: usize, sign: impl FnOnce(&[u8]) -> [u8; 32]) -> Self {
+        let mut symbols = self.0;
+        let (head, checks) = symbols.split_at_mut(checked.min(LENGTH));
+        for (symbol, bits) in checks.iter_mut().zip(sign(head)) {
+            *symbol = ALPHABET[usize::from(bits % 32)];
+        }
+        Self(symbols)
     }
 
     /// Reads what a person typed or pasted. Only letters and digits count, wide ones like narrow ones and small ones like

@@ -19,6 +19,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use acts::LinkCodes;
+pub(super) use acts::MAX_CODES;
+pub(super) use failed_exchanges::FailedExchanges;
+pub(super) use link_code::{LinkCode, LinkRequest};
+pub(super) use request::UNUSABLE_CODE;
+pub(super) use store::lock_maker;
 
 /// The route of viewers.
 pub(super) fn viewer_router<S>() -> OpenApiRouter<S>

@@ -56,6 +56,18 @@ pub async fn insert_link_code(
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Those of some codes that a user has been given, by their hashes, and whether each was used. [`lock_maker`] has run in
+/// this transaction.
+pub async fn standing_link_codes(
+    tx: &mut Tx,
+    user_id: Uuid,
+    code_hashes: &[Vec<u8>],
+) -> Result<Vec<(Vec<u8>, bool)>, Problem> {
+    let rows = sqlx::query_file!("src/features/accounts/linking/standing_link_codes.sql", user_id, code_hashes);
+    let rows = rows.fetch_all(tx).await?;
+    Ok(rows.into_iter().map(|row| (row.code_hash, row.is_used)).collect())
+}
+
 /// Exchanges a code where that can be done. Errors: 409 for a device's name in use.
 pub async fn exchange_link_code(
     tx: &mut Tx,

@@ -62,7 +62,8 @@ impl Persons {
         tx.rollback().await?;
         let mut result = Ok(());
         for user_id in unfinished {
-            let (started, context) = (Instant::now(), RequestContext::internal(TURN));
+            let started = Instant::now();
+            let context = RequestContext::step("erase_person", self.pool.tracer(), TURN);
             let turn = self.sweep(&context, &mut PersonErasure::of(user_id), started + TURN).await;
             let outcome = match &turn {
                 Err(problem) => CallOutcome::Failed(problem),

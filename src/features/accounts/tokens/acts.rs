@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::audit::{begin_change, record};
 use super::reply::TokenListing;
-use super::store::{self, FoundToken, TokenAges};
+use super::store::{self, FoundToken, OtherKeysTokens, TokenAges};
 use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
@@ -151,6 +151,22 @@ impl Tokens {
         let expiring = store::note_token_uses(&mut tx, &token_ids, &used_ats).await?;
         tx.commit().await?;
         Ok(expiring)
+    }
+
+    /// Notes that a server is started with this key. Returns the tokens that another one may have made.
+    pub async fn note_server_key(&self, context: &RequestContext) -> Result<OtherKeysTokens, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let others = store::note_server_key(&mut tx, self.key.fingerprint()).await?;
+        tx.commit().await?;
+        Ok(others)
+    }
+
+    /// Whether servers were started on this database, and none of them with this key: what it makes, they refuse.
+    pub async fn are_of_another_key(&self, context: &RequestContext) -> Result<bool, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let other = store::is_other_server_key(&mut tx, self.key.fingerprint()).await?;
+        tx.rollback().await?;
+        Ok(other)
     }
 
     /// Whether there is any token.

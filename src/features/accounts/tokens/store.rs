@@ -121,6 +121,29 @@ pub async fn list_tokens(
     Ok(rows.fetch_all(tx).await?)
 }
 
+/// Tokens that another key than a server's may have made, and that are neither revoked nor expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OtherKeysTokens {
+    /// They were made before this key was first used, while there had been another one.
+    pub older: i64,
+    /// They were made since a server was started with another key, behind the last start with this one.
+    pub newer: i64,
+}
+
+/// Notes that a server is started with a key.
+pub async fn note_server_key(tx: &mut Tx, fingerprint: [u8; 4]) -> Result<OtherKeysTokens, Problem> {
+    let fingerprint = fingerprint.as_slice();
+    let query = sqlx::query_file_as!(OtherKeysTokens, "src/features/accounts/tokens/note_server_key.sql", fingerprint);
+    Ok(query.fetch_one(tx).await?)
+}
+
+/// Whether servers were started on this database, and none of them with this key.
+pub async fn is_other_server_key(tx: &mut Tx, fingerprint: [u8; 4]) -> Result<bool, Problem> {
+    let query =
+        sqlx::query_file_scalar!("src/features/accounts/tokens/is_other_server_key.sql", fingerprint.as_slice());
+    Ok(query.fetch_one(tx).await?)
+}
+
 /// Writes down when tokens were last used. Returns how many of them end soon.
 pub async fn note_token_uses(tx: &mut Tx, token_ids: &[Uuid], used_ats: &[DateTime<Utc>]) -> Result<i64, Problem> {
     let query = sqlx::query_file_scalar!("src/features/accounts/tokens/note_token_uses.sql", token_ids, used_ats);

@@ -43,6 +43,9 @@ pub async fn forget_rows_of(pool: &Pool, context: &RequestContext, user_id: Uuid
     if rows == 0 {
         rows = store::forget_findings(&mut tx, user_id).await?;
     }
+    if rows == 0 {
+        rows = store::forget_cursors(&mut tx, user_id).await?;
+    }
     tx.commit().await?;
     Ok(rows)
 }

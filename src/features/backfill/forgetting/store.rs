@@ -42,3 +42,9 @@ pub async fn forget_findings(tx: &mut Tx, user_id: Uuid) -> Result<u64, Problem>
     let query = sqlx::query_file!("src/features/backfill/forgetting/forget_findings.sql", user_id);
     Ok(query.execute(tx).await?.rows_affected())
 }
+
+/// Removes a user from where jobs that have ended stood. Returns how many jobs stood there.
+pub async fn forget_cursors(tx: &mut Tx, user_id: Uuid) -> Result<u64, Problem> {
+    let query = sqlx::query_file!("src/features/backfill/forgetting/forget_cursors.sql", user_id);
+    Ok(query.execute(tx).await?.rows_affected())
+}

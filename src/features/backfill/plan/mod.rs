@@ -29,7 +29,7 @@ use super::pairing::MergeOrder;
 use super::store as jobs;
 use crate::kernel::access::Actor;
 use crate::kernel::bucket::BucketKey;
-use crate::kernel::call::{RequestContext, Trace};
+use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Tx};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::idempotency::{key_in_progress, key_reused};
@@ -371,7 +371,7 @@ impl Import<'_> {
 
     /// A transaction of a stream has its own deadline, and the stream's request id.
     fn step(&self, limit: Duration) -> RequestContext {
-        RequestContext::new(self.context.request_id, Trace::mint(), limit)
+        RequestContext::new(self.context.request_id, self.context.trace, limit).within(self.context.span.clone())
     }
 }
 

@@ -182,7 +182,7 @@ impl Worker {
     /// One step, with its line. Errors: whatever is no row's fault; then nothing has changed.
     async fn step(&self, lease: &mut Lease) -> Result<Step, Problem> {
         let started = Instant::now();
-        let context = RequestContext::internal(STEP_LIMIT);
+        let context = RequestContext::step("backfill_step", self.backfills.pool.tracer(), STEP_LIMIT);
         let stage = lease.job.state.as_str();
         let mut result = match lease.job.action {
             Action::Import | Action::Merge => self.step_rows(&context, lease).await,

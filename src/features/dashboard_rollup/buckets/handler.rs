@@ -29,7 +29,7 @@ use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::refusals::{MediaTypeRefusal, QueryRefusal, Refusals, StreamRefusal};
 use crate::kernel::problem::{Code, Problem};
 
-/// A stream may take this long; a caller that reads more slowly goes on with pages.
+/// A stream may take this long. A caller that reads more slowly goes on with pages.
 const STREAM_LIMIT: Duration = Duration::from_mins(5);
 /// Each read of a stream may take this long.
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ async fn stream(
     let Answered { state, answer, .. } = answers.buckets(context, user_id, request.clone()).await?;
     let BucketsAnswer { buckets, next } = answer;
     let (context, started) = (context.clone(), Instant::now());
-    let rest = Rest { answers, context, user_id, request, notation, started, next };
+    let rest = Rest { answers, context, user_id, request, notation, started, reading: Duration::ZERO, next };
     let first = encode(notation, buckets, true)?;
     ReplyMeta { state: &state, tag: None, next: None }.ok(notation.media, rest.behind(first))
 }
@@ -156,6 +156,8 @@ struct Rest {
     request: Checked<BucketsRequest>,
     notation: Notation,
     started: Instant,
+    /// How much of the time since then was spent on reading; the caller has had the rest.
+    reading: Duration,
     /// Where the next page begins; `None` at the end.
     next: Option<PagePosition<RowKey>>,
 }
@@ -168,7 +170,8 @@ impl Rest {
                 return Ok(Some((first, (None, rest))));
             }
             let Some(next) = rest.next.take() else { return Ok(None) };
-            let context = RequestContext::new(rest.context.request_id, rest.context.trace, CHUNK_LIMIT);
+            let begun = &rest.context;
+            let context = RequestContext::new(begun.request_id, begun.trace, CHUNK_LIMIT).within(begun.span.clone());
             match rest.read(&context, next).await {
                 Ok(part) => Ok(Some((part, (None, rest)))),
                 Err(problem) => Err(cut_off(&context, rest.started, &problem)),
@@ -178,15 +181,25 @@ impl Rest {
     }
 
     async fn read(&mut self, context: &RequestContext, next: PagePosition<RowKey>) -> Result<Vec<u8>, Problem> {
-        if self.started.elapsed() > STREAM_LIMIT {
-            return Err(Problem::new(Code::DeadlineExceeded, "The stream was not taken in time."));
+        let began = Instant::now();
+        if began.duration_since(self.started) > STREAM_LIMIT {
+            return Err(overdue(self.reading));
         }
         let request = self.request.clone().after(Some(next));
         let answered = self.answers.buckets(context, self.user_id, request).await?;
+        self.reading += began.elapsed();
         let BucketsAnswer { buckets, next } = answered.answer;
         self.next = next;
         encode(self.notation, buckets, false)
     }
+}
+
+/// Whose time it was that a stream took too much of: the caller's, unless more than half of it was spent on reading.
+fn overdue(reading: Duration) -> Problem {
+    if reading * 2 > STREAM_LIMIT {
+        return Problem::new(Code::DeadlineExceeded, "The stream could not be read in time.");
+    }
+    Problem::new(Code::RequestTimeout, "The stream was not taken in time; go on with pages.")
 }
 
 /// Writes the line of a stream that began well and ends in the middle; its caller sees the connection break.
@@ -200,4 +213,22 @@ fn cut_off(context: &RequestContext, started: Instant, problem: &Problem) -> io:
     };
     RequestLogLine::new(context, place, &CallOutcome::Failed(problem), started.elapsed()).write();
     io::Error::other(problem.code().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_takes_too_long_is_the_callers_fault_unless_reading_took_the_time() {
+        let half = STREAM_LIMIT / 2;
+        for (reading, code) in [
+            (Duration::ZERO, Code::RequestTimeout),
+            (half, Code::RequestTimeout),
+            (half + Duration::from_millis(1), Code::DeadlineExceeded),
+            (STREAM_LIMIT, Code::DeadlineExceeded),
+        ] {
+            assert_eq!(overdue(reading).code(), code, "{reading:?}");
+        }
+    }
 }

@@ -102,7 +102,7 @@ mod tests {
 
     fn events(lanes: &[Lane]) -> Vec<Event> {
         let (user_id, topic, created_at) = (Uuid::nil(), Topic::Replay, at(0));
-        let event = |lane: &Lane| Event { user_id, id: 1, topic, created_at, attempts: 0, lane: *lane };
+        let event = |lane: &Lane| Event { user_id, id: 1, topic, created_at, attempts: 0, lane: *lane, trace: None };
         lanes.iter().map(event).collect()
     }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use lane_backoff::LaneBackoff;
 use scan_floor::ScanFloor;
 
-use crate::kernel::call::{CallOutcome, Place, RequestContext, RequestLogLine};
+use crate::kernel::call::{CallOutcome, CallSpan, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, doubled, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::operations::switches::{Switch, Switches};
@@ -84,6 +84,7 @@ pub struct Round {
 #[derive(Debug, Default)]
 struct Trail {
     stage: &'static str,
+    span: CallSpan,
     poison: Option<Problem>,
     /// How many events of each lane might be claimed.
     allowed: PerLane,
@@ -184,9 +185,11 @@ impl Relay {
 
     async fn watched_round(&self) -> Result<Round, Problem> {
         let started = Instant::now();
+        // Rounds that find nothing leave no span: it begins where events are found whose traces are recorded.
         let context =
-            RequestContext { statement_limit: Some(STATEMENT_LIMIT), ..RequestContext::internal(ROUND_LIMIT) };
-        let mut trail = Trail::default();
+            RequestContext { statement_limit: Some(STATEMENT_LIMIT), ..RequestContext::internal(ROUND_LIMIT) }
+                .within(self.pool.tracer().undecided());
+        let mut trail = Trail { span: context.span.clone(), ..Trail::default() };
         let result =
             tokio::time::timeout(ROUND_LIMIT, self.round(&context, &mut trail)).await.unwrap_or_else(|overdue| {
                 Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.")
@@ -205,6 +208,7 @@ impl Relay {
             _ => return result,
         };
         let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
+        note_counts(&trail);
         RequestLogLine::new(&context, place, &outcome, started.elapsed()).write();
         result
     }
@@ -268,6 +272,7 @@ impl Relay {
             i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= trail.allowed.of(lane))
         };
         let more = Lane::ALL.into_iter().any(full);
+        trail.span.begin("relay_round", events.iter().filter_map(|event| event.trace));
         trail.claimed = events;
 
         trail.stage = "fold";
@@ -311,6 +316,7 @@ async fn fold_apart(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Resul
 /// what still fails stays parked, however much it is, and holds up nobody. Errors: whatever is no event's fault.
 async fn heal(tx: &mut Tx, trail: &mut Trail) -> Result<(), Problem> {
     let parked = outbox::claim_parked_events(tx, &trail.folded.events, trail.allowed).await?;
+    trail.span.link_to_causes(parked.iter().filter_map(|event| event.trace));
     trail.claimed.extend_from_slice(&parked);
     for of_user in parked.chunk_by(|one, next| one.user_id == next.user_id) {
         // Its fault is known since it was parked.
@@ -337,6 +343,11 @@ async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Re
     };
     tx.rollback_to_savepoint().await?;
     Ok(Some(Fault { code, problem: error.into() }))
+}
+
+fn note_counts(trail: &Trail) {
+    trail.span.note("halfhour.relay.events", i64::try_from(trail.claimed.len()).unwrap_or(i64::MAX));
+    trail.span.note("halfhour.relay.user_days", i64::try_from(trail.folded.user_days).unwrap_or(i64::MAX));
 }
 
 fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {

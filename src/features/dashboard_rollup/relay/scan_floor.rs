@@ -66,7 +66,7 @@ mod tests {
 
     fn event(id: i64, lane: Lane, attempts: i32) -> Event {
         let (user_id, topic, created_at) = (Uuid::nil(), Topic::BucketChanged, at(0));
-        Event { user_id, id, topic, created_at, attempts, lane }
+        Event { user_id, id, topic, created_at, attempts, lane, trace: None }
     }
 
     fn at(second: i64) -> DateTime<Utc> {

@@ -96,7 +96,8 @@ impl Retention {
     /// One pass over all users; it ends early when it is switched off. Errors: what ended it; what it did until then
     /// is done, and the next pass does the rest.
     pub async fn run_pass(&self) -> Result<Pass, Problem> {
-        let (started, context, mut pass) = (Instant::now(), RequestContext::internal(LIMIT), Pass::default());
+        let context = RequestContext::step("retention_pass", self.pool.tracer(), LIMIT);
+        let (started, mut pass) = (Instant::now(), Pass::default());
         let result = self.pass(&context, &mut pass).await;
         let passed = if result.is_ok() { "done" } else { "failed" };
         metrics::counter!("halfhour_retention_passes_total", "outcome" => passed).increment(1);

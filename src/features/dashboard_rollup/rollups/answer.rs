@@ -12,7 +12,7 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::problem::Problem;
 
 /// No range has more intervals than this: 31 days have fewer half hours.
-const MAX_INTERVALS: i64 = 2000;
+pub(super) const MAX_INTERVALS: i64 = 2000;
 
 /// A page of usage by interval.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl OpenSnapshot<RollupsRequest> {
 }
 
 /// One row an interval, zero where there is none.
-fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
+pub(super) fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
     let mut rows = rows.into_iter().peekable();
     let zero = |at| GroupSums {
         key: ResultKey { at, source: String::new(), model: String::new(), device: Uuid::nil() },
@@ -124,7 +124,7 @@ fn filled(rows: Vec<GroupSums>, spans: &[Span]) -> Vec<GroupSums> {
 }
 
 /// Gathers the rows of each interval; both come in one order. Errors: 500 for a row outside of every interval.
-fn by_interval(rows: Vec<GroupSums>, spans: &[Span]) -> Result<Vec<IntervalSums>, Problem> {
+pub(super) fn by_interval(rows: Vec<GroupSums>, spans: &[Span]) -> Result<Vec<IntervalSums>, Problem> {
     let mut intervals = Vec::<IntervalSums>::new();
     let mut spans = spans.iter().peekable();
     for row in rows {

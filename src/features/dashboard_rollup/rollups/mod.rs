@@ -4,9 +4,11 @@ mod answer;
 pub mod handler;
 mod request;
 mod store;
+mod whole;
 mod width;
 
 pub use answer::{IntervalSums, RollupsAnswer};
 pub use request::{GroupBy, ResultKey, RollupsRequest};
 pub use store::{GroupSums, Span};
+pub use whole::{WholeRequest, WholeSums};
 pub use width::Width;

@@ -104,7 +104,7 @@ pub async fn count_erasable(tx: &mut Tx, scope: &ErasedScope) -> Result<Erased, 
     counted.fetch_one(tx).await
 }
 
-/// Removes the scope's buckets and pre-images, records the erasure and announces it, in the caller's transaction. Returns
+/// Removes the scope's buckets, pre-images and records of the ledger, records the erasure and announces it, in the caller's transaction. Returns
 /// what went, and the instant up to which snapshots are refused from now on; what a device stored with a later stamp,
 /// because its clock is fast, is refused as well. Irreversible once committed. Access: the user itself.
 ///
@@ -120,6 +120,7 @@ pub async fn erase(
     let erased_at = clock.stamp();
     let devices = erase_buckets(tx, scope).await?;
     erase_pre_images(tx, scope).await?;
+    erase_records(tx, scope, erased_at).await?;
     let fast = devices.iter().filter(|device| device.newest > erased_at);
     let mut erasures = vec![(Uuid::now_v7(), scope.device_id, erased_at)];
     erasures.extend(fast.map(|device| (Uuid::now_v7(), Some(device.device_id), device.newest)));
@@ -167,6 +168,10 @@ pub async fn forget_some(tx: &mut Tx, user_id: Uuid) -> Result<(PersonUsage, i64
     if hidden_versions > 0 {
         return Ok((PersonUsage { hidden_versions, ..PersonUsage::default() }, hidden_versions));
     }
+    let records = forget_records(tx, user_id, FORGOTTEN_AT_ONCE).await?;
+    if records > 0 {
+        return Ok((PersonUsage::default(), records));
+    }
     let stored_answers = forget_answers(tx, user_id, FORGOTTEN_AT_ONCE).await?;
     let events = forget_events(tx, user_id, FORGOTTEN_AT_ONCE).await?;
     let marks = forget_marks(tx, user_id).await?;
@@ -181,6 +186,11 @@ async fn forget_buckets(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, s
 
 async fn forget_pre_images(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
     let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_pre_images.sql", user_id, limit).execute(tx).await?;
+    Ok(rows(&gone))
+}
+
+async fn forget_records(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    let gone = sqlx::query_file!("src/kernel/usage/erasure/forget_records.sql", user_id, limit).execute(tx).await?;
     Ok(rows(&gone))
 }
 
@@ -274,6 +284,21 @@ async fn erase_pre_images(tx: &mut Tx, scope: &ErasedScope) -> Result<(), sqlx::
         scope.source.as_ref().map(Source::as_str),
         scope.first_hour,
         scope.last_hour,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn erase_records(tx: &mut Tx, scope: &ErasedScope, erased_at: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query_file!(
+        "src/kernel/usage/erasure/erase_records.sql",
+        scope.user_id,
+        scope.device_id,
+        scope.source.as_ref().map(Source::as_str),
+        scope.first_hour,
+        scope.last_hour,
+        erased_at,
     )
     .execute(tx)
     .await?;

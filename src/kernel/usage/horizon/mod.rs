@@ -34,9 +34,17 @@ async fn lock_horizons(tx: &mut Tx) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Removes a user's buckets of the local days before `day`, as far as they lie before the horizon. Returns how many.
+/// Removes a user's buckets of the local days before `day`, as far as they lie before the horizon, and what the ledger has
+/// of half hours before the horizon. Returns how many buckets.
 pub async fn expire_buckets(tx: &mut Tx, user_id: Uuid, time_zone: &str, day: NaiveDate) -> Result<u64, Problem> {
-    let gone =
-        sqlx::query_file!("src/kernel/usage/horizon/expire_buckets.sql", user_id, time_zone, day).execute(tx).await?;
+    let gone = sqlx::query_file!("src/kernel/usage/horizon/expire_buckets.sql", user_id, time_zone, day)
+        .execute(&mut *tx)
+        .await?;
+    expire_records(tx, user_id).await?;
     Ok(gone.rows_affected())
+}
+
+async fn expire_records(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    sqlx::query_file!("src/kernel/usage/horizon/expire_records.sql", user_id).execute(tx).await?;
+    Ok(())
 }

@@ -14,6 +14,7 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 const HOUR_START: &str = "hour_start";
 const OBSERVED_AT: &str = "observed_at";
+const HAPPENED_AT: &str = "happened_at";
 
 /// A time that the rules allow. Only a [`Draft`](super::Draft) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Timely<T>(T);
 /// A time that the rules do not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untimely {
-    /// Which of a snapshot's times it is: `hour_start` or `observed_at`.
+    /// Which time it is: `hour_start` or `observed_at` of a snapshot, `happened_at` of a record.
     pub field: &'static str,
     /// A stable word for the rule that was broken.
     pub code: &'static str,
@@ -46,6 +47,8 @@ pub(super) struct Arrival {
     oldest: Option<DateTime<Utc>>,
     /// The latest instant that a tracker may name.
     latest: DateTime<Utc>,
+    /// The stamp of all that say none themselves, where their request has one.
+    begun: Option<DateTime<Utc>>,
 }
 
 impl Arrival {
@@ -55,7 +58,12 @@ impl Arrival {
         let age = max_age_days.map(|days| TimeDelta::days(days.into()));
         let oldest = age.and_then(|age| clock.earliest().checked_sub_signed(age));
         let latest = clock.latest().checked_add_signed(CLOCK_TOLERANCE).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        Self { clock: clock.clone(), max_age_days, oldest, latest }
+        Self { clock: clock.clone(), max_age_days, oldest, latest, begun: None }
+    }
+
+    /// What says no time itself was observed at this instant, all of it.
+    pub(super) fn begun(self, at: DateTime<Utc>) -> Self {
+        Self { begun: Some(at), ..self }
     }
 
     /// Errors: `too_old`, `in_future`.
@@ -86,8 +94,21 @@ impl Arrival {
         Ok(Timely(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)))
     }
 
+    /// When something happened that is to be counted, and its half hour. Errors: `too_old`, `in_future`.
+    pub(super) fn event(&self, happened_at: DateTime<Utc>) -> Result<(DateTime<Utc>, HalfHour), Untimely> {
+        if happened_at > self.latest {
+            let detail = "More than 5 minutes ahead of the server's clock: set this machine's clock.".into();
+            return Err(Untimely { field: HAPPENED_AT, code: "in_future", detail });
+        }
+        let before_2020 =
+            || Untimely { field: HAPPENED_AT, code: "too_old", detail: "Usage before 2020 is not kept.".into() };
+        let half_hour = HalfHour::containing(happened_at).ok_or_else(before_2020)?;
+        let timely = self.hour_start(half_hour).map_err(|untimely| Untimely { field: HAPPENED_AT, ..untimely });
+        timely.map(|Timely(half_hour)| (happened_at, half_hour))
+    }
+
     /// The half hour and the stamp of a snapshot. One that does not say when it was taken gets the
-    /// time of its arrival, later than every one before it.
+    /// time at which its request began, where that is known, or of its arrival, later than every one before it.
     pub(super) fn date(
         &self,
         Timely(hour_start): Timely<HalfHour>,
@@ -95,7 +116,10 @@ impl Arrival {
         retracts: bool,
     ) -> (HalfHour, Stamp) {
         let stamped = observed_at.is_some();
-        let observed_at = observed_at.map_or_else(|| self.clock.stamp(), |Timely(observed_at)| observed_at);
+        let observed_at = match (observed_at, self.begun) {
+            (Some(Timely(observed_at)), _) | (None, Some(observed_at)) => observed_at,
+            (None, None) => self.clock.stamp(),
+        };
         let rank = Rank::of(hour_start, observed_at, retracts);
         (hour_start, Stamp { observed_at, stamped, rank })
     }

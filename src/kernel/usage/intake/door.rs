@@ -9,13 +9,15 @@ use axum::http::request::Parts;
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::heard::HeardDevices;
 use super::repeats::{RepeatLookups, Repeats};
-use crate::kernel::access::{Device, Granted, Limit, Refused};
+use super::tally::{MAX_RECORDS, Tally};
+use crate::kernel::access::{Device, DeviceKind, Granted, Limit, Refused};
 use crate::kernel::clock::Clock;
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::sources::Sources;
-use crate::kernel::usage::writer::{Rejections, Verdict, Writer, Written};
+use crate::kernel::usage::writer::{Rejections, Verdict, Writer, Written, other_kind};
 
 /// What an operator switched off stays off for a while.
 const RETRY_SWITCHED_OFF_S: u64 = 30;
@@ -36,6 +38,7 @@ struct Means {
     max_age_days: Option<u32>,
     allowance: Option<Limit>,
     repeats: RepeatLookups,
+    heard: HeardDevices,
 }
 
 /// What a post is answered. What it holds is durable, or of no consequence.
@@ -55,6 +58,16 @@ pub struct Receipt {
     pub repeats: Option<Repeats>,
 }
 
+/// What a post of records is answered. What it holds is durable, or of no consequence.
+#[derive(Clone, Debug)]
+pub struct CountReceipt {
+    /// One a record, in order: `inserted` where it was added now, `unchanged` where it had been before, `erased` or
+    /// `before_retention_horizon` where it was not.
+    pub verdicts: Vec<Verdict>,
+    /// What is left of the device's allowance, where there is one and something was taken from it.
+    pub granted: Option<Granted>,
+}
+
 impl Intake {
     /// Half hours older than `max_age_days` are not taken, and no more than `buckets_per_hour` of
     /// each device; `None` and 0 for no limit.
@@ -69,7 +82,13 @@ impl Intake {
     ) -> Self {
         let refusal = "This device has posted too many buckets for now, and nothing of this post was written";
         let allowance = Limit::per_hour("buckets", buckets_per_hour, refusal);
-        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance, repeats }))
+        let heard = HeardDevices::new(clock.clone());
+        Self(Arc::new(Means { switches, clock, writer, sources, max_age_days, allowance, repeats, heard }))
+    }
+
+    /// Which devices have reported, and in which protocol.
+    pub fn heard(&self) -> &HeardDevices {
+        &self.0.heard
     }
 
     /// Lets in a post that seems to hold so many buckets, before it is parsed. The draft counts as
@@ -88,11 +107,12 @@ impl Intake {
     /// durable, or lost to a version that is. A repeated key that has an answer gets it, even where
     /// the rules of today refuse the post.
     ///
-    /// Errors: 413 and 422 as [`Draft::sound`] has them; 429 `rate_limited` with its header fields
+    /// Errors: 409 `conflict` for a device that counts; 413 and 422 as [`Draft::sound`] has them; 429 `rate_limited` with its header fields
     /// where the device's allowance is used up; 409 `idempotency_in_progress` and 422
     /// `idempotency_key_reused` for a key; 503 `overloaded` where the queue is full by now; 500 for
     /// an answer of a newer release; the database's 503 and 504.
     pub async fn post(&self, device: &Device, mut draft: Draft) -> Result<Receipt, Problem> {
+        refuse_other_kind(device, DeviceKind::Snapshotting)?;
         let key = draft.key.take();
         let draft = match (draft.sound(), &key) {
             (Ok(draft), _) => draft,
@@ -104,9 +124,11 @@ impl Intake {
             (Err(refused), None) => return Err(refused),
         };
         let granted = self.take_allowance(device, draft.places())?;
+        let speaks = draft.speaks;
         let (buckets, rejections) = draft.into_parts();
         let sample = self.0.repeats.sample(device.device_id(), &buckets);
         let written = self.0.writer.write(device, buckets, rejections, key).await?;
+        self.0.heard.note(device, speaks);
         let mut receipt = Receipt::new(written, granted);
         if let Some(sample) = sample.filter(|_| !receipt.replayed) {
             // Rejected places have no bucket.
@@ -115,6 +137,32 @@ impl Intake {
             receipt.repeats = self.0.repeats.look(device, sample, inserted.into_iter()).await;
         }
         Ok(receipt)
+    }
+
+    /// Lets in a post of a device that counts and seems to send so many records, before it is parsed. The records count
+    /// as arrived now.
+    ///
+    /// Errors: as [`Intake::admit`]; 409 `conflict` for a device that takes snapshots.
+    pub fn admit_records(&self, device: &Device, estimated_records: usize) -> Result<Tally, Problem> {
+        self.is_open()?;
+        refuse_other_kind(device, DeviceKind::Counting)?;
+        self.0.writer.check_room(estimated_records.min(MAX_RECORDS))?;
+        let sources = self.0.sources.last().ok_or_else(unread)?;
+        Ok(Tally::new(&self.0.clock, self.0.max_age_days, sources))
+    }
+
+    /// Adds records to buckets, each once; when it returns `Ok`, they are durable.
+    ///
+    /// Errors: 409 `conflict` for a device that takes snapshots; 413 for more than [`MAX_RECORDS`]; 422 where a bucket
+    /// would hold too much; 429 `rate_limited` where the device's allowance, of which each record takes as much as a
+    /// bucket, is used up; 503 `overloaded` where the queue is full by now; the database's 503 and 504.
+    pub async fn count(&self, device: &Device, tally: Tally) -> Result<CountReceipt, Problem> {
+        if tally.records.len() > MAX_RECORDS {
+            return Err(Tally::too_large());
+        }
+        let granted = self.take_allowance(device, tally.records.len())?;
+        let verdicts = self.0.writer.count(device, tally.records).await?;
+        Ok(CountReceipt { verdicts, granted })
     }
 
     fn is_open(&self) -> Result<(), Problem> {
@@ -145,6 +193,11 @@ where
         intake.0.sources.known().await?;
         Ok(intake)
     }
+}
+
+/// What is known of a device's kind costs no question. Where nothing is, the writer asks.
+fn refuse_other_kind(device: &Device, asked: DeviceKind) -> Result<(), Problem> {
+    if device.kind().is_none_or(|kind| kind == asked) { Ok(()) } else { Err(other_kind(asked)) }
 }
 
 /// Nobody may be refused for a tool that is not known yet.

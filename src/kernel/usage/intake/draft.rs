@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::arrival::{Arrival, Timely, Untimely};
+use super::beginning::Begun;
 use crate::kernel::bucket::{HalfHour, MAX_POSTED, Model, TokenCounts};
 use crate::kernel::clock::Clock;
 use crate::kernel::idempotency::IdempotencyKey;
@@ -41,12 +42,16 @@ pub struct Snapshot {
     pub retracts: bool,
 }
 
+/// How a device speaks that posts to `/v1/buckets`.
+const OWN_PROTOCOL: &str = "halfhour";
+
 /// A post in the making. It is empty at first, strict, and without a key.
 #[derive(Debug)]
 pub struct Draft {
     arrival: Arrival,
     sources: Arc<KnownSources>,
     handling: Handling,
+    pub(super) speaks: &'static str,
     pub(super) key: Option<IdempotencyKey>,
     places: usize,
     pub(super) buckets: Vec<Bucket>,
@@ -62,6 +67,7 @@ impl Draft {
             arrival: Arrival::now(clock, max_age_days),
             sources,
             handling: Handling::Strict,
+            speaks: OWN_PROTOCOL,
             key: None,
             places: 0,
             buckets: Vec::new(),
@@ -76,10 +82,23 @@ impl Draft {
         Self { handling, ..self }
     }
 
+    /// It came in the protocol of another product.
+    #[must_use]
+    pub fn spoken(self, speaks: &'static str) -> Self {
+        Self { speaks, ..self }
+    }
+
     /// Repeated under the same key it gets the first answer again.
     #[must_use]
     pub fn keyed(self, key: Option<IdempotencyKey>) -> Self {
         Self { key, ..self }
+    }
+
+    /// Whatever says no time itself was observed when its request began to arrive: so a request that is overtaken on its way
+    /// does not win against the one that was sent after it. The protocol sees to it that no bucket comes twice.
+    #[must_use]
+    pub fn begun(self, Begun(at): Begun) -> Self {
+        Self { arrival: self.arrival.begun(at), ..self }
     }
 
     /// A half hour that may be posted now. Errors: `too_old` for one before the oldest that
@@ -98,6 +117,11 @@ impl Draft {
     /// of one; `retired_source` for one that may no more.
     pub fn source(&self, name: &str) -> Result<AllowedSource, Unlisted> {
         self.sources.allowed(name)
+    }
+
+    /// The same by any of the tool's names, for protocols of products that have names of their own.
+    pub fn tool(&self, name: &str) -> Result<AllowedSource, Unlisted> {
+        self.sources.called(name)
     }
 
     /// The next place holds this. Without `observed_at` it is stamped here, on arrival, before it

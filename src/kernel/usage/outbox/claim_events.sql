@@ -7,7 +7,7 @@
 -- Index: outbox_lane_id_idx, outbox_retry_idx.
 (
     select user_id as "user_id!", id as "id!", topic as "topic!", created_at as "created_at!", attempts as "attempts!",
-        lane as "lane!"
+        lane as "lane!", traceparent
     from usage.outbox
     where lane = 'live' and id >= $5 and retry_at is null and parked_at is null
     order by id
@@ -15,7 +15,7 @@
 )
 union all
 (
-    select user_id, id, topic, created_at, attempts, lane
+    select user_id, id, topic, created_at, attempts, lane, traceparent
     from usage.outbox
     where lane = 'bulk' and id >= $6 and retry_at is null and parked_at is null
     order by id
@@ -23,7 +23,7 @@ union all
 )
 union all
 (
-    select user_id, id, topic, created_at, attempts, lane
+    select user_id, id, topic, created_at, attempts, lane, traceparent
     from usage.outbox
     where lane = 'whole' and id >= $7 and retry_at is null and parked_at is null
     order by id
@@ -31,11 +31,11 @@ union all
 )
 union all
 (
-    select r.user_id, r.id, r.topic, r.created_at, r.attempts, r.lane
+    select r.user_id, r.id, r.topic, r.created_at, r.attempts, r.lane, r.traceparent
     from (
         select o.*, row_number() over (partition by o.lane order by o.retry_at) as place
         from (
-            select user_id, id, topic, created_at, attempts, lane, retry_at
+            select user_id, id, topic, created_at, attempts, lane, traceparent, retry_at
             from usage.outbox
             where retry_at <= $1
               and parked_at is null

@@ -5,7 +5,7 @@
 -- other lanes are left out.
 -- Index: outbox_parked_idx, outbox_pkey.
 select p.user_id as "user_id!", p.id as "id!", p.topic as "topic!", p.created_at as "created_at!",
-    p.attempts as "attempts!", p.lane as "lane!"
+    p.attempts as "attempts!", p.lane as "lane!", p.traceparent
 from usage.outbox p
 where p.parked_at is not null
   and p.user_id = any($1::uuid[])

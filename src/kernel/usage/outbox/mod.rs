@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::kernel::bucket::Source;
-use crate::kernel::call::RequestContext;
+use crate::kernel::call::{RequestContext, Trace};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
@@ -93,6 +93,8 @@ pub struct Event {
     pub attempts: i32,
     /// The queue it stands in.
     pub lane: Lane,
+    /// The trace that it was caused in, if it was in one.
+    pub trace: Option<Trace>,
 }
 
 /// Announces, in the transaction that stored it, that `account.user.time_zone` changed: the relay then rebuilds the
@@ -186,6 +188,7 @@ macro_rules! event {
             created_at: $row.created_at,
             attempts: $row.attempts,
             lane: Lane::parse(&$row.lane)?,
+            trace: $row.traceparent.as_deref().and_then(Trace::parse),
         })
     };
 }

@@ -71,6 +71,14 @@ impl KnownSources {
         }
     }
 
+    /// The tool by any of its names, if it may report usage. Errors: `unknown_source`, `retired_source`.
+    pub fn called(&self, name: &str) -> Result<AllowedSource, Unlisted> {
+        match self.find(name) {
+            Some((_, Standing::AliasOf(canonical))) => self.allowed(canonical.as_str()),
+            _ => self.allowed(name),
+        }
+    }
+
     /// The tool, retired or not. Errors: `unknown_source`, also for another tool's other name.
     pub fn known(&self, name: &str) -> Result<Source, Unlisted> {
         match self.find(name) {
@@ -147,6 +155,10 @@ mod tests {
             assert_eq!(known().allowed(name).unwrap().source(), source(name));
             assert_eq!(known().known(name), Ok(source(name)));
         }
+        assert_eq!(known().called("claude").unwrap().source(), source("claude-code"));
+        assert_eq!(known().called("codex").unwrap().source(), source("codex"));
+        assert_eq!(known().called("windsurf").unwrap_err().code, "retired_source");
+        assert_eq!(known().called("grok").unwrap_err().code, "unknown_source");
         assert_eq!(known().allowed("windsurf").unwrap_err().code, "retired_source");
         assert_eq!(known().known("windsurf"), Ok(source("windsurf")));
         for name in ["claude", "claude-cod", "claude-codes", "", "Codex", "codex ", "\0"] {

@@ -4,6 +4,7 @@
 //! Any other failure is everybody's answer: nothing was written, or (after an ambiguous commit) sending the same again
 //! is safe.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,17 +15,19 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::counting::{RecordEntry, count_in};
 use super::entry::{Cause, Entry};
 use super::kept::count_kept;
+use super::kinds::{decide, other_kind};
 use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use crate::kernel::call::RequestContext;
+use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
 use crate::kernel::idempotency::{self, Claim, IdempotencyKey, Record};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -62,29 +65,40 @@ impl Batcher {
         // Nobody waits for these, so they never start. A key's execution is waited for by whoever repeats it.
         let (posts, _abandoned): (Vec<_>, Vec<_>) =
             posts.into_iter().partition(|post| post.key.is_some() || !post.reply.is_closed());
-        let mut groups = vec![posts];
+        // A transaction that locked buckets for snapshots and then others for records would lock them out of order.
+        let (counting, snapshots) = posts.into_iter().partition(|post| !post.records.is_empty());
+        let mut groups: Vec<Vec<Post>> = vec![counting, snapshots];
         while let Some(mut group) = groups.pop() {
             if group.is_empty() {
                 continue;
             }
-            let context = RequestContext::internal(BATCH_LIMIT);
+            let span = self.pool.tracer().begin_work("writer_batch", group.iter().map(|post| &post.context.span));
+            let context = RequestContext::internal(BATCH_LIMIT).within(span);
             for post in &group {
                 post.context.upstream.waits_for(&context.upstream);
             }
             let result = self.attempts(&context, &group).await;
             for post in &group {
                 post.context.upstream.take_over(&context.upstream);
+                post.context.span.link_to(&context.span);
             }
+            end_span(&context.span, &group, &result);
             match result {
                 Ok(answers) => {
-                    let rows: usize = group.iter().map(|post| post.buckets.len()).sum();
+                    let rows: usize = group.iter().map(Post::rows).sum();
                     metrics::histogram!("halfhour_writer_batch_rows")
                         .record(u32::try_from(rows).map_or(0.0, f64::from));
                     note_kept(&answers);
                     self.signal.wake();
-                    group.into_iter().zip(answers).for_each(|(post, answer)| reply(post, answer));
+                    for (post, answer) in group.into_iter().zip(answers) {
+                        // What the database answered to the others says nothing of a post that left the batch.
+                        if answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseConflict) {
+                            post.context.upstream.not_asked(Evidence::Queued);
+                        }
+                        reply(post, answer);
+                    }
                 }
-                Err(problem) if group.len() > 1 && problem.database_error().is_some_and(is_data_fault) => {
+                Err(problem) if group.len() > 1 && is_of_one_post(&problem) => {
                     let second = group.split_off(group.len() / 2);
                     groups.extend([second, group]);
                 }
@@ -143,6 +157,11 @@ impl Batcher {
                 answer.get_or_insert_with(|| Err(erasure::under_way()));
             }
         }
+        refuse_other_kinds(tx, posts, &mut answers).await?;
+        if posts.iter().any(|post| !post.records.is_empty()) {
+            self.count(tx, posts, causes, &mut answers).await?;
+            return Ok(answers.into_iter().flatten().collect());
+        }
 
         let mut entries = Vec::new();
         let mut places: Vec<(usize, Range<usize>)> = Vec::new();
@@ -164,6 +183,69 @@ impl Batcher {
         }
         Ok(answers.into_iter().flatten().collect())
     }
+
+    /// Adds the records of posts that have no answer yet.
+    async fn count(
+        &self,
+        tx: &mut Tx,
+        posts: &[Post],
+        causes: &[Cause],
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), Problem> {
+        let open = || posts.iter().enumerate().filter(|(position, _)| answers[*position].is_none());
+        let entries: Vec<RecordEntry<'_>> = open()
+            .flat_map(|(_, post)| {
+                let (user_id, device_id) = (post.user_id, post.device_id);
+                post.records.iter().map(move |record| RecordEntry { user_id, device_id, record })
+            })
+            .collect();
+        let places: Vec<usize> = open().map(|(position, _)| position).collect();
+        let mut verdicts = count_in(tx, &entries, causes, &self.clock).await?.into_iter();
+        for position in places {
+            let post = &posts[position];
+            let verdicts = verdicts.by_ref().take(post.records.len()).collect();
+            let (request_id, rejections) = (post.context.request_id, post.rejections.clone());
+            answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
+        }
+        Ok(())
+    }
+}
+
+/// True where splitting the batch leaves the others unharmed.
+fn is_of_one_post(problem: &Problem) -> bool {
+    problem.database_error().is_some_and(is_data_fault) || problem.code() == Code::Invalid
+}
+
+/// Answers posts of devices that do the other thing. Only the first posts of devices cost a statement.
+async fn refuse_other_kinds(tx: &mut Tx, posts: &[Post], answers: &mut [Option<Answer>]) -> Result<(), Problem> {
+    let undecided = |post: &Post| post.kind.is_none().then(|| post.asks()).flatten();
+    let mut asked = BTreeMap::new();
+    for (post, _) in posts.iter().zip(answers.iter()).filter(|(_, answer)| answer.is_none()) {
+        if let Some(kind) = undecided(post) {
+            asked.insert((post.user_id, post.device_id), kind);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let decided = decide(tx, &asked).await?;
+    for (post, answer) in posts.iter().zip(answers) {
+        let device = (post.user_id, post.device_id);
+        if let Some(kind) = undecided(post).filter(|kind| decided.get(&device).is_some_and(|decided| decided != kind)) {
+            answer.get_or_insert_with(|| Err(other_kind(kind)));
+        }
+    }
+    Ok(())
+}
+
+fn end_span(span: &CallSpan, posts: &[Post], result: &Result<Vec<Answer>, Problem>) {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    span.note("halfhour.batch.posts", count(posts.len()));
+    span.note("halfhour.batch.rows", count(posts.iter().map(|post| post.buckets.len()).sum()));
+    if let Err(problem) = result {
+        span.fail(problem.code().as_str());
+    }
+    span.end();
 }
 
 /// Counts what was kept out by now. A replay has been counted before.
@@ -185,30 +267,28 @@ async fn next_batch(queue: &Queue, stop: &CancellationToken) -> Option<Vec<Post>
             queue.recv().await?
         }
     };
-    let mut rows = first.buckets.len();
+    let mut rows = first.rows();
     let mut posts = vec![first];
     while rows < BATCH_ROWS
         && let Ok(post) = queue.try_recv()
     {
-        rows += post.buckets.len();
+        rows += post.rows();
         posts.push(post);
     }
     Some(posts)
 }
 
-/// The users of a batch, each once, with the request that their events are put down to.
+/// The users of a batch, each once, with the request that their events are put down to: the first one that is sampled.
 fn causes(posts: &[Post]) -> Vec<Cause> {
-    let mut causes: Vec<Cause> = posts
-        .iter()
-        .map(|post| Cause {
-            user_id: post.user_id,
-            request_id: post.context.request_id,
-            traceparent: post.context.trace.traceparent(),
-        })
-        .collect();
-    causes.sort_by_key(|cause| cause.user_id);
-    causes.dedup_by_key(|cause| cause.user_id);
-    causes
+    let mut posts: Vec<&Post> = posts.iter().collect();
+    posts.sort_by_key(|post| (post.user_id, !post.context.trace.is_sampled()));
+    posts.dedup_by_key(|post| post.user_id);
+    let cause = |post: &Post| Cause {
+        user_id: post.user_id,
+        request_id: post.context.request_id,
+        traceparent: post.context.trace.traceparent(),
+    };
+    posts.into_iter().map(cause).collect()
 }
 
 /// The answers that keys give without an execution; `None` for the posts to execute.

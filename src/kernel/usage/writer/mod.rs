@@ -2,6 +2,9 @@
 //! them in one transaction, and the acknowledgement follows the commit. Which version of a bucket wins is decided in
 //! `versions`, in one statement; what a batch is and how it fails, in `batch`.
 //!
+//! Records of single requests come through the same queue. They are added to buckets, each once, in `counting`. A device
+//! has one or the other for ever, by `kinds`.
+//!
 //! An operator's corrections come through the second door, `corrections`, in transactions of the backfill slice, and end
 //! in the same statement. What they hide is in `pre_images`. Merges of devices come through the third one, `moves`.
 //!
@@ -10,8 +13,10 @@
 
 mod batch;
 pub mod corrections;
+mod counting;
 mod entry;
 mod kept;
+mod kinds;
 pub mod moves;
 mod post;
 mod pre_images;
@@ -21,6 +26,7 @@ mod verdict;
 mod versions;
 
 pub use kept::{CarriedKept, carry_kept, return_kept};
+pub(in crate::kernel::usage) use kinds::other_kind;
 pub(in crate::kernel::usage) use post::Written;
 pub use post::{Rejection, Rejections};
 pub use queue::Writer;

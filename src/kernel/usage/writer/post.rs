@@ -7,9 +7,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use utoipa::ToSchema;
 
 use super::verdict::Verdict;
+use crate::kernel::access::DeviceKind;
 use crate::kernel::call::RequestContext;
 use crate::kernel::idempotency::IdempotencyKey;
 use crate::kernel::problem::Problem;
+use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::snapshot::Bucket;
 
 /// One thing wrong with one bucket.
@@ -50,13 +52,33 @@ pub(super) struct Post {
     pub(super) user_id: uuid::Uuid,
     pub(super) device_id: uuid::Uuid,
     pub(super) context: RequestContext,
+    /// What was decided of the device before; `None` where this post decides.
+    pub(super) kind: Option<DeviceKind>,
     pub(super) buckets: Vec<Bucket>,
+    /// What is added to buckets. A post with snapshots has none.
+    pub(super) records: Vec<UsageRecord>,
     /// What stands in the places between them.
     pub(super) rejections: Rejections,
     pub(super) key: Option<IdempotencyKey>,
     pub(super) reply: oneshot::Sender<Result<Written, Problem>>,
     /// Its place in the queue, in rows.
     pub(super) _room: OwnedSemaphorePermit,
+}
+
+impl Post {
+    /// How many rows it writes.
+    pub(super) const fn rows(&self) -> usize {
+        self.buckets.len() + self.records.len()
+    }
+
+    /// What it does with its device's buckets; `None` where it leaves them alone.
+    pub(super) const fn asks(&self) -> Option<DeviceKind> {
+        match (self.buckets.is_empty(), self.records.is_empty()) {
+            (_, false) => Some(DeviceKind::Counting),
+            (false, true) => Some(DeviceKind::Snapshotting),
+            (true, true) => None,
+        }
+    }
 }
 
 /// The verdicts on what was written, with [`Verdict::Rejected`] at each place that a rejection

@@ -9,12 +9,14 @@ use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
 use super::post::{Post, Rejections, Written, in_their_places};
+use super::verdict::Verdict;
 use crate::kernel::access::Device;
 use crate::kernel::call::{Evidence, Upstream};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{self, IdempotencyKey, KeyScope};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::relay_notifier::Signal;
 use crate::kernel::usage::snapshot::Bucket;
 
@@ -94,9 +96,26 @@ impl Writer {
                 let verdicts = in_their_places(&[], &rejections);
                 Ok(Written { request_id, verdicts, rejections, replayed: false })
             }
-            None => self.enqueue(device, buckets, rejections, None)?.await.map_err(|_| unanswered())?,
+            None => self.enqueue(device, (buckets, Vec::new()), rejections, None)?.await.map_err(|_| unanswered())?,
             Some(key) => self.write_once(device, buckets, rejections, key).await,
         }
+    }
+
+    /// Adds a device's records to its buckets, each once; when it returns `Ok` they are durable. One verdict a record. A
+    /// caller that goes away before its turn is skipped.
+    ///
+    /// Errors: 503 `overloaded` at once when the queue is full; 409 for a device that takes snapshots; 422 where a bucket
+    /// would hold too much; the database's 503 and 504.
+    pub(in crate::kernel::usage) async fn count(
+        &self,
+        device: &Device,
+        records: Vec<UsageRecord>,
+    ) -> Result<Vec<Verdict>, Problem> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.enqueue(device, (Vec::new(), records), Rejections::default(), None)?;
+        Ok(answer.await.map_err(|_| unanswered())??.verdicts)
     }
 
     /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
@@ -139,7 +158,7 @@ impl Writer {
                     joined = Some(execution.upstream.clone());
                 }
                 None => {
-                    let execution = self.enqueue(device, buckets, rejections, Some(key.clone()))?;
+                    let execution = self.enqueue(device, (buckets, Vec::new()), rejections, Some(key.clone()))?;
                     let (upstream, waiting) = (upstream.clone(), vec![mine]);
                     executions.insert(*key.scope(), Execution { key: key.clone(), upstream, waiting });
                     let in_flight = self.in_flight.clone();
@@ -163,11 +182,11 @@ impl Writer {
     fn enqueue(
         &self,
         device: &Device,
-        buckets: Vec<Bucket>,
+        (buckets, records): (Vec<Bucket>, Vec<UsageRecord>),
         rejections: Rejections,
         key: Option<IdempotencyKey>,
     ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
-        let rows = u32::try_from(buckets.len().max(1)).map_err(Problem::internal)?;
+        let rows = u32::try_from((buckets.len() + records.len()).max(1)).map_err(Problem::internal)?;
         let room = self.room.clone().try_acquire_many_owned(rows).map_err(|_| overloaded())?;
         let (reply, answer) = oneshot::channel();
         device.context().upstream.waits_for_turn();
@@ -175,7 +194,9 @@ impl Writer {
             user_id: device.user_id(),
             device_id: device.device_id(),
             context: device.context().clone(),
+            kind: device.kind(),
             buckets,
+            records,
             rejections,
             key,
             reply,

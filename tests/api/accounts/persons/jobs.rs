@@ -96,6 +96,29 @@ async fn a_job_that_was_stopped_in_the_middle_is_taken_back_as_far_as_it_had_com
 }
 
 #[tokio::test]
+async fn a_job_that_has_ended_does_not_remember_on_whose_row_it_stood() {
+    let app = TestApp::start().await;
+    let (operator, [ann, bob], job) = running(&app, [300, 500]).await;
+    assert!(app.backfill_worker().run_step().await.unwrap());
+    let stopped = app.tell_job(&operator.operator, &app.job(&operator.operator, &job).await, "cancel").await;
+    stopped.expect_ok();
+    let corrections = [bucket(&ann.0, &ann.1, HOUR, "m000", 7), bucket(&bob.0, &bob.1, HOUR, "m000", 7)];
+    let second = app.planned(&operator.operator, &import(&corrections)).await;
+    let done = app.executed(&operator.operator, &second).await;
+    assert_eq!(done["state"], "succeeded", "{done}");
+    // As an older release leaves a job that it has ended.
+    let older =
+        "update backfill.job set (cursor_user_id, cursor_hour_start, cursor_device_id, cursor_source, cursor_model)
+        = ('$user', '$hour', '$device', 'codex', 'm299') where state = 'succeeded'";
+    let (user, device) = (ann.0.user_id.to_string(), ann.1.device_id.to_string());
+    app.tell(&older.replace("$user", &user).replace("$hour", HOUR).replace("$device", &device)).await;
+    for ((user, _), names) in [(&ann, &[][..]), (&bob, &["m299", "m499"][..])] {
+        app.erase_person(user).await.expect_ok();
+        app.assert_gone(user, names).await;
+    }
+}
+
+#[tokio::test]
 async fn an_erasure_in_the_middle_of_a_rollback_leaves_the_rollback_of_the_others() {
     let app = TestApp::start().await;
     let (operator, [ann, bob], job) = running(&app, [500, 500]).await;

@@ -28,6 +28,10 @@ async fn person(app: &TestApp, operator: &TestUser) -> (TestUser, TestDevice) {
         app.post_buckets(&device.token, &json!({ "buckets": [usage] })).await.expect_ok();
     }
     app.post_usage(&device, &[Usage::input("2026-09-01T10:00:00Z", 3)]).await;
+    // Records of a device that counts.
+    let counting = app.device(&ann, "Dreyers Zaehler").await;
+    let export = app.request(Method::POST, "/v1/logs").bearer(&counting.token).json(&crate::speaks_otlp::exported(2));
+    export.send().await.expect_ok();
     app.drain().await;
     app.retention(40).run_pass().await.unwrap();
     app.erase(&ann, "source=droid").await.expect_ok();

@@ -83,6 +83,10 @@ impl TestApp {
                      from usage.erasure where user_id = '$user'";
         let everything = "9999-12-31 23:59:59   -infinity infinity";
         assert_eq!(self.ask(&scope.replace("$user", &user.user_id.to_string())).await, [everything]);
+        // A job at work needs its cursor until it ends.
+        let cursors = "select job_id::text from backfill.job
+            where cursor_user_id = '$user' and state not in ('running', 'rolling_back')";
+        assert_eq!(self.ask(&cursors.replace("$user", &user.user_id.to_string())).await, Vec::<String>::new());
         for name in names {
             assert_eq!(self.columns_saying(name).await, Vec::<String>::new(), "{name}");
         }

@@ -1,0 +1,141 @@
+//! Every route, behind its layers. What a route needs, and who may call it, is decided here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::layers::{
+    self, Operations, StrangerLimits, around, cors, keep_private, limited, panicked, plain, without_key,
+    without_key_for_trackers, without_key_to_read,
+};
+use super::paths::KnownPaths;
+use super::settings::Settings;
+use super::state::AppState;
+use super::{activity, dashboards, openapi};
+use crate::features;
+use crate::features::{accounts, backfill, dashboard_rollup, ingest_buckets, operations, pricing, speaks_otlp};
+use crate::kernel::access::{Limit, require_principal};
+use crate::kernel::dialect::spoken;
+use crate::kernel::http::manner::Manner;
+use crate::kernel::http::request_line::{RequestLine, answer_in_time, observe};
+use crate::kernel::http::unread_body::throw_away_unread;
+use crate::kernel::usage::intake::note_beginning;
+
+/// What the routes are made of.
+pub(super) struct Routes<'app> {
+    pub(super) state: &'app AppState,
+    pub(super) settings: &'app Settings,
+    pub(super) strangers: &'app StrangerLimits,
+}
+
+impl Routes<'_> {
+    /// The routes of other products' protocols, a line for each, and how their clients are told of what went wrong.
+    fn for_trackers(
+        &self,
+        known: &Operations,
+        devices: Option<&Limit>,
+    ) -> (OpenApiRouter<AppState>, HashMap<String, Manner>) {
+        let (trackers, manners) = spoken([
+            features::speaks_vibe_cafe::speech(),
+            features::speaks_vibeusage::speech(),
+            features::speaks_tokentracker::speech(),
+        ]);
+        let no_key = map_request_with_state(known.clone(), without_key_for_trackers);
+        let begins = map_request_with_state(self.state.0.clock.clone(), note_beginning);
+        let behind = |routes: OpenApiRouter<AppState>, limit: Option<&Limit>| {
+            around(routes, |routes| self.behind_token(routes.route_layer(no_key.clone()), limit))
+        };
+        let viewers = Limit::by_token("viewer", self.settings.limits.viewer);
+        let strangers = around(trackers.strangers, |routes| {
+            limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref())
+        });
+        let routes =
+            behind(trackers.devices, devices).merge(behind(trackers.viewers, viewers.as_ref())).merge(strangers);
+        (around(routes, |routes| routes.route_layer(begins)), manners)
+    }
+
+    /// Every route behind every layer.
+    pub(super) fn router(&self) -> Router {
+        let limits = self.settings.limits;
+        let public_url = self.state.0.public_url.clone();
+        let known = Operations::default();
+        let only_reads = map_request_with_state(known.clone(), without_key_to_read);
+        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).merge(dashboards::router());
+        let viewers = viewers.route_layer(only_reads.clone());
+        let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
+        let operators = operators.merge(pricing::operator_router()).route_layer(only_reads.clone());
+        let sources = operations::sources_router().merge(pricing::router()).route_layer(only_reads);
+        let (exports, unread) = speaks_otlp::routers();
+        let devices = Limit::by_token("device", limits.device);
+        let (for_trackers, manners) = self.for_trackers(&known, devices.as_ref());
+        let for_principals = self
+            .behind_token(ingest_buckets::router(), devices.as_ref())
+            .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
+            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
+            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
+            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
+            .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
+        let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
+        let exchange = limited(exchange, self.strangers.exchange.as_ref());
+        let page = accounts::page_router();
+        let for_everyone = limited(openapi::frame(&public_url).merge(page), self.strangers.routes.as_ref())
+            .merge(operations::health());
+        let counted = self.counted(for_principals.merge(exchange).merge(for_trackers));
+        let (router, mut document) = for_everyone.merge(counted).split_for_parts();
+        openapi::complete(&mut document, &public_url);
+        let paths = Arc::new(KnownPaths::new(&document));
+        let operations = Arc::new(openapi::operations(&document));
+        let operations = known.get_or_init(|| operations).clone();
+        let cors = cors(&self.settings.cors_origins, &document);
+        let line = Arc::new(RequestLine {
+            deadline: self.settings.request_deadline,
+            streaming_routes: backfill::STREAMING_ROUTES,
+            problem_formats: &[speaks_otlp::PROBLEM_FORMAT],
+            public_url: public_url.clone(),
+            operations,
+            anonymous_callers: self.strangers.callers.clone(),
+            tracer: self.settings.tracer.clone(),
+            manners: Arc::new(manners),
+        });
+        // The last layer is the outermost.
+        router
+            .merge(Router::from(limited(
+                openapi::publish(document, &public_url).into(),
+                self.strangers.routes.as_ref(),
+            )))
+            .fallback({
+                let paths = paths.clone();
+                async move |uri: Uri| paths.refuse(&uri)
+            })
+            .layer(map_request_with_state(paths, plain))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(line.clone(), answer_in_time))
+            .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(line, observe))
+            .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
+            .with_state(self.state.clone())
+    }
+
+    /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.
+    fn counted(&self, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+        let activity = self.settings.private_postgres.as_ref().map(|_programs| self.settings.activity.clone());
+        match activity {
+            Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
+            None => routes,
+        }
+    }
+
+    /// A slice's routes behind authentication and its role's limit.
+    fn behind_token(&self, routes: OpenApiRouter<AppState>, limit: Option<&Limit>) -> OpenApiRouter<AppState> {
+        limited(routes, limit)
+            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
+            .route_layer(map_response(keep_private))
+    }
+}

@@ -1,0 +1,41 @@
+//! What TokenTracker sends, and how its device gets a token.
+//!
+//! Promises: the unmodified tracker pairs and uploads, with one line of its configuration changed. What was `inserted` is
+//! durable. A row that cannot be taken is `skipped` and holds up no other, because the tracker sends a batch again until it
+//! is taken. Rows of a tool that may not report are kept as of the source `other`. The same machine of the same owner is the
+//! same device, however often it is installed.
+//!
+//! Invariants: what it tells its maker of itself is answered and not read; neither are the sessions of an account, which
+//! repeat what the rows hold. Rows of an account belong to one device of their owner.
+
+mod handler;
+mod reply;
+mod request;
+
+use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::kernel::dialect::{Enrolment, Speech};
+use crate::kernel::http::manner::Manner;
+use crate::kernel::http::public_url::PublicUrl;
+use crate::kernel::usage::intake::Intake;
+
+/// The routes. The tracker waits after 429 as long as it is told.
+pub(super) fn speech<S>() -> Speech<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Enrolment: FromRef<S>,
+    Intake: FromRef<S>,
+    PublicUrl: FromRef<S>,
+{
+    Speech {
+        devices: OpenApiRouter::new().routes(routes!(handler::tokentracker_ingest)),
+        viewers: OpenApiRouter::new().routes(routes!(handler::tokentracker_device_token_issue)),
+        strangers: OpenApiRouter::new()
+            .routes(routes!(handler::tokentracker_device_flow_authorize))
+            .routes(routes!(handler::tokentracker_device_flow_poll))
+            .routes(routes!(handler::tokentracker_telemetry)),
+        manner: Manner::default(),
+    }
+}
