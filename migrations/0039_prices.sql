@@ -6,6 +6,7 @@
 -- of rollup.daily stays as it is until a first book is put in force, so that a process of the release before folds on
 -- beside this one. price.key_rollups, which 0041 calls where the table is empty, changes the key; from then on the
 -- fold of an older release fails without writing anything, and the relay of this release folds instead.
+-- A job may put a book in force and take that back. An older release reads no job whose action is reprice.
 -- Way back: put no book in force. After one was: `delete from price.in_force`, remove the rows of rollup.daily, put the
 -- key of 0015 back, and replay every user.
 set local lock_timeout = '5s';
@@ -242,6 +243,26 @@ create policy everyone_reads on price.in_force for select to halfhour_api using 
 create policy worker_handles_all on price.in_force to halfhour_worker using (true) with check (true);
 grant select on price.in_force to halfhour_api;
 grant select, insert, update, delete on price.in_force to halfhour_worker;
+
+alter table backfill.job add column book integer;
+alter table backfill.job add column former_book integer;
+alter table backfill.job add column prices jsonb;
+comment on column backfill.job.action is 'import buckets, replay a window into the rollups, verify them, merge a device into another, or reprice the rollups in another price book.';
+comment on column backfill.job.book is 'Reprices only: the price book that is put in force.';
+comment on column backfill.job.former_book is 'Reprices only: the price book that was in force when it was planned, which a rollback puts in force again; null where there was none.';
+comment on column backfill.job.prices is 'Reprices only: what changes, by sku and month.';
+alter table backfill.job drop constraint job_action_is_known;
+alter table backfill.job
+    add constraint job_action_is_known check (action in ('import', 'replay', 'verify', 'merge', 'reprice')) not valid;
+alter table backfill.job drop constraint job_only_changes_roll_back;
+alter table backfill.job
+    add constraint job_only_changes_roll_back check (
+        action in ('import', 'merge', 'reprice') or rollbacks = 0
+    ) not valid;
+alter table backfill.job
+    add constraint job_reprice_has_a_book check (
+        (action = 'reprice') = (book is not null) and (action = 'reprice' or (former_book is null and prices is null))
+    ) not valid;
 
 -- Changes the key of rollup.daily to the one with the rate, whose index 0040 builds. It takes a moment, whatever the size.
 create function price.key_rollups() returns void
