@@ -52,8 +52,8 @@ const NOT_READ: [&str; 35] = [
     "usage.source_alias.name",
 ];
 
-/// What the story does not write: it takes a fault or a tracker of another product to come about, or nothing writes it yet.
-const NOT_MET: [&str; 3] = ["account.device.machine_hash", "backfill.job.failure", "usage.idempotency.location"];
+/// What the story does not write: it takes a fault to come about, or nothing writes it yet.
+const NOT_MET: [&str; 2] = ["backfill.job.failure", "usage.idempotency.location"];
 
 type Forms = BTreeMap<String, BTreeSet<String>>;
 
