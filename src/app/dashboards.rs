@@ -1,16 +1,13 @@
 //! How dashboards of other products get their numbers: the slice that owns the rollups sums, and accounts gives link codes
 //! and knows when devices were heard of. The composition root hands that over.
 
-use axum::extract::FromRef;
-use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::features::accounts::Accounts;
 use crate::features::dashboard_rollup::{
     DayRange, Filters, GroupBy, IntervalSums, OpenSnapshot, UsageAnswers, WholeRequest, WholeSums, Width,
 };
-use crate::features::speaks_tokentracker;
-use crate::features::speaks_vibeusage::{self, DeviceDoor, StandingCode};
+use crate::features::speaks_vibeusage::{DeviceDoor, StandingCode};
 use crate::kernel::call::RequestContext;
 use crate::kernel::dashboards::{
     AnsweredSums, Freshness, PartSums, SumWidth, SumsGroup, SumsInterval, SumsPart, SumsQuestion, UsageSums,
@@ -41,16 +38,6 @@ pub(crate) fn devices_with(accounts: &Accounts) -> DeviceDoor {
             Box::pin(async move { devices.last_heard(&context, user_id).await })
         },
     )
-}
-
-/// The routes of viewers.
-pub(crate) fn router<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    UsageSums: FromRef<S>,
-    DeviceDoor: FromRef<S>,
-{
-    speaks_vibeusage::viewer_router().merge(speaks_tokentracker::viewer_router())
 }
 
 async fn sums(

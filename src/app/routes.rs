@@ -1,6 +1,5 @@
 //! Every route, behind its layers. What a route needs, and who may call it, is decided here.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,11 +16,11 @@ use super::layers::{
 use super::paths::KnownPaths;
 use super::settings::Settings;
 use super::state::AppState;
-use super::{activity, dashboards, openapi};
+use super::{activity, openapi};
 use crate::features;
 use crate::features::{accounts, backfill, dashboard_rollup, ingest_buckets, operations, pricing, speaks_otlp};
 use crate::kernel::access::{Limit, require_principal};
-use crate::kernel::dialect::spoken;
+use crate::kernel::dialect::{Spoken, spoken};
 use crate::kernel::http::manner::Manner;
 use crate::kernel::http::request_line::{RequestLine, answer_in_time, observe};
 use crate::kernel::http::unread_body::throw_away_unread;
@@ -39,9 +38,9 @@ impl Routes<'_> {
     fn for_trackers(
         &self,
         known: &Operations,
-        devices: Option<&Limit>,
-    ) -> (OpenApiRouter<AppState>, HashMap<String, Manner>) {
-        let (trackers, manners) = spoken([
+        (devices, viewers): (Option<&Limit>, Option<&Limit>),
+    ) -> (OpenApiRouter<AppState>, Vec<Manner>) {
+        let Spoken { devices: of_devices, viewers: of_viewers, strangers, manners } = spoken([
             features::speaks_vibe_cafe::speech(),
             features::speaks_vibeusage::speech(),
             features::speaks_tokentracker::speech(),
@@ -51,12 +50,9 @@ impl Routes<'_> {
         let behind = |routes: OpenApiRouter<AppState>, limit: Option<&Limit>| {
             around(routes, |routes| self.behind_token(routes.route_layer(no_key.clone()), limit))
         };
-        let viewers = Limit::by_token("viewer", self.settings.limits.viewer);
-        let strangers = around(trackers.strangers, |routes| {
-            limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref())
-        });
-        let routes =
-            behind(trackers.devices, devices).merge(behind(trackers.viewers, viewers.as_ref())).merge(strangers);
+        let strangers =
+            around(strangers, |routes| limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref()));
+        let routes = behind(of_devices, devices).merge(behind(of_viewers, viewers)).merge(strangers);
         (around(routes, |routes| routes.route_layer(begins)), manners)
     }
 
@@ -66,20 +62,20 @@ impl Routes<'_> {
         let public_url = self.state.0.public_url.clone();
         let known = Operations::default();
         let only_reads = map_request_with_state(known.clone(), without_key_to_read);
-        let viewers = dashboard_rollup::router().merge(accounts::viewer_router()).merge(dashboards::router());
-        let viewers = viewers.route_layer(only_reads.clone());
+        let of_viewers = dashboard_rollup::router().merge(accounts::viewer_router()).route_layer(only_reads.clone());
         let operators = operations::router().merge(accounts::operator_router()).merge(backfill::router());
         let operators = operators.merge(pricing::operator_router()).route_layer(only_reads.clone());
         let sources = operations::sources_router().merge(pricing::router()).route_layer(only_reads);
         let (exports, unread) = speaks_otlp::routers();
-        let devices = Limit::by_token("device", limits.device);
-        let (for_trackers, manners) = self.for_trackers(&known, devices.as_ref());
+        let (devices, viewers) = (Limit::by_token("device", limits.device), Limit::by_token("viewer", limits.viewer));
+        let (for_trackers, mut manners) = self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
+        manners.push(speaks_otlp::MANNER);
         let for_principals = self
             .behind_token(ingest_buckets::router(), devices.as_ref())
             .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
             .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
             .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
-            .merge(self.behind_token(viewers, Limit::by_token("viewer", limits.viewer).as_ref()))
+            .merge(self.behind_token(of_viewers, viewers.as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
         let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
         let exchange = limited(exchange, self.strangers.exchange.as_ref());
@@ -96,12 +92,11 @@ impl Routes<'_> {
         let line = Arc::new(RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
-            problem_formats: &[speaks_otlp::PROBLEM_FORMAT],
+            manners,
             public_url: public_url.clone(),
             operations,
             anonymous_callers: self.strangers.callers.clone(),
             tracer: self.settings.tracer.clone(),
-            manners: Arc::new(manners),
         });
         // The last layer is the outermost.
         router

@@ -25,6 +25,7 @@ use halfhour::kernel::idempotency::IdempotencyKey;
 use halfhour::kernel::operations::switches::Switch;
 use halfhour::kernel::problem::{Problem, Violation};
 use halfhour::kernel::usage::intake::{Draft, Handling, Intake, Snapshot, Untimely};
+use halfhour::kernel::usage::snapshot::Firmness;
 use tower::ServiceExt as _;
 
 use crate::support::{Reply, TestApp, TestDevice, TestUser, line, server_key};
@@ -64,7 +65,7 @@ fn snapshot(number: usize, line: &str, draft: &Draft) -> Result<Snapshot, Violat
         model: Model::parse(model).map_err(|_| unreadable("model"))?,
         counts,
         observed_at,
-        retracts: false,
+        firmness: Firmness::Ordinary,
     })
 }
 
@@ -117,12 +118,11 @@ impl Lines {
         let line = Arc::new(RequestLine {
             deadline: Duration::from_secs(10),
             streaming_routes: &[],
-            problem_formats: &[],
             public_url: app.url.as_str().into(),
             operations: Arc::new(HashMap::new()),
             anonymous_callers: anonymous,
             tracer: Tracer::off(),
-            manners: Arc::default(),
+            manners: Vec::new(),
         });
         let router = Router::new()
             .route("/lines", post(post_lines))

@@ -106,20 +106,21 @@ fn examined(home: &Home) -> (Option<i32>, Value) {
     (said.code, report)
 }
 
-/// Asserts that every check has found all to be well. How full the tests' disk is, is nobody's fault.
+/// Asserts that every check has found all to be well.
 #[track_caller]
 fn assert_well(report: &Value) {
-    let mut well = named(report, "ok");
-    well.retain(|check| *check != "disk");
+    let well = named(report, "ok");
     let mut checks = CHECKS.to_vec();
     checks.retain(|check| *check != "disk");
     assert_eq!(well, checks, "{report}");
 }
 
-/// The names of the findings of a state.
+/// The names of the findings of a state. How full the tests' disk is, is nobody's fault and left out.
 fn named<'report>(report: &'report Value, state: &str) -> Vec<&'report str> {
     let findings = report["findings"].as_array().unwrap().iter();
-    findings.filter(|finding| finding["state"] == state).map(|finding| finding["check"].as_str().unwrap()).collect()
+    let of_state = findings.filter(|finding| finding["state"] == state);
+    let names = of_state.map(|finding| finding["check"].as_str().unwrap());
+    names.filter(|check| *check != "disk" || state == "not_checked").collect()
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ use crate::kernel::bucket::{PerCounter, TokenCounts};
 use crate::kernel::http::field_reader::Broken;
 use crate::kernel::http::values::{REASONING_EXCEEDS_OUTPUT, half_hour, instant, model};
 use crate::kernel::usage::intake::{Draft, Snapshot, Untimely};
+use crate::kernel::usage::snapshot::Firmness;
 use crate::kernel::usage::sources::Unlisted;
 
 /// The snapshot that an element of `buckets` is, or all that is wrong with it.
@@ -29,7 +30,8 @@ pub(super) fn snapshot(element: Element<'_>, draft: &Draft) -> Result<Snapshot, 
     let counts = counts(&fields, &mut violations);
     match (hour_start, source, model) {
         (Some(hour_start), Some(source), Some(model)) if violations.is_empty() => {
-            Ok(Snapshot { hour_start, source, model, counts, observed_at, retracts })
+            let firmness = if retracts { Firmness::Retracts } else { Firmness::Ordinary };
+            Ok(Snapshot { hour_start, source, model, counts, observed_at, firmness })
         }
         _ => Err(violations),
     }

@@ -17,7 +17,7 @@ use crate::kernel::http::body::JsonBytes;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
 use crate::kernel::problem::{Problem, ProblemBody};
-use crate::kernel::usage::intake::{Handling, Intake, Receipt, Repeats};
+use crate::kernel::usage::intake::{Handling, Intake, Receipt, Repeats, estimated_places};
 use crate::kernel::usage::writer::{Rejection, Verdict};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -170,7 +170,7 @@ pub(super) async fn ingest_buckets(
     RawQuery(query): RawQuery,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let draft = intake.admit(estimated_buckets(&body))?;
+    let draft = intake.admit(estimated_places(&body, br#""hour_start""#))?;
     let key = key(&device, &headers, query.as_deref(), &body)?;
     let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let draft = request::parse(&body, draft.handled(handling).keyed(key))?;
@@ -189,11 +189,6 @@ fn reply(receipt: &Receipt, handling: Handling) -> Response {
         headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("handling=lenient"));
     }
     Granted::told(receipt.granted, response)
-}
-
-/// How many buckets a body seems to hold, without parsing it.
-fn estimated_buckets(body: &[u8]) -> usize {
-    memchr::memmem::find_iter(body, br#""hour_start""#).count()
 }
 
 /// The request's `Idempotency-Key`. Two requests are the same when body, media type, query and `Prefer` are.

@@ -28,14 +28,13 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kernel::http::problem_format::ProblemFormat;
+use crate::kernel::http::manner::{Form, Manner};
 use crate::kernel::usage::intake::Intake;
 
-/// How problems are written to callers that speak protobuf.
-pub(crate) const PROBLEM_FORMAT: ProblemFormat = ProblemFormat {
-    routes: &["/v1/logs", "/v1/metrics", "/v1/traces"],
-    media_type: "application/x-protobuf",
-    write: reply::status,
+/// How callers that speak protobuf are told of what went wrong.
+pub(crate) const MANNER: Manner = Manner {
+    paths: &["/v1/logs", "/v1/metrics", "/v1/traces"],
+    form: Form::Encoded { media_type: "application/x-protobuf", write: reply::status },
 };
 
 /// The routes of what is read, and those of what is thrown away. Each has its limit, so that the second cannot use up

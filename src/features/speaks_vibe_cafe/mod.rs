@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pools;
 use crate::kernel::dialect::{Enrolment, Speech};
-use crate::kernel::http::manner::Manner;
+use crate::kernel::http::manner::{Form, Manner};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::usage::intake::Intake;
 
@@ -43,6 +43,9 @@ where
         strangers: OpenApiRouter::new()
             .routes(routes!(handler::vibe_cafe_device_code))
             .routes(routes!(handler::vibe_cafe_device_poll)),
-        manner: Manner { too_often: StatusCode::SERVICE_UNAVAILABLE },
+        manner: Manner {
+            paths: &["/api/usage"],
+            form: Form::ErrorAndMessage { too_often: StatusCode::SERVICE_UNAVAILABLE },
+        },
     }
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnlistedTool,
-    no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnknownModel,
+    UnlistedTool, no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::values::number;
@@ -18,6 +18,7 @@ pub const VIBE_CAFE: Dialect = Dialect {
     meaning: Meaning::VibeCafe,
     unlisted: UnlistedTool::Told,
     twice: Twice::Added,
+    unknown: UnknownModel::Stays,
     mark: br#""bucketStart""#,
     read: rows,
 };

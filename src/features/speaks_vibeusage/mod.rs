@@ -14,32 +14,34 @@ mod reads;
 mod reports;
 
 use axum::extract::FromRef;
-use utoipa_axum::router::OpenApiRouter;
+use axum::http::StatusCode;
 
 pub use reads::{DeviceDoor, StandingCode};
 
 use crate::kernel::clock::Clock;
 use crate::kernel::dashboards::UsageSums;
 use crate::kernel::dialect::{Enrolment, Speech};
+use crate::kernel::http::manner::{Form, Manner};
 use crate::kernel::usage::intake::Intake;
 
-/// The routes of the tracker.
+/// The slice's routes. Its programs try 503 again, and its tracker 429 too.
 pub(crate) fn speech<S>() -> Speech<S>
 where
     S: Clone + Send + Sync + 'static,
     Clock: FromRef<S>,
+    DeviceDoor: FromRef<S>,
     Enrolment: FromRef<S>,
     Intake: FromRef<S>,
-{
-    reports::speech()
-}
-
-/// The routes of the dashboard.
-pub(crate) fn viewer_router<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
     UsageSums: FromRef<S>,
-    DeviceDoor: FromRef<S>,
 {
-    reads::router()
+    Speech {
+        devices: reports::device_router(),
+        viewers: reports::viewer_router().merge(reads::router()),
+        strangers: reports::stranger_router(),
+        manner: Manner {
+            // The dashboard asks at the second of these after a 404 at the first, and both programs may sign in at the third.
+            paths: &["/functions/vibeusage-", "/functions/vibescore-", "/api/functions/", "/api/auth/"],
+            form: Form::ErrorAndMessage { too_often: StatusCode::TOO_MANY_REQUESTS },
+        },
+    }
 }

@@ -292,7 +292,7 @@ pub fn erased_user() -> Problem {
 
 fn wrong_kind(wanted: &str, found: TokenKind) -> Problem {
     let found = found.as_str();
-    Problem::new(Code::WrongPrincipal, format!("This route is for a {wanted} token; yours is a {found} token."))
+    Problem::new(Code::WrongPrincipal, format!("This route takes {wanted} tokens; yours is of the kind {found}."))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Device {

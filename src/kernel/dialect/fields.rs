@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::rows::Objection;
+use super::protocol::Objection;
 use crate::kernel::bucket::{HalfHour, MAX_COUNT};
 use crate::kernel::http::stand_ins::with_stand_ins;
 use crate::kernel::http::values;

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::counts::{Claimed, Meaning};
 use super::names;
+use super::protocol::{Dialect, Objection, Row, Twice, UnknownModel, UnlistedTool};
 use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, Source, TokenCounts};
-use crate::kernel::problem::Problem;
 use crate::kernel::usage::intake::{Draft, Snapshot};
+use crate::kernel::usage::snapshot::Firmness;
 use crate::kernel::usage::sources::AllowedSource;
 
 /// Where rows of a tool go that may not report under its own name.
@@ -15,66 +15,6 @@ const OTHER: &str = "other";
 
 /// Rows of this tool or model are a product's own tests.
 const TEST_ROW: &str = "canary";
-
-/// A stable word for why a row cannot be read.
-pub type Objection = &'static str;
-
-/// What is particular about a protocol.
-#[derive(Clone, Copy, Debug)]
-pub struct Dialect {
-    /// The product, as devices are said to speak.
-    pub name: &'static str,
-    /// What its counts mean.
-    pub meaning: Meaning,
-    /// What becomes of rows whose tool may not report.
-    pub unlisted: UnlistedTool,
-    /// Which row counts where a bucket comes twice in a report.
-    pub twice: Twice,
-    /// What each row has once, as a body spells it.
-    pub mark: &'static [u8],
-    /// Reads the rows of a body.
-    pub read: fn(&[u8]) -> Result<Rows, Problem>,
-}
-
-/// The rows of a report, and why some of them cannot be read.
-pub type Rows = Vec<Result<Row, Objection>>;
-
-/// What becomes of rows whose tool may not report under its own name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnlistedTool {
-    /// The tracker is told, keeps them, and sends them again.
-    Told,
-    /// The tracker would forget them: they are kept as of the source `other`, with the tool's name before the model.
-    KeptAsOther,
-}
-
-/// Which row counts where a bucket comes twice in a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twice {
-    /// The last one.
-    Last,
-    /// The one with the larger total.
-    Larger,
-    /// All of them that have other parts of the tracker's key, and of the same the last one.
-    Added,
-}
-
-/// One row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
-    /// The tool, by the product's name for it.
-    pub tool: String,
-    /// The model, by the tool's name for it.
-    pub model: Option<String>,
-    /// The start of its half hour; absent only where it could not be read.
-    pub hour_start: Option<HalfHour>,
-    /// What was used.
-    pub claimed: Claimed,
-    /// What else is in the tracker's key, such as a project.
-    pub part: String,
-    /// Whether it is of an account somewhere, which every machine of its owner reports alike.
-    pub of_account: bool,
-}
 
 /// Rows, ready for the intake.
 #[derive(Debug, Default)]
@@ -134,12 +74,12 @@ pub(super) fn sort(rows: impl IntoIterator<Item = Result<Row, Objection>>, diale
             Err(reason) => *sorted.skipped.entry(reason).or_default() += 1,
         }
     }
-    finish(gathered, &mut sorted);
+    finish(gathered, dialect.unknown, &mut sorted);
     sorted
 }
 
-/// Adds up what each bucket was given, and says which of them take tokens back.
-fn finish(gathered: Vec<(bool, Gathered)>, sorted: &mut Sorted) {
+/// Adds up what each bucket was given, and says which of them are the last word on an unknown model.
+fn finish(gathered: Vec<(bool, Gathered)>, unknown: UnknownModel, sorted: &mut Sorted) {
     let mut named = HashSet::new();
     let mut sums = Vec::with_capacity(gathered.len());
     for (of_account, bucket) in gathered {
@@ -155,10 +95,11 @@ fn finish(gathered: Vec<(bool, Gathered)>, sorted: &mut Sorted) {
             *sorted.skipped.entry("out_of_range").or_default() += bucket.rows;
             continue;
         }
-        // The model became known: what was reported before without one is taken back.
-        let retracts =
-            bucket.is_unknown && counts.total() == 0 && named.contains(&(of_account, bucket.tool, hour_start));
-        let placed = Placed { snapshot: Snapshot { counts, retracts, ..bucket.snapshot }, rows: bucket.rows };
+        let settles = unknown == UnknownModel::IsNamedLater
+            && bucket.is_unknown
+            && named.contains(&(of_account, bucket.tool, hour_start));
+        let firmness = if settles { Firmness::Settles } else { Firmness::Ordinary };
+        let placed = Placed { snapshot: Snapshot { counts, firmness, ..bucket.snapshot }, rows: bucket.rows };
         if of_account { sorted.of_account.push(placed) } else { sorted.own.push(placed) }
     }
 }
@@ -185,7 +126,8 @@ fn bucket(row: &Row, dialect: &Dialect, draft: &Draft, unlisted: &mut BTreeSet<S
         },
     };
     let counts = dialect.meaning.counts(&tool, &row.claimed).ok_or("out_of_range")?;
-    let snapshot = Snapshot { hour_start, source, model, counts, observed_at: None, retracts: false };
+    let firmness = Firmness::Ordinary;
+    let snapshot = Snapshot { hour_start, source, model, counts, observed_at: None, firmness };
     let (is_unknown, parts) = (name == names::UNKNOWN, vec![(row.part.clone(), counts)]);
     Ok(Gathered { snapshot, rows: 1, hour_start: half_hour, tool, is_unknown, parts })
 }
@@ -220,6 +162,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::counts::{Claimed, Meaning};
     use super::*;
     use crate::kernel::clock::Clock;
     use crate::kernel::usage::sources::{KnownSources, Standing};
@@ -239,7 +182,8 @@ mod tests {
 
     fn dialect(unlisted: UnlistedTool, twice: Twice) -> Dialect {
         let read = |_: &[u8]| Ok(Vec::new());
-        Dialect { name: "test", meaning: Meaning::VibeUsage, unlisted, twice, mark: b"hour_start", read }
+        let unknown = UnknownModel::IsNamedLater;
+        Dialect { name: "test", meaning: Meaning::VibeUsage, unlisted, twice, unknown, mark: b"hour_start", read }
     }
 
     const KEPT: fn(Twice) -> Dialect = |twice| dialect(UnlistedTool::KeptAsOther, twice);
@@ -250,22 +194,23 @@ mod tests {
         Row { tool: tool.into(), model: Some(model.into()), hour_start, claimed, ..Row::default() }
     }
 
-    /// Source, model and total of each bucket, and whether it takes tokens back.
+    /// Source, model and total of each bucket, and whether it is the last word.
     fn told(rows: &[Row], dialect: &Dialect) -> Vec<(String, String, i64, bool)> {
         let sorted = sort(rows.iter().cloned().map(Ok), dialect, &draft());
         let bucket = |placed: &Placed| {
-            let Snapshot { source, model, counts, retracts, .. } = &placed.snapshot;
-            (source.source().as_str().to_owned(), model.as_str().to_owned(), counts.total(), *retracts)
+            let Snapshot { source, model, counts, firmness, .. } = &placed.snapshot;
+            let settles = *firmness == Firmness::Settles;
+            (source.source().as_str().to_owned(), model.as_str().to_owned(), counts.total(), settles)
         };
         sorted.own.iter().map(bucket).collect()
     }
 
-    fn bucket(source: &str, model: &str, total: i64, retracts: bool) -> (String, String, i64, bool) {
-        (source.to_owned(), model.to_owned(), total, retracts)
+    fn bucket(source: &str, model: &str, total: i64, settles: bool) -> (String, String, i64, bool) {
+        (source.to_owned(), model.to_owned(), total, settles)
     }
 
     #[test]
-    fn the_zero_row_of_an_unknown_model_takes_back_only_beside_a_real_one_of_its_tool_and_half_hour() {
+    fn an_unknown_model_is_settled_beside_a_real_one_of_its_tool_and_half_hour_only() {
         let last = KEPT(Twice::Last);
         let pair = [row("codex", "unknown", 0), row("codex", "gpt", 330)];
         let both = [bucket("codex", "unknown", 0, true), bucket("codex", "gpt", 330, false)];
@@ -276,7 +221,7 @@ mod tests {
             (vec![row("codex", "unknown", 0)], vec![bucket("codex", "unknown", 0, false)]),
             (
                 vec![row("codex", "unknown", 7), row("codex", "gpt", 1)],
-                vec![bucket("codex", "unknown", 7, false), bucket("codex", "gpt", 1, false)],
+                vec![bucket("codex", "unknown", 7, true), bucket("codex", "gpt", 1, false)],
             ),
             (
                 vec![row("codex", "gpt", 0), row("codex", "other", 1)],
@@ -297,6 +242,8 @@ mod tests {
         ] {
             assert_eq!(told(&alone, &last), expected);
         }
+        let stays = Dialect { unknown: UnknownModel::Stays, ..last };
+        assert_eq!(told(&pair, &stays)[0], bucket("codex", "unknown", 0, false), "nobody names it later");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enrolment::Enrolment;
-use super::rows::{Dialect, Objection, Placed, Sorted, sort};
+use super::protocol::{Dialect, Objection};
+use super::rows::{Placed, Sorted, sort};
 use crate::kernel::access::{Device, Granted};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::intake::{Begun, Draft, Intake};
+use crate::kernel::usage::intake::{Begun, Draft, Intake, estimated_places};
 use crate::kernel::usage::writer::Verdict;
 
 /// What became of the rows of a report. What was taken is durable, or of no consequence.
@@ -35,7 +36,7 @@ pub async fn take(
     (dialect, body): (&Dialect, &[u8]),
 ) -> Result<Taken, Problem> {
     // Looked at before it is parsed: what is too much, or comes while nothing is taken, costs nothing more.
-    let draft = intake.admit(memchr::memmem::find_iter(body, dialect.mark).count())?;
+    let draft = intake.admit(estimated_places(body, dialect.mark))?;
     let Sorted { own, of_account, skipped, unlisted } = sort((dialect.read)(body)?, dialect, &draft);
     let mut taken = Taken { skipped, unlisted, ..Taken::default() };
     taken.post(intake, device, (begun, dialect), own).await?;

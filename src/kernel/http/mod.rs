@@ -12,7 +12,6 @@ pub mod keyed;
 pub mod malformed;
 pub mod manner;
 pub mod page;
-pub mod problem_format;
 pub mod public_url;
 pub mod refusals;
 pub mod request_line;

@@ -21,8 +21,7 @@ use uuid::Uuid;
 
 use super::body::{NDJSON, media_type};
 use super::http_1_0;
-use super::manner::{Manner, Verbatim};
-use super::problem_format::ProblemFormat;
+use super::manner::{Manner, Rendered, Verbatim, rendered};
 use super::public_url::PublicUrl;
 use super::unread_body::Home;
 use crate::kernel::access::{AnonymousCallers, RATE_LIMIT};
@@ -36,7 +35,6 @@ const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// What stands in lines and labels for whatever is no operation.
 const UNMATCHED: &str = "unmatched";
-const PROBLEM_JSON: &str = "application/problem+json";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -47,8 +45,8 @@ pub struct RequestLine {
     pub deadline: Duration,
     /// Routes whose streams of lines may take longer: what they do has deadlines of its own.
     pub streaming_routes: &'static [&'static str],
-    /// How problems are written where they are no problem+json.
-    pub problem_formats: &'static [ProblemFormat],
+    /// How problems are told where that is not by problem+json alone.
+    pub manners: Vec<Manner>,
     /// Where callers reach this server, and with it `/problems/{code}`.
     pub public_url: PublicUrl,
     /// The operation's name of every route, by method and pattern.
@@ -57,8 +55,6 @@ pub struct RequestLine {
     pub anonymous_callers: AnonymousCallers,
     /// Begins the spans of requests.
     pub tracer: Tracer,
-    /// The routes, by pattern, whose clients are told of what went wrong in a manner of their own.
-    pub manners: Arc<HashMap<String, Manner>>,
 }
 
 /// Rides in the extensions of a request that nobody is to look at: its head was refused, or there is no room for it.
@@ -122,11 +118,11 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// The middleware.
 pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
-    // Also of a stream the first transaction is to begin soon.
-    let format = ProblemFormat::of(&request, settings.problem_formats);
+    let manner = Manner::of(&request, &settings.manners);
     let refused = request.extensions_mut().remove::<RefusedAtDoor>();
     let reader = request.extensions().get::<AnswerReader>().cloned();
     let method = refused.is_none().then(|| request.method().clone());
+    // Also of a stream the first transaction is to begin soon.
     let context = settings.call_of(&request, method.as_ref());
     let mut record = Record {
         started: Instant::now(),
@@ -157,15 +153,13 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     };
     let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
     let problem = problem_of(&response);
-    let told = problem.as_ref().and(record.route.as_ref());
-    let manner = told.and_then(|route| settings.manners.get(route)).copied();
     let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
     record.write(&outcome);
     if let Some(reader) = reader {
         reader.begins(record);
     }
     let mut response = match problem {
-        Some(problem) => render(&problem, response, (format, manner), context.request_id, &settings.public_url),
+        Some(problem) => render(&problem, response, manner, context.request_id, &settings.public_url),
         None => response,
     };
     response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
@@ -260,22 +254,17 @@ fn problem_of(response: &Response) -> Option<Problem> {
 fn render(
     problem: &Problem,
     response: Response,
-    (format, manner): (Option<&ProblemFormat>, Option<Manner>),
+    manner: Option<&Manner>,
     request_id: Uuid,
     public_url: &PublicUrl,
 ) -> Response {
-    let status = manner.map_or_else(|| problem.code().status(), |manner| manner.status(problem.code()));
     let mut body = problem.body(request_id, public_url.as_str());
     for text in body.errors.iter_mut().map(|error| &mut error.detail).chain([&mut body.detail]) {
         if let Cow::Owned(led) = public_url.lead(text) {
             *text = led;
         }
     }
-    let (media_type, body) = match (format, manner) {
-        (Some(format), _) => (format.media_type, (format.write)(&body)),
-        (None, Some(manner)) => (PROBLEM_JSON, manner.render(problem, body)),
-        (None, None) => (PROBLEM_JSON, serde_json::to_vec(&body).unwrap_or_default()),
-    };
+    let Rendered { status, media_type, body } = rendered(problem, body, manner);
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);

@@ -22,6 +22,20 @@ pub enum Rank {
     OnTime,
     /// Late, and it may take usage back: the latest stands.
     LateAndRetracting,
+    /// The last word on a bucket, on time or late. It is compared as what is late and retracts.
+    Settled,
+}
+
+/// What a sender says of a snapshot beside its counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firmness {
+    /// Nothing.
+    #[default]
+    Ordinary,
+    /// The total may be smaller than what was sent before, and is meant to be.
+    Retracts,
+    /// What is said of this bucket without this word is provisional, whenever it is said.
+    Settles,
 }
 
 impl Rank {
@@ -36,12 +50,32 @@ impl Rank {
         }
     }
 
-    /// As it is stored.
+    /// The rank of a snapshot that says this of itself.
+    pub fn with(hour_start: HalfHour, observed_at: DateTime<Utc>, firmness: Firmness) -> Self {
+        match firmness {
+            Firmness::Settles => Self::Settled,
+            Firmness::Ordinary | Firmness::Retracts => {
+                Self::of(hour_start, observed_at, firmness == Firmness::Retracts)
+            }
+        }
+    }
+
+    /// As it is stored. `usage.rank_of` and the statements compare 3 as 2.
     pub const fn number(self) -> i16 {
         match self {
             Self::LateAndSilent => 0,
             Self::OnTime => 1,
             Self::LateAndRetracting => 2,
+            Self::Settled => 3,
+        }
+    }
+
+    /// As it is compared.
+    const fn compared(self) -> Self {
+        match self {
+            Self::LateAndSilent => Self::LateAndSilent,
+            Self::OnTime => Self::OnTime,
+            Self::LateAndRetracting | Self::Settled => Self::LateAndRetracting,
         }
     }
 }
@@ -81,9 +115,11 @@ impl Bucket {
     /// writer have the same order.
     pub const fn place(&self) -> SnapshotPlace {
         let Stamp { observed_at, rank, .. } = self.stamp;
-        match rank {
-            Rank::LateAndSilent => (rank, self.counts.total(), self.counts, observed_at.timestamp_micros()),
-            Rank::OnTime | Rank::LateAndRetracting => (rank, observed_at.timestamp_micros(), self.counts, 0),
+        match rank.compared() {
+            Rank::LateAndSilent => {
+                (Rank::LateAndSilent, self.counts.total(), self.counts, observed_at.timestamp_micros())
+            }
+            rank => (rank, observed_at.timestamp_micros(), self.counts, 0),
         }
     }
 }
@@ -101,14 +137,38 @@ mod tests {
     }
 
     fn snapshot(input_tokens: i64, output_tokens: i64, observed_at: DateTime<Utc>, retracts: bool) -> Bucket {
+        let firmness = if retracts { Firmness::Retracts } else { Firmness::Ordinary };
+        said(input_tokens, output_tokens, observed_at, firmness)
+    }
+
+    fn said(input_tokens: i64, output_tokens: i64, observed_at: DateTime<Utc>, firmness: Firmness) -> Bucket {
         let hour_start = HalfHour::new(instant(HOUR)).unwrap();
         Bucket {
             hour_start,
             source: Source::parse("codex").unwrap(),
             model: Model::parse("m").unwrap(),
             counts: TokenCounts { input_tokens, output_tokens, ..TokenCounts::default() },
-            stamp: Stamp { observed_at, stamped: true, rank: Rank::of(hour_start, observed_at, retracts) },
+            stamp: Stamp { observed_at, stamped: true, rank: Rank::with(hour_start, observed_at, firmness) },
         }
+    }
+
+    #[test]
+    fn what_settles_outweighs_all_that_is_on_time_and_is_compared_with_what_is_late_and_retracts() {
+        let (early, last, late, later) =
+            (instant(HOUR), instant(LAST), instant("2026-11-25T00:00:00Z"), instant("2026-11-26T00:00:00Z"));
+        let ascending = [
+            snapshot(0, 9, late, false),
+            snapshot(9, 9, last, true),
+            said(0, 0, early, Firmness::Settles),
+            said(0, 1, early, Firmness::Settles),
+            said(0, 0, last, Firmness::Settles),
+            snapshot(7, 7, late, true),
+            said(0, 0, later, Firmness::Settles),
+        ];
+        let places: Vec<_> = ascending.iter().map(Bucket::place).collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "{places:#?}");
+        assert_eq!(ascending[2].stamp.rank.number(), 3);
+        assert_eq!(said(1, 2, late, Firmness::Settles).place(), snapshot(1, 2, late, true).place());
     }
 
     #[test]

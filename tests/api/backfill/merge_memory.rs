@@ -60,6 +60,22 @@ async fn a_moved_bucket_has_the_rank_and_the_stamp_that_it_had() {
 }
 
 #[tokio::test]
+async fn an_operator_corrects_what_a_merge_has_decided() {
+    let scene = Scene::empty().await;
+    scene.post(&scene.old, &[used(HOUR, 8)]).await;
+    scene.post(&scene.new, &[used(HOUR, 5)]).await;
+    let job = scene.planned("sum").await;
+    scene.app.executed(&scene.user.viewer, &job).await;
+    assert_eq!(scene.says().await, ["new 10:00 13"]);
+    let correction = import(&[bucket(&scene.user, &scene.new, HOUR, "m", 20)]);
+    let job = scene.app.planned(&scene.user.operator, &correction).await;
+    let done = scene.app.executed(&scene.user.operator, &job).await;
+    assert_eq!((&done["state"], scene.says().await), (&json!("succeeded"), vec!["new 10:00 20".to_owned()]), "{done}");
+    scene.app.rolled_back(&scene.user.operator, &done).await;
+    assert_eq!(scene.says().await, ["new 10:00 13"]);
+}
+
+#[tokio::test]
 async fn what_a_device_has_reported_less_is_carried_over_and_given_back() {
     for new_has in [false, true] {
         let scene = Scene::empty().await;

@@ -1,35 +1,15 @@
 //! What TokenTracker sends, and how its device gets a token.
 
-use std::time::{Duration, Instant};
-
 use chrono::TimeDelta;
-use halfhour::config::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::captures::{LATER, Slow, assert_shaped, capture, expected, standing, traces};
-use crate::support::{Reply, TestApp, TestDevice, TestUser};
-
-struct World {
-    app: TestApp,
-    ann: TestUser,
-    laptop: TestDevice,
-}
-
-async fn world_with(limits: Limits) -> World {
-    let app = TestApp::start_with(|settings| settings.limits = limits).await;
-    app.clock.set(LATER.parse().unwrap());
-    let ann = app.user("ann", "UTC").await;
-    let laptop = app.device(&ann, "laptop").await;
-    World { app, ann, laptop }
-}
-
-async fn world() -> World {
-    world_with(Limits::OFF).await
-}
+use crate::captures::{assert_shaped, capture, standing};
+use crate::reporting::{World, row as changed, taken};
+use crate::support::{Reply, TestDevice};
 
 impl World {
-    async fn ingest(&self, device: &TestDevice, rows: &Value) -> Reply {
+    async fn reported(&self, device: &TestDevice, rows: &Value) -> Reply {
         capture("tt-ingest").send(&self.app, &device.token, &json!({ "hourly": rows })).await
     }
 
@@ -55,49 +35,20 @@ impl World {
 }
 
 fn row(changes: Value) -> Value {
-    let mut row = capture("tt-ingest").body()["hourly"][0].clone();
-    let Value::Object(changes) = changes else { panic!("{changes}") };
-    row.as_object_mut().unwrap().extend(changes);
-    row
-}
-
-fn taken(inserted: usize, skipped: usize) -> Value {
-    json!({"success": true, "ok": true, "inserted": inserted, "skipped": skipped,
-        "project_inserted": 0, "project_skipped": 0})
+    changed(&capture("tt-ingest").body()["hourly"][0], changes)
 }
 
 #[tokio::test]
 async fn captured_reports_become_what_they_must_and_change_nothing_twice() {
-    let World { app, ann, .. } = &world().await;
+    let world = World::new().await;
     for name in ["tt-ingest", "tt-ingest-unknown"] {
-        let device = app.device(ann, name).await;
-        let report = capture(name);
-        assert_eq!(report.replay(app, &device.token).await.expect_ok(), &report.answer);
-        assert_eq!(standing(app, &device).await, expected(name));
-        let before = traces(app).await;
-        assert_eq!(report.replay(app, &device.token).await.expect_ok(), &report.answer);
-        assert_eq!(traces(app).await, before, "{name}");
-    }
-}
-
-#[tokio::test]
-async fn tokens_are_taken_back_in_any_order_of_the_rows_and_not_given_again_by_an_overtaken_report() {
-    let World { app, ann, .. } = &world().await;
-    let (unknown, retract) = (capture("tt-ingest-unknown"), capture("tt-ingest-retract"));
-    let backwards: Vec<Value> = retract.body()["hourly"].as_array().unwrap().iter().rev().cloned().collect();
-    for (number, last) in [retract.body(), json!({ "hourly": backwards })].into_iter().enumerate() {
-        let device = app.device(ann, &format!("device {number}")).await;
-        unknown.replay(app, &device.token).await.expect_ok();
-        let slow = Slow::begin(app, &device, (unknown.path(), &unknown.body())).await;
-        retract.send(app, &device.token, &last).await.expect_ok();
-        assert_eq!(slow.end().await, taken(0, 1));
-        assert_eq!(standing(app, &device).await, expected("tt-ingest-retract"));
+        world.captured_report_becomes_what_it_must_and_changes_nothing_twice(name).await;
     }
 }
 
 #[tokio::test]
 async fn rows_that_cannot_be_taken_are_skipped_and_of_a_bucket_that_comes_twice_the_larger_counts() {
-    let world = world().await;
+    let world = World::new().await;
     let rows = json!([
         row(json!({"model": "twice", "input_tokens": 9, "total_tokens": 709})),
         row(json!({"model": "twice", "input_tokens": 3, "total_tokens": 703})),
@@ -105,7 +56,7 @@ async fn rows_that_cannot_be_taken_are_skipped_and_of_a_bucket_that_comes_twice_
         row(json!({"model": "none", "source": null})),
         row(json!({"model": "early", "hour_start": "2026-12-29T00:30:00.000Z"})),
     ]);
-    assert_eq!(world.ingest(&world.laptop, &rows).await.expect_ok(), &taken(2, 3));
+    assert_eq!(world.reported(&world.laptop, &rows).await.expect_ok(), &taken(2, 3));
     let larger = "codex twice 2026-11-20T11:00:00Z input=9 cache_read=600 output=100 reasoning=40 total=709";
     assert_eq!(standing(&world.app, &world.laptop).await, [larger]);
     let sessions = json!({"account_session_states": [{"session_id": "x"}]});
@@ -117,11 +68,11 @@ async fn rows_that_cannot_be_taken_are_skipped_and_of_a_bucket_that_comes_twice_
 
 #[tokio::test]
 async fn rows_of_an_account_are_one_devices_whichever_machine_reports_them() {
-    let world = world().await;
+    let world = World::new().await;
     let tablet = world.app.device(&world.ann, "tablet").await;
     let rows = json!([row(json!({})), row(json!({"source": "cursor"})), row(json!({"source": "trae-cn"}))]);
     for device in [&world.laptop, &tablet] {
-        assert_eq!(world.ingest(device, &rows).await.expect_ok(), &taken(3, 0));
+        assert_eq!(world.reported(device, &rows).await.expect_ok(), &taken(3, 0));
         assert_eq!(standing(&world.app, device).await.len(), 1);
     }
     assert_eq!(world.app.ask("select count(*)::text from usage.bucket").await, ["4"]);
@@ -130,7 +81,7 @@ async fn rows_of_an_account_are_one_devices_whichever_machine_reports_them() {
 
 #[tokio::test]
 async fn a_machine_is_one_device_however_often_it_is_paired_and_another_one_of_its_name_gets_a_number() {
-    let world = world().await;
+    let world = World::new().await;
     let begun = capture("tt-device-flow-authorize");
     let first = begun.replay(&world.app, "").await;
     assert_shaped(first.expect_ok(), &begun.answer);
@@ -163,7 +114,7 @@ async fn a_machine_is_one_device_however_often_it_is_paired_and_another_one_of_i
 
 #[tokio::test]
 async fn a_machine_of_two_owners_is_two_devices_and_a_revoked_one_comes_back_as_another() {
-    let world = world().await;
+    let world = World::new().await;
     let bob = world.app.user("bob", "UTC").await;
     let issue = async |viewer: &str| {
         let request = world.app.request(Method::POST, "/functions/tokentracker-device-token-issue").bearer(viewer);
@@ -179,7 +130,7 @@ async fn a_machine_of_two_owners_is_two_devices_and_a_revoked_one_comes_back_as_
 
 #[tokio::test]
 async fn a_pairing_that_nobody_approves_in_time_has_expired_and_one_that_never_was_is_unknown() {
-    let world = world().await;
+    let world = World::new().await;
     let begun = world.authorize("linux-x64 laptop", "m").await;
     world.app.clock.set(world.app.clock.now() + TimeDelta::minutes(16));
     let expired = world.poll(&begun["device_code"]).await;
@@ -191,25 +142,17 @@ async fn a_pairing_that_nobody_approves_in_time_has_expired_and_one_that_never_w
 
 #[tokio::test]
 async fn what_it_tells_its_maker_is_answered_and_kept_nowhere() {
-    let world = world().await;
+    let world = World::new().await;
     let telemetry = capture("tt-telemetry");
     assert_eq!(telemetry.replay(&world.app, "").await.expect_ok(), &telemetry.answer);
 }
 
 #[tokio::test]
 async fn a_first_upload_of_a_year_ends_complete_within_the_default_limits() {
-    let limits = Limits { anonymous: 60, device: 600, viewer: 600, operator: 600, device_buckets_per_hour: 60_000 };
-    let world = world_with(limits).await;
-    let first = chrono::DateTime::parse_from_rfc3339("2025-12-01T00:00:00Z").unwrap();
-    let start = |number: i64| (first + TimeDelta::minutes(30 * number)).to_utc();
-    let spelled = |number| start(number).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let rows: Vec<Value> = (0..10_000).map(|number| row(json!({"hour_start": spelled(number)}))).collect();
-    let (started, mut requests) = (Instant::now(), 0);
-    for batch in rows.chunks(200) {
-        assert_eq!(world.ingest(&world.laptop, &json!(batch)).await.expect_ok(), &taken(batch.len(), 0));
-        requests += 1;
-    }
-    assert_eq!(requests, 50);
-    assert!(started.elapsed() < Duration::from_secs(50), "{:?}", started.elapsed());
-    assert_eq!(standing(&world.app, &world.laptop).await.len(), 10_000);
+    let world = World::with_default_limits().await;
+    let upload = async |batch: Value| {
+        let rows = batch.as_array().unwrap().len();
+        assert_eq!(world.reported(&world.laptop, &batch).await.expect_ok(), &taken(rows, 0));
+    };
+    assert_eq!(world.uploads_a_year(200, |start| row(json!({ "hour_start": start })), upload).await, 50);
 }

@@ -3,38 +3,19 @@
 mod pairing;
 mod rows;
 
-use std::time::{Duration, Instant};
-
 use halfhour::config::Limits;
 use halfhour::kernel::operations::switches::Switch;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::captures::{LATER, Slow, assert_shaped, capture, expected, standing, traces};
-use crate::support::{Reply, TestApp, TestDevice, TestUser};
+use crate::captures::{Slow, assert_shaped, capture, expected, standing, traces};
+pub use crate::reporting::World;
+use crate::reporting::row as changed;
+use crate::support::{Reply, TestDevice};
 
 const UPLOADS: &str = "/api/usage/ingest";
 
-/// A server in whose time the captures are recent, somebody, and a device.
-pub struct World {
-    pub app: TestApp,
-    pub ann: TestUser,
-    pub laptop: TestDevice,
-}
-
 impl World {
-    pub async fn new() -> Self {
-        Self::with_limits(Limits::OFF).await
-    }
-
-    pub async fn with_limits(limits: Limits) -> Self {
-        let app = TestApp::start_with(|settings| settings.limits = limits).await;
-        app.clock.set(LATER.parse().unwrap());
-        let ann = app.user("ann", "UTC").await;
-        let laptop = app.device(&ann, "laptop").await;
-        Self { app, ann, laptop }
-    }
-
     pub async fn ingest(&self, device: &TestDevice, buckets: &Value) -> Reply {
         capture("vc-ingest").send(&self.app, &device.token, &json!({ "buckets": buckets })).await
     }
@@ -42,10 +23,7 @@ impl World {
 
 /// A row with some members of its own.
 pub fn row(changes: Value) -> Value {
-    let mut row = capture("vc-ingest").body()["buckets"][2].clone();
-    let Value::Object(changes) = changes else { panic!("{changes}") };
-    row.as_object_mut().unwrap().extend(changes);
-    row
+    changed(&capture("vc-ingest").body()["buckets"][2], changes)
 }
 
 #[tokio::test]
@@ -176,24 +154,11 @@ async fn what_goes_wrong_is_told_so_that_the_tracker_does_the_right_thing() {
 
 #[tokio::test]
 async fn a_first_upload_of_a_year_ends_complete_within_the_default_limits() {
-    let limits = Limits { anonymous: 60, device: 600, viewer: 600, operator: 600, device_buckets_per_hour: 60_000 };
-    let World { app, laptop, .. } = &World::with_limits(limits).await;
-    let first = chrono::DateTime::parse_from_rfc3339("2025-12-01T00:00:00Z").unwrap();
-    let rows: Vec<Value> = (0..10_000)
-        .map(|number| {
-            let start = first + chrono::TimeDelta::minutes(30 * number);
-            row(json!({"bucketStart": start.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)}))
-        })
-        .collect();
-    let started = Instant::now();
-    let mut requests = 0;
-    for batch in rows.chunks(100) {
-        capture("vc-settings").replay(app, &laptop.token).await.expect_ok();
-        let reply = capture("vc-ingest").send(app, &laptop.token, &json!({ "buckets": batch })).await;
+    let world = World::with_default_limits().await;
+    let upload = async |batch: Value| {
+        capture("vc-settings").replay(&world.app, &world.laptop.token).await.expect_ok();
+        let reply = world.ingest(&world.laptop, &batch).await;
         assert_eq!(reply.expect_ok()["ingested"], 100, "{}", reply.json);
-        requests += 1;
-    }
-    assert_eq!(requests, 100);
-    assert!(started.elapsed() < Duration::from_secs(50), "{:?}", started.elapsed());
-    assert_eq!(standing(app, laptop).await.len(), 10_000);
+    };
+    assert_eq!(world.uploads_a_year(100, |start| row(json!({ "bucketStart": start })), upload).await, 100);
 }

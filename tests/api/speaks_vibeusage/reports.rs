@@ -1,107 +1,39 @@
 //! What vibeusage's tracker sends, and how its device gets a token.
 
-use std::time::{Duration, Instant};
-
-use halfhour::config::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::captures::{LATER, Slow, assert_shaped, capture, expected, standing, traces};
-use crate::support::{Reply, TestApp, TestDevice, TestUser};
+use crate::captures::{assert_shaped, capture, standing, traces};
+use crate::reporting::{World, row as changed, taken};
+use crate::support::Reply;
 
 const FAMILIES: [&str; 2] = ["vibescore", "vibeusage"];
 
-struct World {
-    app: TestApp,
-    ann: TestUser,
-    laptop: TestDevice,
-}
-
-async fn world_with(limits: Limits) -> World {
-    let app = TestApp::start_with(|settings| settings.limits = limits).await;
-    app.clock.set(LATER.parse().unwrap());
-    let ann = app.user("ann", "UTC").await;
-    let laptop = app.device(&ann, "laptop").await;
-    World { app, ann, laptop }
-}
-
-async fn world() -> World {
-    world_with(Limits::OFF).await
-}
-
 impl World {
-    async fn post(&self, route: &str, token: &str, body: &Value) -> Reply {
+    async fn call(&self, route: &str, token: &str, body: &Value) -> Reply {
         self.app.request(Method::POST, &format!("/functions/{route}")).bearer(token).json(body).send().await
     }
 
-    async fn ingest(&self, rows: &Value) -> Reply {
-        self.post("vibeusage-ingest", &self.laptop.token, &json!({ "hourly": rows })).await
+    async fn report(&self, rows: &Value) -> Reply {
+        self.call("vibeusage-ingest", &self.laptop.token, &json!({ "hourly": rows })).await
     }
 }
 
 fn row(changes: Value) -> Value {
-    let mut row = capture("vu-ingest").body()["hourly"][0].clone();
-    let Value::Object(changes) = changes else { panic!("{changes}") };
-    row.as_object_mut().unwrap().extend(changes);
-    row
-}
-
-fn taken(inserted: usize, skipped: usize) -> Value {
-    json!({"success": true, "ok": true, "inserted": inserted, "skipped": skipped,
-        "project_inserted": 0, "project_skipped": 0})
+    changed(&capture("vu-ingest").body()["hourly"][0], changes)
 }
 
 #[tokio::test]
 async fn captured_reports_become_what_they_must_and_change_nothing_twice() {
-    let World { app, ann, .. } = &world().await;
+    let world = World::new().await;
     for name in ["vu-ingest", "vu-ingest-unknown"] {
-        let device = app.device(ann, name).await;
-        let report = capture(name);
-        assert_eq!(report.replay(app, &device.token).await.expect_ok(), &report.answer);
-        assert_eq!(standing(app, &device).await, expected(name));
-        let before = traces(app).await;
-        assert_eq!(report.replay(app, &device.token).await.expect_ok(), &report.answer);
-        assert_eq!(traces(app).await, before, "{name}");
+        world.captured_report_becomes_what_it_must_and_changes_nothing_twice(name).await;
     }
-}
-
-#[tokio::test]
-async fn tokens_are_taken_back_however_reports_and_rows_are_ordered_and_repeated() {
-    let World { app, ann, .. } = &world().await;
-    let (unknown, retract) = (capture("vu-ingest-unknown"), capture("vu-ingest-retract"));
-    let backwards: Vec<Value> = retract.body()["hourly"].as_array().unwrap().iter().rev().cloned().collect();
-    let backwards = json!({ "hourly": backwards });
-    let old = "2026-12-31T00:00:00Z".parse().unwrap();
-    for (number, order) in [vec!["u", "r"], vec!["u", "b"], vec!["r"], vec!["u", "u", "b", "r"]].into_iter().enumerate()
-    {
-        let device = app.device(ann, &format!("device {number}")).await;
-        for step in order {
-            let body = match step {
-                "u" => unknown.body(),
-                "r" => retract.body(),
-                _ => backwards.clone(),
-            };
-            retract.send(app, &device.token, &body).await.expect_ok();
-        }
-        assert_eq!(standing(app, &device).await, expected("vu-ingest-retract"));
-    }
-    // Overtaken on its way, the older report says nothing any more.
-    let device = app.device(ann, "overtaken").await;
-    let slow = Slow::begin(app, &device, (unknown.path(), &unknown.body())).await;
-    retract.replay(app, &device.token).await.expect_ok();
-    assert_eq!(slow.end().await, taken(0, 1));
-    assert_eq!(standing(app, &device).await, expected("vu-ingest-retract"));
-    // Also more than 25 days later, where nothing else lowers a total.
-    app.clock.set(old);
-    let device = app.device(ann, "late").await;
-    unknown.replay(app, &device.token).await.expect_ok();
-    retract.replay(app, &device.token).await.expect_ok();
-    assert_eq!(standing(app, &device).await, expected("vu-ingest-retract"));
 }
 
 #[tokio::test]
 async fn every_captured_call_is_answered_in_the_captured_shape_by_both_names() {
-    let world = world().await;
+    let world = World::new().await;
     let World { app, ann, laptop } = &world;
     for family in FAMILIES {
         for (name, token) in
@@ -109,7 +41,7 @@ async fn every_captured_call_is_answered_in_the_captured_shape_by_both_names() {
         {
             let call = capture(name);
             let route = call.path().replace("/functions/vibescore", family);
-            assert_shaped(world.post(&route, token, &call.body()).await.expect_ok(), &call.answer);
+            assert_shaped(world.call(&route, token, &call.body()).await.expect_ok(), &call.answer);
         }
         let code = app.request(Method::POST, "/v1/link-codes").bearer(&ann.viewer).send().await.json["code"].clone();
         let call = capture("vu-link-code-exchange");
@@ -127,7 +59,7 @@ async fn every_captured_call_is_answered_in_the_captured_shape_by_both_names() {
         let problem = stolen.expect_problem(422, "invalid");
         assert_eq!((&problem["error"], &problem["errors"][0]["code"]), (&json!("invalid"), &json!("unusable_code")));
         let token = exchange.json["token"].as_str().unwrap();
-        world.post(&format!("{family}-ingest"), token, &capture("vu-ingest").body()).await.expect_ok();
+        world.call(&format!("{family}-ingest"), token, &capture("vu-ingest").body()).await.expect_ok();
     }
     let mut names = app.ask("select name from account.device").await;
     names.sort();
@@ -136,7 +68,7 @@ async fn every_captured_call_is_answered_in_the_captured_shape_by_both_names() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_taken_is_skipped_and_the_others_are_stored() {
-    let world = world().await;
+    let world = World::new().await;
     let rows = json!([
         row(json!({})),
         row(json!({"model": "old", "hour_start": "2025-10-01T00:00:00.000Z"})),
@@ -146,26 +78,26 @@ async fn a_row_that_cannot_be_taken_is_skipped_and_the_others_are_stored() {
         row(json!({"source": "canary"})),
         null,
     ]);
-    assert_eq!(world.ingest(&rows).await.expect_ok(), &taken(1, 6));
+    assert_eq!(world.report(&rows).await.expect_ok(), &taken(1, 6));
     assert_eq!(standing(&world.app, &world.laptop).await.len(), 1);
     let both = json!([
         row(json!({"model": "twice"})),
         row(json!({"model": "twice", "input_tokens": 700, "total_tokens": 800}))
     ]);
-    assert_eq!(world.ingest(&both).await.expect_ok(), &taken(2, 0));
+    assert_eq!(world.report(&both).await.expect_ok(), &taken(2, 0));
     let last = "codex twice 2026-11-20T11:00:00Z input=100 cache_read=600 output=100 reasoning=40 total=800";
     assert_eq!(standing(&world.app, &world.laptop).await[1], last);
 }
 
 #[tokio::test]
 async fn rows_of_tools_that_may_not_report_are_kept_apart() {
-    let world = world().await;
+    let world = World::new().await;
     let rows = json!([
         row(json!({"source": "atool", "model": "m"})),
         row(json!({"source": "ztool", "model": "m"})),
         row(json!({"source": "other", "model": "atool:m"})),
     ]);
-    assert_eq!(world.ingest(&rows).await.expect_ok(), &taken(3, 0));
+    assert_eq!(world.report(&rows).await.expect_ok(), &taken(3, 0));
     let standing = standing(&world.app, &world.laptop).await;
     for (line, model) in standing.iter().zip(["other atool:m ", "other other:atool:m ", "other ztool:m "]) {
         assert!(line.starts_with(model), "{line}");
@@ -174,15 +106,15 @@ async fn rows_of_tools_that_may_not_report_are_kept_apart() {
 
 #[tokio::test]
 async fn two_products_on_one_device_say_the_same_of_the_same_bucket_and_count_it_once() {
-    let world = world().await;
+    let world = World::new().await;
     let World { app, laptop, .. } = &world;
     let own = json!({"buckets": [{"hour_start": "2026-11-20T11:00:00Z", "source": "codex", "model": "gpt-5.2-codex",
         "input_tokens": 400, "cache_read_tokens": 600, "output_tokens": 100, "reasoning_tokens": 40}]});
     app.post_buckets(&laptop.token, &own).await.expect_ok();
     let before = traces(app).await;
     let rows = [capture("vu-ingest").body()["hourly"][0].clone(), capture("tt-ingest").body()["hourly"][0].clone()];
-    assert_eq!(world.ingest(&json!([rows[0]])).await.expect_ok(), &taken(1, 0));
-    let tokentracker = world.post("tokentracker-ingest", &laptop.token, &json!({"hourly": [rows[1]]})).await;
+    assert_eq!(world.report(&json!([rows[0]])).await.expect_ok(), &taken(1, 0));
+    let tokentracker = world.call("tokentracker-ingest", &laptop.token, &json!({"hourly": [rows[1]]})).await;
     assert_eq!(tokentracker.expect_ok(), &taken(1, 0));
     let vibe_cafe = json!({"buckets": [capture("vc-ingest").body()["buckets"][2]]});
     let vibe_cafe = capture("vc-ingest").send(app, &laptop.token, &vibe_cafe).await;
@@ -192,26 +124,26 @@ async fn two_products_on_one_device_say_the_same_of_the_same_bucket_and_count_it
 
 #[tokio::test]
 async fn a_body_of_another_product_is_refused_and_one_row_too_many_is_too_many() {
-    let world = world().await;
+    let world = World::new().await;
     for foreign in [capture("vc-ingest").body(), json!({}), json!([1])] {
-        let reply = world.post("vibeusage-ingest", &world.laptop.token, &foreign).await;
+        let reply = world.call("vibeusage-ingest", &world.laptop.token, &foreign).await;
         let problem = reply.expect_problem(422, "invalid");
         assert_eq!(problem["errors"][0]["code"], "unknown_body", "{problem}");
     }
     let many = vec![row(json!({})); 501];
-    world.ingest(&json!(many)).await.expect_problem(413, "batch_too_large");
+    world.report(&json!(many)).await.expect_problem(413, "batch_too_large");
     assert!(standing(&world.app, &world.laptop).await.is_empty());
 }
 
 #[tokio::test]
 async fn devices_say_how_they_speak_and_when_they_were_heard() {
-    let world = world().await;
+    let world = World::new().await;
     let World { app, ann, laptop } = &world;
     let [tablet, phone, silent] =
         [app.device(ann, "tablet").await, app.device(ann, "phone").await, app.device(ann, "silent").await];
-    world.ingest(&json!([row(json!({}))])).await.expect_ok();
+    world.report(&json!([row(json!({}))])).await.expect_ok();
     app.post_buckets(&tablet.token, &json!({"buckets": []})).await.expect_ok();
-    world.post("vibescore-sync-ping", &phone.token, &json!({})).await.expect_ok();
+    world.call("vibescore-sync-ping", &phone.token, &json!({})).await.expect_ok();
     app.post_buckets(&silent.token, &json!({"buckets": 7})).await.expect_problem(422, "invalid");
     app.note_reports().await;
     let speaks = async || {
@@ -232,18 +164,10 @@ async fn devices_say_how_they_speak_and_when_they_were_heard() {
 
 #[tokio::test]
 async fn a_first_upload_of_a_year_ends_complete_within_the_default_limits() {
-    let limits = Limits { anonymous: 60, device: 600, viewer: 600, operator: 600, device_buckets_per_hour: 60_000 };
-    let world = world_with(limits).await;
-    let first = chrono::DateTime::parse_from_rfc3339("2025-12-01T00:00:00Z").unwrap();
-    let start = |number: i64| (first + chrono::TimeDelta::minutes(30 * number)).to_utc();
-    let spelled = |number| start(number).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let rows: Vec<Value> = (0..10_000).map(|number| row(json!({"hour_start": spelled(number)}))).collect();
-    let (started, mut requests) = (Instant::now(), 0);
-    for batch in rows.chunks(300) {
-        assert_eq!(world.ingest(&json!(batch)).await.expect_ok(), &taken(batch.len(), 0));
-        requests += 1;
-    }
-    assert_eq!(requests, 34);
-    assert!(started.elapsed() < Duration::from_secs(50), "{:?}", started.elapsed());
-    assert_eq!(standing(&world.app, &world.laptop).await.len(), 10_000);
+    let world = World::with_default_limits().await;
+    let upload = async |batch: Value| {
+        let rows = batch.as_array().unwrap().len();
+        assert_eq!(world.report(&batch).await.expect_ok(), &taken(rows, 0));
+    };
+    assert_eq!(world.uploads_a_year(300, |start| row(json!({ "hour_start": start })), upload).await, 34);
 }

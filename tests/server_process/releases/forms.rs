@@ -59,10 +59,9 @@ const NOT_READ: [&str; 42] = [
     "usage.source_alias.name",
 ];
 
-/// What the story does not write: it takes a fault, a tracker of another product or a price book to come about, or nothing
+/// What the story does not write: it takes a fault or a price book to come about, or nothing
 /// writes it yet. Of a price book another release reads what a check of the table or a key holds, and hashes of 32 bytes.
-const NOT_MET: [&str; 11] = [
-    "account.device.machine_hash",
+const NOT_MET: [&str; 10] = [
     "backfill.job.failure",
     "backfill.job.prices",
     "price.book.content_hash",

@@ -98,6 +98,22 @@ async fn this_release_reads_its_own_sample_for_the_next_one_to_do_so_too() {
     everything_is_read(Upgraded::from(34).await).await;
 }
 
+#[tokio::test]
+async fn a_machine_that_an_earlier_release_has_paired_is_the_same_device() {
+    let upgraded = Upgraded::from(37).await;
+    let (caller, viewer) = (Caller::of(&upgraded.server), upgraded.token("bob viewer"));
+    let issued = &upgraded.sample.said["issued"];
+    let again = Request::post("/functions/tokentracker-device-token-issue", viewer).json(&issued["body"]);
+    let again = caller.done(again).await.json;
+    assert_eq!(again["device_id"], issued["answer"]["device_id"], "{again}");
+    assert_ne!(again["token"], issued["answer"]["token"], "another installation");
+    let other = json!({"device_name": "desk", "platform": "linux", "machine_id": "another machine"});
+    let other = Request::post("/functions/tokentracker-device-token-issue", viewer).json(&other);
+    assert_ne!(caller.done(other).await.json["device_id"], issued["answer"]["device_id"]);
+    upgraded.server.folded(viewer, "/v1/rollups").await;
+    upgraded.end().await;
+}
+
 async fn everything_is_read(upgraded: Upgraded) {
     let caller = Caller::of(&upgraded.server);
     tokens_are_known(&upgraded, &caller).await;

@@ -74,6 +74,9 @@ impl Cast {
         caller.done(Request::post("/v1/users", operator).key("user").json(&gus)).await;
         let tool = json!({"name": "windsurf", "title": "Windsurf"});
         caller.done(Request::post("/v1/sources", operator).key("tool").json(&tool)).await;
+        // A tracker of another product says which machine it runs on.
+        let machine = json!({"device_name": "cave", "platform": "linux", "machine_id": "a machine of the story"});
+        caller.done(Request::post("/functions/tokentracker-device-token-issue", viewer).json(&machine)).await;
         let zone = json!({"time_zone": "America/New_York"});
         caller.done(Request::new(Method::PATCH, "/v1/me", viewer).json(&zone)).await;
     }

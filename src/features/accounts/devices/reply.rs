@@ -52,31 +52,18 @@ pub struct DeviceListing {
 
 impl From<DeviceRow> for DeviceListing {
     fn from(row: DeviceRow) -> Self {
-        let DeviceRow {
-            device_id,
-            name,
-            platform,
-            created_at,
-            revoked_at,
-            last_used_at,
-            speaks,
-            heard_at,
-            kept,
-            last_kept_at,
-            counts,
-        } = row;
         Self {
-            device_id,
-            name,
-            platform,
-            created_at,
-            revoked_at,
-            last_used_at,
-            speaks,
-            heard_at,
-            kept,
-            last_kept_at,
-            counts,
+            device_id: row.device_id,
+            name: row.name,
+            platform: row.platform,
+            created_at: row.created_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+            speaks: row.speaks,
+            heard_at: row.heard_at,
+            kept: row.kept,
+            last_kept_at: row.last_kept_at,
+            counts: row.counts,
         }
     }
 }

@@ -16,26 +16,38 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kernel::dialect::{Enrolment, Speech};
-use crate::kernel::http::manner::Manner;
+use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::usage::intake::Intake;
 
-/// The routes. The tracker waits after 429 as long as it is told.
-pub(super) fn speech<S>() -> Speech<S>
+/// For a device's token.
+pub(super) fn device_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Enrolment: FromRef<S>,
     Intake: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(handler::tokentracker_ingest))
+}
+
+/// For a viewer's token.
+pub(super) fn viewer_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Enrolment: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(handler::tokentracker_device_token_issue))
+}
+
+/// For whoever pairs.
+pub(super) fn stranger_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Enrolment: FromRef<S>,
     PublicUrl: FromRef<S>,
 {
-    Speech {
-        devices: OpenApiRouter::new().routes(routes!(handler::tokentracker_ingest)),
-        viewers: OpenApiRouter::new().routes(routes!(handler::tokentracker_device_token_issue)),
-        strangers: OpenApiRouter::new()
-            .routes(routes!(handler::tokentracker_device_flow_authorize))
-            .routes(routes!(handler::tokentracker_device_flow_poll))
-            .routes(routes!(handler::tokentracker_telemetry)),
-        manner: Manner::default(),
-    }
+    OpenApiRouter::new()
+        .routes(routes!(handler::tokentracker_device_flow_authorize))
+        .routes(routes!(handler::tokentracker_device_flow_poll))
+        .routes(routes!(handler::tokentracker_telemetry))
 }

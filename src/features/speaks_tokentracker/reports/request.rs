@@ -4,8 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::kernel::dialect::{
-    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnlistedTool,
-    no_known_body,
+    Claimed, Dialect, ForeignBody, ForeignFields, Meaning, Newcomer, Objection, Row, Rows, Twice, UnknownModel,
+    UnlistedTool, no_known_body,
 };
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::problem::Problem;
@@ -17,6 +17,7 @@ pub const TOKENTRACKER: Dialect = Dialect {
     meaning: Meaning::TokenTracker,
     unlisted: UnlistedTool::KeptAsOther,
     twice: Twice::Larger,
+    unknown: UnknownModel::IsNamedLater,
     mark: br#""hour_start""#,
     read: rows,
 };

@@ -1,8 +1,8 @@
 //! The routes of the dashboard: a query in, sums out.
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::ToSchema;
 
@@ -17,7 +17,6 @@ use crate::kernel::dashboards::{UsageSums, ZoneAndFilters};
 use crate::kernel::http::body::{JSON, JsonBytes, NoParameters, Parameters};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::{BodyRefusals, QueryRefusal, Refusals};
-use crate::kernel::idempotency::refuse_key;
 use crate::kernel::problem::Problem;
 
 /// Sums of some days, as vibeusage has them
@@ -170,7 +169,7 @@ pub struct VibeusageNothing {}
 /// Give the link code that stands, as vibeusage does
 ///
 /// A code for one new device of the token's user. It is the same one for half an hour, until it is used, however often it is
-/// asked for, and can be used for half an hour at least. So the route needs no `Idempotency-Key` and refuses one.
+/// asked for, and can be used for half an hour at least.
 #[utoipa::path(
     post, path = "/functions/vibeusage-link-code-init", operation_id = "vibeusage_link_code_init", tag = "dashboards",
     request_body = VibeusageNothing,
@@ -181,13 +180,8 @@ pub async fn vibeusage_link_code_init(
     viewer: Viewer,
     _: NoParameters,
     State(devices): State<DeviceDoor>,
-    headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    refuse_key(
-        &headers,
-        "This route takes no Idempotency-Key: it gives the same code until that is used. Leave it out.",
-    )?;
     FieldReader::of_body(&body, &[])?.finish(Some(()))?;
     let standing = devices.standing_code(&viewer).await?;
     let reply = VibeusageLinkCode::of(standing.code, standing.expires_at);

@@ -11,27 +11,39 @@ mod reply;
 mod request;
 
 use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::names::by_both_names;
 use crate::kernel::clock::Clock;
-use crate::kernel::dialect::{Enrolment, Speech};
-use crate::kernel::http::manner::Manner;
+use crate::kernel::dialect::Enrolment;
 use crate::kernel::usage::intake::Intake;
 
-/// The routes, each by both of its names. The tracker tries 429 and 503 again.
-pub(super) fn speech<S>() -> Speech<S>
+/// For a device's token.
+pub(super) fn device_router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Clock: FromRef<S>,
     Enrolment: FromRef<S>,
     Intake: FromRef<S>,
 {
-    Speech {
-        devices: by_both_names(routes!(handler::vibeusage_ingest))
-            .merge(by_both_names(routes!(handler::vibeusage_sync_ping))),
-        viewers: by_both_names(routes!(handler::vibeusage_device_token_issue)),
-        strangers: by_both_names(routes!(handler::vibeusage_link_code_exchange)),
-        manner: Manner::default(),
-    }
+    by_both_names(routes!(handler::vibeusage_ingest)).merge(by_both_names(routes!(handler::vibeusage_sync_ping)))
+}
+
+/// For a viewer's token.
+pub(super) fn viewer_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Enrolment: FromRef<S>,
+{
+    by_both_names(routes!(handler::vibeusage_device_token_issue))
+}
+
+/// For whoever knows a link code.
+pub(super) fn stranger_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Enrolment: FromRef<S>,
+{
+    by_both_names(routes!(handler::vibeusage_link_code_exchange))
 }

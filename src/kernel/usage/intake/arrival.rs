@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::kernel::bucket::HalfHour;
 use crate::kernel::clock::Clock;
 use crate::kernel::problem::Violation;
-use crate::kernel::usage::snapshot::{Rank, Stamp};
+use crate::kernel::usage::snapshot::{Firmness, Rank, Stamp};
 
 /// Trackers' clocks may be this far ahead.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -113,14 +113,14 @@ impl Arrival {
         &self,
         Timely(hour_start): Timely<HalfHour>,
         observed_at: Option<Timely<DateTime<Utc>>>,
-        retracts: bool,
+        firmness: Firmness,
     ) -> (HalfHour, Stamp) {
         let stamped = observed_at.is_some();
         let observed_at = match (observed_at, self.begun) {
             (Some(Timely(observed_at)), _) | (None, Some(observed_at)) => observed_at,
             (None, None) => self.clock.stamp(),
         };
-        let rank = Rank::of(hour_start, observed_at, retracts);
+        let rank = Rank::with(hour_start, observed_at, firmness);
         (hour_start, Stamp { observed_at, stamped, rank })
     }
 }
@@ -173,24 +173,29 @@ mod tests {
         let now = instant("2026-11-20T12:00:00Z");
         let arrival = Arrival::now(&Clock::fixed(now), None);
         let hour_start = arrival.hour_start(HalfHour::containing(now).unwrap()).unwrap();
-        let stamps: Vec<_> = (0..3).map(|_| arrival.date(hour_start, None, false).1).collect();
+        let stamps: Vec<_> = (0..3).map(|_| arrival.date(hour_start, None, Firmness::Ordinary).1).collect();
         assert!(stamps.iter().all(|stamp| !stamp.stamped) && stamps[0].observed_at == now);
         assert!(stamps.windows(2).all(|two| two[0].observed_at < two[1].observed_at), "{stamps:?}");
-        let (_, stamp) = arrival.date(hour_start, Some(arrival.observed_at(now).unwrap()), false);
+        let (_, stamp) = arrival.date(hour_start, Some(arrival.observed_at(now).unwrap()), Firmness::Ordinary);
         assert_eq!(stamp, Stamp { observed_at: now, stamped: true, rank: Rank::OnTime });
     }
 
     #[test]
     fn the_unstamped_are_late_by_their_arrival() {
+        use Firmness::{Ordinary, Retracts, Settles};
+
         let arrival = Arrival::now(&Clock::fixed(instant("2026-11-20T11:00:00.000001Z")), None);
-        let date = |half_hour, observed_at, retracts| {
+        let date = |half_hour, observed_at, firmness| {
             let hour_start = arrival.hour_start(HalfHour::new(instant(half_hour)).unwrap()).unwrap();
-            arrival.date(hour_start, observed_at, retracts).1.rank
+            arrival.date(hour_start, observed_at, firmness).1.rank
         };
-        assert_eq!(date("2026-10-26T11:00:00Z", None, false), Rank::OnTime);
-        assert_eq!(date("2026-10-26T10:30:00Z", None, false), Rank::LateAndSilent);
-        assert_eq!(date("2026-10-26T10:30:00Z", None, true), Rank::LateAndRetracting);
+        assert_eq!(date("2026-10-26T11:00:00Z", None, Ordinary), Rank::OnTime);
+        assert_eq!(date("2026-10-26T10:30:00Z", None, Ordinary), Rank::LateAndSilent);
+        assert_eq!(date("2026-10-26T10:30:00Z", None, Retracts), Rank::LateAndRetracting);
+        for half_hour in ["2026-10-26T11:00:00Z", "2026-10-26T10:30:00Z"] {
+            assert_eq!(date(half_hour, None, Settles), Rank::Settled);
+        }
         let in_time = arrival.observed_at(instant("2026-10-26T10:45:00Z")).ok();
-        assert_eq!(date("2026-10-26T10:30:00Z", in_time, false), Rank::OnTime, "it only arrives late");
+        assert_eq!(date("2026-10-26T10:30:00Z", in_time, Ordinary), Rank::OnTime, "it only arrives late");
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::bucket::{HalfHour, MAX_POSTED, Model, TokenCounts};
 use crate::kernel::clock::Clock;
 use crate::kernel::idempotency::IdempotencyKey;
 use crate::kernel::problem::{Code, Problem, Violation};
-use crate::kernel::usage::snapshot::Bucket;
+use crate::kernel::usage::snapshot::{Bucket, Firmness};
 use crate::kernel::usage::sources::{AllowedSource, KnownSources, Unlisted};
 use crate::kernel::usage::writer::{Rejection, Rejections};
 
@@ -38,8 +38,8 @@ pub struct Snapshot {
     pub counts: TokenCounts,
     /// When it was observed: see [`Draft::observed_at`]. `None` where the tracker does not say.
     pub observed_at: Option<Timely<DateTime<Utc>>>,
-    /// Whether the total may be smaller than what the tracker sent before, and is meant to be.
-    pub retracts: bool,
+    /// What the tracker says beside the counts.
+    pub firmness: Firmness,
 }
 
 /// How a device speaks that posts to `/v1/buckets`.
@@ -127,8 +127,8 @@ impl Draft {
     /// The next place holds this. Without `observed_at` it is stamped here, on arrival, before it
     /// waits for anything.
     pub fn add(&mut self, snapshot: Snapshot) {
-        let Snapshot { hour_start, source, model, counts, observed_at, retracts } = snapshot;
-        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at, retracts);
+        let Snapshot { hour_start, source, model, counts, observed_at, firmness } = snapshot;
+        let (hour_start, stamp) = self.arrival.date(hour_start, observed_at, firmness);
         self.buckets.push(Bucket { hour_start, source: source.source(), model, counts, stamp });
         self.places += 1;
     }
@@ -213,7 +213,7 @@ mod tests {
         let hour_start = draft.hour_start(hour_start).unwrap();
         let (source, model) = (draft.source("codex").unwrap(), Model::parse("m").unwrap());
         let counts = TokenCounts::default();
-        draft.add(Snapshot { hour_start, source, model, counts, observed_at: None, retracts: false });
+        draft.add(Snapshot { hour_start, source, model, counts, observed_at: None, firmness: Firmness::Ordinary });
     }
 
     fn violation(pointer: &str) -> Vec<Violation> {

@@ -1,7 +1,7 @@
 //! The door for posts, whatever protocol carries them.
 //!
 //! A protocol's handler names [`Intake`] in its signature, so that nothing of a body is read while
-//! posting is switched off. It asks [`Intake::admit`] with an estimate, so that a refusal under a
+//! posting is switched off. It asks [`Intake::admit`] with an estimate ([`estimated_places`]), so that a refusal under a
 //! flood costs no parsing, and gets an empty [`Draft`]. It reads its body into that: [`Draft::add`]
 //! for each bucket, [`Draft::reject`] for each place that it could not read, in order.
 //! [`Intake::post`] takes the draft, and answers with a [`Receipt`] that has one verdict a place.
@@ -17,6 +17,7 @@ mod arrival;
 mod beginning;
 mod door;
 mod draft;
+mod estimate;
 mod heard;
 mod repeats;
 mod tally;
@@ -25,6 +26,7 @@ pub use arrival::{Timely, Untimely};
 pub use beginning::{Begun, note_beginning};
 pub use door::{CountReceipt, Intake, Receipt};
 pub use draft::{Draft, Handling, Snapshot};
+pub use estimate::estimated_places;
 pub use heard::{Heard, HeardDevices};
 pub use repeats::{RepeatLookups, Repeats};
 pub use tally::{Happened, MAX_RECORDS, Tally};

@@ -1,6 +1,6 @@
 -- Merges trackers' snapshots that lost against a correction into the correction's pre-image, by the
--- same order of versions as upsert_buckets.sql. Where the correction inserted its bucket there is no
--- pre-image yet, and the snapshot becomes it.
+-- same order of versions as upsert_buckets.sql, in which rank 3 is compared as 2. Where the correction
+-- inserted its bucket there is no pre-image yet, and the snapshot becomes it.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, sorted in this
 -- order.
 -- $6 … $13: the counts, in column order. $14 observed_ats, $15 stamped, $16 ranks: the versions.
@@ -49,7 +49,7 @@ merged as (
         rank = excluded.rank,
         prior_backfill_id = null
     where (
-        excluded.rank,
+        least(excluded.rank, 2::smallint),
         usage.version_instant(excluded.rank, excluded.observed_at),
         usage.version_total(
             excluded.rank,

@@ -3,8 +3,10 @@
 -- the other. The row comparison is made again under the row's lock. A greater version with the same
 -- counts is stored too, because versions would not converge without it, but it publishes no event.
 --  Versions are compared as usage::snapshot says: by rank, by the instant or the total that decides
--- within the rank, by counts, and by the stamp. A new version's rank is right as it is given. The
--- rank of a stored one may be an older release's, and is asked of usage.rank_of.
+-- within the rank, by counts, and by the stamp. A new version's rank is right as it is given, but for
+-- 3, which settles and is compared as 2. The rank of a stored one may be an older release's, and is
+-- asked of usage.rank_of.
+--  A correction replaces a version that its caller has locked and looked at, whatever that one's rank.
 --  `judged` finds the snapshots that have lost already, before `written` can conflict with the
 -- stored row. A conflict locks that row even where the snapshot loses, and a lock writes to the log
 -- and waits for the disk; a post that only repeats stored snapshots stays a transaction that only
@@ -70,7 +72,7 @@ judged as materialized (
                     s.unclassified_tokens, s.request_count,
                     s.observed_at
                 ) < (
-                    e.rank,
+                    least(e.rank, 2::smallint),
                     usage.version_instant(e.rank, e.observed_at),
                     usage.version_total(
                         e.rank,
@@ -142,8 +144,8 @@ written as (
             ) then b.changed_at
             else excluded.changed_at
         end
-    where (
-        excluded.rank,
+    where ((
+        least(excluded.rank, 2::smallint),
         usage.version_instant(excluded.rank, excluded.observed_at),
         usage.version_total(
             excluded.rank,
@@ -167,6 +169,7 @@ written as (
         b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count,
         b.observed_at
     )
+    or $22::uuid is not null)
     -- An arrival time does not outweigh an operator's correction.
     and (b.backfill_id is null or excluded.stamped)
     and not $23::boolean
