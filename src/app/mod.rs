@@ -10,6 +10,7 @@ mod layers;
 mod log_queue;
 mod openapi;
 mod paths;
+mod repricing;
 mod routes;
 mod settings;
 mod shipped_prices;
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 pub use activity::Activity;
 pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
+pub use repricing::prices_with;
 pub use settings::Settings;
 pub use shipped_prices::{books_with, shipped_book};
 pub(crate) use verification::verify_with;
@@ -131,6 +133,7 @@ impl App {
                 clock.clone(),
                 Signal::default(),
                 settings.backfill_max_days,
+                prices_with(&pools.worker, &clock),
             ),
             process_status,
             sources,

@@ -303,7 +303,13 @@ impl TestApp {
     /// The jobs, as commands use them.
     pub fn backfills(&self) -> halfhour::features::backfill::Backfills {
         let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::usage::relay_notifier::Signal::default());
-        halfhour::features::backfill::Backfills::new(pool, self.clock.clone(), wake, 90)
+        halfhour::features::backfill::Backfills::new(
+            pool.clone(),
+            self.clock.clone(),
+            wake,
+            90,
+            halfhour::app::prices_with(&pool, &self.clock),
+        )
     }
 
     /// Folds every event that is due.
