@@ -6,6 +6,7 @@ mod changes;
 mod digits;
 mod laws;
 mod names;
+mod reprice;
 
 use reqwest::Method;
 use serde_json::{Value, json};
