@@ -49,7 +49,7 @@ use utoipa_axum::routes;
 pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
 pub use checked::Checked;
 pub use cost::{Cost, PricedSums};
-pub use coverage::{Uncovered, uncovered};
+pub use coverage::{Uncovered, measure_coverage, uncovered, watch_coverage};
 pub use forgetting::{count_rows_of, forget_rows_of};
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
