@@ -16,9 +16,9 @@ pub struct RepricingReply {
     #[schema(example = 3)]
     former_book: Option<i32>,
     /// All that changes; null while planning.
-    totals: Option<EffectReply>,
+    totals: Option<PriceEffectReply>,
     /// The same by what is sold and by UTC month; at most 1000, in this order. Lists of jobs leave them out.
-    lines: Vec<LineReply>,
+    lines: Vec<PriceLineReply>,
     /// How many more lines there are.
     lines_left_out: usize,
 }
@@ -26,7 +26,7 @@ pub struct RepricingReply {
 /// What changes of something that is sold, in a month.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillPriceLine)]
-pub struct LineReply {
+pub struct PriceLineReply {
     /// What is sold.
     #[schema(example = "openai/gpt-5.5")]
     sku: String,
@@ -34,13 +34,13 @@ pub struct LineReply {
     #[schema(example = "2026-11")]
     month: String,
     #[serde(flatten)]
-    effect: EffectReply,
+    effect: PriceEffectReply,
 }
 
 /// What changes. Tokens and dollars are decimals in texts, exact to the last digit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillPriceEffect)]
-pub struct EffectReply {
+pub struct PriceEffectReply {
     /// Tokens of the buckets whose rate becomes another one.
     #[schema(example = "91060")]
     tokens: String,
@@ -67,18 +67,18 @@ impl From<Repricing> for RepricingReply {
     fn from(Repricing { book, former_book, diff }: Repricing) -> Self {
         let lines_left_out = diff.as_ref().map_or(0, |diff| diff.lines_left_out);
         let (totals, lines) = diff.map(|diff| (diff.totals, diff.lines)).unzip();
-        let lines = lines.unwrap_or_default().into_iter().map(LineReply::from).collect();
-        Self { book, former_book, totals: totals.map(EffectReply::from), lines, lines_left_out }
+        let lines = lines.unwrap_or_default().into_iter().map(PriceLineReply::from).collect();
+        Self { book, former_book, totals: totals.map(PriceEffectReply::from), lines, lines_left_out }
     }
 }
 
-impl From<PriceLine> for LineReply {
+impl From<PriceLine> for PriceLineReply {
     fn from(PriceLine { sku, month, effect }: PriceLine) -> Self {
         Self { sku, month, effect: effect.into() }
     }
 }
 
-impl From<PriceEffect> for EffectReply {
+impl From<PriceEffect> for PriceEffectReply {
     fn from(effect: PriceEffect) -> Self {
         Self {
             tokens: effect.tokens,

@@ -51,7 +51,7 @@ impl Worker {
         let users = store::next_users(&mut tx, None, lease.job.cursor.user_id, STEP_USERS).await?;
         let Some(last) = users.last() else { return self.finish(tx, lease).await };
         let cause = RequestContext::new(lease.job.job_id, context.trace, STEP_LIMIT);
-        outbox::publish_rebuilds(&mut tx, Some(&users), &cause).await?;
+        outbox::publish_rebuilds(&mut tx, Some(users.as_slice()), &cause).await?;
         let step = Advance {
             rows: i64::try_from(users.len()).map_err(Problem::internal)?,
             cursor: Cursor::after_user(*last),
