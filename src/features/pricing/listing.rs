@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::calendar::{BEGINNING, END, HourStretch, PriceHours, Times};
-use super::names::{FREE, Name, Names, Spelled, sku};
+use super::names::{FREE, Names, PriceName, Spelled, sku};
 use super::row::{ClassPrices, Long, PriceRow, Variant};
 use crate::kernel::money::HIGHEST_PRICE;
 use crate::kernel::problem::Violation;
@@ -88,7 +88,7 @@ pub struct Listing {
     /// Its spans, by sku and time.
     pub spans: Vec<PriceSpan>,
     /// Its names.
-    pub names: Vec<Name>,
+    pub names: Vec<PriceName>,
     /// Of all of it, so that the same prices are the same book.
     pub hash: Hash,
 }
@@ -269,7 +269,7 @@ impl Making {
         skus.filter_map(move |sku| sku.get(prefix.len()..))
     }
 
-    fn finish(mut self, names: Vec<Name>) -> Result<Listing, Vec<Violation>> {
+    fn finish(mut self, names: Vec<PriceName>) -> Result<Listing, Vec<Violation>> {
         let spans: Vec<PriceSpan> = std::mem::take(&mut self.spans).into_values().collect();
         for pair in spans.windows(2) {
             if let [before, after] = pair

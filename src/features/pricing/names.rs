@@ -112,7 +112,7 @@ pub struct Names(BTreeMap<(String, String), Option<(Rule, String)>>);
 
 /// One spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct PriceName {
     /// The tool that it holds for; empty for all.
     pub source: String,
     /// The spelling.
@@ -207,8 +207,9 @@ impl Names {
     }
 
     /// All of them, in byte order.
-    pub fn finish(self) -> Vec<Name> {
-        let name = |((source, name), meant): (_, Option<_>)| meant.map(|(rule, sku)| Name { source, name, sku, rule });
+    pub fn finish(self) -> Vec<PriceName> {
+        let name =
+            |((source, name), meant): (_, Option<_>)| meant.map(|(rule, sku)| PriceName { source, name, sku, rule });
         self.0.into_iter().filter_map(name).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::listing::{Hash, Held, ListedRate, Listing, PriceSpan};
-use super::names::Name;
+use super::names::PriceName;
 use super::row::ClassPrices;
 use crate::kernel::access::Actor;
 use crate::kernel::database::Tx;
@@ -144,7 +144,7 @@ async fn insert_spans(tx: &mut Tx, version: i32, spans: &[PriceSpan]) -> Result<
     Ok(())
 }
 
-async fn insert_names(tx: &mut Tx, version: i32, names: &[Name]) -> Result<(), Problem> {
+async fn insert_names(tx: &mut Tx, version: i32, names: &[PriceName]) -> Result<(), Problem> {
     let sources: Vec<&str> = names.iter().map(|name| name.source.as_str()).collect();
     let spellings: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
     let skus: Vec<&str> = names.iter().map(|name| name.sku.as_str()).collect();

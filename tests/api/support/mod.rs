@@ -3,6 +3,7 @@
 
 mod cluster;
 mod http;
+mod jobs;
 mod lines;
 pub mod logs;
 pub mod plans;
@@ -256,17 +257,6 @@ impl TestApp {
         self.app.switches()
     }
 
-    /// The price books, as commands use them.
-    pub fn books(&self) -> halfhour::features::pricing::Books {
-        halfhour::app::books_with(&self.pools.worker, &self.clock)
-    }
-
-    /// Puts the prices that this release brings in force, as a server with a PostgreSQL of its own does.
-    pub async fn begin_prices(&self) {
-        let book = halfhour::app::shipped_book().unwrap();
-        self.books().begin_with(&context(), &book).await.unwrap();
-    }
-
     /// The tools as this server knows them.
     pub fn sources(&self) -> &halfhour::kernel::usage::sources::Sources {
         self.app.sources()
@@ -280,36 +270,6 @@ impl TestApp {
     /// Reads the switches, as a running server does every second.
     pub async fn refresh_switches(&self) {
         self.app.switchboard().refresh().await.unwrap();
-    }
-
-    /// Carries jobs on as far as they go without the relay.
-    pub async fn work(&self) {
-        self.switches().set(halfhour::kernel::operations::switches::Switch::Backfill, true);
-        self.app.backfill_worker().run_until_idle().await.unwrap();
-    }
-
-    /// Carries jobs to their end.
-    pub async fn work_and_fold(&self) {
-        self.work().await;
-        self.drain().await;
-        self.work().await;
-    }
-
-    /// The application's own worker of jobs.
-    pub fn backfill_worker(&self) -> &halfhour::features::backfill::Worker {
-        self.app.backfill_worker()
-    }
-
-    /// The jobs, as commands use them.
-    pub fn backfills(&self) -> halfhour::features::backfill::Backfills {
-        let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::usage::relay_notifier::Signal::default());
-        halfhour::features::backfill::Backfills::new(
-            pool.clone(),
-            self.clock.clone(),
-            wake,
-            90,
-            halfhour::app::prices_with(&pool, &self.clock),
-        )
     }
 
     /// Folds every event that is due.

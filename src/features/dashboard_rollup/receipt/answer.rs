@@ -26,12 +26,12 @@ pub struct ReceiptAnswer {
     /// The sums of all lines.
     pub totals: PricedSums,
     /// Its lines, by source and model.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ReceiptLine>,
 }
 
 /// The tokens of one class at one price.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct ReceiptLine {
     /// The tool.
     pub source: String,
     /// The model, as it reports it.
@@ -96,7 +96,7 @@ pub async fn unpriced(
 ) -> Result<Vec<Unpriced>, Problem> {
     let parts = store::cost_lines(tx, scope, MAX_LOOKED_AT).await?;
     let mut unpriced: Vec<Unpriced> = Vec::new();
-    for Line { source, model, tokens, price, .. } in lines(tx, rates, book, &parts).await? {
+    for ReceiptLine { source, model, tokens, price, .. } in lines(tx, rates, book, &parts).await? {
         let Err(reason) = price else { continue };
         let same = unpriced.iter_mut().rev().take(CLASSES.len());
         match same.into_iter().find(|known| known.source == source && known.model == model && known.reason == reason) {
@@ -110,7 +110,12 @@ pub async fn unpriced(
 }
 
 /// A line for each class of each part that has tokens.
-async fn lines(tx: &mut Tx, rates: &Rates, book: Option<i32>, parts: &[RatedSums<Pair>]) -> Result<Vec<Line>, Problem> {
+async fn lines(
+    tx: &mut Tx,
+    rates: &Rates,
+    book: Option<i32>,
+    parts: &[RatedSums<Pair>],
+) -> Result<Vec<ReceiptLine>, Problem> {
     let known = rates.among(tx, parts.iter().map(|part| part.rate_id)).await?;
     let found = match book {
         Some(book) => store::matches(tx, book, parts).await?,
@@ -134,7 +139,15 @@ async fn lines(tx: &mut Tx, rates: &Rates, book: Option<i32>, parts: &[RatedSums
         let unclassified = ("unclassified", sums.of_counters.unclassified_tokens, Err(rest));
         for (class, tokens, price) in classes.chain([unclassified]).filter(|(_, tokens, _)| *tokens > 0) {
             let Pair { source, model } = key.clone();
-            lines.push(Line { source, model, matched: matched.clone(), rate: rate.clone(), class, tokens, price });
+            lines.push(ReceiptLine {
+                source,
+                model,
+                matched: matched.clone(),
+                rate: rate.clone(),
+                class,
+                tokens,
+                price,
+            });
         }
     }
     Ok(lines)

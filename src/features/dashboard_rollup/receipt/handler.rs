@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Line, bound};
+use super::answer::{ReceiptLine, bound};
 use super::request::ReceiptRequest;
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
@@ -93,9 +93,9 @@ pub struct LineReply {
     evidence: Option<String>,
 }
 
-impl From<Line> for LineReply {
-    fn from(line: Line) -> Self {
-        let Line { source, model, matched, rate, class, tokens, price } = line;
+impl From<ReceiptLine> for LineReply {
+    fn from(line: ReceiptLine) -> Self {
+        let ReceiptLine { source, model, matched, rate, class, tokens, price } = line;
         let (low, high) = price.ok().unzip();
         let shown = |price: u64| shown_price(i64::try_from(price).unwrap_or(i64::MAX));
         let product = |price: u64| shown_amount(tokens * u128::from(price));
