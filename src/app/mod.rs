@@ -10,6 +10,7 @@ mod layers;
 mod log_queue;
 mod openapi;
 mod paths;
+mod repricing;
 mod routes;
 mod settings;
 mod shipped_prices;
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 pub use activity::Activity;
 pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
+pub use repricing::prices_with;
 pub use settings::Settings;
 pub use shipped_prices::{books_with, shipped_book};
 pub(crate) use verification::verify_with;
@@ -40,7 +42,7 @@ use housekeeping::{Housekeeper, follow_clock, tidy};
 
 use crate::features::accounts::{Accounts, Persons};
 use crate::features::backfill::{Backfills, Worker};
-use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers};
+use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers, watch_coverage};
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{Authenticator, ServerKey, TokenCache};
 use crate::kernel::clock::Clock;
@@ -131,6 +133,7 @@ impl App {
                 clock.clone(),
                 Signal::default(),
                 settings.backfill_max_days,
+                prices_with(&pools.worker, &clock),
             ),
             process_status,
             sources,
@@ -274,6 +277,7 @@ impl App {
         tasks.spawn(begin_prices(self.settings.data_dir.is_some(), self.state.0.books.clone(), workers.clone()));
         let Handed { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
+        tasks.spawn(watch_coverage(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
         tasks.close();

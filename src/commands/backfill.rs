@@ -16,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::database::Opened;
+use super::job_words::{line, words};
 use super::output::{Output, explain};
 use super::shutdown::stop_on_signals;
-use crate::app::verify_with;
+use crate::app::{prices_with, verify_with};
 use crate::config::Config;
-use crate::features::backfill::{
-    Backfills, Import, Job, JobChange, JobReply, Lines, Order, Resolve, Shown, State, Worker,
-};
+use crate::features::backfill::{Backfills, Import, Job, JobChange, JobReply, Lines, Order, Shown, State, Worker};
 use crate::features::dashboard_rollup::Relay;
 use crate::features::operations::Switchboard;
 use crate::kernel::access::Actor;
@@ -58,13 +57,13 @@ pub enum BackfillCommand {
         /// The job.
         job_id: Uuid,
     },
-    /// Take an import or a merge back, and wait for its end.
+    /// Take an import, a merge or a reprice back, and wait for its end.
     Rollback(JobArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// import, replay, verify or merge.
+    /// import, replay, verify, merge or reprice.
     #[arg(long)]
     action: String,
     /// Why: for the audit.
@@ -88,9 +87,31 @@ pub struct PlanArguments {
     /// For a merge: what decides where the devices differ: sum, larger, from or into.
     #[arg(long)]
     resolve: Option<String>,
+    /// For a reprice: the price book. It is of all users and days.
+    #[arg(long, required_if_eq("action", "reprice"))]
+    book: Option<u16>,
     /// For an import: a file with a bucket a line; `-` is standard input.
     #[arg(required_if_eq("action", "import"))]
     file: Option<PathBuf>,
+}
+
+impl PlanArguments {
+    /// A reprice.
+    pub fn reprice(book: u16, reason: String) -> Self {
+        let (action, book) = ("reprice".to_owned(), Some(book));
+        Self {
+            action,
+            reason,
+            book,
+            from: None,
+            to: None,
+            users: Vec::new(),
+            from_device: None,
+            into_device: None,
+            resolve: None,
+            file: None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -132,8 +153,9 @@ pub async fn backfill(config: Config, command: BackfillCommand, output: &Output)
     let pool = Pool::new(in_batches(opened.options().clone()), "command", CONNECTIONS);
     let clock = Clock::system();
     let followed = follow_database_clock(&pool, &clock).await.map_err(|problem| explain(&problem));
-    let desk =
-        Desk { backfills: Backfills::new(pool.clone(), clock, Signal::default(), config.backfill_max_days), pool };
+    let prices = prices_with(&pool, &clock);
+    let backfills = Backfills::new(pool.clone(), clock, Signal::default(), config.backfill_max_days, prices);
+    let desk = Desk { backfills, pool };
     let result = match followed {
         Ok(()) => Box::pin(desk.obey(command, output)).await,
         Err(error) => Err(error),
@@ -181,7 +203,8 @@ impl Desk {
     }
 
     async fn plan(&self, arguments: PlanArguments) -> anyhow::Result<Job> {
-        let PlanArguments { action, reason, from, to, users, from_device, into_device, resolve, file } = arguments;
+        let PlanArguments { action, reason, from, to, users, from_device, into_device, resolve, book, file } =
+            arguments;
         let is_import = action == "import";
         anyhow::ensure!(is_import || file.is_none(), "only an import reads a file");
         let users = users.into_iter().map(|user| ("user_ids".to_owned(), user.to_string()));
@@ -193,6 +216,7 @@ impl Desk {
             ("from_device_id", from_device),
             ("into_device_id", into_device),
             ("resolve", resolve),
+            ("book", book.map(|book| book.to_string())),
         ];
         let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let parameters: Vec<_> = parameters.chain(users).collect();
@@ -319,43 +343,4 @@ async fn read_lines(import: &mut Import<'_>, file: &mut (dyn std::io::Read + Sen
             import.stage().await.map_err(|problem| explain(&problem))?;
         }
     }
-}
-
-fn line(job: &Job) -> String {
-    let (action, state, reason) = (job.action.as_str(), job.state.as_str(), &job.reason);
-    format!("{}  {action:6}  {state:12}  {}/{}  {reason}", job.job_id, job.done, job.phase_total())
-}
-
-fn words(job: &Job) -> String {
-    let mut words = vec![line(job), format!("version {}", job.version)];
-    let diff = &job.diff;
-    if diff.inserted + diff.raised + diff.lowered + diff.changed + diff.unchanged > 0 {
-        words.push(format!(
-            "inserts {}, raises {}, lowers {}, changes {}, leaves {} as they are; {} tokens become {}",
-            diff.inserted,
-            diff.raised,
-            diff.lowered,
-            diff.changed,
-            diff.unchanged,
-            diff.tokens_before,
-            diff.tokens_after
-        ));
-    }
-    if let Some(merge) = &job.merge {
-        words.push(format!(
-            "{} only in {}, {} only in {}, {} in both and equal, {} in both and different ({})",
-            merge.only_in_from,
-            merge.order.from_device_id,
-            merge.only_in_into,
-            merge.order.into_device_id,
-            merge.equal,
-            merge.different,
-            merge.order.resolve.map_or("not resolved", Resolve::as_str)
-        ));
-    }
-    if job.poisoned + job.skipped > 0 {
-        words.push(format!("{} poisoned, {} skipped", job.poisoned, job.skipped));
-    }
-    words.extend(job.drift.as_ref().map(|drift| format!("drift: {drift}")));
-    words.join("\n")
 }

@@ -13,6 +13,7 @@ mod backfill;
 mod database;
 mod doctor;
 mod first_run;
+mod job_words;
 mod key_doubt;
 mod output;
 mod persons;

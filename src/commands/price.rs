@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::backfill::{BackfillCommand, JobArguments, PlanArguments, backfill};
 use super::database::Opened;
 use super::output::{Output, explain};
 use crate::app::{books_with, shipped_book};
@@ -61,7 +62,19 @@ pub enum PriceCommand {
         /// The number of the other one.
         to: u16,
     },
-    /// Put a book in force. Running servers fold every rollup again in it, one user after the other.
+    /// Plan to put a book in force, and say what that changes, by model and month. Changes nothing.
+    Plan {
+        /// Its number.
+        book: u16,
+        /// Why, for the audit.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Carry a plan out, and wait for its end: every rollup is moved into the book, one user after the other.
+    Execute(JobArguments),
+    /// Put the book in force again that was before, and wait until every rollup is back in it.
+    Rollback(JobArguments),
+    /// Put a book in force at once, without a plan. Running servers fold every rollup again in it, one user after the other.
     /// For the first book, every server must be of this release.
     Use {
         /// Its number.
@@ -82,6 +95,12 @@ pub async fn price(config: Config, command: PriceCommand, output: &Output) -> an
         }
         PriceCommand::Coverage => coverage(&config, output).await,
         PriceCommand::Diff { from, to } => difference(&config, from.into(), to.into(), output).await,
+        PriceCommand::Plan { book, reason } => {
+            let plan = BackfillCommand::Plan(PlanArguments::reprice(book, reason));
+            Box::pin(backfill(config, plan, output)).await
+        }
+        PriceCommand::Execute(job) => Box::pin(backfill(config, BackfillCommand::Execute(job), output)).await,
+        PriceCommand::Rollback(job) => Box::pin(backfill(config, BackfillCommand::Rollback(job), output)).await,
         PriceCommand::Use { book, reason } => {
             let work = async |books: &Books, context: &RequestContext| {
                 books.put_in_force(context, Actor::Command, book.into(), &reason).await
@@ -116,7 +135,7 @@ async fn import(
     let imported = with_books(config, work).await?;
     let book = imported.book.version;
     let words = if imported.created {
-        format!("Book {book} is sealed. `halfhour price use {book} --reason …` puts it in force.")
+        format!("Book {book} is sealed. `halfhour price plan {book} --reason …` says what it changes.")
     } else {
         format!("These are the prices of book {book}.")
     };

@@ -27,8 +27,9 @@ const HOT: [&str; 6] = [
 /// Every folder in it is hot, a new one as well, but for those that are [`COLD`].
 const READS: &str = "features/dashboard_rollup";
 
-/// Once a day, for an erasure, for who verifies, and for an operator who asks what has no price.
-const COLD: [&str; 4] = ["coverage", "forgetting", "retention", "verify"];
+/// Once a day, for an erasure, for who verifies, and for an operator who asks what has no price or plans
+/// another price book.
+const COLD: [&str; 5] = ["coverage", "forgetting", "repricing", "retention", "verify"];
 
 /// Statements of these folders that are run elsewhere than on a hot path.
 const EXCUSED: [(&str, &str); 27] = [

@@ -28,6 +28,7 @@ mod merges;
 mod processes;
 mod programs;
 mod releases;
+mod reprices;
 mod stopping;
 mod stopping_early;
 mod support;

@@ -95,7 +95,7 @@ pub async fn get_backfill(
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, description = "The rows; none for replays and verifications, and 30 days after the job",
+        (status = 200, description = "The rows; none for replays, verifications and reprices, and 30 days after the job",
             body = RowsReply),
         Refusals,
         NotFoundRefusal,
@@ -165,7 +165,7 @@ pub async fn list_backfill_exceptions(
 ///
 /// Hands it to the workers. Every row is compared with what it was planned to replace: a plan that does not fit any
 /// more is 409 `plan_stale`. The from-device of a merge has to be revoked first, and where buckets differ the plan says
-/// what decides.
+/// what decides. A reprice puts its book in force at once, and moves one user after the other.
 #[utoipa::path(
     post,
     path = "/v1/backfills/{job_id}/execute",
@@ -237,11 +237,12 @@ pub async fn cancel_backfill(
     change(&caller, backfills, &job_id, &headers, request, JobChange::Cancel).await
 }
 
-/// Roll an import or a merge back
+/// Roll an import, a merge or a reprice back
 ///
 /// Every bucket that still holds this job's value gets its previous value back, including `observed_at`, or a newer one
 /// that a tracker has sent since. Buckets that the job inserted are deleted, and buckets that a merge removed are back.
-/// Buckets that have changed since are kept, and listed. A rollback may be repeated.
+/// Buckets that have changed since are kept, and listed. A rollback may be repeated. That of a reprice puts the former price
+/// book in force again and moves every user back into it.
 #[utoipa::path(
     post,
     path = "/v1/backfills/{job_id}/rollback",
@@ -257,8 +258,8 @@ pub async fn cancel_backfill(
         KeyRefusals,
         (status = 200, description = "It is being taken back", body = JobReply,
             headers(("ETag" = String, description = "Its version"))),
-        (status = 409, description = "There is nothing to take back, newer corrections come first, or it ended more \
-            than 30 days ago; or `idempotency_in_progress`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "There is nothing to take back, newer corrections or a newer price book come first, or it \
+            ended more than 30 days ago; or `idempotency_in_progress`", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
         NotFoundRefusal,
         VersionRefusals,

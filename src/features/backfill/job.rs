@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::pairing::Merge;
+use super::repricing::Repricing;
 use crate::kernel::bucket::BucketKey;
 
 /// What a job does.
@@ -17,11 +18,13 @@ pub enum Action {
     Verify,
     /// Moves the buckets of a device into another one of the same user.
     Merge,
+    /// Puts a price book in force, and moves every rollup into it.
+    Reprice,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Import, Self::Replay, Self::Verify, Self::Merge];
+    pub const ALL: [Self; 5] = [Self::Import, Self::Replay, Self::Verify, Self::Merge, Self::Reprice];
 
     /// As stored and in bodies.
     pub const fn as_str(self) -> &'static str {
@@ -30,12 +33,18 @@ impl Action {
             Self::Replay => "replay",
             Self::Verify => "verify",
             Self::Merge => "merge",
+            Self::Reprice => "reprice",
         }
     }
 
-    /// It changes buckets, and can be taken back.
+    /// It changes buckets.
     pub const fn changes_buckets(self) -> bool {
         matches!(self, Self::Import | Self::Merge)
+    }
+
+    /// It can be taken back.
+    pub const fn can_be_taken_back(self) -> bool {
+        self.changes_buckets() || matches!(self, Self::Reprice)
     }
 
     /// The inverse of [`Action::as_str`].
@@ -178,6 +187,8 @@ pub struct Job {
     pub diff: Diff,
     /// For merges.
     pub merge: Option<Merge>,
+    /// For reprices.
+    pub repricing: Option<Repricing>,
     /// Rows of an import, pairs of a merge, users of another job.
     pub total: i64,
     /// How many of them the present phase has behind it.
@@ -240,9 +251,14 @@ impl Job {
         Progress { done: self.done, total, percent, eta_seconds }
     }
 
-    /// How many rows or users the present phase has: a rollback goes no further than the execution came.
+    /// How many rows or users the present phase has: a rollback goes no further than the execution came. But that of a reprice
+    /// goes through all users, since there may be new ones.
     pub fn phase_total(&self) -> i64 {
-        if self.rollbacks > 0 { self.reached.unwrap_or(self.total) } else { self.total }
+        if self.rollbacks > 0 && self.action != Action::Reprice {
+            self.reached.unwrap_or(self.total)
+        } else {
+            self.total
+        }
     }
 }
 

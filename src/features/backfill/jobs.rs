@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::job::{Action, Exception, ExceptionKind, Job, State};
 use super::merge;
 use super::pairing::PlanRow;
+use super::reprice;
+use super::repricing::PriceDoors;
 use super::store::{self, RowPosition};
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
@@ -32,6 +34,8 @@ pub struct Backfills {
     pub(super) wake: Signal,
     /// The longest window of an import, in days.
     pub(super) max_days: u32,
+    /// What reprices need of other slices.
+    pub(super) prices: PriceDoors,
     /// The user whose merges are all that can be seen; `None` for every job.
     pub(super) merges_of: Option<Uuid>,
 }
@@ -88,8 +92,8 @@ impl JobChange {
 
 impl Backfills {
     /// Jobs through `pool`; a job that is handed to the workers wakes whoever waits for `wake`.
-    pub fn new(pool: Pool, clock: Clock, wake: Signal, max_days: u32) -> Self {
-        Self { pool, clock, wake, max_days, merges_of: None }
+    pub fn new(pool: Pool, clock: Clock, wake: Signal, max_days: u32, prices: PriceDoors) -> Self {
+        Self { pool, clock, wake, max_days, prices, merges_of: None }
     }
 
     /// The merges of one user, as if there were no other jobs: what a viewer may see and change.
@@ -200,7 +204,7 @@ impl Backfills {
         match change {
             JobChange::Execute => self.execute(tx, job).await,
             JobChange::Cancel => store::cancel_job(tx, job.job_id).await,
-            JobChange::Rollback => roll_back(tx, job).await,
+            JobChange::Rollback => self.roll_back(tx, job).await,
         }
     }
 
@@ -220,9 +224,12 @@ impl Backfills {
         if let Some(merge) = &job.merge {
             merge::prepare(tx, job, merge).await?;
         }
+        if let Some(repricing) = &job.repricing {
+            reprice::begin(tx, &self.prices, repricing).await?;
+        }
         let moved = match job.action {
             Action::Import | Action::Merge => store::count_moved_rows(tx, job.job_id, COUNTED).await?,
-            Action::Replay | Action::Verify => 0,
+            Action::Replay | Action::Verify | Action::Reprice => 0,
         };
         if moved > 0 {
             let (many, of) = (if moved == COUNTED { "at least " } else { "" }, job.total);
@@ -241,24 +248,28 @@ impl Backfills {
         };
         store::begin_execution(tx, job.job_id, executed_at).await
     }
-}
 
-async fn roll_back(tx: &mut Tx, job: &Job) -> Result<(), Problem> {
-    if !job.action.changes_buckets() || job.executed_at.is_none() {
-        let detail = "There is nothing to take back: only an import or a merge that was executed changes buckets.";
-        return Err(conflict(detail));
+    async fn roll_back(&self, tx: &mut Tx, job: &Job) -> Result<(), Problem> {
+        if !job.action.can_be_taken_back() || job.executed_at.is_none() {
+            let detail = "There is nothing to take back: only an import, a merge or a reprice that was executed changes anything.";
+            return Err(conflict(detail));
+        }
+        refuse_purged(job)?;
+        let newer = store::newer_corrections(tx, job.job_id).await?;
+        if !newer.is_empty() {
+            let newer: Vec<String> = newer.iter().map(Uuid::to_string).collect();
+            let detail =
+                format!("Newer jobs have corrected its corrections; roll these back first: {}.", newer.join(", "));
+            return Err(conflict(detail));
+        }
+        if let Some(merge) = &job.merge {
+            merge::take_back(tx, job, merge).await?;
+        }
+        if let Some(repricing) = &job.repricing {
+            reprice::take_back(tx, &self.prices, repricing).await?;
+        }
+        store::begin_rollback(tx, job.job_id).await
     }
-    refuse_purged(job)?;
-    let newer = store::newer_corrections(tx, job.job_id).await?;
-    if !newer.is_empty() {
-        let newer: Vec<String> = newer.iter().map(Uuid::to_string).collect();
-        let detail = format!("Newer jobs have corrected its corrections; roll these back first: {}.", newer.join(", "));
-        return Err(conflict(detail));
-    }
-    if let Some(merge) = &job.merge {
-        merge::take_back(tx, job, merge).await?;
-    }
-    store::begin_rollback(tx, job.job_id).await
 }
 
 fn refuse_purged(job: &Job) -> Result<(), Problem> {

@@ -12,6 +12,7 @@
 //! it was planned to replace, skips the row and says so. They are taken back newest first.
 //!
 //! A merge moves the buckets of one device into another one of the same user. Both buckets of a pair go in one step.
+//! A reprice puts a price book in force and has the rollup of every user folded again in it, one user after the other.
 //!
 //! Routes, for operators, and for viewers as far as merges of their own devices go: `POST` and `GET /v1/backfills`, `GET /v1/backfills/{job_id}`, `/rows` and `/exceptions` under
 //! it, `POST …/execute`, `/cancel`, `/rollback`. Worker: [`Worker`]. Commands use [`Backfills`].
@@ -23,8 +24,11 @@ mod jobs;
 mod merge;
 mod pairing;
 mod plan;
+mod prices_reply;
 mod purge;
 mod reply;
+mod reprice;
+mod repricing;
 mod request;
 mod store;
 mod work;
@@ -41,6 +45,7 @@ pub use plan::Import;
 pub use plan::lines::Lines;
 pub use plan::request::Order;
 pub use reply::JobReply;
+pub use repricing::{PriceDiff, PriceDoors, PriceEffect, PriceLine, Repricing};
 pub use work::{Findings, Verify, Worker};
 
 use crate::kernel::http::cursor::Cursors;

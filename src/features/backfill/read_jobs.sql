@@ -8,6 +8,7 @@ select
     tokens_before::text as "tokens_before!", tokens_after::text as "tokens_after!",
     from_device_id, into_device_id, resolve, only_in_from, only_in_into, in_both_equal, in_both_different,
     carried_snapshots, carried_last_kept_at, into_last_kept_at,
+    book, former_book, prices,
     total, done, cursor_user_id, cursor_hour_start, cursor_device_id, cursor_source, cursor_model,
     poisoned, skipped, rollbacks, reached, drift, failure, fingerprint,
     coalesce(lease_until > clock_timestamp(), false) as "is_leased!",

@@ -11,6 +11,8 @@ use uuid::Uuid;
 use super::job::{Exception, Job};
 use super::jobs::Shown;
 use super::pairing::{Merge, Pairing, PlanRow, Resolve};
+use super::prices_reply::RepricingReply;
+use super::repricing::Repricing;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::counters::{ShownCounts, joined, shown_counters};
 use crate::kernel::idempotency::Answer;
@@ -22,7 +24,7 @@ use crate::kernel::problem::Problem;
 pub struct JobReply {
     /// The job.
     pub id: Uuid,
-    /// `import`, `replay`, `verify` or `merge`.
+    /// `import`, `replay`, `verify`, `merge` or `reprice`.
     #[schema(example = "import")]
     action: &'static str,
     /// `planning`, `planned`, `running`, `succeeded`, `failed`, `cancelled`, `rolling_back` or `rolled_back`.
@@ -41,11 +43,13 @@ pub struct JobReply {
     to: NaiveDate,
     /// The users; null for all.
     user_ids: Option<Vec<Uuid>>,
-    /// What the plan changes; null for replays and verifications. Of a merge it counts the into-device's buckets; the
+    /// What the plan changes; null for replays, verifications and reprices. Of a merge it counts the into-device's buckets; the
     /// tokens and rollup rows are of both devices.
     diff: Option<DiffReply>,
     /// For merges: the devices, and how their buckets stand to each other; null for other jobs.
     merge: Option<MergeReply>,
+    /// For reprices: the price book, and what it changes; null for other jobs.
+    prices: Option<RepricingReply>,
     /// How far the present phase has come.
     pub progress: ProgressReply,
     /// Lines that were not acceptable and rows that could not be written: see `/exceptions`.
@@ -63,7 +67,7 @@ pub struct JobReply {
     #[schema(value_type = Option<Object>)]
     drift: Option<serde_json::Value>,
     /// Why it failed, in a word: `incomplete` (see `poisoned`, `skipped` and, in `drift`, `not_compared`), `events_parked`, `abandoned`, `no_lines`,
-    /// `too_many_lines`, `expired`; else null.
+    /// `too_many_lines`, `expired`, `superseded` (another price book was put in force meanwhile); else null.
     failure: Option<String>,
     /// When it was asked for.
     created_at: DateTime<Utc>,
@@ -134,7 +138,7 @@ impl From<&Merge> for MergeReply {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillProgress)]
 pub struct ProgressReply {
-    /// Rows that are done; for replays and verifications, users; for merges, buckets of the from-device.
+    /// Rows that are done; for replays, verifications and reprices, users; for merges, buckets of the from-device.
     pub done: i64,
     /// All of them.
     pub total: i64,
@@ -256,8 +260,9 @@ impl JobReply {
         Ok(Answer::ok(&Self::from(shown.clone()))?.versioned(shown.job.version))
     }
 
-    /// A job without what its rollback kept.
-    pub fn brief(job: Job, at: DateTime<Utc>) -> Self {
+    /// A job without what its rollback kept, and without the lines of a reprice.
+    pub fn brief(mut job: Job, at: DateTime<Utc>) -> Self {
+        job.repricing = job.repricing.map(Repricing::brief);
         Self::from(Shown { job, at, kept: Vec::new() })
     }
 }
@@ -288,6 +293,7 @@ impl From<Shown> for JobReply {
             user_ids: job.user_ids,
             diff,
             merge: job.merge.as_ref().map(MergeReply::from),
+            prices: job.repricing.map(RepricingReply::from),
             progress: ProgressReply {
                 done: progress.done,
                 total: progress.total,

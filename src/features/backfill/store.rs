@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::job::{Action, Cursor, Days, Diff, Exception, ExceptionKind, Job, State};
 use super::pairing::{Merge, MergeOrder, Pairing, PlanRow, Resolve};
+use super::repricing::Repricing;
 use crate::kernel::bucket::{BucketKey, BucketKeyRef};
 use crate::kernel::database::{Tx, counters_of_row};
 use crate::kernel::problem::Problem;
@@ -88,6 +89,9 @@ struct JobRow {
     carried_snapshots: Option<i64>,
     carried_last_kept_at: Option<DateTime<Utc>>,
     into_last_kept_at: Option<DateTime<Utc>>,
+    book: Option<i32>,
+    former_book: Option<i32>,
+    prices: Option<serde_json::Value>,
     total: i64,
     done: i64,
     cursor_user_id: Option<Uuid>,
@@ -112,10 +116,11 @@ struct JobRow {
 impl JobRow {
     fn job(self) -> Result<Job, Problem> {
         let unknown = |what: &str| Problem::internal(format!("a job has an unknown {what}"));
-        let merge = self.merge()?;
+        let (merge, repricing) = (self.merge()?, self.repricing()?);
         Ok(Job {
             job_id: self.job_id,
             merge,
+            repricing,
             action: Action::parse(&self.action).ok_or_else(|| unknown("action"))?,
             state: State::parse(&self.state).ok_or_else(|| unknown("state"))?,
             version: self.version,
@@ -159,6 +164,12 @@ impl JobRow {
 }
 
 impl JobRow {
+    fn repricing(&self) -> Result<Option<Repricing>, Problem> {
+        let Some(book) = self.book else { return Ok(None) };
+        let diff = self.prices.clone().map(serde_json::from_value).transpose().map_err(Problem::internal)?;
+        Ok(Some(Repricing { book, former_book: self.former_book, diff }))
+    }
+
     fn merge(&self) -> Result<Option<Merge>, Problem> {
         let Some((from_device_id, into_device_id)) = self.from_device_id.zip(self.into_device_id) else {
             return Ok(None);

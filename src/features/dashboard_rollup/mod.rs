@@ -15,7 +15,8 @@
 //! SQL, and a `handler` that puts a query in and an answer out.
 //!
 //! Routes: `GET /v1/rollups`, `/v1/rollups/summary`, `/v1/rollups/cost`, `/v1/rollups/heatmap`, `/v1/buckets` (viewer), a folder each.
-//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`].
+//! Workers: [`Relay`], [`Retention`]. For commands and other slices: [`UsageAnswers`], [`verify()`],
+//! [`compare_books`].
 
 mod buckets;
 mod cells;
@@ -29,6 +30,7 @@ mod range;
 mod receipt;
 mod relay;
 mod reply;
+mod repricing;
 mod retention;
 mod rollups;
 mod snapshot;
@@ -47,11 +49,12 @@ use utoipa_axum::routes;
 pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
 pub use checked::Checked;
 pub use cost::{Cost, PricedSums};
-pub use coverage::{Uncovered, uncovered};
+pub use coverage::{Uncovered, measure_coverage, uncovered, watch_coverage};
 pub use forgetting::{count_rows_of, forget_rows_of};
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};
+pub use repricing::{BookChange, Repriced, compare_books};
 pub use retention::{Pass, Retention};
 pub use rollups::{
     GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, WholeRequest, WholeSums, Width,

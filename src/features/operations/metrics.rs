@@ -41,7 +41,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 36] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -132,6 +132,7 @@ pub const METRICS: [Metric; 35] = [
     Metric::counter("halfhour_folded_user_days_total", &[], "Local days of users that were folded."),
     Metric::histogram("halfhour_ack_to_fold_seconds", &[], "From the commit of a change to the commit of its fold."),
     Metric::counter("halfhour_backfill_steps_total", &["outcome"], "Steps of backfills, by outcome."),
+    Metric::gauge("halfhour_unpriced_tokens", &[], "Tokens of the last thirty days that have no price."),
     Metric::counter("halfhour_retention_passes_total", &["outcome"], "Passes of retention, by outcome."),
 ];
 

@@ -174,11 +174,31 @@ impl Books {
         store::key_rollups_by_rate(&mut tx).await?;
         let is_put = store::put_in_force(&mut tx, version, self.clock.now()).await?;
         if is_put {
-            let users = publish_rebuilds(&mut tx, context).await?;
+            let users = publish_rebuilds(&mut tx, None, context).await?;
             write_down(&mut tx, context, actor, ("price.use", version, reason, &json!({ "users": users }))).await?;
         }
         tx.commit().await?;
         Ok(is_put)
+    }
+
+    /// Puts a book, or none, in force in place of another one, in the transaction of who has the rollups folded in it. False
+    /// where another one is in force. Errors: the database's.
+    pub async fn replace(&self, tx: &mut Tx, former: Option<i32>, version: Option<i32>) -> Result<bool, Problem> {
+        // From here on no fold can begin in the book before and end after this.
+        store::lock(tx, self.fold_lock).await?;
+        let books = store::list_books(tx).await?;
+        let in_force = books.iter().find(|book| book.in_force_since.is_some()).map(|book| book.version);
+        if in_force != former {
+            return Ok(false);
+        }
+        match version {
+            Some(version) => {
+                store::key_rollups_by_rate(tx).await?;
+                store::put_in_force(tx, version, self.clock.now()).await?;
+            }
+            None => store::put_none_in_force(tx).await?,
+        }
+        Ok(true)
     }
 
     /// Imports a book where there is none that says the same, and puts it in force where none is. For a server that brings

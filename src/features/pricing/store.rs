@@ -243,3 +243,9 @@ pub async fn put_in_force(tx: &mut Tx, version: i32, now: DateTime<Utc>) -> Resu
     let put = sqlx::query_file!("src/features/pricing/put_in_force.sql", version, now).execute(tx).await?;
     Ok(put.rows_affected() > 0)
 }
+
+/// Puts no book in force.
+pub async fn put_none_in_force(tx: &mut Tx) -> Result<(), Problem> {
+    sqlx::query_file!("src/features/pricing/put_none_in_force.sql").execute(tx).await?;
+    Ok(())
+}

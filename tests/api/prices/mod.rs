@@ -3,9 +3,12 @@
 mod amounts;
 mod books;
 mod changes;
+mod complaints;
 mod digits;
 mod laws;
 mod names;
+mod neighbours;
+mod reprice;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -35,6 +35,7 @@ impl TestApp {
     /// The jobs, as commands use them.
     pub fn backfills(&self) -> halfhour::features::backfill::Backfills {
         let (pool, wake) = (self.pools.worker.clone(), halfhour::kernel::usage::relay_notifier::Signal::default());
-        halfhour::features::backfill::Backfills::new(pool, self.clock.clone(), wake, 90)
+        let prices = halfhour::app::prices_with(&pool, &self.clock);
+        halfhour::features::backfill::Backfills::new(pool, self.clock.clone(), wake, 90, prices)
     }
 }

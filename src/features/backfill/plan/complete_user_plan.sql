@@ -1,4 +1,4 @@
--- Completes the plan of a replay or a verification: counts its users, those that exist and those
+-- Completes the plan of a replay, a verification or a reprice: counts its users, those that exist and those
 -- that have buckets without existing.
 -- $1 job_id, $2 lease_token.
 -- Index: job_pkey, user_pkey, bucket_pkey.

@@ -22,11 +22,11 @@ pub struct OrderBody {
     /// Why: 1 to 500 characters.
     #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
     reason: String,
-    /// The first UTC day. Required but for merges, which are of all days where it is left out.
+    /// The first UTC day. Required but for merges, which are of all days where it is left out, and reprices, which always are.
     #[schema(value_type = String, format = Date, example = "2026-10-01", required = false)]
     from: String,
     /// The last UTC day, inclusive. An import takes 90 days, unless the server is set otherwise; replays and verifications
-    /// ten years. Required but for merges.
+    /// ten years. Required but for merges and reprices.
     #[schema(value_type = String, format = Date, example = "2026-10-31", required = false)]
     to: String,
     /// Only these users, 1 to 1000; left out for all. A merge is of one user; left out, of the caller.
@@ -46,6 +46,9 @@ pub struct OrderBody {
     /// bucket differs.
     #[schema(required = false, schema_with = resolve)]
     resolve: String,
+    /// For reprices, required: the price book that is to be in force, for all users and days.
+    #[schema(required = false, minimum = 1, maximum = 65535, example = 2)]
+    book: i32,
 }
 
 /// One of them, with its counters.

@@ -24,8 +24,8 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
 /// Plan a job
 ///
 /// Makes a plan and changes nothing. `import` writes buckets, `replay` folds a window again, `verify` compares rollups
-/// with their buckets, `merge` moves the buckets of one device into another one of the same user. The plan of an import
-/// or a merge has a diff; execute it with the version that is answered here. A viewer plans merges of its own user's
+/// with their buckets, `merge` moves the buckets of one device into another one of the same user, `reprice` puts a price
+/// book in force. The plan of an import, a merge or a reprice has a diff; execute it with the version that is answered here. A viewer plans merges of its own user's
 /// devices, and nothing else.
 ///
 /// A body of `application/json` is refused whole when anything is wrong with it. Large imports are streamed as

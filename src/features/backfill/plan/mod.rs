@@ -6,17 +6,19 @@
 //! does not stop the others. The stream holds a lease on its job: when it breaks off, the lease runs out and the job
 //! fails.
 
+mod book;
 mod contract;
 pub mod handler;
 mod imported;
 mod key;
 pub mod lines;
 pub mod request;
+mod staging;
 mod store;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -26,6 +28,7 @@ use super::job::{Action, Days, Exception, ExceptionKind, Job};
 use super::jobs::{Backfills, read_job};
 use super::merge;
 use super::pairing::MergeOrder;
+use super::reprice;
 use super::store as jobs;
 use crate::kernel::access::Actor;
 use crate::kernel::bucket::BucketKey;
@@ -40,11 +43,10 @@ use imported::{ImportRules, Imported};
 use key::PlanKey;
 use lines::ImportLine;
 use request::{Order, PlanLimits};
+use staging::{BATCH_LINES, stage_body};
 
 /// A stream may have this many lines.
 pub const MAX_LINES: i64 = 2_000_000;
-/// Lines of one transaction.
-const BATCH_LINES: usize = 1_000;
 /// A stream that flows slowly is staged so often, and with that keeps its lease, which lasts a minute.
 const BATCH_PAUSE: TimeDelta = TimeDelta::seconds(15);
 /// A batch of a stream has its own time.
@@ -86,6 +88,10 @@ impl Backfills {
         buckets: &[Imported],
     ) -> Result<Planned, Problem> {
         let (job_id, lease_token) = (Uuid::now_v7(), Uuid::now_v7());
+        // A reprice compares every bucket.
+        let is_reprice = order.action == Action::Reprice;
+        let deadline = if is_reprice { Instant::now() + SUMMARY_LIMIT } else { context.deadline };
+        let context = &RequestContext { deadline, ..context.clone() };
         let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         let users = "/user_ids";
         if !insert(&mut tx, context, actor, (job_id, lease_token), (order, users), key).await? {
@@ -104,6 +110,7 @@ impl Backfills {
                 self.plan_merge(&mut tx, (job_id, lease_token), *user_id, (merge, order.days)).await
             }
             (Action::Merge, ..) => Err(Problem::internal("a merge names no devices, or not one user")),
+            (Action::Reprice, ..) => self.plan_reprice(&mut tx, (job_id, lease_token), order.book).await,
             _ => store::complete_user_plan(&mut tx, job_id, lease_token).await,
         };
         if let Err(refusal) = planned {
@@ -113,6 +120,17 @@ impl Backfills {
         let job = read_job(&mut tx, job_id, None).await?;
         tx.commit().await?;
         Ok(Planned { job, replayed: false })
+    }
+
+    async fn plan_reprice(
+        &self,
+        tx: &mut Tx,
+        (job_id, lease_token): (Uuid, Uuid),
+        book: Option<i32>,
+    ) -> Result<(), Problem> {
+        let book = book.ok_or_else(|| Problem::internal("a reprice names no book"))?;
+        store::complete_user_plan(tx, job_id, lease_token).await?;
+        reprice::plan(tx, &self.prices, job_id, book).await
     }
 
     async fn plan_merge(
@@ -205,6 +223,9 @@ async fn insert(
         details["from_device_id"] = json!(merge.from_device_id);
         details["into_device_id"] = json!(merge.into_device_id);
     }
+    if let Some(book) = order.book {
+        details["book"] = json!(book);
+    }
     let subject = job_id.to_string();
     let act = Act { action: "backfill.plan", subject: &subject, reason: Some(&order.reason), details: &details };
     audit::record_act(tx, context.request_id, actor, act).await?;
@@ -217,43 +238,10 @@ async fn keyed_job(tx: &mut Tx, key: Option<&PlanKey>) -> Result<Job, Problem> {
     read_job(tx, job_id.ok_or_else(|| Problem::internal("a key's job is gone"))?, None).await
 }
 
-/// Stages all buckets of a body, and says what is wrong with any.
-async fn stage_body(tx: &mut Tx, job_id: Uuid, buckets: &[Imported]) -> Result<Vec<Violation>, Problem> {
-    let mut violations = Vec::new();
-    let mut places = BTreeMap::new();
-    for (index, bucket) in buckets.iter().enumerate() {
-        if places.insert(bucket.key.clone(), index).is_some() {
-            violations.push(violation(index, "duplicate_bucket"));
-        }
-    }
-    let rows: Vec<Imported> = places.values().map(|index| buckets[*index].clone()).collect();
-    store::hold_off_forgetting(tx, jobs::PLANNING_LOCK).await?;
-    for chunk in rows.chunks(BATCH_LINES) {
-        for (position, code) in store::stage_rows(tx, job_id, chunk).await? {
-            violations.push(violation(places[&chunk[position].key], &code));
-        }
-    }
-    Ok(violations)
-}
-
 /// What a line says wrongly, and what was expected. A name that is no field's may be a secret and is not kept.
 fn expected(violation: &Violation) -> Option<(String, String)> {
     let field = violation.pointer.strip_prefix('/').filter(|name| imported::FIELDS.contains(name))?;
     Some((field.to_owned(), violation.detail.clone()))
-}
-
-fn violation(index: usize, code: &str) -> Violation {
-    let pointer = format!("/buckets/{index}");
-    match code {
-        "unknown_device" => {
-            Violation::new(format!("{pointer}/device_id"), "unknown_device", "This user has no such device.")
-        }
-        "before_retention_horizon" => {
-            let detail = "This half hour is past what is kept of this user.";
-            Violation::new(format!("{pointer}/hour_start"), "before_retention_horizon", detail)
-        }
-        _ => Violation::new(pointer, "duplicate_bucket", "This bucket comes twice."),
-    }
 }
 
 /// A stream of lines on its way into a plan.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::job::{Action, Days};
 use super::super::pairing::{MergeOrder, Resolve};
+use super::book::{book_of_body, book_of_query, refuse_book, whole};
 use super::imported::{self, ImportRules, Imported};
 use crate::kernel::bucket::HalfHour;
 use crate::kernel::http::field_reader::{Broken, FieldReader, Value};
@@ -22,8 +23,8 @@ pub const MAX_USERS: usize = 1_000;
 const MAX_DAYS: i64 = 3_660;
 
 /// What a body may say.
-pub const FIELDS: [&str; 9] =
-    ["action", "reason", "from", "to", "user_ids", "buckets", "from_device_id", "into_device_id", "resolve"];
+pub const FIELDS: [&str; 10] =
+    ["action", "reason", "from", "to", "user_ids", "buckets", "from_device_id", "into_device_id", "resolve", "book"];
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Order {
     pub user_ids: Option<Vec<Uuid>>,
     /// For merges: the devices.
     pub merge: Option<MergeOrder>,
+    /// For reprices: the price book.
+    pub book: Option<i32>,
 }
 
 /// When an order is acceptable.
@@ -63,7 +66,7 @@ impl Order {
         sources: &Arc<KnownSources>,
     ) -> Result<(Self, Vec<Imported>), Problem> {
         let mut fields = FieldReader::of_body(body, &FIELDS)?;
-        let order = order(&mut fields, limits);
+        let order = order(&mut fields, limits, book_of_body);
         let rules = order.as_ref().map(|order: &Self| order.rules(limits.now, sources.clone()));
         let buckets = buckets(&mut fields, rules)?;
         fields.finish(order.map(|order| (order, buckets)))
@@ -80,9 +83,10 @@ impl Order {
     }
 
     fn parse_named(parameters: &[(String, String)], limits: PlanLimits, streams: bool) -> Result<Self, Problem> {
-        let known = ["action", "reason", "from", "to", "user_ids", "from_device_id", "into_device_id", "resolve"];
+        let known =
+            ["action", "reason", "from", "to", "user_ids", "from_device_id", "into_device_id", "resolve", "book"];
         let mut fields = FieldReader::of_query(parameters, &known, &["user_ids"]);
-        let order = order(&mut fields, limits);
+        let order = order(&mut fields, limits, book_of_query);
         if streams && order.as_ref().is_some_and(|order| order.action != Action::Import) {
             fields.refuse("action", ("not_an_import", "Only an import has lines.".into()));
         }
@@ -90,9 +94,9 @@ impl Order {
     }
 }
 
-fn order(fields: &mut FieldReader, limits: PlanLimits) -> Option<Order> {
+fn order(fields: &mut FieldReader, limits: PlanLimits, book: fn(&Value) -> Result<i32, Broken>) -> Option<Order> {
     let action = fields.text("action", |text| {
-        Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify, merge.".into()))
+        Action::parse(text).ok_or(("unknown_action", "Expected one of import, replay, verify, merge, reprice.".into()))
     });
     let reason = fields.text("reason", reason);
     let (first, last) = ends(fields, action, limits);
@@ -110,21 +114,26 @@ fn order(fields: &mut FieldReader, limits: PlanLimits) -> Option<Order> {
     if is_merge && user_ids.as_ref().is_some_and(|users| users.len() > 1) {
         fields.refuse("user_ids", ("wrong_length", "A merge is of one user.".into()));
     }
-    Some(Order { action: action?, reason: reason?, days: days?, user_ids, merge })
+    let is_reprice = action == Some(Action::Reprice);
+    let book = if is_reprice { whole(fields).required("book", book) } else { refuse_book(fields) };
+    Some(Order { action: action?, reason: reason?, days: days?, user_ids, merge, book })
         .filter(|_| !is_merge || merge.is_some())
+        .filter(|_| !is_reprice || book.is_some())
 }
 
-/// The ends of the window. A merge is of all days unless it names some.
+/// The ends of the window. A merge is of all days unless it names some, and a reprice always.
 fn ends(
     fields: &mut FieldReader,
     action: Option<Action>,
     limits: PlanLimits,
 ) -> (Option<NaiveDate>, Option<NaiveDate>) {
-    if action != Some(Action::Merge) {
-        return (fields.text("from", date), fields.text("to", date));
-    }
     let first = HalfHour::FIRST.date_naive();
     let last = limits.now.date_naive().checked_add_days(DayCount::new(1));
+    match action {
+        Some(Action::Merge) => {}
+        Some(Action::Reprice) => return (Some(first), last),
+        _ => return (fields.text("from", date), fields.text("to", date)),
+    }
     let end = |fields: &mut FieldReader, name, otherwise: Option<NaiveDate>| {
         if fields.get(name).is_some() { fields.text(name, date) } else { otherwise }
     };
@@ -157,8 +166,8 @@ fn refuse_merge(fields: &mut FieldReader) -> Option<MergeOrder> {
 fn broken_by(days: Days, action: Option<Action>, limits: PlanLimits) -> Option<(&'static str, Broken)> {
     let longest = match action {
         Some(Action::Import) => limits.max_days.into(),
-        // It is bounded by its buckets.
-        Some(Action::Merge) => i64::MAX,
+        // The one is bounded by its buckets, and the other is of all days.
+        Some(Action::Merge | Action::Reprice) => i64::MAX,
         _ => MAX_DAYS,
     };
     let tomorrow = limits.now.date_naive().checked_add_days(DayCount::new(1));
@@ -277,6 +286,32 @@ mod tests {
         }
         let pointers: Vec<String> = violations(&json!({})).into_iter().map(|(pointer, _)| pointer).collect();
         assert_eq!(pointers, ["/action", "/reason", "/from", "/to"]);
+    }
+
+    #[test]
+    fn a_reprice_has_a_book_and_neither_days_nor_users_and_nothing_else_has_one() {
+        let reprice = |changes: &serde_json::Value| {
+            let mut body = json!({"action": "reprice", "reason": "prices fell"});
+            for (name, value) in changes.as_object().unwrap() {
+                body[name] = value.clone();
+            }
+            body
+        };
+        let sound = reprice(&json!({"book": 2})).to_string();
+        let (order, _) = Order::parse_body(sound.as_bytes(), limits(), &tools()).unwrap();
+        assert_eq!((order.book, order.days.last.to_string()), (Some(2), "2026-11-21".to_owned()));
+        for (changes, pointer, code) in [
+            (json!({}), "/book", "missing"),
+            (json!({"book": "2"}), "/book", "wrong_type"),
+            (json!({"book": 0}), "/book", "out_of_range"),
+            (json!({"book": 1.5}), "/book", "out_of_range"),
+            (json!({"book": 2, "from": "2026-11-01"}), "/from", "not_of_a_reprice"),
+            (json!({"book": 2, "user_ids": [USER]}), "/user_ids", "not_of_a_reprice"),
+            (json!({"book": 2, "resolve": "sum"}), "/resolve", "not_a_merge"),
+        ] {
+            assert_eq!(violations(&reprice(&changes)), [(pointer.to_owned(), code)], "{changes}");
+        }
+        assert_eq!(violations(&replay(&json!({"book": 2}))), [("/book".to_owned(), "not_a_reprice")]);
     }
 
     #[test]

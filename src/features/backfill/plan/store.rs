@@ -32,6 +32,7 @@ pub async fn insert_job(
         order.merge.map(|merge| merge.from_device_id),
         order.merge.map(|merge| merge.into_device_id),
         order.merge.and_then(|merge| merge.resolve).map(Resolve::as_str),
+        order.book,
     )
     .execute(tx)
     .await?;

@@ -3,4 +3,4 @@
 -- Index: outbox_lane_id_idx.
 select count(*) as "unfolded!", count(parked_at) as "parked!"
 from usage.outbox
-where lane = 'bulk' and request_id = $1
+where lane in ('bulk', 'whole') and request_id = $1

@@ -1,4 +1,4 @@
--- Lists the next users of a replay or a verification: those that exist, and those that have buckets
+-- Lists the next users of a replay, a verification or a reprice: those that exist, and those that have buckets
 -- without existing.
 -- $1 user_ids: only these, null for all; $2 after: the user before, null at the beginning; $3
 -- limit.

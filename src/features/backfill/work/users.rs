@@ -1,4 +1,4 @@
-//! Steps over users: replays, and verifications.
+//! Steps over users: replays, verifications, and reprices.
 
 use uuid::Uuid;
 
@@ -13,6 +13,8 @@ use crate::kernel::usage::outbox::{self, Lane};
 
 /// Events of one step of a replay, roughly: one a user and week.
 const STEP_EVENTS: i64 = 200;
+/// Users of one step of a reprice, each with one event.
+const STEP_USERS: i64 = 50;
 
 impl Worker {
     /// Asks that the window of the next users be folded again.
@@ -29,6 +31,27 @@ impl Worker {
         let days = lease.job.days;
         let cause = RequestContext::new(lease.job.job_id, context.trace, STEP_LIMIT);
         outbox::publish_replay(&mut tx, &users, days.first_hour(), days.last_hour(), Lane::Bulk, &cause).await?;
+        let step = Advance {
+            rows: i64::try_from(users.len()).map_err(Problem::internal)?,
+            cursor: Cursor::after_user(*last),
+            ..Advance::default()
+        };
+        self.commit_step(tx, lease, step).await
+    }
+
+    /// Asks that the rollups of the next users be folded again as a whole, in the book that is in force then: that of the job
+    /// or, where it is taken back, the one before. It ends behind the last user, however many came since the plan.
+    pub(super) async fn step_reprice(&self, context: &RequestContext, lease: &mut Lease) -> Result<Step, Problem> {
+        let Some(mut tx) = self.begin_step(context, lease).await? else { return Ok(Step::Lost) };
+        if store::count_waiting_events(&mut tx, MAX_WAITING_EVENTS + 1).await? > MAX_WAITING_EVENTS {
+            // The lease goes on.
+            tx.commit().await?;
+            return Ok(Step::Waits);
+        }
+        let users = store::next_users(&mut tx, None, lease.job.cursor.user_id, STEP_USERS).await?;
+        let Some(last) = users.last() else { return self.finish(tx, lease).await };
+        let cause = RequestContext::new(lease.job.job_id, context.trace, STEP_LIMIT);
+        outbox::publish_rebuilds(&mut tx, Some(users.as_slice()), &cause).await?;
         let step = Advance {
             rows: i64::try_from(users.len()).map_err(Problem::internal)?,
             cursor: Cursor::after_user(*last),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::job::{Action, Job, State};
 use super::super::jobs::Backfills;
+use super::super::reprice;
 use super::super::store as jobs;
 use super::findings::{Verify, findings};
 use super::store::{self, Advance};
@@ -188,6 +189,7 @@ impl Worker {
             Action::Import | Action::Merge => self.step_rows(&context, lease).await,
             Action::Replay => self.step_replay(&context, lease).await,
             Action::Verify => self.step_verify(&context, lease).await,
+            Action::Reprice => self.step_reprice(&context, lease).await,
         };
         if result.is_err() {
             // It may have been committed all the same: the job says.
@@ -250,8 +252,13 @@ impl Worker {
             tx.commit().await?;
             return Ok(Step::Waits);
         }
+        let is_superseded = match &job.repricing {
+            Some(repricing) => reprice::is_superseded(&mut tx, repricing, job.state == State::RollingBack).await?,
+            None => false,
+        };
         let (state, failure) = match job.state {
             _ if parked > 0 => (State::Failed, Some("events_parked")),
+            _ if is_superseded => (State::Failed, Some("superseded")),
             State::RollingBack => (State::RolledBack, None),
             _ if job.poisoned + job.skipped > 0 || findings(job)?.not_compared > 0 => {
                 (State::Failed, Some("incomplete"))

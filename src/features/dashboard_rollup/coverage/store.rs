@@ -1,5 +1,7 @@
 //! The SQL of coverage.
 
+use chrono::NaiveDate;
+
 use crate::features::dashboard_rollup::store::Sum;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
@@ -27,4 +29,10 @@ pub async fn uncovered(tx: &mut Tx, limit: i64) -> Result<Vec<Uncovered>, Proble
         users: row.users,
     });
     Ok(uncovered.collect())
+}
+
+/// How many tokens from a day on fall under no rate.
+pub async fn unpriced_tokens(tx: &mut Tx, since: NaiveDate) -> Result<u128, Problem> {
+    let query = sqlx::query_file!("src/features/dashboard_rollup/coverage/unpriced_tokens.sql", since);
+    Ok(query.fetch_one(tx).await?.tokens.0)
 }

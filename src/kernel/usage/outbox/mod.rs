@@ -112,11 +112,12 @@ pub async fn publish_rebuild(tx: &mut Tx, user_id: Uuid, cause: &RequestContext)
     Ok(())
 }
 
-/// Announces the same for every user: each rollup is rebuilt in the zone and the book that are wanted when its turn comes.
-/// Returns the number of events. Access: the worker.
-pub async fn publish_rebuilds(tx: &mut Tx, cause: &RequestContext) -> Result<i64, Problem> {
+/// Announces the same for these users, or for all: each rollup is rebuilt in the zone and the book that are wanted when its
+/// turn comes. Returns the number of events. Access: the worker.
+pub async fn publish_rebuilds(tx: &mut Tx, user_ids: Option<&[Uuid]>, cause: &RequestContext) -> Result<i64, Problem> {
     let (request_id, traceparent) = (cause.request_id, cause.trace.traceparent());
-    let query = sqlx::query_file_scalar!("src/kernel/usage/outbox/publish_rebuilds.sql", request_id, traceparent);
+    let query =
+        sqlx::query_file_scalar!("src/kernel/usage/outbox/publish_rebuilds.sql", user_ids, request_id, traceparent);
     Ok(query.fetch_one(tx).await?)
 }
 
