@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::super::job::Action;
-use super::super::jobs::Backfills;
+use super::super::jobs::{Backfills, Shown};
 use super::super::reply::JobReply;
 use super::contract::{ImportedBucket, OrderBody};
 use super::key::{Fingerprint, PlanKey};
@@ -188,7 +188,7 @@ async fn read_lines(
 fn reply(backfills: &Backfills, Planned { job, replayed }: Planned) -> Result<Response, Problem> {
     let header = |text: String| HeaderValue::from_str(&text).map_err(Problem::internal);
     let (location, tag) = (header(format!("/v1/backfills/{}", job.job_id))?, header(format!("\"{}\"", job.version))?);
-    let body = JobReply::brief(job, backfills.clock().now());
+    let body = JobReply::from(Shown { job, at: backfills.clock().now(), kept: Vec::new() });
     let mut response = (StatusCode::CREATED, [(LOCATION, location), (ETAG, tag)], Json(body)).into_response();
     if replayed {
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
