@@ -148,3 +148,4 @@ fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Pat
         );
     }
 }
+        let _ = writeln!(stderr, "`halfhour demo` sends a year of made-up usage, to look around.");

@@ -17,6 +17,7 @@ mod commands_sources;
 mod configuration;
 mod crashes;
 mod crashes_while_loading;
+mod demo;
 mod door;
 mod erasures;
 mod external_database;

@@ -13,11 +13,13 @@
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
 //! | `persons` | erasure of a person, with all usage | `DELETE /v1/me` (viewer) |
 //! | `tokens` | the secrets of users and devices | none: commands only |
+//! | `demos` | a user whose usage is made up | none: commands only |
 //!
 //! Whose things they are comes from the token. Rows are revoked, and deleted only where their user
 //! is erased. Every change is one transaction, and its entry in the audit is part of it.
 
 mod audit;
+mod demos;
 mod devices;
 mod erasing;
 mod linking;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use demos::{Demo, DemoDevice, Demos};
 pub(crate) use devices::DeviceListing;
 pub use devices::{Devices, RegisteredDevice};
 pub use erasing::Erasures;
@@ -72,6 +75,8 @@ pub struct Accounts {
     pub erasures: Erasures,
     /// The secrets of users and devices.
     pub tokens: Tokens,
+    /// A user whose usage is made up.
+    pub demos: Demos,
 }
 
 impl Accounts {
@@ -86,9 +91,11 @@ impl Accounts {
         let tokens = Tokens::new(pool.clone(), key.clone());
         let users = Users::new(pool.clone(), tokens.clone());
         let link_codes = LinkCodes::new(pool.clone(), key.clone(), clock.clone());
+        let devices = Devices::new(pool.clone(), tokens.clone(), users.clone());
         Self {
             profiles: Profiles::new(pool.clone(), signal.clone(), users.clone()),
-            devices: Devices::new(pool.clone(), tokens.clone(), users.clone()),
+            demos: Demos::new(pool.clone(), tokens.clone(), users.clone(), devices.clone()),
+            devices,
             pairings: Pairings::new(pool.clone(), key, clock.clone(), tokens.clone(), link_codes.failed_exchanges()),
             link_codes,
             erasures: Erasures::new(pool, clock, signal),
