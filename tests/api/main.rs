@@ -30,6 +30,7 @@ mod model_names;
 mod operations;
 mod paths;
 mod proxies;
+mod problem_pages;
 mod relay;
 mod request_line;
 mod retention;
