@@ -25,6 +25,7 @@ mod first_run;
 mod http;
 mod log;
 mod merges;
+mod mistakes;
 mod processes;
 mod programs;
 mod releases;
