@@ -28,6 +28,7 @@ mod merges;
 mod mistakes;
 mod processes;
 mod programs;
+mod reference_tracker;
 mod releases;
 mod stopping;
 mod stopping_early;
