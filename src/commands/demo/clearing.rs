@@ -26,7 +26,7 @@ pub(super) async fn clear(config: &Config, output: &Output) -> anyhow::Result<()
     }
     let opened = Opened::open(config).await?;
     let pool = Pool::new(opened.options().clone(), "command", 1);
-    let demos = Accounts::new(pool.clone(), opened.key()).demos;
+    let demos = Accounts::new(pool.clone(), opened.key()).demos(pool.clone());
     let removed = remove(&demos, &persons_with(&pool)).await;
     pool.close().await;
     opened.close().await?;

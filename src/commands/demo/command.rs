@@ -123,7 +123,7 @@ async fn made_in(
     let (accounts, context) = (Accounts::new(pool.clone(), opened.key()), RequestContext::internal(LIMIT));
     say_doubts_of_command(&accounts, &context).await;
     let user = (USER, ZONE.name());
-    let demo = accounts.demos.find_or_make(&context, Actor::Command, user, &DEVICES).await;
+    let demo = accounts.demos(pool.clone()).find_or_make(&context, Actor::Command, user, &DEVICES).await;
     let demo = demo.map_err(|problem| explain(&problem))?;
     match knowing(&demo, servers).await {
         Ok(Some(server)) => Ok((server, demo)),

@@ -75,8 +75,6 @@ pub struct Accounts {
     pub erasures: Erasures,
     /// The secrets of users and devices.
     pub tokens: Tokens,
-    /// A user whose usage is made up.
-    pub demos: Demos,
 }
 
 impl Accounts {
@@ -91,17 +89,20 @@ impl Accounts {
         let tokens = Tokens::new(pool.clone(), key.clone());
         let users = Users::new(pool.clone(), tokens.clone());
         let link_codes = LinkCodes::new(pool.clone(), key.clone(), clock.clone());
-        let devices = Devices::new(pool.clone(), tokens.clone(), users.clone());
         Self {
             profiles: Profiles::new(pool.clone(), signal.clone(), users.clone()),
-            demos: Demos::new(pool.clone(), tokens.clone(), users.clone(), devices.clone()),
-            devices,
+            devices: Devices::new(pool.clone(), tokens.clone(), users.clone()),
             pairings: Pairings::new(pool.clone(), key, clock.clone(), tokens.clone(), link_codes.failed_exchanges()),
             link_codes,
             erasures: Erasures::new(pool, clock, signal),
             users,
             tokens,
         }
+    }
+
+    /// Users whose usage is made up. Only commands ask for them, and their work goes through `pool`.
+    pub fn demos(&self, pool: Pool) -> Demos {
+        Demos::new(pool, self.tokens.clone(), self.users.clone(), self.devices.clone())
     }
 
     /// Another token for a user, or for one of its devices where `device` names one. Errors: 404 no
