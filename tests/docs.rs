@@ -5,6 +5,8 @@
 mod names;
 #[path = "docs/observability.rs"]
 mod observability;
+#[path = "docs/problems.rs"]
+mod problems;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use halfhour::config::VARIABLES;
 use halfhour::features::operations::METRICS;
-use halfhour::kernel::problem::Code;
 
 const ROLES: [&str; 3] = ["halfhour_api", "halfhour_worker", "halfhour_auth"];
 
@@ -75,21 +76,6 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 fn differences(code: &BTreeSet<String>, document: &BTreeSet<String>) -> Vec<String> {
     let undocumented = code.difference(document).map(|name| format!("{name} is not documented"));
     undocumented.chain(document.difference(code).map(|name| format!("{name} is not in the code"))).collect()
-}
-
-/// Code, status, fault and retry of every problem, as the table of `docs/api.md` has them.
-fn documented_problems(api: &str) -> BTreeSet<String> {
-    rows(section(api, "## Errors")).into_iter().map(|cells| cells[..4].join(" ")).collect()
-}
-
-fn problems() -> BTreeSet<String> {
-    let word = |value: serde_json::Value| value.as_str().map(str::to_owned).unwrap_or_default();
-    let json = |code: &Code| (serde_json::json!(code.fault()), serde_json::json!(code.retry()));
-    let row = |code: &Code| {
-        let (fault, retry) = json(code);
-        format!("`{}` {} {} {}", code.as_str(), code.status().as_u16(), word(fault), word(retry))
-    };
-    Code::ALL.iter().map(row).collect()
 }
 
 fn documented_variables(architecture: &str) -> BTreeSet<String> {
@@ -263,24 +249,6 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 const NONE: [&str; 0] = [];
-
-#[test]
-fn every_problem_code_is_documented_with_its_status_fault_and_retry_and_no_other_is() {
-    assert_eq!(differences(&problems(), &documented_problems(&text("docs/api.md"))), NONE);
-}
-
-#[test]
-fn a_problem_code_that_is_missing_invented_or_wrong_is_caught() {
-    let api = text("docs/api.md");
-    let wrong =
-        api.replace("| `overloaded` | 503 |", "| `overloaded` | 500 |").replace("| `conflict` |", "| `clash` |");
-    let found = differences(&problems(), &documented_problems(&wrong)).join("\n");
-    for expected in
-        ["`overloaded` 503 server after is not documented", "`overloaded` 500", "`conflict` 409", "`clash` 409"]
-    {
-        assert!(found.contains(expected), "{expected} is not in {found}");
-    }
-}
 
 #[test]
 fn every_variable_is_documented_with_its_default_and_no_other_is() {

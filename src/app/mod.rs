@@ -10,6 +10,7 @@ mod layers;
 mod log_queue;
 mod openapi;
 mod paths;
+mod problem_pages;
 mod repricing;
 mod routes;
 mod settings;

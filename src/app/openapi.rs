@@ -2,7 +2,6 @@
 //! binary, and a page for every problem code.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use axum::Extension;
 use axum::Router;
@@ -20,6 +19,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::contract_headers;
 use super::paths::{DOCUMENT_PATH, PAGE_PATH};
+use super::problem_pages::ProblemPages;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem, ProblemBody};
 
@@ -64,7 +64,7 @@ impl Modify for Bearer {
 /// The document's frame as a router to merge the slices into. Only described routes can be added to it.
 pub fn frame<S: Clone + Send + Sync + 'static>(public_url: &PublicUrl) -> OpenApiRouter<S> {
     let frame = OpenApiRouter::with_openapi(Contract::openapi()).routes(routes!(get_problem_page));
-    frame.layer(Extension(public_url.clone()))
+    frame.layer(Extension(ProblemPages::new(public_url)))
 }
 
 /// What the slices cannot know: the headers that layers read and send, and under which URL all paths are.
@@ -116,7 +116,7 @@ pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
 
 /// Explain a problem code
 ///
-/// The page that a problem's `type` leads to: what the code means, whose fault it is, and what to do.
+/// The page that a problem's `type` leads to: what happened, whose fault it is, what to do, and an example.
 #[utoipa::path(
     get,
     path = "/problems/{code}",
@@ -130,32 +130,11 @@ pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
 )]
 async fn get_problem_page(
     Path(name): Path<String>,
-    Extension(public_url): Extension<PublicUrl>,
+    Extension(pages): Extension<ProblemPages>,
 ) -> Result<Response, Problem> {
-    let code = Code::ALL.iter().copied().find(|code| code.as_str() == name);
-    let code = code.ok_or_else(|| {
+    let page = pages.of(&name).ok_or_else(|| {
         let known = Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ");
         Problem::new(Code::NotFound, format!("There is no such problem code; there are: {known}."))
     })?;
-    Ok(([(CACHE_CONTROL, "public, max-age=3600")], Html(public_url.lead(&page(code)).into_owned())).into_response())
-}
-
-fn page(code: Code) -> String {
-    let (name, title, status) = (code.as_str(), code.title(), code.status());
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\n\
-         <body style=\"font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; padding: 0 1rem\">\n\
-         <h1><code>{name}</code></h1>\n<p><strong>{title}.</strong></p>\n<p>{}</p>\n<dl>\n",
-        code.advice().replace('<', "&lt;").replace('>', "&gt;"),
-    );
-    for (term, value) in [
-        ("Status", status.to_string()),
-        ("Fault", serde_json::to_string(&code.fault()).unwrap_or_default()),
-        ("Retry", serde_json::to_string(&code.retry()).unwrap_or_default()),
-    ] {
-        // Writing to a String cannot fail.
-        let _ = writeln!(html, "<dt>{term}</dt><dd><code>{}</code></dd>", value.trim_matches('"'));
-    }
-    html.push_str("</dl>\n<p><a href=\"/docs\">The whole API</a></p>\n</body></html>\n");
-    html
+    Ok(([(CACHE_CONTROL, "public, max-age=3600")], Html(page)).into_response())
 }

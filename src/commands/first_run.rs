@@ -28,17 +28,7 @@ pub async fn credentials(
     address: SocketAddr,
 ) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("credentials.env");
-    // A server that listens on every address is reached from here by loopback.
-    let reached = match address {
-        SocketAddr::V4(address) if address.ip().is_unspecified() => {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
-        }
-        SocketAddr::V6(address) if address.ip().is_unspecified() => {
-            SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()))
-        }
-        address => address,
-    };
-    let url = public_url.map_or_else(|| format!("http://{reached}"), str::to_owned);
+    let url = public_url.map_or_else(|| format!("http://{}", reached(address)), str::to_owned);
     let url = format!("HALFHOUR_URL={url}");
     let content = match std::fs::read_to_string(&path) {
         Ok(content) => content,
@@ -57,6 +47,19 @@ pub async fn credentials(
         .collect();
     write_private(&path, current.as_bytes())?;
     Ok(path)
+}
+
+/// A server that listens on every address is reached from here by loopback.
+pub fn reached(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+        }
+        SocketAddr::V6(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()))
+        }
+        address => address,
+    }
 }
 
 async fn make(accounts: &Accounts, url: &str) -> Result<String, Problem> {

@@ -11,6 +11,7 @@ mod accounts;
 mod attribute;
 mod backfill;
 mod database;
+mod demo;
 mod doctor;
 mod first_run;
 mod job_words;
@@ -72,6 +73,8 @@ enum Command {
     Attribute(attribute::AttributeCommand),
     /// Look whether this installation is well, and say what to do. Changes nothing.
     Doctor,
+    /// Send a year of made-up usage to the running server, as a user of its own, or remove it.
+    Demo(demo::DemoCommand),
 }
 
 /// Runs a command to its end.
@@ -109,6 +112,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Attribute(command) => attribute::attribute(command, &output),
         // It says what is wrong with the configuration, too.
         Command::Doctor => Box::pin(doctor::doctor(config, &output)).await,
+        Command::Demo(command) => Box::pin(demo::demo(config?, command, &output)).await,
         Command::Serve => serve::serve(config?).await,
         Command::Migrate => migrate(config?, &output).await,
         Command::User(command) => accounts::user(config?, command, &output).await,

@@ -25,13 +25,19 @@ impl Output {
 
 /// Says what went wrong, with its causes.
 pub(super) fn complain(error: &anyhow::Error) {
-    let mut stderr = std::io::stderr().lock();
     // When standard error is gone there is nobody left to tell.
-    let _ = write!(stderr, "halfhour: {error}");
-    for cause in error.chain().skip(1) {
-        let _ = write!(stderr, ": {cause}");
+    let _ = writeln!(std::io::stderr().lock(), "halfhour: {}", in_full(error));
+}
+
+/// An error with its causes, but for those that it has said itself.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words.extend([": ", &cause]);
+        }
     }
-    let _ = writeln!(stderr);
+    words
 }
 
 /// A problem in words, for people at a terminal: with its cause, which an operator may see.
@@ -64,4 +70,23 @@ pub(super) fn table(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_follow_unless_they_were_said() {
+        let taken = || anyhow::anyhow!("address in use");
+        assert_eq!(
+            in_full(&taken().context("cannot listen").context("no start")),
+            "no start: cannot listen: address in use"
+        );
+        assert_eq!(
+            in_full(&taken().context("cannot listen: address in use; stop it")),
+            "cannot listen: address in use; stop it"
+        );
+        assert_eq!(in_full(&taken()), "address in use");
+    }
 }

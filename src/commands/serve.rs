@@ -62,8 +62,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Names what is wrong with the address, and the way out.
 fn cannot_listen(bind: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let other = SocketAddr::new(bind.ip(), bind.port().checked_add(1).unwrap_or(8080));
+    let taken = format!(
+        "is not free, because another halfhour or something else listens there already; stop it, or start with another \
+         port, such as HALFHOUR_BIND={other} (0 takes a free one)"
+    );
     let way_out = match error.kind() {
-        ErrorKind::AddrInUse => "is not free; stop what listens there, or choose another port (0 takes a free one)",
+        ErrorKind::AddrInUse => taken.as_str(),
         ErrorKind::AddrNotAvailable => {
             "is no address of this machine; 0.0.0.0 or [::] stands for all of them, 127.0.0.1 for none but this machine"
         }
@@ -146,5 +151,6 @@ fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Pat
             stderr,
             "  curl --header \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" \"$HALFHOUR_URL/v1/rollups\""
         );
+        let _ = writeln!(stderr, "`halfhour demo` sends a year of made-up usage, to look around.");
     }
 }

@@ -21,7 +21,7 @@ pub enum EmbeddedPostgresError {
 
     /// A file or directory under the data directory could not be used.
     #[error(
-        "cannot {action} {}: {source}; check the free space, and that this user owns the data directory (HALFHOUR_DATA_DIR)",
+        "cannot {action} {}: {source}; check the free space, and that this user owns the data directory, or point HALFHOUR_DATA_DIR at one that it may write to",
         .path.display()
     )]
     Files {

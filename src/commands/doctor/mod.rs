@@ -22,6 +22,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
 use crate::kernel::database::condition::{self, DatabaseCondition};
 use finding::{Finding, FindingState};
+pub(super) use machine::has_cluster;
 
 /// A private PostgreSQL is joined or started within this time, or says itself why not.
 const LOCATE_LIMIT: Duration = Duration::from_secs(150);

@@ -13,11 +13,13 @@
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
 //! | `persons` | erasure of a person, with all usage | `DELETE /v1/me` (viewer) |
 //! | `tokens` | the secrets of users and devices | none: commands only |
+//! | `demos` | a user whose usage is made up | none: commands only |
 //!
 //! Whose things they are comes from the token. Rows are revoked, and deleted only where their user
 //! is erased. Every change is one transaction, and its entry in the audit is part of it.
 
 mod audit;
+mod demos;
 mod devices;
 mod erasing;
 mod linking;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use demos::{Demo, DemoDevice, Demos};
 pub(crate) use devices::DeviceListing;
 pub use devices::{Devices, RegisteredDevice};
 pub use erasing::Erasures;
@@ -95,6 +98,11 @@ impl Accounts {
             users,
             tokens,
         }
+    }
+
+    /// Users whose usage is made up. Only commands ask for them, and their work goes through `pool`.
+    pub fn demos(&self, pool: Pool) -> Demos {
+        Demos::new(pool, self.tokens.clone(), self.users.clone(), self.devices.clone())
     }
 
     /// Another token for a user, or for one of its devices where `device` names one. Errors: 404 no

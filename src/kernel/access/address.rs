@@ -48,8 +48,42 @@ impl Addresses {
         Some(network(caller))
     }
 
+    /// Who has sent a request, as far as that matters to whether `caller` is one caller.
+    pub fn sender(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Sender> {
+        let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        let peer = peer.ip().to_canonical();
+        Some(Sender { peer, is_trusted: self.trusts(peer), forwards: headers.contains_key(X_FORWARDED_FOR) })
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxies| proxies.contains(&address))
+    }
+}
+
+/// Whose socket a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    peer: IpAddr,
+    is_trusted: bool,
+    forwards: bool,
+}
+
+impl Sender {
+    /// Why all who call through this proxy may be taken for one, and what to do. `None` where it seems to be a caller
+    /// itself, or names the callers.
+    pub fn doubt(self) -> Option<String> {
+        let Self { peer, is_trusted, forwards } = self;
+        match (is_trusted, forwards) {
+            (true, false) => Some(format!(
+                "the proxy {peer} says nothing in X-Forwarded-For, so that all who call through it count as one; have it \
+                 append the address of each (nginx: `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`)"
+            )),
+            (false, true) => Some(format!(
+                "X-Forwarded-For of {peer} is not believed, so that all who call through it count as one; if it is your \
+                 proxy, name it in HALFHOUR_TRUSTED_PROXIES"
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -82,6 +116,22 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         addresses.caller(&extensions, &headers).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_and_one_that_nobody_has_named_are_doubted() {
+        let addresses = Addresses::new(&["10.0.0.0/8".parse().unwrap()]);
+        let doubt = |peer: &str, forwarded: Option<&'static str>| {
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+            let headers = forwarded.map(|value| (X_FORWARDED_FOR, HeaderValue::from_static(value)));
+            addresses.sender(&extensions, &headers.into_iter().collect()).unwrap().doubt().unwrap_or_default()
+        };
+        assert!(doubt("::ffff:10.0.0.1", None).starts_with("the proxy 10.0.0.1 says nothing"));
+        assert!(doubt("192.0.2.1", Some("198.51.100.7")).ends_with("name it in HALFHOUR_TRUSTED_PROXIES"));
+        assert_eq!(doubt("192.0.2.1", None), "");
+        assert_eq!(doubt("10.0.0.1", Some("198.51.100.7")), "");
+        assert_eq!(addresses.sender(&Extensions::new(), &HeaderMap::new()), None);
     }
 
     #[test]

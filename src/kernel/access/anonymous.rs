@@ -8,13 +8,15 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use moka::sync::Cache;
 
-use super::address::Addresses;
+use super::address::{Addresses, Sender};
 use super::limit::Limit;
 use crate::kernel::problem::{Code, Problem};
 
@@ -30,6 +32,8 @@ pub struct AnonymousCallers {
     limit: Option<Limit>,
     unknown: Option<Limit>,
     shut: Cache<IpAddr, ()>,
+    /// Whether it was said that many may count as one.
+    has_doubted: Arc<AtomicBool>,
 }
 
 impl AnonymousCallers {
@@ -37,7 +41,7 @@ impl AnonymousCallers {
     /// `None` for no limit.
     pub fn new(addresses: Addresses, limit: Option<Limit>, unknown: Option<Limit>) -> Self {
         let shut = Cache::builder().max_capacity(SHUT_ADDRESSES).time_to_live(SHUT).build();
-        Self { addresses, limit, unknown, shut }
+        Self { addresses, limit, unknown, shut, has_doubted: Arc::default() }
     }
 
     /// Whether a token that nobody here has seen valid may be looked up for this caller. Errors: 429.
@@ -64,6 +68,22 @@ impl AnonymousCallers {
         self.addresses.caller(request.extensions(), request.headers())
     }
 
+    /// Whose socket a request came through.
+    pub fn sender(&self, request: &Request) -> Option<Sender> {
+        self.addresses.sender(request.extensions(), request.headers())
+    }
+
+    /// A caller without a valid token has done too much. Says once in the log where that may be many callers, because of
+    /// how a proxy or this server is set up. Returns whether it was said now.
+    pub fn note_refused(&self, sender: Option<Sender>) -> bool {
+        let Some(doubt) = sender.and_then(Sender::doubt) else { return false };
+        if self.has_doubted.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        tracing::warn!("a caller without a valid token was refused for calling too often: {doubt}");
+        true
+    }
+
     /// What a caller without a valid token is answered that was refused: what it would be, and 429 once that has
     /// happened too often.
     pub fn count(&self, caller: Option<IpAddr>, mut refusal: Response) -> Response {
@@ -77,5 +97,27 @@ impl AnonymousCallers {
             }
             Err(refused) => refused.into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::extract::ConnectInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_doubted_once_and_a_caller_of_its_own_never() {
+        let callers = AnonymousCallers::new(Addresses::new(&["10.0.0.0/8".parse().unwrap()]), None, None);
+        let sender = |peer: &str| {
+            let mut request = Request::new(axum::body::Body::empty());
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+            callers.sender(&request)
+        };
+        assert!(!callers.note_refused(None) && !callers.note_refused(sender("192.0.2.1")));
+        assert!(callers.note_refused(sender("10.0.0.1")));
+        assert!(!callers.note_refused(sender("10.0.0.2")));
     }
 }

@@ -282,7 +282,7 @@ fn any_principal(parts: &Parts) -> Result<(Principal, RequestContext), Problem> 
 /// The caller, who must be of the wanted kind, and its call. Errors: 403 for another kind.
 fn principal_of(parts: &Parts, wanted: TokenKind) -> Result<(Principal, RequestContext), Problem> {
     let (principal, context) = any_principal(parts)?;
-    if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(wanted.as_str(), principal.kind)) }
+    if principal.kind == wanted { Ok((principal, context)) } else { Err(wrong_kind(&[wanted], principal.kind)) }
 }
 
 /// 401: the user was erased since the token was looked up. It is remembered for a moment longer.
@@ -290,9 +290,11 @@ pub fn erased_user() -> Problem {
     Problem::new(Code::Unauthorized, "The user of this token was erased.")
 }
 
-fn wrong_kind(wanted: &str, found: TokenKind) -> Problem {
-    let found = found.as_str();
-    Problem::new(Code::WrongPrincipal, format!("This route takes {wanted} tokens; yours is of the kind {found}."))
+fn wrong_kind(wanted: &[TokenKind], found: TokenKind) -> Problem {
+    let names: Vec<_> = wanted.iter().map(|kind| format!("{} (`{}…`)", kind.as_str(), kind.prefix())).collect();
+    let (wanted, found, prefix) = (names.join(" or "), found.as_str(), found.prefix());
+    let detail = format!("This route takes tokens of the kind {wanted}; yours is of the kind {found} (`{prefix}…`).");
+    Problem::new(Code::WrongPrincipal, detail)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Device {
@@ -300,7 +302,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, context) = principal_of(parts, TokenKind::Device)?;
-        let device_id = principal.device_id.ok_or_else(|| wrong_kind(TokenKind::Device.as_str(), principal.kind))?;
+        let device_id = principal.device_id.ok_or_else(|| wrong_kind(&[TokenKind::Device], principal.kind))?;
         let Principal { token_id, user_id, device_kind: kind, .. } = principal;
         Ok(Self { user_id, device_id, token_id, kind, context })
     }
@@ -331,7 +333,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Corrector {
         let (principal, context) = any_principal(parts)?;
         let Principal { kind, token_id, user_id, .. } = principal;
         if kind == TokenKind::Device {
-            return Err(wrong_kind("viewer or operator", kind));
+            return Err(wrong_kind(&[TokenKind::Viewer, TokenKind::Operator], kind));
         }
         Ok(Self { kind, user_id, token_id, context })
     }
@@ -344,7 +346,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
         let (principal, context) = any_principal(parts)?;
         let Principal { kind, user_id, device_id, .. } = principal;
         if kind == TokenKind::Operator {
-            return Err(wrong_kind("device or viewer", kind));
+            return Err(wrong_kind(&[TokenKind::Device, TokenKind::Viewer], kind));
         }
         Ok(Self { user_id, device_id, context })
     }

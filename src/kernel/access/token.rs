@@ -41,7 +41,8 @@ impl TokenKind {
         [Self::Device, Self::Viewer, Self::Operator].into_iter().find(|kind| kind.as_str() == text)
     }
 
-    const fn prefix(self) -> &'static str {
+    /// What its tokens begin with.
+    pub const fn prefix(self) -> &'static str {
         match self {
             Self::Device => "hhd_",
             Self::Viewer => "hhv_",

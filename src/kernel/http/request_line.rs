@@ -181,13 +181,19 @@ pub async fn answer_in_time(State(settings): State<Arc<RequestLine>>, mut reques
     let observed = request.extensions().get::<Observed>().cloned().unwrap_or_default();
     let caller = request.extensions().get::<RequestContext>().and_then(|context| context.caller);
     let deadline = settings.deadline_of(&request);
+    let sender = settings.anonymous_callers.sender(&request);
     let response = match request.extensions_mut().remove::<RefusedAtDoor>() {
         Some(RefusedAtDoor(problem)) => problem.into_response(),
         None => answer(request, next, deadline).await,
     };
     let is_strangers = observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
     let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
-    if is_strangers && is_refused { settings.anonymous_callers.count(caller, response) } else { response }
+    let response =
+        if is_strangers && is_refused { settings.anonymous_callers.count(caller, response) } else { response };
+    if response.status() == StatusCode::TOO_MANY_REQUESTS && observed.principal().is_none() {
+        settings.anonymous_callers.note_refused(sender);
+    }
+    response
 }
 
 async fn answer(request: Request, next: Next, deadline: Duration) -> Response {

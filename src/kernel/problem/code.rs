@@ -76,9 +76,16 @@ macro_rules! codes {
                 match self { $(Self::$variant => $title,)* }
             }
 
-            /// What the caller can do about it.
+            /// What the caller can do about it, in a sentence or two.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice,)* }
+            }
+
+            /// The page that explains it, in Markdown. Nothing compiles while a code has none.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../../docs/problems/", $code, ".md")),)*
+                }
             }
         }
     };

@@ -69,9 +69,7 @@ impl Persons {
 
     /// The one user of a name, active or revoked. Errors: 404 for none, 409 for several.
     pub async fn find_named(&self, context: &RequestContext, name: &str) -> Result<Uuid, Problem> {
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
-        let found = store::persons_named(&mut tx, name, LISTED).await?;
-        tx.rollback().await?;
+        let found = self.named(context, name).await?;
         match found.as_slice() {
             [] => Err(Problem::new(Code::NotFound, format!("There is no user named {name:?}."))),
             [only] => Ok(only.user_id),
@@ -83,6 +81,18 @@ impl Persons {
                 Err(Problem::new(Code::Conflict, detail))
             }
         }
+    }
+
+    /// Every user of a name, active or revoked, at most ten.
+    pub async fn all_named(&self, context: &RequestContext, name: &str) -> Result<Vec<Uuid>, Problem> {
+        Ok(self.named(context, name).await?.into_iter().map(|row| row.user_id).collect())
+    }
+
+    async fn named(&self, context: &RequestContext, name: &str) -> Result<Vec<NamedRow>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let found = store::persons_named(&mut tx, name, LISTED).await?;
+        tx.rollback().await?;
+        Ok(found)
     }
 
     /// Counts what would go of a user, and changes nothing.

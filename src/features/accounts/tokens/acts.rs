@@ -63,9 +63,27 @@ impl Tokens {
             Some(seed) => seed.token(&self.key, kind),
             None => self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?,
         };
-        let token_id = Uuid::now_v7();
-        store::add_token(tx, &token, token_id, kind, user_id, device_id).await?;
+        let token_id = self.store_in(tx, &token, kind, user_id, device_id).await?;
         Ok(IssuedToken { user_id, device_id, token_id, token })
+    }
+
+    /// Stores a token in the caller's transaction. Returns the id by which it can be revoked.
+    pub async fn store_in(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        kind: TokenKind,
+        user_id: Uuid,
+        device_id: Option<Uuid>,
+    ) -> Result<Uuid, Problem> {
+        let token_id = Uuid::now_v7();
+        store::add_token(tx, token, token_id, kind, user_id, device_id).await?;
+        Ok(token_id)
+    }
+
+    /// The token that the same parts always give, under the server's key. The first one names the purpose.
+    pub fn derive(&self, kind: TokenKind, parts: &[&[u8]]) -> Token {
+        self.key.derive(kind, parts)
     }
 
     /// A new token for a device in the caller's transaction. The device's other tokens live on for

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 pub use acts::Users;
 pub use reply::{CreatedUser, UserListing};
-pub(super) use store::unknown_zone;
+pub(super) use store::{insert_user, unknown_zone};
 
 use crate::kernel::http::cursor::Cursors;
 

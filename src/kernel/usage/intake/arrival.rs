@@ -77,7 +77,10 @@ impl Arrival {
         }
         // It starts on a half hour, so this is the same as: after the half hour that contains that instant.
         if start > self.latest {
-            let detail = "This half hour has not begun, by the server's clock.".into();
+            let detail =
+                "This half hour has not begun by the server's clock, which the answer's `Date` shows. Send it in UTC, \
+                          and set this machine's clock."
+                    .into();
             return Err(Untimely { field: HOUR_START, code: "in_future", detail });
         }
         Ok(Timely(half_hour))
@@ -87,8 +90,8 @@ impl Arrival {
     /// `observed_at_in_future`.
     pub(super) fn observed_at(&self, instant: DateTime<Utc>) -> Result<Timely<DateTime<Utc>>, Untimely> {
         if instant > self.latest {
-            let detail =
-                "More than 5 minutes ahead of the server's clock. Set this machine's clock, or omit the field.";
+            let detail = "More than 5 minutes ahead of the server's clock, which the answer's `Date` shows. Send it in UTC, and \
+                          set this machine's clock, or omit the field.";
             return Err(Untimely { field: OBSERVED_AT, code: "observed_at_in_future", detail: detail.into() });
         }
         Ok(Timely(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)))
@@ -97,7 +100,10 @@ impl Arrival {
     /// When something happened that is to be counted, and its half hour. Errors: `too_old`, `in_future`.
     pub(super) fn event(&self, happened_at: DateTime<Utc>) -> Result<(DateTime<Utc>, HalfHour), Untimely> {
         if happened_at > self.latest {
-            let detail = "More than 5 minutes ahead of the server's clock: set this machine's clock.".into();
+            let detail =
+                "More than 5 minutes ahead of the server's clock, which the answer's `Date` shows: set this machine's \
+                          clock."
+                    .into();
             return Err(Untimely { field: HAPPENED_AT, code: "in_future", detail });
         }
         let before_2020 =
