@@ -49,7 +49,8 @@ pub use range::{AskedDays, DayRange, Filters, PagePosition};
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use retention::{Pass, Retention};
 pub use rollups::{
-    GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, WholeRequest, WholeSums, Width,
+    GroupBy, GroupSums, IntervalSums, RankBy, RankedAnswer, ResultKey, RollupsAnswer, RollupsRequest, Span,
+    WholeRequest, WholeSums, Width,
 };
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;
