@@ -14,6 +14,7 @@ mod database;
 mod doctor;
 mod first_run;
 mod key_doubt;
+mod open;
 mod output;
 mod persons;
 mod serve;
@@ -65,6 +66,8 @@ enum Command {
     Backfill(backfill::BackfillCommand),
     /// Read logs and say whose fault it was. Needs no database.
     Attribute(attribute::AttributeCommand),
+    /// Print a link that signs its reader in on a browser, and open it where there is a desktop.
+    Open(open::OpenCommand),
     /// Look whether this installation is well, and say what to do. Changes nothing.
     Doctor,
 }
@@ -109,6 +112,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(command) => accounts::user(config?, command, &output).await,
         Command::Device(command) => accounts::device(config?, command, &output).await,
         Command::Token(command) => accounts::token(config?, command, &output).await,
+        Command::Open(command) => open::open(config?, command, &output).await,
         Command::Source(command) => sources::source(config?, command, &output).await,
         Command::Verify(command) => verify::verify(config?, command, &output).await,
         Command::Backfill(command) => Box::pin(backfill::backfill(config?, command, &output)).await,

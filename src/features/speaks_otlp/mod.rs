@@ -34,8 +34,10 @@ use crate::kernel::usage::intake::Intake;
 /// How problems are written to callers that speak protobuf.
 pub(crate) const PROBLEM_FORMAT: ProblemFormat = ProblemFormat {
     routes: &["/v1/logs", "/v1/metrics", "/v1/traces"],
+    asked_in: Some("application/x-protobuf"),
     media_type: "application/x-protobuf",
-    write: reply::status,
+    policy: None,
+    write: |body, _| reply::status(body),
 };
 
 /// The routes of what is read, and those of what is thrown away. Each has its limit, so that the second cannot use up
