@@ -5,12 +5,15 @@ use uuid::Uuid;
 
 use crate::features::accounts::Accounts;
 use crate::features::dashboard_rollup::{
-    DayRange, Filters, GroupBy, IntervalSums, OpenSnapshot, UsageAnswers, WholeRequest, WholeSums, Width,
+    DayRange, Filters, GroupBy, IntervalSums, OpenSnapshot, RankBy, RankedAnswer, UsageAnswers, WeekStart,
+    WholeRequest, WholeSums, Width,
 };
 use crate::features::speaks_vibeusage::{DeviceDoor, StandingCode};
+use crate::kernel::bucket::{Model, Source};
 use crate::kernel::call::RequestContext;
 use crate::kernel::dashboards::{
-    AnsweredSums, Freshness, PartSums, SumWidth, SumsGroup, SumsInterval, SumsPart, SumsQuestion, UsageSums,
+    AnsweredSums, Dimension, Freshness, PartSums, RankedGroup, RankedSums, Ranking, SumWidth, SumsGroup, SumsInterval,
+    SumsPart, SumsQuestion, UsageSums,
 };
 use crate::kernel::problem::Problem;
 
@@ -46,31 +49,81 @@ async fn sums(
     user_id: Uuid,
     question: SumsQuestion,
 ) -> Result<AnsweredSums, Problem> {
-    let SumsQuestion { zone, filters, parts } = question;
+    let SumsQuestion { zone, filters, parts, rankings } = question;
     let filters = Filters { sources: filters.sources, models: filters.models, devices: filters.devices };
-    let request = WholeRequest { time_zone: zone.map(|zone| zone.name), filters }.checked()?;
+    let request = WholeRequest { time_zone: zone.map(|zone| zone.name), filters: filters.clone() }.checked()?;
     let mut snapshot = answers.open(context, user_id, request).await?;
-    let summed = summed(&mut snapshot, &parts).await;
+    let summed = read(&mut snapshot, &filters, &parts, &rankings).await;
     let answered = snapshot.close(summed).await?;
-    let state = answered.state;
+    let (state, (parts, rankings)) = (answered.state, answered.answer);
     let freshness = Freshness { as_of: state.as_of(), pending: state.pending(), version: state.version() };
-    Ok(AnsweredSums { today: state.today(), freshness, parts: answered.answer })
+    Ok(AnsweredSums { today: state.today(), freshness, zone: state.time_zone().to_owned(), parts, rankings })
 }
 
-async fn summed(snapshot: &mut OpenSnapshot<WholeRequest>, parts: &[SumsPart]) -> Result<Vec<PartSums>, Problem> {
+async fn read(
+    snapshot: &mut OpenSnapshot<WholeRequest>,
+    filters: &Filters,
+    parts: &[SumsPart],
+    rankings: &[Ranking],
+) -> Result<(Vec<PartSums>, Vec<RankedSums>), Problem> {
+    let mut ranked = Vec::with_capacity(rankings.len());
+    for ranking in rankings {
+        let (from, to) = ranking.days.resolve(snapshot.state().today())?;
+        let by = match ranking.dimension {
+            Dimension::Tool => RankBy::Source,
+            Dimension::Model => RankBy::Model,
+            Dimension::Device => RankBy::Device,
+        };
+        ranked.push(ranked_sums(snapshot.ranked(DayRange { from, to }, by, ranking.most).await?));
+    }
     let mut all = Vec::with_capacity(parts.len());
     for part in parts {
-        let (from, to) = part.days.resolve(snapshot.state().today())?;
-        let asked = WholeSums {
-            days: DayRange { from, to },
-            width: width(part.width),
-            group_by: GroupBy { source: part.by_source, model: part.by_model, device: false },
-            fills: part.fills,
+        let narrowed = match part.of_ranking.and_then(|at| Some((rankings.get(at)?, ranked.get(at)?))) {
+            Some((ranking, found)) => narrowed(filters, ranking.dimension, found),
+            None => Some(filters.clone()),
         };
-        let intervals = snapshot.sums(&asked).await?.into_iter().map(interval).collect();
-        all.push(PartSums { from, to, intervals });
+        all.push(summed(snapshot, part, narrowed.as_ref()).await?);
     }
-    Ok(all)
+    Ok((all, ranked))
+}
+
+/// Filters that let through what a ranking lists; `None` where it lists nothing.
+fn narrowed(filters: &Filters, dimension: Dimension, found: &RankedSums) -> Option<Filters> {
+    let names = found.groups.iter().map(|group| group.name.as_str());
+    let mut narrowed = filters.clone();
+    match dimension {
+        Dimension::Tool => narrowed.sources = names.filter_map(Source::parse).collect(),
+        Dimension::Model => narrowed.models = names.filter_map(|name| Model::parse(name).ok()).collect(),
+        Dimension::Device => narrowed.devices = names.filter_map(|id| Uuid::try_parse(id).ok()).collect(),
+    }
+    (!found.groups.is_empty()).then_some(narrowed)
+}
+
+async fn summed(
+    snapshot: &mut OpenSnapshot<WholeRequest>,
+    part: &SumsPart,
+    filters: Option<&Filters>,
+) -> Result<PartSums, Problem> {
+    let (from, to) = part.days.resolve(snapshot.state().today())?;
+    let days = DayRange { from, to };
+    let before = || days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"));
+    let days = if part.is_before { before()? } else { days };
+    let asked = WholeSums {
+        days,
+        width: width(part.width),
+        group_by: GroupBy { source: part.apart.by_source, model: part.apart.by_model, device: part.apart.by_device },
+        fills: part.fills,
+    };
+    let intervals = match filters {
+        Some(filters) => snapshot.sums_among(&asked, filters).await?,
+        None => Vec::new(),
+    };
+    Ok(PartSums { from: days.from, to: days.to, intervals: intervals.into_iter().map(interval).collect() })
+}
+
+fn ranked_sums(answer: RankedAnswer) -> RankedSums {
+    let groups = answer.groups.into_iter().map(|group| RankedGroup { name: group.name, tokens: group.tokens });
+    RankedSums { count: answer.count, tokens: answer.tokens, groups: groups.collect() }
 }
 
 const fn width(width: SumWidth) -> Width {
@@ -78,6 +131,8 @@ const fn width(width: SumWidth) -> Width {
         SumWidth::HalfHour => Width::HalfHour,
         SumWidth::Hour => Width::Hour,
         SumWidth::Day => Width::Day,
+        SumWidth::Week(chrono::Weekday::Sun) => Width::Week(WeekStart::Sunday),
+        SumWidth::Week(_) => Width::Week(WeekStart::Monday),
         SumWidth::Month => Width::Month,
     }
 }
@@ -86,6 +141,7 @@ fn interval(IntervalSums { span, groups }: IntervalSums) -> SumsInterval {
     let groups = groups.into_iter().map(|group| SumsGroup {
         source: group.key.source,
         model: group.key.model,
+        device_id: group.key.device,
         sums: group.priced.sums.of_counters,
     });
     let (local_start, starts_at, ends_at) = (span.local_start, span.starts_at, span.ends_at);

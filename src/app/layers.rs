@@ -54,6 +54,8 @@ pub(crate) struct StrangerLimits {
     pub(crate) exchange: Option<Limit>,
     /// Of trackers that pair, each of which asks every five seconds.
     pub(crate) pairing: Option<Limit>,
+    /// Of browsers that sign in.
+    pub(crate) sign_in: Option<Limit>,
     /// For whatever they are refused, by the count of the routes.
     pub(crate) callers: AnonymousCallers,
 }
@@ -65,9 +67,10 @@ impl StrangerLimits {
         let routes = Limit::by_address("anonymous", limits.anonymous, &addresses);
         let exchange = Limit::by_address("link_code", limits.anonymous.min(EXCHANGES_PER_MINUTE), &addresses);
         let pairing = Limit::by_address("pairing", limits.anonymous, &addresses);
+        let sign_in = Limit::by_address("sign_in", limits.anonymous, &addresses);
         let unknown = Limit::by_address("unknown_token", limits.anonymous, &addresses);
         let callers = AnonymousCallers::new(addresses, routes.clone(), unknown);
-        Self { routes, exchange, pairing, callers }
+        Self { routes, exchange, pairing, sign_in, callers }
     }
 }
 

@@ -9,6 +9,7 @@ mod housekeeping;
 mod layers;
 mod log_queue;
 mod openapi;
+mod pages;
 mod paths;
 mod problem_pages;
 mod repricing;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 pub use activity::Activity;
 pub use door::DoorLimits;
 pub(crate) use forgetting::persons_with;
+pub use pages::page_routes;
 pub use repricing::prices_with;
 pub use settings::Settings;
 pub use shipped_prices::{books_with, shipped_book};
@@ -45,7 +47,7 @@ use crate::features::accounts::{Accounts, Persons};
 use crate::features::backfill::{Backfills, Worker};
 use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers, watch_coverage};
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
-use crate::kernel::access::{Authenticator, ServerKey, TokenCache};
+use crate::kernel::access::{Authenticator, ServerKey, Sessions, TokenCache};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
 use crate::kernel::dialect::Enrolment;
@@ -105,9 +107,11 @@ impl App {
         };
         let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
+        let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
+        let sessions = Sessions::new(&key, authenticator.clone(), clock.clone(), &settings.public_url);
         let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
-            authenticator: Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone()),
+            authenticator,
             intake: Intake::new(
                 switches.clone(),
                 clock.clone(),
@@ -121,6 +125,8 @@ impl App {
             readiness: Readiness::new(pools.control.clone()),
             usage_sums: dashboards::sums_with(answers.clone()),
             device_door: dashboards::devices_with(&accounts),
+            account_door: pages::accounts_with(&accounts, &sessions),
+            sessions,
             enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,
             public_url: PublicUrl::from(settings.public_url.as_str()),

@@ -19,6 +19,9 @@ pub(crate) const DOCUMENT_PATH: &str = "/openapi.json";
 /// Where it is for people.
 pub(crate) const PAGE_PATH: &str = "/docs/";
 
+/// Where the first page is.
+const FIRST_PAGE: &str = "/";
+
 /// A path that is longer is not repeated to the caller. The route's pattern stands for it.
 const LONGEST_REPEATED: usize = 200;
 
@@ -27,10 +30,11 @@ const LONGEST_REPEATED: usize = 200;
 pub(crate) struct KnownPaths(Vec<String>);
 
 impl KnownPaths {
-    /// Those of the contract, and those that publish it.
-    pub(crate) fn new(document: &Document) -> Self {
+    /// Those of the contract, those that publish it, and those of pages.
+    pub(crate) fn new(document: &Document, pages: &Document) -> Self {
         let published = [DOCUMENT_PATH, PAGE_PATH].map(str::to_owned);
-        Self(document.paths.paths.keys().cloned().chain(published).collect())
+        let described = [document, pages].into_iter().flat_map(|document| document.paths.paths.keys().cloned());
+        Self(described.chain(published).collect())
     }
 
     /// 404 for a path that no route takes.
@@ -56,7 +60,7 @@ impl KnownPaths {
         if percent_decode_str(path).decode_utf8().is_err() {
             return Err(Problem::new(Code::Malformed, "The path is not UTF-8 once its `%` are decoded."));
         }
-        if path != PAGE_PATH && has_extra_slashes(path) {
+        if ![PAGE_PATH, FIRST_PAGE].contains(&path) && has_extra_slashes(path) {
             return Err(self.refuse(request.uri()));
         }
         Ok(request)

@@ -15,10 +15,12 @@ use super::layers::{
 };
 use super::paths::KnownPaths;
 use super::settings::Settings;
-use super::state::AppState;
-use super::{activity, openapi};
+use super::state::{AppState, Handed};
+use super::{activity, openapi, pages};
 use crate::features;
-use crate::features::{accounts, backfill, dashboard_rollup, ingest_buckets, operations, pricing, speaks_otlp};
+use crate::features::{
+    accounts, backfill, dashboard_page, dashboard_rollup, ingest_buckets, operations, pricing, speaks_otlp,
+};
 use crate::kernel::access::{Limit, require_principal};
 use crate::kernel::dialect::{Spoken, spoken};
 use crate::kernel::http::manner::Manner;
@@ -69,7 +71,7 @@ impl Routes<'_> {
         let (exports, unread) = speaks_otlp::routers();
         let (devices, viewers) = (Limit::by_token("device", limits.device), Limit::by_token("viewer", limits.viewer));
         let (for_trackers, mut manners) = self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
-        manners.push(speaks_otlp::MANNER);
+        manners.extend([speaks_otlp::MANNER, dashboard_page::MANNER]);
         let for_principals = self
             .behind_token(ingest_buckets::router(), devices.as_ref())
             .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
@@ -85,8 +87,11 @@ impl Routes<'_> {
         let counted = self.counted(for_principals.merge(exchange).merge(for_trackers));
         let (router, mut document) = for_everyone.merge(counted).split_for_parts();
         openapi::complete(&mut document, &public_url);
-        let paths = Arc::new(KnownPaths::new(&document));
-        let operations = Arc::new(openapi::operations(&document));
+        let (pages, of_pages) = self.pages().split_for_parts();
+        let paths = Arc::new(KnownPaths::new(&document, &of_pages));
+        let mut operations = openapi::operations(&document);
+        operations.extend(openapi::operations(&of_pages));
+        let operations = Arc::new(operations);
         let operations = known.get_or_init(|| operations).clone();
         let cors = cors(&self.settings.cors_origins, &document);
         let line = Arc::new(RequestLine {
@@ -100,6 +105,7 @@ impl Routes<'_> {
         });
         // The last layer is the outermost.
         router
+            .merge(pages)
             .merge(Router::from(limited(
                 openapi::publish(document, &public_url).into(),
                 self.strangers.routes.as_ref(),
@@ -116,6 +122,13 @@ impl Routes<'_> {
             .layer(from_fn_with_state(line, observe))
             .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
             .with_state(self.state.clone())
+    }
+
+    /// The pages for people, which are no part of the contract.
+    fn pages(&self) -> OpenApiRouter<AppState> {
+        let Handed { sessions, public_url, .. } = &*self.state.0;
+        let viewers = Limit::by_token("page", self.settings.limits.viewer);
+        self.counted(pages::router(sessions, public_url, viewers.as_ref(), self.strangers.sign_in.as_ref()))
     }
 
     /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.

@@ -291,7 +291,7 @@ fn state(revoked_at: Option<DateTime<Utc>>) -> String {
 }
 
 /// Opens the database, works, and closes it whatever came of the work.
-async fn with_accounts<T>(
+pub(super) async fn with_accounts<T>(
     config: &Config,
     work: impl AsyncFnOnce(&Accounts, &RequestContext) -> Result<T, Problem>,
 ) -> anyhow::Result<T> {

@@ -16,27 +16,40 @@ use crate::kernel::call::RequestContext;
 use crate::kernel::database::Pool;
 use crate::kernel::problem::{Code, Problem};
 
-const USER: &str = "me";
+/// Who the first start makes.
+pub const USER: &str = "me";
 const DEVICE: &str = "this-machine";
 
+/// What a start tells the person at the terminal.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Where the tokens are.
+    pub path: PathBuf,
+    /// A link that signs in on a browser, where this is the first start.
+    pub link: Option<String>,
+}
+
 /// Makes sure that `credentials.env` is there and names the public URL, or else the address that the
-/// server listens on. Returns its path.
+/// server listens on.
 pub async fn credentials(
     opened: &Opened,
     data_dir: &Path,
     public_url: Option<&str>,
     address: SocketAddr,
-) -> anyhow::Result<PathBuf> {
+) -> anyhow::Result<Credentials> {
     let path = data_dir.join("credentials.env");
-    let url = public_url.map_or_else(|| format!("http://{}", reached(address)), str::to_owned);
-    let url = format!("HALFHOUR_URL={url}");
+    let reached = public_url.map_or_else(|| format!("http://{}", reached(address)), str::to_owned);
+    let url = format!("HALFHOUR_URL={reached}");
+    let mut link = None;
     let content = match std::fs::read_to_string(&path) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let pool = Pool::new(opened.options().clone(), "first run", 1);
             let made = make(&Accounts::new(pool.clone(), opened.key()), &url).await;
             pool.close().await;
-            made.map_err(|problem| explain(&problem))?
+            let (content, code) = made.map_err(|problem| explain(&problem))?;
+            link = Some(sign_in_link(&reached, &code));
+            content
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
@@ -46,7 +59,7 @@ pub async fn credentials(
         .flat_map(|line| [line, "\n"])
         .collect();
     write_private(&path, current.as_bytes())?;
-    Ok(path)
+    Ok(Credentials { path, link })
 }
 
 /// A server that listens on every address is reached from here by loopback.
@@ -62,7 +75,12 @@ pub fn reached(address: SocketAddr) -> SocketAddr {
     }
 }
 
-async fn make(accounts: &Accounts, url: &str) -> Result<String, Problem> {
+/// The link with a code.
+pub fn sign_in_link(url: &str, code: &str) -> String {
+    format!("{}/sign-in?code={code}", url.trim_end_matches('/'))
+}
+
+async fn make(accounts: &Accounts, url: &str) -> Result<(String, String), Problem> {
     let context = RequestContext::internal(Duration::from_secs(30));
     // After a crash the user or the device may be there already, with tokens that nobody has seen,
     // so others are issued.
@@ -86,11 +104,12 @@ async fn make(accounts: &Accounts, url: &str) -> Result<String, Problem> {
         };
     let operator = accounts.issue_token(&context, Actor::Command, USER, TokenKind::Operator, None).await?;
     let device_id = device_id.map(|id| id.to_string()).unwrap_or_default();
-    Ok(format!(
+    let written = format!(
         "{url}\nHALFHOUR_DEVICE_TOKEN={}\nHALFHOUR_VIEWER_TOKEN={}\nHALFHOUR_OPERATOR_TOKEN={}\n\
          HALFHOUR_USER_ID={user_id}\nHALFHOUR_DEVICE_ID={device_id}\n",
         device.reveal(),
         viewer.reveal(),
         operator.token.reveal(),
-    ))
+    );
+    Ok((written, accounts.sign_ins.code_for(&context, USER).await?))
 }

@@ -16,6 +16,7 @@ mod doctor;
 mod first_run;
 mod job_words;
 mod key_doubt;
+mod open;
 mod output;
 mod persons;
 mod price;
@@ -71,6 +72,8 @@ enum Command {
     Backfill(backfill::BackfillCommand),
     /// Read logs and say whose fault it was. Needs no database.
     Attribute(attribute::AttributeCommand),
+    /// Print a link that signs its reader in on a browser, and open it where there is a desktop.
+    Open(open::OpenCommand),
     /// Look whether this installation is well, and say what to do. Changes nothing.
     Doctor,
     /// Send a year of made-up usage to the running server, as a user of its own, or remove it.
@@ -118,6 +121,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(command) => accounts::user(config?, command, &output).await,
         Command::Device(command) => accounts::device(config?, command, &output).await,
         Command::Token(command) => accounts::token(config?, command, &output).await,
+        Command::Open(command) => open::open(config?, command, &output).await,
         Command::Source(command) => sources::source(config?, command, &output).await,
         Command::Price(command) => price::price(config?, command, &output).await,
         Command::Verify(command) => verify::verify(config?, command, &output).await,

@@ -2,14 +2,13 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::database::Opened;
-use super::first_run;
+use super::first_run::{self, Credentials};
 use super::key_doubt::say_doubts;
 use super::output::explain;
 use super::shutdown::Shutdown;
@@ -130,7 +129,7 @@ async fn run(
             return Ok(());
         }
     };
-    greet(address, public_url.as_deref(), credentials.as_deref());
+    greet(address, public_url.as_deref(), credentials.as_ref());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     app.serve(listener, shutdown.token().clone(), SERVING).await;
     tracing::info!("stopped");
@@ -138,14 +137,19 @@ async fn run(
 }
 
 /// For the person at the terminal; the log is for machines.
-fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Path>) {
+fn greet(address: SocketAddr, public_url: Option<&str>, credentials: Option<&Credentials>) {
     let mut stderr = std::io::stderr().lock();
     // When standard error is closed, the server serves all the same.
     let listens = format!("http://{address}");
     let docs = public_url.unwrap_or(&listens);
     let _ = writeln!(stderr, "halfhour listens on {listens} and explains itself at {docs}/docs");
-    if let Some(path) = credentials {
+    if let Some(Credentials { path, link }) = credentials {
         let path = path.display();
+        if let Some(link) = link {
+            let _ = writeln!(stderr, "See your usage, within ten minutes and on one browser: {link}");
+        } else {
+            let _ = writeln!(stderr, "`halfhour open` signs you in on a browser.");
+        }
         let _ = writeln!(stderr, "Your tokens are in {path}. Try, in another terminal:\n  . {path}");
         let _ = writeln!(
             stderr,

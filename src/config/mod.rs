@@ -59,6 +59,8 @@ pub struct Config {
     pub traces: Option<TraceExport>,
     /// Variables `OTEL_*` that are set and not read.
     pub unread: Vec<String>,
+    /// Whether somebody sits before this machine, as desktops say it.
+    pub has_desktop: bool,
 }
 
 /// How many connections each pool may open.
@@ -129,7 +131,9 @@ impl Config {
                 ["HALFHOUR_", traces::PREFIX].iter().any(|of| name.starts_with(of)) || name == "DATABASE_URL"
             })
             .map(|(name, value)| (name, value.to_string_lossy().into_owned()));
-        Self::from_variables(variables)
+        let shows = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let has_desktop = cfg!(target_os = "macos") || shows("DISPLAY") || shows("WAYLAND_DISPLAY");
+        Ok(Self { has_desktop, ..Self::from_variables(variables)? })
     }
 
     /// Reads named values, as [`Config::from_env`] does. An empty value counts as absent.
@@ -213,6 +217,7 @@ impl VariableReader {
             limits,
             traces,
             unread: Vec::new(),
+            has_desktop: false,
         }
     }
 }

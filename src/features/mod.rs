@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod attribution;
 pub mod backfill;
+pub mod dashboard_page;
 pub mod dashboard_rollup;
 pub mod ingest_buckets;
 pub mod operations;

@@ -27,7 +27,7 @@ const SENT: [&str; 11] = [
 ];
 
 /// What HTTP itself says of a message, and what a page reads without being told of it or has no use for.
-const OF_HTTP: [&str; 13] = [
+const OF_HTTP: [&str; 16] = [
     "allow",
     "cache-control",
     "connection",
@@ -35,7 +35,10 @@ const OF_HTTP: [&str; 13] = [
     "content-length",
     "content-security-policy",
     "content-type",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
     "date",
+    "permissions-policy",
     "referrer-policy",
     "transfer-encoding",
     "upgrade",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
+use crate::dashboard_page::Browser;
 use crate::support::plans::{buffers, fill_without_statistics, nodes, outline};
 use crate::support::{TestApp, TestDevice, TestUser};
 
@@ -182,6 +183,10 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         format!("/v1/buckets?{days}&limit=100"),
     ] {
         server.get(&user.viewer, &path).await.expect_ok();
+    }
+    let mut browser = Browser::signed_in(server, user).await;
+    for path in ["/", "/day?day=2026-11-20&tz=Asia/Kathmandu"] {
+        browser.get(path).await.page(200);
     }
 }
 

@@ -14,6 +14,7 @@ mod clocks;
 mod connections;
 mod contract;
 mod cors;
+mod dashboard_page;
 mod dashboard_rollup;
 mod dialects;
 mod door;

@@ -27,10 +27,10 @@ async fn who_takes_the_wrong_token_is_told_both_kinds_and_how_each_begins() {
     let device = app.device(&ann, "laptop").await;
     let refused = app.post_buckets(&ann.viewer, &bucket(|_| {})).await;
     let detail = refused.expect_problem(403, "wrong_principal")["detail"].as_str().unwrap();
-    assert_told(detail, &["for a device (`hhd_…`) token", "yours is a viewer token (`hhv_…`)"]);
+    assert_told(detail, &["of the kind device (`hhd_…`)", "yours is of the kind viewer (`hhv_…`)"]);
     let refused = app.get(&device.token, "/v1/rollups").await;
     let detail = refused.expect_problem(403, "wrong_principal")["detail"].as_str().unwrap();
-    assert_told(detail, &["viewer (`hhv_…`)", "yours is a device token (`hhd_…`)"]);
+    assert_told(detail, &["viewer (`hhv_…`)", "yours is of the kind device (`hhd_…`)"]);
 }
 
 #[tokio::test]

@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use crate::support::{Reply, TestApp};
 
-/// Examples that a server answers so only at a special moment, over HTTP/1.0, or to what is too long to be shown.
-const NOT_ASKED: [&str; 15] = [
+/// Examples that a server answers so only at a special moment, over HTTP/1.0, by a page, or to what is too long to be
+/// shown.
+const NOT_ASKED: [&str; 16] = [
     "batch_too_large",
+    "cross_site",
     "database_conflict",
     "database_unavailable",
     "deadline_exceeded",

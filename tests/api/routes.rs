@@ -6,6 +6,7 @@ use halfhour::kernel::access::{Actor, TokenKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::dashboard_page::Browser;
 use crate::support::{TestApp, TestUser, context};
 
 /// Who asks, in the order of the columns. "revoked" and "another's" are of the kind that the route is for; for a route
@@ -244,6 +245,72 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             let (expected, found) = (row.2[caller], cast.ask(caller, *row, &spare).await);
             if found != expected {
                 wrong.push(format!("{} for {}: {found} and not {expected}", row.0, CALLERS[caller]));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Who asks for a page, in the order of the columns.
+const READERS: [&str; 5] =
+    ["nobody", "a viewer's bearer token", "a session", "a session that was ended", "another's session"];
+
+const SESSIONS: [u16; 5] = [303, 303, 200, 303, 200];
+const FORMS: [u16; 5] = [401, 401, 422, 401, 422];
+const NOT_ONES_OWN: [u16; 5] = [401, 401, 404, 401, 404];
+/// What is told wrong is told to whoever is let in.
+const ONE_IS_TO_BE_NAMED: [u16; 5] = [303, 303, 422, 303, 422];
+
+/// The pages: they are for people, and not in the contract.
+const PAGES: &[(&str, [u16; 5])] = &[
+    ("GET /", SESSIONS),
+    ("GET /model", ONE_IS_TO_BE_NAMED),
+    ("GET /tool", ONE_IS_TO_BE_NAMED),
+    ("GET /device", ONE_IS_TO_BE_NAMED),
+    ("GET /day", SESSIONS),
+    ("GET /usage.csv", SESSIONS),
+    ("GET /sign-in", [200; 5]),
+    // Nobody shows a token or a code.
+    ("POST /sign-in", [422; 5]),
+    ("POST /sign-out", [401, 401, 303, 401, 303]),
+    ("GET /settings", SESSIONS),
+    // What these say is not acceptable, and a session that has ended is asked for first.
+    ("POST /settings/zone", FORMS),
+    ("POST /settings/devices", FORMS),
+    ("POST /settings/devices/{device_id}/rotate", NOT_ONES_OWN),
+    ("POST /settings/devices/{device_id}/revoke", NOT_ONES_OWN),
+    ("POST /settings/link-codes", [401, 401, 200, 401, 200]),
+    ("POST /settings/tokens/{token_id}/revoke", NOT_ONES_OWN),
+    // No page loads a file of that name.
+    ("GET /assets/{name}", [404; 5]),
+];
+
+#[tokio::test]
+async fn every_page_answers_every_reader_as_the_table_says() {
+    let app = TestApp::start_with(|settings| settings.token_memory = std::time::Duration::ZERO).await;
+    let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let mut ended = Browser::signed_in(&app, &ann).await;
+    let cookie = ended.cookie().to_owned();
+    ended.post("/sign-out", &[]).await.leads_to("/sign-in");
+    let rows: BTreeSet<String> = PAGES.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(rows, halfhour::app::page_routes());
+    let mut wrong = Vec::new();
+    for (route, statuses) in PAGES {
+        for (reader, expected) in READERS.iter().zip(statuses) {
+            let (method, path) = route.split_once(' ').unwrap();
+            let mut browser = match *reader {
+                "a session" => Browser::signed_in(&app, &ann).await,
+                "another's session" => Browser::signed_in(&app, &bob).await,
+                "a session that was ended" => ended.with_cookie(&cookie),
+                "a viewer's bearer token" => Browser::new(&app).with_bearer(&ann.viewer),
+                _ => Browser::new(&app),
+            };
+            let path = path.replace("{name}", "nothing.css");
+            let id = "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2";
+            let path = path.replace("{device_id}", id).replace("{token_id}", id);
+            let shown = if method == "GET" { browser.get(&path).await } else { browser.post(&path, &[]).await };
+            if shown.status != *expected {
+                wrong.push(format!("{route} for {reader}: {} and not {expected}", shown.status));
             }
         }
     }

@@ -24,6 +24,11 @@ const NOUN: MayName = MayName { axum: false, sqlx: false };
 const SAYS_NOTHING: [&str; 12] =
     ["common", "core", "helper", "helpers", "manager", "misc", "model", "models", "service", "types", "util", "utils"];
 
+/// The part of a slice that holds what browsers read, and of what kinds that is: templates with what tells the compiler where
+/// they are, style, scripts and drawings.
+const LOOK: &str = "look";
+const LOOKS: [&str; 5] = ["html", "css", "js", "svg", "toml"];
+
 #[derive(Clone, Copy)]
 struct MayName {
     axum: bool,
@@ -50,8 +55,10 @@ fn check_files(tree: &SourceTree) -> Vec<Violation> {
             "a part of a slice is a module that says what it is: give it a `mod.rs`, or leave the slice flat"
         } else if SAYS_NOTHING.contains(&stem) || SAYS_NOTHING.contains(&part) {
             "this name says nothing: name the file for what it knows"
+        } else if part == LOOK && LOOKS.iter().any(|extension| has_extension(name, extension)) {
+            continue;
         } else if !has_extension(name, "rs") && !has_extension(name, "sql") {
-            "a slice holds Rust and SQL only"
+            "a slice holds Rust and SQL only, and what browsers read lies in its part `look`"
         } else {
             continue;
         };
@@ -129,6 +136,20 @@ fn a_folder_without_a_purpose_or_a_file_beside_the_slices_is_caught() {
     for path in ["src/features/backfill/plan/create.rs", "src/features/shared.rs", "src/features/backfill/notes.md"] {
         assert_caught(check_files, &[(path, "")], path, 1);
     }
+}
+
+#[test]
+fn what_browsers_read_has_a_part_of_its_own_and_lies_nowhere_else() {
+    let part = ("src/features/page/look/mod.rs", "");
+    for kind in LOOKS {
+        let path = format!("src/features/page/look/page.{kind}");
+        assert_passes(check_files, &[part, (&path, "")]);
+        for path in [format!("src/features/page/page.{kind}"), format!("src/features/page/usage/page.{kind}")] {
+            assert_caught(check_files, &[("src/features/page/usage/mod.rs", ""), (&path, "")], &path, 1);
+        }
+    }
+    let other = "src/features/page/look/page.png";
+    assert_caught(check_files, &[part, (other, "")], other, 1);
 }
 
 #[test]

@@ -75,3 +75,34 @@ async fn a_restart_keeps_the_tokens_and_writes_down_the_new_address() {
     second.stop().await;
     home.assert_nothing_left();
 }
+
+/// What a browser is shown at the end of a link.
+async fn shown(url: &str) -> (u16, String) {
+    let response = reqwest::get(url).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_first_start_and_a_command_print_links_that_sign_in_here() {
+    let home = Home::new();
+    let server = home.serve().await;
+    let linked = home.json(&["open"])["url"].as_str().unwrap().to_owned();
+    assert!(linked.starts_with(&format!("{}/sign-in?code=", server.url)), "{linked}");
+    let (status, page) = shown(&linked).await;
+    assert!(status == 200 && page.contains("Sign in as me"), "{page}");
+    let printed = home.run(&["open", "--print"]);
+    assert!(printed.stdout.starts_with(&format!("{}/sign-in?code=", server.url)), "{printed:?}");
+    let refused = home.run(&["open", "--user", "nobody"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+    let stderr = server.running.stderr();
+    let first =
+        stderr.lines().find_map(|line| line.strip_prefix("See your usage, within ten minutes and on one browser: "));
+    let (status, page) = shown(first.unwrap_or_else(|| panic!("no link in {stderr}"))).await;
+    assert!(status == 200 && page.contains("Sign in as me"), "{page}");
+    server.stop().await;
+    let again = home.serve().await;
+    assert_eq!(again.get("", "/health/ready").await.status, 200);
+    let stderr = again.running.stderr();
+    assert!(!stderr.contains("/sign-in?code=") && stderr.contains("halfhour open"), "{stderr}");
+    again.stop().await;
+}

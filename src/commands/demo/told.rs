@@ -133,7 +133,7 @@ fn words(server: &RunningServer, demo: &Demo, year: &Year, changed: u64) -> Stri
     format!(
         "A year of made-up usage is there, of a user {USER:?}: {} buckets of {} devices from {from} to {to} in {}; {what}.\n\n\
          {table}\n\n\
-         Read it with the user's token, here or wherever a viewer's token is asked for:\n  \
+         See it in a browser: paste the user's token at {url}/sign-in. Or read it by hand:\n  \
          HALFHOUR_URL={url}\n  HALFHOUR_VIEWER_TOKEN={token}\n  \
          curl --header \"Authorization: Bearer $HALFHOUR_VIEWER_TOKEN\" \"$HALFHOUR_URL{path}\"\n\n\
          `halfhour demo --clear` removes it again, and nothing else.",

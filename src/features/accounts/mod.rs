@@ -12,6 +12,7 @@
 //! | `pairing` | how a new device that shows a code gets its token | `/v1/pairings` (viewer), `/pair` (anybody) |
 //! | `erasing` | deletion of one's own usage | `DELETE /v1/me/usage` (viewer) |
 //! | `persons` | erasure of a person, with all usage | `DELETE /v1/me` (viewer) |
+//! | `signing_in` | who is signed in on a browser | none: the page's, through the composition root |
 //! | `tokens` | the secrets of users and devices | none: commands only |
 //! | `demos` | a user whose usage is made up | none: commands only |
 //!
@@ -27,6 +28,7 @@ mod name;
 mod pairing;
 mod persons;
 mod profile;
+mod signing_in;
 mod tokens;
 mod users;
 
@@ -37,14 +39,15 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use demos::{Demo, DemoDevice, Demos};
 pub(crate) use devices::DeviceListing;
-pub use devices::{Devices, RegisteredDevice};
+pub use devices::{Devices, NewDevice, RegisteredDevice};
 pub use erasing::Erasures;
 pub use linking::LinkCodes;
 pub use pairing::Pairings;
 pub use persons::{Part, Parts, Person, PersonErasure, Persons};
 pub use profile::Profiles;
+pub use signing_in::SignIns;
 pub use tokens::{
-    IDLE_DAYS, IssuedToken, OLD_DAYS, OtherKeysTokens, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens,
+    IDLE_DAYS, IssuedToken, OLD_DAYS, OtherKeysTokens, OwnToken, ROTATION_OVERLAP_S, TokenAges, TokenListing, Tokens,
 };
 pub(crate) use users::UserListing;
 pub use users::{CreatedUser, Users};
@@ -71,6 +74,8 @@ pub struct Accounts {
     pub link_codes: LinkCodes,
     /// How devices that show a code become somebody's.
     pub pairings: Pairings,
+    /// Who is signed in on a browser.
+    pub sign_ins: SignIns,
     /// Deletions of usage.
     pub erasures: Erasures,
     /// The secrets of users and devices.
@@ -92,6 +97,7 @@ impl Accounts {
         Self {
             profiles: Profiles::new(pool.clone(), signal.clone(), users.clone()),
             devices: Devices::new(pool.clone(), tokens.clone(), users.clone()),
+            sign_ins: SignIns::new(pool.clone(), key.clone(), clock.clone(), users.clone()),
             pairings: Pairings::new(pool.clone(), key, clock.clone(), tokens.clone(), link_codes.failed_exchanges()),
             link_codes,
             erasures: Erasures::new(pool, clock, signal),

@@ -57,7 +57,8 @@ pub use relay::{FOLD_LOCK, Relay, Round};
 pub use repricing::{BookChange, Repriced, compare_books};
 pub use retention::{Pass, Retention};
 pub use rollups::{
-    GroupBy, GroupSums, IntervalSums, ResultKey, RollupsAnswer, RollupsRequest, Span, WholeRequest, WholeSums, Width,
+    GroupBy, GroupSums, IntervalSums, RankBy, RankedAnswer, ResultKey, RollupsAnswer, RollupsRequest, Span,
+    WholeRequest, WholeSums, Width,
 };
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;

@@ -4,7 +4,6 @@
 //! The principal it finds rides in the request's extensions, where the extractors of `principal`
 //! take it from.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -59,19 +58,35 @@ impl Authenticator {
 
     /// Errors: 401 for a token that is missing, forged, unknown or revoked; 429 for one that nobody has seen valid,
     /// from an address that sent too many that were not; 503 and 504 when the database fails.
-    async fn authenticate(
+    async fn authenticate(&self, headers: &HeaderMap, context: &RequestContext) -> Result<Principal, Problem> {
+        let text = bearer(headers)?;
+        Ok(self.recognize(text, context).await?.0)
+    }
+
+    /// The principal behind a token's text, and what stands for that. Errors: as of a request that sends it.
+    pub(super) async fn recognize(
         &self,
-        headers: &HeaderMap,
-        caller: Option<IpAddr>,
+        text: &str,
         context: &RequestContext,
-    ) -> Result<Principal, Problem> {
-        let Parts { key, pool, cache, anonymous_callers, uses } = &*self.0;
-        let (kind, hash) = key.recognize(bearer(headers)?).ok_or_else(unknown_token)?;
+    ) -> Result<(Principal, TokenHash), Problem> {
+        let (kind, hash) = self.0.key.recognize(text).ok_or_else(unknown_token)?;
+        let principal = self.find(&hash, context).await?.ok_or_else(unknown_token)?;
+        if principal.kind() != kind {
+            return Err(unknown_token());
+        }
+        Ok((principal, hash))
+    }
+
+    /// The principal behind a token that this server has made; `None` where it is not valid any more. Errors: 429, 503 and 504
+    /// as of a request.
+    pub(super) async fn find(&self, hash: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
+        let Parts { pool, cache, anonymous_callers, uses, .. } = &*self.0;
+        let caller = context.caller;
         let look_up = async || {
-            if !cache.was_valid(&hash) {
+            if !cache.was_valid(hash) {
                 anonymous_callers.admit(caller)?;
             }
-            let found = look_up(pool, &hash, context).await?;
+            let found = look_up(pool, hash, context).await?;
             // A token in use is looked up again every few seconds: that is often enough to say when it was used.
             match &found {
                 Some(principal) => uses.note(principal.token_id()),
@@ -83,12 +98,7 @@ impl Authenticator {
         if found.is_err() {
             context.upstream.relied_on_another();
         }
-        let found = found?;
-        let principal = found.ok_or_else(unknown_token)?;
-        if principal.kind() != kind {
-            return Err(unknown_token());
-        }
-        Ok(principal)
+        found
     }
 }
 
@@ -137,7 +147,7 @@ pub async fn require_principal(
     let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
         return Problem::internal("the request line did not run before authentication").into_response();
     };
-    match authenticator.authenticate(request.headers(), context.caller, &context).await {
+    match authenticator.authenticate(request.headers(), &context).await {
         Ok(principal) => {
             if let Some(observed) = request.extensions().get::<Observed>() {
                 observed.set_principal(PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() });

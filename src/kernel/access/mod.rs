@@ -2,7 +2,8 @@
 //!
 //! A request with a bearer token goes through [`require_principal`]: the [`Authenticator`] checks the token's own
 //! signature, then asks its cache, then the database. What comes out is a [`Principal`], from which handlers take a
-//! [`Device`], a [`Viewer`] or an [`Operator`], or, where it does not matter which, a [`Caller`]. A [`Limit`] counts by token, and by address for [`AnonymousCallers`].
+//! [`Device`], a [`Viewer`] or an [`Operator`], or, where it does not matter which, a [`Caller`]. A browser that is signed
+//! in shows a cookie instead, and goes through [`require_session`]. A [`Limit`] counts by token, and by address for [`AnonymousCallers`].
 
 mod address;
 mod anonymous;
@@ -10,6 +11,8 @@ mod authenticator;
 mod cache;
 mod limit;
 mod principal;
+mod session;
+mod session_gate;
 mod token;
 mod uses;
 
@@ -19,5 +22,7 @@ pub use authenticator::{Authenticator, require_principal};
 pub use cache::{REVOCATION_BOUND, TokenCache};
 pub use limit::{Granted, Limit, RATE_LIMIT, RATE_LIMIT_POLICY, Refused, SLOTS};
 pub use principal::{Actor, Caller, Corrector, Device, DeviceKind, Operator, Principal, Reader, Viewer, erased_user};
+pub use session::{FoundSession, SESSION_LIFETIME_S, Session, Sessions};
+pub use session_gate::{SessionGate, require_session};
 pub use token::{ServerKey, Token, TokenHash, TokenKind};
 pub use uses::TokenUses;

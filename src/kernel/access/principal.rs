@@ -57,6 +57,11 @@ impl Principal {
         self.kind
     }
 
+    /// Whose token it is.
+    pub const fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
     /// The token it came with: how logs and limits name a caller.
     pub const fn token_id(&self) -> Uuid {
         self.token_id

@@ -82,6 +82,11 @@ impl TokenHash {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// The inverse of [`TokenHash::as_bytes`]; `None` for another number of bytes.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The bytes as stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,4 +1,5 @@
-//! What dashboards of other products ask, as far as they ask alike: days of a zone, filters, and sums.
+//! What dashboards ask, ours and those of other products, as far as they ask alike: days of a zone, filters, sums, and
+//! which tools, models and devices have most.
 //!
 //! A slice that speaks such a dashboard's protocol reads the query into a [`SumsQuestion`] and asks [`UsageSums`], which
 //! the composition root hands it. Then it writes the sums in the words of its protocol. Everything that is
@@ -22,6 +23,6 @@ pub use days::PartDays;
 pub use door::UsageSums;
 pub use grid::{days_in_a_row, in_weeks};
 pub use parameters::{asked_between, asked_day, asked_last_day, asked_number, asked_week_start, read_question};
-pub use question::{NamedZone, SumWidth, SumsFilters, SumsPart, SumsQuestion};
+pub use question::{Dimension, NamedZone, Ranking, SumWidth, SummedApart, SumsFilters, SumsPart, SumsQuestion};
 pub use reply::dashboard_reply;
-pub use sums::{AnsweredSums, Freshness, PartSums, SumsGroup, SumsInterval, ToolSums};
+pub use sums::{AnsweredSums, Freshness, PartSums, RankedGroup, RankedSums, SumsGroup, SumsInterval, ToolSums};

@@ -31,7 +31,7 @@ pub fn read_question(
     let lists: Vec<&str> = LISTED.into_iter().filter(|name| known.contains(name)).collect();
     let mut fields = FieldReader::of_query(&parameters, &known, &lists);
     let parts = parts(&mut fields);
-    let question = SumsQuestion { zone: zone(&mut fields), filters: filters(&mut fields), parts };
+    let question = SumsQuestion { zone: zone(&mut fields), filters: filters(&mut fields), parts, rankings: Vec::new() };
     fields.finish(Some(question))
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use uuid::Uuid;
 
 use crate::kernel::bucket::PerCounter;
 use crate::kernel::problem::Problem;
@@ -15,8 +16,12 @@ pub struct AnsweredSums {
     pub today: NaiveDate,
     /// How fresh the sums are.
     pub freshness: Freshness,
+    /// The zone whose days these are.
+    pub zone: String,
     /// The sums of each part, in the question's order.
     pub parts: Vec<PartSums>,
+    /// What each ranking found, in the question's order.
+    pub rankings: Vec<RankedSums>,
 }
 
 impl AnsweredSums {
@@ -25,6 +30,26 @@ impl AnsweredSums {
         let parts = <[PartSums; N]>::try_from(self.parts);
         parts.map_err(|parts| Problem::internal(format!("{} parts were answered and not {N}", parts.len())))
     }
+}
+
+/// What a ranking found.
+#[derive(Clone, Debug, Default)]
+pub struct RankedSums {
+    /// How many there are in all.
+    pub count: u64,
+    /// The tokens of all of them, and of the range before.
+    pub tokens: (u128, u128),
+    /// Those with most tokens, the most first.
+    pub groups: Vec<RankedGroup>,
+}
+
+/// A tool, a model or a device of a ranking.
+#[derive(Clone, Debug)]
+pub struct RankedGroup {
+    /// Its name, of a device its id.
+    pub name: String,
+    /// Its tokens, and those of the range before.
+    pub tokens: (u128, u128),
 }
 
 /// How fresh sums are.
@@ -63,7 +88,7 @@ impl PartSums {
     /// The sums of each tool in all intervals, in byte order.
     pub fn by_tool(self) -> Vec<ToolSums> {
         let mut tools: BTreeMap<String, BTreeMap<String, PerCounter<u128>>> = BTreeMap::new();
-        for SumsGroup { source, model, sums } in self.intervals.into_iter().flat_map(|interval| interval.groups) {
+        for SumsGroup { source, model, sums, .. } in self.intervals.into_iter().flat_map(|interval| interval.groups) {
             let known = tools.entry(source).or_default().entry(model).or_default();
             *known = *known + sums;
         }
@@ -115,6 +140,8 @@ pub struct SumsGroup {
     pub source: String,
     /// The model; empty where models are not summed apart.
     pub model: String,
+    /// The device; nil where devices are not summed apart.
+    pub device_id: Uuid,
     /// Its sums.
     pub sums: PerCounter<u128>,
 }

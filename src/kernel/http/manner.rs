@@ -4,12 +4,13 @@
 //! RFC 9457 follow. They send again after some statuses only, so that whatever is worth sending again has one of those. Other
 //! protocols have an encoding of their own for failures.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::body::media_type;
+use super::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem, ProblemBody, Retry};
 
 /// Words by which a client of vibeusage takes a refusal for a passing fault, and sends the same for ever.
@@ -18,12 +19,13 @@ const TAKEN_FOR_PASSING: [&str; 7] =
 
 /// The media type of problems where no manner says another one.
 const PROBLEM_JSON: &str = "application/problem+json";
+const HTML: &str = "text/html; charset=utf-8";
 
 /// How the clients of one protocol are told, and by what they are known: whichever layer refuses a request, and whether or
 /// not there is anything at its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// How the paths begin that they ask.
+    /// How the paths begin that they ask; of a page the routes' whole patterns.
     pub paths: &'static [&'static str],
     /// What they read.
     pub form: Form,
@@ -44,6 +46,13 @@ pub enum Form {
         /// Writes a problem in it.
         write: fn(&ProblemBody) -> Vec<u8>,
     },
+    /// A page for people, in HTML.
+    Page {
+        /// What a browser may do with it.
+        policy: &'static str,
+        /// Writes a problem as a page.
+        write: fn(&ProblemBody, &PublicUrl) -> Vec<u8>,
+    },
 }
 
 /// A problem as it is sent.
@@ -55,6 +64,8 @@ pub struct Rendered {
     pub media_type: &'static str,
     /// In the form that the client reads.
     pub body: Vec<u8>,
+    /// What a browser may do with it, where that is more than to show it.
+    pub policy: Option<&'static str>,
 }
 
 /// Rides in the extensions of an answer whose status is above 399 and whose body is what a client of another product reads:
@@ -80,26 +91,32 @@ impl Manner {
     pub fn of<'all>(request: &Request, manners: &'all [Self]) -> Option<&'all Self> {
         // Some clients put their path behind an address that ends in a slash.
         let path = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8_lossy();
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let asks = |manner: &Self| {
-            manner.paths.iter().any(|begins| path.starts_with(begins.trim_start_matches('/')))
-                && match manner.form {
-                    Form::ErrorAndMessage { .. } => true,
-                    Form::Encoded { media_type: wanted, .. } => media_type(request.headers()) == wanted,
-                }
+            let begins = || manner.paths.iter().any(|begins| path.starts_with(begins.trim_start_matches('/')));
+            match manner.form {
+                Form::ErrorAndMessage { .. } => begins(),
+                Form::Encoded { media_type: wanted, .. } => begins() && media_type(request.headers()) == wanted,
+                Form::Page { .. } => route.is_some_and(|route| manner.paths.contains(&route)),
+            }
         };
         manners.iter().find(|manner| asks(manner))
     }
 }
 
 /// A problem whose own body is `body`, in the manner of who reads it.
-pub fn rendered(problem: &Problem, body: ProblemBody, manner: Option<&Manner>) -> Rendered {
+pub fn rendered(problem: &Problem, body: ProblemBody, manner: Option<&Manner>, public_url: &PublicUrl) -> Rendered {
     let status = problem.code().status();
+    let json = |status, body| Rendered { status, media_type: PROBLEM_JSON, body, policy: None };
     match manner.map(|manner| manner.form) {
-        None => Rendered { status, media_type: PROBLEM_JSON, body: serde_json::to_vec(&body).unwrap_or_default() },
-        Some(Form::Encoded { media_type, write }) => Rendered { status, media_type, body: write(&body) },
+        None => json(status, serde_json::to_vec(&body).unwrap_or_default()),
+        Some(Form::Encoded { media_type, write }) => Rendered { status, media_type, body: write(&body), policy: None },
         Some(Form::ErrorAndMessage { too_often }) => {
             let status = understood(problem.code(), too_often);
-            Rendered { status, media_type: PROBLEM_JSON, body: told(problem.code(), status, body) }
+            json(status, told(problem.code(), status, body))
+        }
+        Some(Form::Page { policy, write }) => {
+            Rendered { status, media_type: HTML, body: write(&body, public_url), policy: Some(policy) }
         }
     }
 }
@@ -156,7 +173,8 @@ mod tests {
 
     fn told(problem: &Problem) -> (Value, String) {
         let manner = Manner { paths: &[], form: READS_429 };
-        let rendered = rendered(problem, problem.body(Uuid::nil(), "http://h"), Some(&manner));
+        let body = problem.body(Uuid::nil(), "http://h");
+        let rendered = rendered(problem, body, Some(&manner), &PublicUrl::from("http://h"));
         let text = String::from_utf8(rendered.body).unwrap();
         let body: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -171,14 +189,9 @@ mod tests {
         let form = |path: &str, media_type: &str| {
             let request = Request::builder().uri(path).header("content-type", media_type);
             let manner = Manner::of(&request.body(axum::body::Body::empty()).unwrap(), MANNERS)?;
-            Some(
-                rendered(
-                    &Problem::new(Code::NotFound, "x"),
-                    Problem::new(Code::NotFound, "x").body(Uuid::nil(), ""),
-                    Some(manner),
-                )
-                .media_type,
-            )
+            let problem = Problem::new(Code::NotFound, "x");
+            let body = problem.body(Uuid::nil(), "");
+            Some(rendered(&problem, body, Some(manner), &PublicUrl::from("http://h")).media_type)
         };
         for path in
             ["/functions/a-x", "//functions/a-x", "/functions/%61-x?b=c", "/functions/a-/", "/api/a", "/api/a/x"]

@@ -33,6 +33,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a browser may do with an answer that says nothing else: show it. The pages of problems bring their style along.
 const NOTHING_RUNS: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// What no page asks the machine for.
+const NOTHING_IS_ASKED: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+                                magnetometer=(), microphone=(), midi=(), payment=(), usb=(), browsing-topics=()";
 /// What stands in lines and labels for whatever is no operation.
 const UNMATCHED: &str = "unmatched";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -168,8 +171,15 @@ pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Requ
     response
 }
 
-/// Whatever a browser is led to show of this server runs nothing, and stands in nobody's frame.
+/// Whatever a browser is led to show of this server runs nothing, and stands in nobody's frame. A page shares nothing with
+/// pages of other origins, and asks the machine for nothing.
 fn secure(headers: &mut HeaderMap) {
+    let shown = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if shown.starts_with("text/html") {
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+        headers.insert("permissions-policy", HeaderValue::from_static(NOTHING_IS_ASKED));
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
@@ -270,12 +280,15 @@ fn render(
             *text = led;
         }
     }
-    let Rendered { status, media_type, body } = rendered(problem, body, manner);
+    let Rendered { status, media_type, body, policy } = rendered(problem, body, manner, public_url);
     let (mut parts, _) = response.into_parts();
     parts.status = status;
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_ENCODING);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Some(policy) = policy {
+        parts.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    }
     if status == StatusCode::UNAUTHORIZED {
         parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"halfhour\""));
     }

@@ -101,6 +101,9 @@ codes! {
     WrongPrincipal "wrong_principal" FORBIDDEN Client Never
         "This token may not do that"
         "Devices write buckets, viewers read their own user, operators run operations: use the right kind of token.";
+    CrossSite "cross_site" FORBIDDEN Client Never
+        "This form did not come from a page of this server"
+        "Open the page here and send the form from it. A proxy passes `Origin`, `Sec-Fetch-Site` and `Host` on as they came.";
     NotFound "not_found" NOT_FOUND Client Never
         "Nothing here"
         "Check the path and the id; another user's things look as if they did not exist.";

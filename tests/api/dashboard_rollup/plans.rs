@@ -72,6 +72,11 @@ fn both_ranges(user: Uuid, models: &[&str]) -> PgArguments {
     arguments
 }
 
+/// A ranking beside the range before.
+fn ranking(user: Uuid, models: &[&str], by: &str) -> PgArguments {
+    with(with(with(range(user, models), day("2026-10-01")), by.to_owned()), 8_i64)
+}
+
 fn state(user: Uuid, zone: Option<&str>) -> PgArguments {
     with(with(with(PgArguments::default(), user), instant(NOW)), zone.map(str::to_owned))
 }
@@ -114,6 +119,12 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
             of_buckets(user, models, "day", Some("2026-11-01T00:00:00")),
         ),
         (sql!("features/dashboard_rollup/rollups/bucket_results.sql"), of_buckets(user, models, "week", None)),
+        (sql!("features/dashboard_rollup/rollups/ranked_groups.sql"), ranking(user, models, "model")),
+        (sql!("features/dashboard_rollup/rollups/ranked_groups.sql"), ranking(user, models, "device")),
+        (
+            sql!("features/dashboard_rollup/rollups/ranked_bucket_groups.sql"),
+            with(ranking(user, models, "source"), "Europe/Berlin".to_owned()),
+        ),
         (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
         (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
         (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 pub use acts::Devices;
 pub(super) use acts::MAX_DEVICES;
 pub use reply::{DeviceListing, RegisteredDevice};
+pub use request::NewDevice;
 pub(super) use request::read_platform;
 pub(super) use store::{insert_device, refusal};
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::audit::{begin_change, record};
 use super::reply::TokenListing;
-use super::store::{self, FoundToken, OtherKeysTokens, TokenAges};
+use super::store::{self, FoundToken, OtherKeysTokens, OwnToken, TokenAges};
 use crate::kernel::access::{Actor, ServerKey, Token, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool, Tx};
@@ -147,6 +147,31 @@ impl Tokens {
         }
         tx.rollback().await?;
         Ok(tokens)
+    }
+
+    /// The tokens and sessions of a user that work, the newest first, at most `most` of them.
+    pub async fn own(&self, context: &RequestContext, user_id: Uuid, most: u16) -> Result<Vec<OwnToken>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let tokens = store::own_tokens(&mut tx, user_id, most.into()).await;
+        tx.rollback().await?;
+        tokens
+    }
+
+    /// Revokes a viewer token or a session of a user. Errors: 404 it has none such that works.
+    pub async fn revoke_own(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        token_id: Uuid,
+    ) -> Result<(), Problem> {
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        if !store::revoke_own_token(&mut tx, user_id, token_id).await? {
+            tx.rollback().await?;
+            return Err(Problem::new(Code::NotFound, "You have no such token or session."));
+        }
+        record(&mut tx, context, actor, "token.revoke", token_id, &json!({})).await?;
+        tx.commit().await
     }
 
     /// How many tokens work at `now`, and how many of them should be looked at: [`IDLE_DAYS`], [`OLD_DAYS`].

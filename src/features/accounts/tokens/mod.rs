@@ -11,4 +11,4 @@ mod store;
 pub use acts::{IDLE_DAYS, IssuedToken, OLD_DAYS, ROTATION_OVERLAP_S, Tokens};
 pub use reply::TokenListing;
 pub(super) use reply::reveal;
-pub use store::{OtherKeysTokens, TokenAges};
+pub use store::{OtherKeysTokens, OwnToken, TokenAges};

@@ -121,6 +121,37 @@ pub async fn list_tokens(
     Ok(rows.fetch_all(tx).await?)
 }
 
+/// A token that works, as its owner sees it.
+#[derive(Debug)]
+pub struct OwnToken {
+    /// By which it can be revoked.
+    pub token_id: Uuid,
+    /// What it may do.
+    pub kind: String,
+    /// Whether a browser that is signed in stands behind it.
+    pub is_session: bool,
+    /// The device, for a device's token.
+    pub device_name: Option<String>,
+    /// When it was issued.
+    pub created_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, give or take a minute or two.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// The tokens of a user that work, the newest first.
+pub async fn own_tokens(tx: &mut Tx, user_id: Uuid, limit: i64) -> Result<Vec<OwnToken>, Problem> {
+    let rows = sqlx::query_file_as!(OwnToken, "src/features/accounts/tokens/own_tokens.sql", user_id, limit);
+    Ok(rows.fetch_all(tx).await?)
+}
+
+/// Revokes a viewer's token of a user. False where it has none such that works.
+pub async fn revoke_own_token(tx: &mut Tx, user_id: Uuid, token_id: Uuid) -> Result<bool, Problem> {
+    let revoked = sqlx::query_file!("src/features/accounts/tokens/revoke_own_token.sql", user_id, token_id);
+    Ok(revoked.execute(tx).await?.rows_affected() == 1)
+}
+
 /// Tokens that another key than a server's may have made, and that are neither revoked nor expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OtherKeysTokens {

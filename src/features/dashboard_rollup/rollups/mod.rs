@@ -9,6 +9,6 @@ mod width;
 
 pub use answer::{IntervalSums, RollupsAnswer};
 pub use request::{GroupBy, ResultKey, RollupsRequest};
-pub use store::{GroupSums, Span};
+pub use store::{GroupSums, RankBy, RankedAnswer, Span};
 pub use whole::{WholeRequest, WholeSums};
 pub use width::Width;

@@ -1,6 +1,6 @@
 //! The SQL of sums by interval and group.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 use super::request::{GroupBy, ResultKey};
 use super::width::Width;
@@ -43,6 +43,60 @@ pub struct Span {
     pub starts_at: DateTime<Utc>,
     /// The first instant after it.
     pub ends_at: DateTime<Utc>,
+}
+
+/// What a ranking ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RankBy {
+    /// Tools.
+    Source,
+    /// Models.
+    Model,
+    /// Devices.
+    Device,
+}
+
+impl RankBy {
+    /// As SQL calls it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Model => "model",
+            Self::Device => "device",
+        }
+    }
+}
+
+/// What has most tokens.
+#[derive(Clone, Debug, Default)]
+pub struct RankedAnswer {
+    /// How many there are in all.
+    pub count: u64,
+    /// The tokens of all of them, and those of the range before.
+    pub tokens: (u128, u128),
+    /// Those with most tokens, the most first.
+    pub groups: Vec<RankedRow>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct RankedRow {
+    /// Its name; of a device its id.
+    pub name: String,
+    /// Its tokens, and those of the range before.
+    pub tokens: (u128, u128),
+}
+
+macro_rules! ranked {
+    ($rows:expr) => {{
+        let mut answer = RankedAnswer::default();
+        for row in $rows {
+            answer.count = u64::try_from(row.groups).map_err(Problem::internal)?;
+            answer.tokens = (row.all_tokens.0, row.all_tokens_before.0);
+            answer.groups.push(RankedRow { name: row.name, tokens: (row.tokens.0, row.tokens_before.0) });
+        }
+        Ok(answer)
+    }};
 }
 
 macro_rules! group_sums {
@@ -187,4 +241,55 @@ pub async fn clock_intervals(tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Re
     .await?;
     let span = |at, local_start, starts_at, ends_at| Span { at, local_start, starts_at, ends_at };
     Ok(rows.into_iter().map(|row| span(row.at, row.local_start, row.starts_at, row.ends_at)).collect())
+}
+
+/// What has most tokens in the scope's range, by the rollup. The range before begins at `before_from`.
+pub async fn ranked_groups(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    before_from: NaiveDate,
+    by: RankBy,
+    most: u16,
+) -> Result<RankedAnswer, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/ranked_groups.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        before_from,
+        by.as_str(),
+        i64::from(most),
+    )
+    .fetch_all(tx)
+    .await?;
+    ranked!(rows)
+}
+
+/// The same by the buckets.
+pub async fn ranked_bucket_groups(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    before_from: NaiveDate,
+    by: RankBy,
+    most: u16,
+) -> Result<RankedAnswer, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/rollups/ranked_bucket_groups.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        before_from,
+        by.as_str(),
+        i64::from(most),
+        scope.time_zone,
+    )
+    .fetch_all(tx)
+    .await?;
+    ranked!(rows)
 }

@@ -5,7 +5,7 @@
 
 use super::answer::{IntervalSums, MAX_INTERVALS, by_interval, filled};
 use super::request::GroupBy;
-use super::store::{self, GroupSums, ResultsPage};
+use super::store::{self, GroupSums, RankBy, RankedAnswer, ResultsPage, ranked_bucket_groups, ranked_groups};
 use super::width::Width;
 use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::cost::PricedSums;
@@ -64,15 +64,16 @@ impl UsageRequest for WholeRequest {
 }
 
 impl OpenSnapshot<WholeRequest> {
-    /// The sums of a range, interval by interval. Errors: 422 for a range that is reversed or too long, for more results
-    /// than an answer has, and where only buckets can answer and retention has removed some; the database's.
-    pub async fn sums(&mut self, asked: &WholeSums) -> Result<Vec<IntervalSums>, Problem> {
+    /// The sums of a range, interval by interval, of the buckets that these filters let through. Errors: 422 for a range that
+    /// is reversed or too long, for more results than an answer has, and where only buckets can answer and retention has
+    /// removed some; the database's.
+    pub async fn sums_among(&mut self, asked: &WholeSums, filters: &Filters) -> Result<Vec<IntervalSums>, Problem> {
         let WholeSums { days, width, group_by, fills } = *asked;
         if let Some(violation) = days.violation(&width.cap()) {
             return Err(Problem::invalid(vec![violation]));
         }
-        let Self { tx, user_id, state, request, rates, .. } = self;
-        let scope = Scope { user_id: *user_id, days, filters: &request.filters, time_zone: state.time_zone() };
+        let Self { tx, user_id, state, rates, .. } = self;
+        let scope = Scope { user_id: *user_id, days, filters, time_zone: state.time_zone() };
         let spans = if width.is_of_clock() {
             store::clock_intervals(tx, &scope, width).await?
         } else {
@@ -100,5 +101,26 @@ impl OpenSnapshot<WholeRequest> {
         let totals: PricedSums = rows.iter().map(|row| row.priced).sum();
         totals.within(&totals)?;
         by_interval(if fills { filled(rows, &spans) } else { rows }, &spans)
+    }
+
+    /// What has most tokens in a range, beside the equally long one before it, and how much there is of all. Errors: as of
+    /// sums by day.
+    pub async fn ranked(&mut self, days: DayRange, by: RankBy, most: u16) -> Result<RankedAnswer, Problem> {
+        if let Some(violation) = days.violation(&Width::Day.cap()) {
+            return Err(Problem::invalid(vec![violation]));
+        }
+        let before = days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"))?;
+        let Self { tx, user_id, state, request, .. } = self;
+        let filters = &request.filters;
+        let scope = Scope { user_id: *user_id, days, filters, time_zone: state.time_zone() };
+        if !state.is_other_zone() {
+            return ranked_groups(tx, &scope, before.from, by, most).await;
+        }
+        let both = Scope { days: DayRange { from: before.from, to: days.to }, ..scope };
+        if let Some(first) = store::calendar_intervals(tx, &both, Width::Month).await?.first() {
+            let instead = "Ask for later days, or for whole days in the zone of `GET /v1/me`.";
+            state.refuse_removed(tx, *user_id, first.starts_at, instead).await?;
+        }
+        ranked_bucket_groups(tx, &scope, before.from, by, most).await
     }
 }

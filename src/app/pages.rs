@@ -1,0 +1,200 @@
+//! How the page gets what it shows and does: accounts do what people do on it, and who is signed in may see it. The composition
+//! root puts that together, with what keeps forms of other sites out.
+
+use std::collections::BTreeSet;
+
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, ORIGIN, VARY};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::response::{IntoResponse as _, Response};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+use super::layers::limited;
+use super::state::AppState;
+use crate::features::accounts::{Accounts, DeviceListing, NewDevice, OwnToken};
+use crate::features::dashboard_page::{
+    self, AccountActs, AccountDoor, FromAccounts, PageDevice, PagePerson, PageSecret, PageToken, turn_away,
+};
+use crate::kernel::access::{Limit, Session, SessionGate, Sessions, Viewer, require_session};
+use crate::kernel::call::RequestContext;
+use crate::kernel::http::public_url::PublicUrl;
+use crate::kernel::idempotency::Once;
+use crate::kernel::problem::{Code, Problem};
+
+/// What tells a page of this server from one of another, besides `Origin`.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// What accounts can do for the page.
+pub(crate) fn accounts_with(accounts: &Accounts, sessions: &Sessions) -> AccountDoor {
+    AccountDoor::new(PageAccounts { accounts: accounts.clone(), sessions: sessions.clone() })
+}
+
+struct PageAccounts {
+    accounts: Accounts,
+    sessions: Sessions,
+}
+
+impl AccountActs for PageAccounts {
+    fn owner_of_code(&self, context: RequestContext, code: String) -> FromAccounts<String> {
+        let sign_ins = self.accounts.sign_ins.clone();
+        Box::pin(async move { sign_ins.owner_of(&context, &code).await })
+    }
+
+    fn sign_in_with_code(&self, context: RequestContext, code: String) -> FromAccounts<Session> {
+        let sign_ins = self.accounts.sign_ins.clone();
+        Box::pin(async move { sign_ins.begin_with_code(&context, &code).await })
+    }
+
+    fn sign_in_with_token(&self, context: RequestContext, token: String) -> FromAccounts<Session> {
+        let (sign_ins, sessions) = (self.accounts.sign_ins.clone(), self.sessions.clone());
+        Box::pin(async move {
+            let (principal, hash) = sessions.viewer_of(&token, &context).await?;
+            sign_ins.begin_with_token(&context, principal.user_id(), hash).await
+        })
+    }
+
+    fn sign_out(&self, viewer: Viewer, everywhere: bool) -> FromAccounts<u64> {
+        let sign_ins = self.accounts.sign_ins.clone();
+        Box::pin(async move { sign_ins.end(viewer.context(), viewer.actor(), viewer.user_id(), everywhere).await })
+    }
+
+    fn person(&self, viewer: Viewer) -> FromAccounts<PagePerson> {
+        let profiles = self.accounts.profiles.clone();
+        Box::pin(async move {
+            let profile = profiles.find(viewer.context(), viewer.user_id()).await?;
+            Ok(PagePerson { name: profile.name, time_zone: profile.time_zone })
+        })
+    }
+
+    fn devices(&self, viewer: Viewer, most: u16) -> FromAccounts<Vec<PageDevice>> {
+        let devices = self.accounts.devices.clone();
+        Box::pin(async move {
+            let listed = devices.list(viewer.context(), viewer.user_id(), None, most.into()).await?;
+            Ok(listed.into_iter().map(page_device).collect())
+        })
+    }
+
+    fn change_zone(&self, viewer: Viewer, time_zone: String) -> FromAccounts<()> {
+        let profiles = self.accounts.profiles.clone();
+        Box::pin(async move {
+            let (actor, user_id) = (viewer.actor(), viewer.user_id());
+            profiles.change_zone(viewer.context(), actor, user_id, &time_zone, Once::unkeyed()).await?;
+            Ok(())
+        })
+    }
+
+    fn add_device(&self, viewer: Viewer, name: String, platform: String) -> FromAccounts<PageSecret> {
+        let devices = self.accounts.devices.clone();
+        Box::pin(async move {
+            let (actor, user_id, device) = (viewer.actor(), viewer.user_id(), NewDevice { name, platform });
+            let added = devices.register(viewer.context(), actor, user_id, &device, Once::unkeyed()).await?;
+            Ok(PageSecret { device_id: Some(added.device_id), text: added.token.reveal().to_owned() })
+        })
+    }
+
+    fn rotate_device(&self, viewer: Viewer, device_id: Uuid) -> FromAccounts<PageSecret> {
+        let devices = self.accounts.devices.clone();
+        Box::pin(async move {
+            let (actor, user_id) = (viewer.actor(), viewer.user_id());
+            let rotated = devices.rotate(viewer.context(), actor, user_id, device_id, Once::unkeyed()).await?;
+            Ok(PageSecret { device_id: Some(device_id), text: rotated.token.reveal().to_owned() })
+        })
+    }
+
+    fn revoke_device(&self, viewer: Viewer, device_id: Uuid) -> FromAccounts<()> {
+        let devices = self.accounts.devices.clone();
+        Box::pin(async move {
+            let (actor, user_id) = (viewer.actor(), viewer.user_id());
+            devices.revoke(viewer.context(), actor, user_id, device_id, Once::unkeyed()).await?;
+            Ok(())
+        })
+    }
+
+    fn make_link_code(&self, viewer: Viewer) -> FromAccounts<PageSecret> {
+        let link_codes = self.accounts.link_codes.clone();
+        Box::pin(async move {
+            let made = link_codes.make(viewer.context(), viewer.actor(), viewer.user_id(), Once::unkeyed()).await?;
+            Ok(PageSecret { device_id: None, text: made.code.reveal() })
+        })
+    }
+
+    fn tokens(&self, viewer: Viewer, most: u16) -> FromAccounts<Vec<PageToken>> {
+        let tokens = self.accounts.tokens.clone();
+        Box::pin(async move {
+            let own = tokens.own(viewer.context(), viewer.user_id(), most).await?;
+            Ok(own.into_iter().map(page_token).collect())
+        })
+    }
+
+    fn revoke_token(&self, viewer: Viewer, token_id: Uuid) -> FromAccounts<()> {
+        let tokens = self.accounts.tokens.clone();
+        Box::pin(async move { tokens.revoke_own(viewer.context(), viewer.actor(), viewer.user_id(), token_id).await })
+    }
+}
+
+fn page_token(token: OwnToken) -> PageToken {
+    let OwnToken { token_id, kind, is_session, device_name: device, created_at, expires_at, last_used_at } = token;
+    PageToken { token_id, kind, is_session, device, created_at, expires_at, last_used_at }
+}
+
+fn page_device(listing: DeviceListing) -> PageDevice {
+    let DeviceListing { device_id, name, platform, revoked_at, last_used_at, speaks, kept, .. } = listing;
+    PageDevice { device_id, name, platform, revoked_at, last_used_at, speaks, kept }
+}
+
+/// Every page behind its layers.
+pub(crate) fn router(
+    sessions: &Sessions,
+    public_url: &PublicUrl,
+    viewers: Option<&Limit>,
+    strangers: Option<&Limit>,
+) -> OpenApiRouter<AppState> {
+    let url = public_url.clone();
+    let gate = SessionGate::new(sessions.clone(), move |request| {
+        let url = url.clone();
+        Box::pin(turn_away(request, url))
+    });
+    let pages = limited(dashboard_page::session_router(), viewers);
+    let pages = pages.route_layer(from_fn_with_state(gate, require_session));
+    pages
+        .merge(limited(dashboard_page::open_router(), strangers))
+        .route_layer(CsrfLayer::new().with_rejection_response(refuse_cross_site))
+        .route_layer(map_request(come_from_somewhere))
+        .route_layer(map_response(keep_to_one))
+        .merge(dashboard_page::asset_router())
+}
+
+/// `GET /day` for every route of the page: they are not in the contract.
+pub fn page_routes() -> BTreeSet<String> {
+    let router: OpenApiRouter<AppState> = dashboard_page::session_router();
+    let router = router.merge(dashboard_page::open_router()).merge(dashboard_page::asset_router());
+    let operations = super::openapi::operations(router.get_openapi());
+    operations.into_keys().map(|(method, path)| format!("{method} {path}")).collect()
+}
+
+/// A browser says where a form comes from, and nothing else sends forms.
+async fn come_from_somewhere(request: Request) -> Result<Request, Problem> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let says = |name: &str| request.headers().get(name).is_some_and(|value| !value.is_empty());
+    if reads || says(ORIGIN.as_str()) || says(SEC_FETCH_SITE) { Ok(request) } else { Err(cross_site()) }
+}
+
+fn refuse_cross_site(_: ProtectionError) -> Response {
+    cross_site().into_response()
+}
+
+fn cross_site() -> Problem {
+    let detail = "The form came from another site, or does not say where it comes from. Nothing was done.";
+    Problem::new(Code::CrossSite, detail)
+}
+
+/// What one person sees is for no shared cache, and another one under another cookie.
+async fn keep_to_one(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.append(VARY, HeaderValue::from_static("cookie"));
+    response
+}

@@ -1,0 +1,49 @@
+//! What all pages have in common: how they are sent, and the files that they load.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use super::look::{Asset, PAGE_POLICY};
+use crate::kernel::http::manner::Verbatim;
+use crate::kernel::problem::{Code, Problem};
+
+/// A page that is written. One of a session is for no cache that others read, and one with a secret for none at all.
+pub fn shown(status: StatusCode, page: &impl Template, caching: &'static str) -> Result<Response, Problem> {
+    let text = page.render().map_err(Problem::internal)?;
+    let head = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
+        (CACHE_CONTROL, HeaderValue::from_static(caching)),
+    ];
+    let mut response = (status, head, text).into_response();
+    if status.is_client_error() {
+        response.extensions_mut().insert(Verbatim);
+    }
+    Ok(response)
+}
+
+/// What is shown to one person.
+pub const FOR_ONE: &str = "private, no-cache";
+/// What is shown once.
+pub const FOR_NOW: &str = "no-store";
+
+/// A file that pages load
+///
+/// The style sheet, the script or the icon. Its path holds a hash of it, so that it may be kept for good.
+#[utoipa::path(
+    get, path = "/assets/{name}", operation_id = "page_asset", tag = "page",
+    params(("name" = String, Path)),
+    responses((status = 200, description = "The file."))
+)]
+pub async fn page_asset(Path(name): Path<String>) -> Result<Response, Problem> {
+    let asset = Asset::named(&name);
+    let asset = asset.ok_or_else(|| Problem::new(Code::NotFound, "No page of this release loads such a file."))?;
+    let head = [
+        (CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    Ok((head, asset.text).into_response())
+}

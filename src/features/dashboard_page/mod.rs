@@ -1,0 +1,84 @@
+//! The page: a person opens it and knows where their tokens went.
+//!
+//! It is drawn by the server and works without scripts. Every view is a link. Its numbers are exact, and come by the same
+//! door as those of other products' dashboards, never over HTTP. What a page changes goes through the acts of accounts.
+//!
+//! | part | answers | who |
+//! |---|---|---|
+//! | `sign_in` | `/sign-in`, `/sign-out` | anybody who has a viewer token or the code of a link; who is signed in |
+//! | `usage` | `/`, `/model`, `/tool`, `/device`, `/day`, `/usage.csv` | who is signed in |
+//! | `settings` | `/settings` and what hangs below it | who is signed in |
+//! | `look` | `/assets/{name}`: the style, the script, and what stands around every page | anybody |
+//!
+//! These routes are for people. They are not in the contract, and may change with every release.
+
+mod doors;
+mod handler;
+mod look;
+mod problem_page;
+mod settings;
+mod sign_in;
+mod usage;
+
+use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use doors::{AccountActs, AccountDoor, FromAccounts, PageDevice, PagePerson, PageSecret, PageToken};
+pub(crate) use sign_in::turn_away;
+
+use crate::kernel::access::Sessions;
+use crate::kernel::clock::Clock;
+use crate::kernel::dashboards::UsageSums;
+use crate::kernel::http::manner::{Form, Manner};
+use crate::kernel::http::public_url::PublicUrl;
+
+/// How problems are shown on pages.
+pub(crate) const MANNER: Manner = Manner {
+    paths: &[
+        "/",
+        "/model",
+        "/tool",
+        "/device",
+        "/day",
+        "/sign-in",
+        "/sign-out",
+        "/settings",
+        "/settings/zone",
+        "/settings/devices",
+        "/settings/devices/{device_id}/rotate",
+        "/settings/devices/{device_id}/revoke",
+        "/settings/link-codes",
+        "/settings/tokens/{token_id}/revoke",
+    ],
+    form: Form::Page { policy: look::PAGE_POLICY, write: problem_page::problem_page },
+};
+
+/// The files that pages load.
+pub(crate) fn asset_router<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    OpenApiRouter::new().routes(routes!(handler::page_asset))
+}
+
+/// The pages for everybody.
+pub(crate) fn open_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    AccountDoor: FromRef<S>,
+    PublicUrl: FromRef<S>,
+    Sessions: FromRef<S>,
+{
+    sign_in::open_router()
+}
+
+/// The pages for whoever is signed in.
+pub(crate) fn session_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    AccountDoor: FromRef<S>,
+    Clock: FromRef<S>,
+    PublicUrl: FromRef<S>,
+    Sessions: FromRef<S>,
+    UsageSums: FromRef<S>,
+{
+    sign_in::router().merge(usage::router()).merge(settings::router())
+}

@@ -1,0 +1,178 @@
+//! A page of usage, written.
+
+use askama::Template;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::naming::{in_words, week_start_name};
+use super::overview::Overview;
+use super::request::{RANGES, Scene, UsageView};
+use crate::features::dashboard_page::doors::PagePerson;
+use crate::features::dashboard_page::look::{Frame, exact, instant};
+use crate::kernel::dashboards::Dimension;
+
+/// A choice: its word, where it leads, and whether it is made.
+type Choice = (&'static str, String, bool);
+
+/// The page.
+#[derive(Template)]
+#[template(path = "usage.html", config = "src/features/dashboard_page/look/askama.toml")]
+pub struct UsagePage {
+    frame: Frame,
+    scene: Scene,
+    seen: Overview,
+    heading: String,
+    /// Where the day before and the day after are.
+    days_beside: Option<(String, String)>,
+    ranges: Vec<Choice>,
+    widths: Vec<Choice>,
+    groups: Vec<Choice>,
+    week_starts: Vec<Choice>,
+    table_orders: [Choice; 2],
+    filters: Vec<(String, String, String)>,
+    kept_for_days: Vec<(String, String)>,
+    kept_for_zone: Vec<(String, String)>,
+    sheet: String,
+    freshness: String,
+    is_pending: bool,
+    /// The zone that the days are being rebuilt in.
+    coming_zone: Option<String>,
+    wanted_zone: String,
+    url: String,
+    is_by: &'static str,
+    own_path: &'static str,
+}
+
+impl UsagePage {
+    /// For a person, with `base` before every path. `subject` is what it is about.
+    pub fn new(
+        (base, url): (&str, &str),
+        view: &UsageView,
+        seen: Overview,
+        person: &PagePerson,
+        subject: Option<&str>,
+    ) -> Self {
+        let choice = |word, changes: &[(&str, Option<&str>)], made| (word, view.link(view.path(), changes), made);
+        let ranges = RANGES.map(|(days, word)| {
+            let days_text = days.to_string();
+            choice(
+                word,
+                &[("last", Some(&days_text)), ("from", None), ("to", None), ("width", None)],
+                view.last == Some(days),
+            )
+        });
+        let asked_zone = view.asked("tz");
+        let heading = match (subject, view.scene) {
+            (Some(subject), _) => subject.to_owned(),
+            (None, Scene::Day) => in_words(seen.from),
+            (None, _) => "Usage".to_owned(),
+        };
+        let freshness = seen.freshness;
+        let coming_zone = (asked_zone.is_none() && person.time_zone != seen.zone).then(|| person.time_zone.clone());
+        let title = if subject.is_some() || view.scene == Scene::Day { heading.clone() } else { "Usage".to_owned() };
+        Self {
+            frame: Frame::of(base, title, &person.name, "usage"),
+            scene: view.scene,
+            days_beside: days_beside(view, &seen),
+            ranges: ranges.into(),
+            widths: widths(view),
+            groups: groups(view),
+            week_starts: ["monday", "sunday"]
+                .map(|name| choice(name, &[("week_start", Some(name))], name == week_start_name(view.week_start)))
+                .into(),
+            table_orders: [
+                choice("By time", &[("order", Some("time"))], !view.by_tokens),
+                choice("By tokens", &[("order", Some("tokens"))], view.by_tokens),
+            ],
+            filters: filters(view),
+            kept_for_days: view.kept(&["last", "from", "to", "width", "day"]),
+            kept_for_zone: view.kept(&["tz", "tz_offset_minutes"]),
+            sheet: sheet(view),
+            freshness: instant(freshness.as_of),
+            is_pending: freshness.pending,
+            coming_zone,
+            wanted_zone: asked_zone.unwrap_or_default().to_owned(),
+            url: url.to_owned(),
+            is_by: view.width.as_str(),
+            own_path: view.path(),
+            heading,
+            seen,
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    reason = "a template calls methods, and hands them references"
+)]
+impl UsagePage {
+    /// All digits.
+    fn digits(&self, number: &usize) -> String {
+        exact(u128::try_from(*number).unwrap_or_default())
+    }
+
+    /// All digits.
+    fn grouped(&self, number: &u128) -> String {
+        exact(*number)
+    }
+
+    /// A day in words.
+    fn in_words(&self, day: &NaiveDate) -> String {
+        in_words(*day)
+    }
+
+    /// An instant in words.
+    fn instant(&self, at: &DateTime<Utc>) -> String {
+        instant(*at)
+    }
+}
+
+fn widths(view: &UsageView) -> Vec<Choice> {
+    if view.scene == Scene::Day {
+        return Vec::new();
+    }
+    let name = view.width.as_str();
+    let choice = |word| (word, view.link(view.path(), &[("width", Some(word))]), word == name);
+    vec![choice("day"), choice("week"), choice("month")]
+}
+
+/// What a page is about is one thing, and not told apart.
+fn groups(view: &UsageView) -> Vec<Choice> {
+    let all = [
+        ("model", Dimension::Model, Scene::Model),
+        ("tool", Dimension::Tool, Scene::Tool),
+        ("device", Dimension::Device, Scene::Device),
+    ];
+    let others = all.into_iter().filter(|(_, _, scene)| *scene != view.scene);
+    others
+        .map(|(word, dimension, _)| (word, view.link(view.path(), &[("group", Some(word))]), view.group == dimension))
+        .collect()
+}
+
+/// Each filter with its value, and where the page is without it.
+fn filters(view: &UsageView) -> Vec<(String, String, String)> {
+    let subject = match view.scene {
+        Scene::Model => "model",
+        Scene::Tool => "source",
+        Scene::Device => "device_id",
+        Scene::Everything | Scene::Day => "",
+    };
+    let known = [("source", "Tool"), ("model", "Model"), ("device_id", "Device"), ("tz", "Zone")];
+    let others = known.into_iter().filter(|(name, _)| *name != subject);
+    let set = others.filter_map(|(name, word)| Some((name, word, view.asked(name)?)));
+    set.map(|(name, word, value)| (word.to_owned(), value.to_owned(), view.link(view.path(), &[(name, None)])))
+        .collect()
+}
+
+fn days_beside(view: &UsageView, seen: &Overview) -> Option<(String, String)> {
+    let link = |day: NaiveDate| view.link("/day", &[("day", Some(&day.to_string()))]);
+    (view.scene == Scene::Day).then(|| {
+        let [before, after] = [seen.from.pred_opt(), seen.from.succ_opt()];
+        (link(before.unwrap_or(seen.from)), link(after.unwrap_or(seen.from)))
+    })
+}
+
+/// The same numbers as a sheet.
+fn sheet(view: &UsageView) -> String {
+    view.link("/usage.csv", &[("sort", None), ("order", None), ("most", None)])
+}
