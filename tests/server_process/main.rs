@@ -30,6 +30,7 @@ mod releases;
 mod stopping;
 mod stopping_early;
 mod support;
+mod tour;
 mod traces;
 mod traces_lost;
 mod upgrades;

@@ -20,6 +20,7 @@
 mod buckets;
 mod cells;
 mod checked;
+mod contract;
 mod forgetting;
 mod heatmap;
 mod media;

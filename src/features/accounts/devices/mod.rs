@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 pub use acts::Devices;
 pub(super) use acts::MAX_DEVICES;
 pub use reply::{DeviceListing, RegisteredDevice};
-pub(super) use request::read_platform;
+pub(super) use request::{platform, read_platform};
 pub(super) use store::refusal;
 
 use crate::kernel::http::cursor::Cursors;
