@@ -8,7 +8,9 @@ use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Required};
+use utoipa::openapi::{
+    KnownFormat, Object, ObjectBuilder, OpenApi as Document, PathItem, RefOr, Required, SchemaFormat, Type,
+};
 
 /// What any request may say, and what it means.
 const REQUEST: [(&str, &str); 3] = [
@@ -61,6 +63,8 @@ pub(crate) fn answer_headers(document: &Document) -> Vec<HeaderName> {
         let answers = operation.responses.responses.values().filter_map(described);
         found.extend(answers.flat_map(|answer| answer.headers.keys()).map(|name| name.to_ascii_lowercase()));
     }
+    let shared = document.components.iter().flat_map(|components| components.responses.values()).filter_map(described);
+    found.extend(shared.flat_map(|answer| answer.headers.keys()).map(|name| name.to_ascii_lowercase()));
     names(&found)
 }
 
@@ -80,8 +84,36 @@ fn describe_answers(operation: &mut Operation, is_limited: bool) {
         for (name, meaning) in limited.chain(unknown_caller).chain(replayed).chain([ANSWER]) {
             answer.headers.entry(name.to_owned()).or_insert_with(|| RefOr::T(header(meaning)));
         }
+        for (name, described) in &mut answer.headers {
+            if let (RefOr::T(header), Some(schema)) = (described, form(name)) {
+                header.schema = Some(RefOr::T(schema.into()));
+            }
+        }
     }
 }
+
+/// What the value of a header of an answer looks like; `None` where it is any text.
+fn form(name: &str) -> Option<Object> {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let known = SchemaFormat::KnownFormat;
+    Some(match name {
+        "X-Request-Id" => text.format(Some(known(KnownFormat::Uuid))).build(),
+        "RateLimit-Policy" => {
+            text.pattern(Some(format!("^{LIMIT};q=[0-9]+;w=[0-9]+(, *{LIMIT};q=[0-9]+;w=[0-9]+)*$"))).build()
+        }
+        "RateLimit" => {
+            text.pattern(Some(format!("^{LIMIT};r=[0-9]+;t=[0-9]+(, *{LIMIT};r=[0-9]+;t=[0-9]+)*$"))).build()
+        }
+        "ETag" => text.pattern(Some("^(W/)?\"[!#-~]*\"$")).build(),
+        "Halfhour-As-Of" => text.format(Some(known(KnownFormat::DateTime))).build(),
+        "Idempotency-Replayed" => text.enum_values(Some(["true"])).build(),
+        "WWW-Authenticate" => text.pattern(Some("^Bearer")).build(),
+        _ => return None,
+    })
+}
+
+/// The name of a limit within a list of them.
+const LIMIT: &str = "\"[a-z_]+\"";
 
 fn parameter((name, meaning): (&str, &str)) -> Parameter {
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
@@ -92,7 +124,7 @@ fn header(meaning: &str) -> Header {
     HeaderBuilder::new().description(Some(meaning)).schema(Some(String::schema())).build()
 }
 
-fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(crate) fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().flatten()
 }
@@ -105,7 +137,7 @@ fn operations(document: &Document) -> impl Iterator<Item = &Operation> {
 }
 
 /// What is described here and not elsewhere in the document.
-fn described<T>(described: &RefOr<T>) -> Option<&T> {
+pub(crate) fn described<T>(described: &RefOr<T>) -> Option<&T> {
     match described {
         RefOr::T(described) => Some(described),
         RefOr::Ref(_) => None,

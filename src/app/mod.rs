@@ -2,6 +2,9 @@
 
 mod activity;
 mod contract_headers;
+mod contract_links;
+mod contract_problems;
+mod contract_shared;
 mod dashboards;
 mod door;
 mod forgetting;

@@ -11,17 +11,17 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, PathItem, Server};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Schema, ServerBuilder};
+use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::contract_headers;
 use super::paths::{DOCUMENT_PATH, PAGE_PATH};
 use super::problem_pages::ProblemPages;
+use super::{contract_headers, contract_links, contract_problems, contract_shared};
 use crate::kernel::http::public_url::PublicUrl;
-use crate::kernel::problem::{Code, Problem, ProblemBody};
+use crate::kernel::problem::{self, Code, Problem, ProblemBody};
 
 /// The frame of the document; the slices fill in paths and schemas.
 #[derive(OpenApi)]
@@ -33,14 +33,14 @@ use crate::kernel::problem::{Code, Problem, ProblemBody};
     ),
     modifiers(&Bearer),
     tags(
+        (name = "accounts", description = "Users, their devices, and how a device gets its token."),
         (name = "ingest", description = "Trackers post what devices used."),
-        (name = "trackers", description = "Trackers of other products report here in their own words."),
-        (name = "opentelemetry", description = "Coding tools export their own logs, without a tracker."),
         (name = "rollups", description = "Dashboards read exact totals."),
         (name = "prices", description = "Public list prices, in books that never change."),
+        (name = "opentelemetry", description = "Coding tools export their own logs, without a tracker."),
+        (name = "trackers", description = "Trackers of other products report here in their own words."),
         (name = "dashboards", description = "Dashboards of other products ask in their own words."),
         (name = "backfills", description = "Operators change history: plan, execute, roll back."),
-        (name = "accounts", description = "Users, their devices, and how a device gets its token."),
         (name = "operations", description = "For those who run the server."),
         (name = "health", description = "For load balancers and orchestrators."),
         (name = "contract", description = "What the API promises."),
@@ -50,14 +50,21 @@ struct Contract;
 
 struct Bearer;
 
+/// The kinds of tokens, by the names that routes have for them. A route without any is for everyone.
+const SCHEMES: [(&str, &str, &str); 3] = [
+    ("device", "hhd_…", "A device's token: it writes the device's own buckets."),
+    ("viewer", "hhv_…", "A viewer's token: it reads its own user, and changes what is the user's own."),
+    ("operator", "hho_…", "An operator's token: it runs the installation."),
+];
+
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("`hhd_…` for devices, `hhv_…` for viewers, `hho_…` for operators."))
-            .build();
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        for (name, format, about) in SCHEMES {
+            let scheme =
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format).description(Some(about));
+            components.add_security_scheme(name, SecurityScheme::Http(scheme.build()));
+        }
     }
 }
 
@@ -69,10 +76,13 @@ pub fn frame<S: Clone + Send + Sync + 'static>(public_url: &PublicUrl) -> OpenAp
 
 /// What the slices cannot know: the headers that layers read and send, and under which URL all paths are.
 pub fn complete(document: &mut Document, public_url: &PublicUrl) {
+    contract_problems::describe(document);
     contract_headers::describe(document);
-    if !public_url.path().is_empty() {
-        document.servers = Some(vec![Server::new(public_url.as_str())]);
-    }
+    contract_links::describe(document);
+    contract_shared::share(document);
+    let root = if public_url.path().is_empty() { "/" } else { public_url.as_str() };
+    let server = ServerBuilder::new().url(root).description(Some("Where this document was read."));
+    document.servers = Some(vec![server.build()]);
 }
 
 /// The routes that publish a finished document.
@@ -114,6 +124,17 @@ pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
     names
 }
 
+/// The code that a path names, as the contract describes it.
+struct ProblemCode;
+
+impl ToSchema for ProblemCode {}
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        problem::codes().into()
+    }
+}
+
 /// Explain a problem code
 ///
 /// The page that a problem's `type` leads to: what happened, whose fault it is, what to do, and an example.
@@ -122,7 +143,7 @@ pub fn operations(document: &Document) -> HashMap<(Method, String), String> {
     path = "/problems/{code}",
     operation_id = "get_problem_page",
     tag = "contract",
-    params(("code" = String, Path, description = "A problem's `code`", example = "invalid")),
+    params(("code" = inline(ProblemCode), Path, description = "A problem's `code`", example = "invalid")),
     responses(
         (status = 200, description = "An explanation for people", content_type = "text/html", body = String),
         (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),

@@ -148,8 +148,23 @@ impl Walk {
     }
 }
 
+/// A contract whose refusals stand with their operations, and not once for all of them.
+pub fn inlined(document: &Value) -> Value {
+    let mut whole = document.clone();
+    let items = whole["paths"].as_object_mut().unwrap().values_mut();
+    let operations = items.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
+    let answers = operations.filter_map(|operation| operation.get_mut("responses")?.as_object_mut());
+    for answer in answers.flat_map(|answers| answers.values_mut()) {
+        if let Some(reference) = answer["$ref"].as_str() {
+            *answer = document.pointer(reference.trim_start_matches('#')).unwrap().clone();
+        }
+    }
+    whole
+}
+
 /// The operations of a contract, as `GET /v1/buckets`, with their descriptions.
 pub fn operations(document: &Value) -> Vec<(String, Value)> {
+    let document = inlined(document);
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, item)| {
         let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");

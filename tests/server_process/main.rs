@@ -35,6 +35,7 @@ mod reprices;
 mod stopping;
 mod stopping_early;
 mod support;
+mod tour;
 mod traces;
 mod traces_lost;
 mod upgrades;

@@ -1,12 +1,12 @@
 //! The names of users and devices: how one is read, and the problems that a refused one becomes.
 
 use crate::kernel::http::field_reader::Broken;
-use crate::kernel::http::values::line;
+use crate::kernel::http::values::{MAX_NAME, line};
 use crate::kernel::problem::{Code, Problem, Violation};
 
-/// A name has 1 to 100 characters, none of which is a control character.
+/// A name has 1 to [`MAX_NAME`] characters, none of which is a control character.
 pub fn name(text: &str) -> Result<String, Broken> {
-    line(text, "A name", 100)
+    line(text, "A name", MAX_NAME)
 }
 
 /// 409 for a name that another active user or device has. `pointer` leads to the field with the

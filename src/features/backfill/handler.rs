@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::jobs::{Backfills, JobChange, not_found};
 use super::reply::{ExceptionReply, ExceptionsReply, JobReply, JobsReply, RowReply, RowsReply};
-use super::request::ExceptionsPage;
+use super::request::{ExceptionsPage, ExceptionsParameters};
 use crate::kernel::access::Corrector;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedRequest};
 use crate::kernel::http::page::Page;
+use crate::kernel::http::parameters::{PageParameters, VersionHeader};
 use crate::kernel::http::refusals::{KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals, VersionRefusals};
 use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
@@ -29,15 +30,14 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
     operation_id = "list_backfills",
     tag = "backfills",
     params(
-        ("limit" = Option<u16>, Query, description = "Jobs of a page: 1 to 1000, by default 100"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        PageParameters,
     ),
     responses(
         (status = 200, description = "The jobs", body = JobsReply),
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn list_backfills(
     caller: Corrector,
@@ -68,7 +68,7 @@ pub async fn list_backfills(
         NotFoundRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn get_backfill(
     caller: Corrector,
@@ -91,8 +91,7 @@ pub async fn get_backfill(
     tag = "backfills",
     params(
         ("job_id" = Uuid, Path, description = "The job"),
-        ("limit" = Option<u16>, Query, description = "Rows of a page: 1 to 1000, by default 100"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        PageParameters,
     ),
     responses(
         (status = 200, description = "The rows; none for replays, verifications and reprices, and 30 days after the job",
@@ -101,7 +100,7 @@ pub async fn get_backfill(
         NotFoundRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn list_backfill_rows(
     caller: Corrector,
@@ -131,9 +130,8 @@ pub async fn list_backfill_rows(
     tag = "backfills",
     params(
         ("job_id" = Uuid, Path, description = "The job"),
-        ("kind" = Option<String>, Query, description = "Only `poisoned`, `skipped` or `kept`"),
-        ("limit" = Option<u16>, Query, description = "Lines and rows of a page: 1 to 1000, by default 100"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ExceptionsParameters,
+        PageParameters,
     ),
     responses(
         (status = 200, description = "The lines and rows", body = ExceptionsReply),
@@ -141,7 +139,7 @@ pub async fn list_backfill_rows(
         NotFoundRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn list_backfill_exceptions(
     caller: Corrector,
@@ -173,10 +171,9 @@ pub async fn list_backfill_exceptions(
     tag = "backfills",
     params(
         ("job_id" = Uuid, Path, description = "The job"),
-        ("If-Match" = String, Header, description = "The version that you have read", example = "\"2\""),
+        VersionHeader,
         KeyHeader,
     ),
-    request_body(content = (), description = "None"),
     responses(
         KeyRefusals,
         (status = 200, description = "It is running", body = JobReply, headers(("ETag" = String, description = "Its version"))),
@@ -187,7 +184,7 @@ pub async fn list_backfill_exceptions(
         NotFoundRefusal,
         VersionRefusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn execute_backfill(
     caller: Corrector,
@@ -210,10 +207,9 @@ pub async fn execute_backfill(
     tag = "backfills",
     params(
         ("job_id" = Uuid, Path, description = "The job"),
-        ("If-Match" = String, Header, description = "The version that you have read", example = "\"3\""),
+        VersionHeader,
         KeyHeader,
     ),
-    request_body(content = (), description = "None"),
     responses(
         KeyRefusals,
         (status = 200, description = "It is cancelled", body = JobReply,
@@ -224,7 +220,7 @@ pub async fn execute_backfill(
         NotFoundRefusal,
         VersionRefusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn cancel_backfill(
     caller: Corrector,
@@ -250,10 +246,9 @@ pub async fn cancel_backfill(
     tag = "backfills",
     params(
         ("job_id" = Uuid, Path, description = "The job"),
-        ("If-Match" = String, Header, description = "The version that you have read", example = "\"4\""),
+        VersionHeader,
         KeyHeader,
     ),
-    request_body(content = (), description = "None"),
     responses(
         KeyRefusals,
         (status = 200, description = "It is being taken back", body = JobReply,
@@ -264,7 +259,7 @@ pub async fn cancel_backfill(
         NotFoundRefusal,
         VersionRefusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn rollback_backfill(
     caller: Corrector,

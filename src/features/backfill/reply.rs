@@ -4,17 +4,18 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::job::{Exception, Job};
+use super::job::{Action, Exception, ExceptionKind, Job, State};
 use super::jobs::Shown;
 use super::pairing::{Merge, Pairing, PlanRow, Resolve};
 use super::prices_reply::RepricingReply;
 use super::repricing::Repricing;
 use crate::kernel::bucket::BucketKey;
 use crate::kernel::http::counters::{ShownCounts, joined, shown_counters};
+use crate::kernel::http::schemas;
 use crate::kernel::idempotency::Answer;
 use crate::kernel::problem::Problem;
 
@@ -24,14 +25,13 @@ use crate::kernel::problem::Problem;
 pub struct JobReply {
     /// The job.
     pub id: Uuid,
-    /// `import`, `replay`, `verify`, `merge` or `reprice`.
-    #[schema(example = "import")]
+    #[schema(schema_with = actions)]
     action: &'static str,
-    /// `planning`, `planned`, `running`, `succeeded`, `failed`, `cancelled`, `rolling_back` or `rolled_back`.
-    #[schema(example = "planned")]
+    /// Where it is on its way.
+    #[schema(schema_with = states)]
     pub state: &'static str,
     /// Changes with the state and only then: what `If-Match` wants.
-    #[schema(example = 2)]
+    #[schema(example = 2, minimum = 1)]
     pub version: i64,
     /// A fingerprint of the plan's rows and of what they replace; null while planning.
     plan_hash: Option<String>,
@@ -107,8 +107,7 @@ pub struct MergeReply {
     from_device_id: Uuid,
     /// The device that gets them.
     into_device_id: Uuid,
-    /// `sum`, `larger`, `from` or `into`: what decides where they differ; null while nobody has.
-    #[schema(example = "larger")]
+    #[schema(schema_with = resolves)]
     resolve: Option<&'static str>,
     /// Buckets that the from-device alone has: they are moved.
     only_in_from: i64,
@@ -143,7 +142,7 @@ pub struct ProgressReply {
     /// All of them.
     pub total: i64,
     /// From 0 to 100.
-    #[schema(example = 40.0)]
+    #[schema(example = 40.0, minimum = 0, maximum = 100)]
     pub percent: f64,
     /// Seconds to the last row at the rate so far; null where that is not known.
     pub eta_seconds: Option<i64>,
@@ -171,11 +170,9 @@ pub struct KeyReply {
 pub struct RowReply {
     #[serde(flatten)]
     key: KeyReply,
-    /// `inserted`, `raised`, `lowered`, `changed` or `unchanged`; `removed` for the from-device's bucket of a merge.
-    #[schema(example = "raised")]
+    #[schema(schema_with = effects)]
     effect: &'static str,
-    /// For merges, of both rows of a pair: `only_in_from`, `equal` or `different`; null for imports.
-    #[schema(example = "different")]
+    #[schema(schema_with = pairings)]
     pairing: Option<&'static str>,
     /// What stood when it was planned; null where nothing did.
     before: Option<CountsReply>,
@@ -207,8 +204,7 @@ impl PartialSchema for CountsReply {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillException)]
 pub struct ExceptionReply {
-    /// `poisoned`: not acceptable. `skipped`: changed since the plan. `kept`: changed since the execution.
-    #[schema(example = "poisoned")]
+    #[schema(schema_with = kinds)]
     kind: &'static str,
     /// The line of the stream, from 1; null for what was found later.
     line: Option<i64>,
@@ -252,6 +248,39 @@ pub struct ExceptionsReply {
     pub data: Vec<ExceptionReply>,
     /// Where to go on; null when this is all.
     pub next_cursor: Option<String>,
+}
+
+fn actions() -> Object {
+    let words = schemas::one_of(Action::ALL.map(Action::as_str));
+    words.description(Some("What it does.")).examples(["import"]).build()
+}
+
+fn states() -> Object {
+    let words = schemas::one_of(State::ALL.map(State::as_str));
+    words.description(Some("Where it is on its way.")).examples(["planned"]).build()
+}
+
+fn resolves() -> Object {
+    let about = "What decides where they differ; null while nobody has.";
+    schemas::one_of_or_null(Resolve::ALL.map(Resolve::as_str)).description(Some(about)).examples(["larger"]).build()
+}
+
+fn effects() -> Object {
+    let about = "`removed` for the from-device's bucket of a merge.";
+    let words = ["inserted", "raised", "lowered", "changed", "unchanged", "removed"];
+    schemas::one_of(words).description(Some(about)).examples(["raised"]).build()
+}
+
+fn pairings() -> Object {
+    let about = "For merges, of both rows of a pair; null for imports.";
+    let words = schemas::one_of_or_null(Pairing::ALL.map(Pairing::as_str));
+    words.description(Some(about)).examples(["different"]).build()
+}
+
+fn kinds() -> Object {
+    let about = "`poisoned`: not acceptable. `skipped`: changed since the plan. `kept`: changed since the execution.";
+    let words = schemas::one_of(ExceptionKind::ALL.map(ExceptionKind::as_str));
+    words.description(Some(about)).examples(["poisoned"]).build()
 }
 
 impl JobReply {

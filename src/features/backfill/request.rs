@@ -1,8 +1,13 @@
 //! What the list of what did not go as planned is asked for.
 
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
 use super::job::ExceptionKind;
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::page::Page;
+use crate::kernel::http::parameters::query;
+use crate::kernel::http::schemas;
 use crate::kernel::problem::Problem;
 
 /// One page of a job's exceptions.
@@ -12,6 +17,16 @@ pub struct ExceptionsPage {
     pub page: Page,
     /// Only these; `None` for all.
     pub kind: Option<ExceptionKind>,
+}
+
+/// How the contract describes what is said besides the page.
+#[derive(Clone, Copy, Debug)]
+pub struct ExceptionsParameters;
+
+impl IntoParams for ExceptionsParameters {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![query("kind", "Only these.", schemas::one_of(ExceptionKind::ALL.map(ExceptionKind::as_str)))]
+    }
 }
 
 impl ExceptionsPage {

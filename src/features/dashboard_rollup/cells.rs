@@ -20,6 +20,14 @@ pub enum Cells {
 }
 
 impl Cells {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Spreadsheet => "spreadsheet",
+        }
+    }
+
     /// Reads the parameter `csv`; `None` where it is absent or wrong, which is noted.
     fn read(fields: &mut FieldReader) -> Option<Self> {
         fields.optional_text(CSV, |text| match text {

@@ -21,6 +21,7 @@
 mod buckets;
 mod cells;
 mod checked;
+mod contract;
 mod cost;
 mod coverage;
 mod forgetting;

@@ -15,7 +15,7 @@ use crate::kernel::problem::{Code, Problem, Violation};
 /// The days of a range that is not given whole.
 const DEFAULT_DAYS: u64 = 30;
 /// Each filter names at most this many values.
-const MAX_FILTER_VALUES: usize = 100;
+pub const MAX_FILTER_VALUES: usize = 100;
 /// The parameters that are lists: see [`Filters`].
 pub const FILTERS: [&str; 3] = ["source", "model", "device"];
 

@@ -2,10 +2,12 @@
 //! can report every violation at once. A test compares the two.
 
 use chrono::{DateTime, Utc};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::kernel::http::counters::{Wording, joined, posted_counters};
+use crate::kernel::http::parameters::header;
 use crate::kernel::http::schemas;
 
 /// Snapshots of one device.
@@ -34,9 +36,7 @@ struct PostedSnapshot {
     /// The tool.
     #[schema(schema_with = schemas::source)]
     source: String,
-    /// The model, by the tool's name for it: text without control, format and unassigned characters, without ends of
-    /// lines, and without blanks at its ends. At most 512 bytes.
-    #[schema(pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::model)]
     model: String,
     /// When the snapshot was taken: of two versions the later one wins. At most 5 minutes ahead of the server; finer
     /// fractions than microseconds are cut off. Without it the snapshot counts as taken when it arrives.
@@ -65,6 +65,17 @@ const WORDINGS: [Wording; 5] = [
     ("unclassified_tokens", "Tokens that the tool reports only as a total."),
     ("request_count", "Model requests; 0 where the tool does not say."),
 ];
+
+/// How a post with buckets that are not acceptable is handled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PreferHeader;
+
+impl IntoParams for PreferHeader {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let words = ObjectBuilder::new().schema_type(Type::String).examples(["handling=lenient"]);
+        vec![header("Prefer", "RFC 7240: `handling=lenient` or `handling=strict`. Others are passed over.", words)]
+    }
+}
 
 fn example() -> serde_json::Value {
     serde_json::json!({"buckets": [{

@@ -9,11 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::contract::PostedBuckets;
+use super::contract::{PostedBuckets, PreferHeader};
 use super::prefer::handling;
 use super::request;
 use crate::kernel::access::{Device, Granted};
 use crate::kernel::http::body::JsonBytes;
+use crate::kernel::http::keyed::KeyHeader;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
 use crate::kernel::problem::{Problem, ProblemBody};
@@ -138,10 +139,8 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
     operation_id = "ingest_buckets",
     tag = "ingest",
     params(
-        ("Prefer" = Option<String>, Header, description = "RFC 7240", example = "handling=lenient"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "1 to 255 printable ASCII characters. Repeated with the same request within 24 hours it gets \
-                the first answer again"),
+        PreferHeader,
+        KeyHeader,
     ),
     request_body(content = PostedBuckets, description = "At most 500 buckets and 1 MiB, decompressed"),
     responses(
@@ -161,7 +160,7 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn ingest_buckets(
     device: Device,

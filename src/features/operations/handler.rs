@@ -14,7 +14,7 @@ use super::book_in_force::BookInForceReply;
 use super::private_postgres::PrivatePostgresReply;
 use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
-use super::request::Setting;
+use super::request::{Setting, SwitchName};
 use super::store::{ParkedEvent, ThrownSwitch};
 use super::switchboard::Switchboard;
 use crate::kernel::access::Operator;
@@ -134,7 +134,7 @@ pub(super) struct SwitchesReply {
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn list_switches(
     operator: Operator,
@@ -151,14 +151,14 @@ pub(super) async fn list_switches(
 /// As it is stored. A switch that was never thrown is on.
 #[utoipa::path(
     get, path = "/v1/switches/{name}", operation_id = "get_switch", tag = "operations",
-    params(("name" = String, Path, description = "`ingest`, `relay`, `backfill` or `retention`", example = "ingest")),
+    params(("name" = inline(SwitchName), Path, description = "The switch", example = "ingest")),
     responses(
         (status = 200, description = "The switch", body = SwitchReply),
         Refusals,
         NotFoundRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn get_switch(
     operator: Operator,
@@ -178,7 +178,7 @@ pub(super) async fn get_switch(
 #[utoipa::path(
     put, path = "/v1/switches/{name}", operation_id = "put_switch", tag = "operations",
     params(
-        ("name" = String, Path, description = "`ingest`, `relay`, `backfill` or `retention`", example = "ingest"),
+        ("name" = inline(SwitchName), Path, description = "The switch", example = "ingest"),
         KeyHeader,
     ),
     request_body = Setting,
@@ -189,7 +189,7 @@ pub(super) async fn get_switch(
         KeyRefusals,
         NotFoundRefusal,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn put_switch(
     operator: Operator,
@@ -334,7 +334,7 @@ impl LaneReply {
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn get_status(
     operator: Operator,
@@ -370,7 +370,7 @@ pub(super) async fn get_status(
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn get_metrics(
     _operator: Operator,

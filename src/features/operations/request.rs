@@ -1,20 +1,35 @@
 //! What operators send.
 
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::http::field_reader::{FieldReader, Value};
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::reason;
+use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::Problem;
+
+/// The switch that a path names, as the contract describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct SwitchName;
+
+impl ToSchema for SwitchName {}
+
+impl PartialSchema for SwitchName {
+    fn schema() -> RefOr<Schema> {
+        schemas::one_of(Switch::ALL.map(Switch::as_str)).into()
+    }
+}
 
 /// How to throw a switch.
 #[derive(Debug, PartialEq, Eq, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = SwitchSetting)]
 pub struct Setting {
     /// Whether it may run.
     #[schema(example = false)]
     pub is_on: bool,
-    /// Why, for the audit; no control characters.
-    #[schema(min_length = 1, max_length = 500, example = "disk is full, ticket 7")]
+    #[schema(schema_with = schemas::reason)]
     pub reason: String,
 }
 

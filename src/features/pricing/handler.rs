@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 
 use super::books::Books;
+use super::contract::PriceParameters;
 use super::reply::{BookReply, BooksReply, PriceReply};
 use super::request::{BookOrder, PriceQuestion};
 use crate::kernel::access::{Caller, Operator};
@@ -20,19 +21,14 @@ use crate::kernel::problem::Problem;
 /// and where the price was found. A name that the book does not have to the letter has no price.
 #[utoipa::path(
     get, path = "/v1/prices", operation_id = "get_price", tag = "prices",
-    params(
-        ("source" = String, Query, description = "The tool that reports the model.", example = "claude-code"),
-        ("model" = String, Query, description = "The model, as the tool reports it.", example = "claude-opus-4-8"),
-        ("at" = Option<DateTime<Utc>>, Query, description = "At which instant; now by default."),
-        ("book" = Option<u16>, Query, description = "In which book; by default the one in force."),
-    ),
+    params(PriceParameters),
     responses(
         (status = 200, description = "The price, or why there is none.", body = PriceReply),
         NotFoundRefusal,
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("device" = []), ("viewer" = []), ("operator" = [])),
 )]
 pub(super) async fn get_price(
     caller: Caller,
@@ -55,7 +51,7 @@ pub(super) async fn get_price(
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("device" = []), ("viewer" = []), ("operator" = [])),
 )]
 pub(super) async fn list_price_books(
     caller: Caller,
@@ -81,7 +77,7 @@ pub(super) async fn list_price_books(
         KeyRefusals,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn import_price_book(
     operator: Operator,

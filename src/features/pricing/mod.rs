@@ -14,6 +14,7 @@
 
 mod books;
 mod calendar;
+mod contract;
 mod difference;
 mod handler;
 mod listing;

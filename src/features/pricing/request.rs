@@ -4,9 +4,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use utoipa::ToSchema;
 
 use super::books::NewBook;
+use super::contract::price_file;
 use crate::kernel::bucket::{Model, Source};
 use crate::kernel::http::field_reader::FieldReader;
-use crate::kernel::http::values;
+use crate::kernel::http::{schemas, values};
 use crate::kernel::problem::Problem;
 
 const QUESTION: [&str; 4] = ["source", "model", "at", "book"];
@@ -47,15 +48,17 @@ impl PriceQuestion {
 
 /// A price book to be imported.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = NewPriceBook)]
 pub struct BookOrder {
     /// The day as of which its prices are known.
-    #[schema(example = "2026-11-28")]
+    #[schema(schema_with = schemas::day)]
     dated: NaiveDate,
-    /// Why it is imported: 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    /// Why it is imported.
+    #[schema(schema_with = schemas::reason)]
     reason: String,
-    /// The price file, as CSV under a line with the names of its columns.
+    /// The price file.
+    #[schema(schema_with = price_file)]
     csv: String,
 }
 

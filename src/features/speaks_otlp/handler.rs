@@ -86,7 +86,7 @@ fn encoding_of(parts: &Parts) -> Result<Encoding, Problem> {
         ConflictRefusal,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn export_logs(
     device: Device,
@@ -124,7 +124,7 @@ pub(super) async fn export_logs(
         QueryRefusal,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn drop_metrics(_: Device, _: NoParameters, encoding: Encoding) -> Response {
     answer(&Dropped {}, encoding)
@@ -143,7 +143,7 @@ pub(super) async fn drop_metrics(_: Device, _: NoParameters, encoding: Encoding)
         QueryRefusal,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn drop_traces(_: Device, _: NoParameters, encoding: Encoding) -> Response {
     answer(&Dropped {}, encoding)

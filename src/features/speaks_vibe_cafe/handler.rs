@@ -35,7 +35,7 @@ const MOST_BUCKETS: i64 = 50_000;
 #[utoipa::path(
     get, path = "/api/usage/settings", operation_id = "vibe_cafe_settings", tag = "trackers",
     responses((status = 200, description = "The same for everyone.", body = VibeCafeSettings), Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn vibe_cafe_settings(_device: Device) -> Json<VibeCafeSettings> {
     Json(VibeCafeSettings::of_everyone())
@@ -49,7 +49,7 @@ pub(super) async fn vibe_cafe_settings(_device: Device) -> Json<VibeCafeSettings
     post, path = "/api/usage/ingest", operation_id = "vibe_cafe_ingest", tag = "trackers",
     request_body = VibeCafeReport,
     responses((status = 200, description = "What became of the rows.", body = VibeCafeReceipt), BodyRefusals, Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn vibe_cafe_ingest(
     device: Device,
@@ -70,7 +70,7 @@ pub(super) async fn vibe_cafe_ingest(
     delete, path = "/api/usage/ingest", operation_id = "vibe_cafe_delete", tag = "trackers",
     params(("hostname" = Option<String>, Query, description = "Not read: the token says which device it is.")),
     responses((status = 200, description = "How much went.", body = VibeCafeDeletion), Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn vibe_cafe_delete(
     device: Device,
@@ -95,11 +95,11 @@ pub(super) async fn vibe_cafe_delete(
 #[utoipa::path(
     get, path = "/api/usage", operation_id = "vibe_cafe_usage", tag = "trackers",
     params(
-        ("days" = Option<u16>, Query, description = "How many days back: 1 to 90, by default 30.", example = 30),
-        ("bucketsOnly" = Option<bool>, Query, description = "Not read: there are no sessions."),
+        ("days" = Option<u16>, Query, description = "How many days back.", minimum = 1, maximum = 90, example = 30),
+        ("bucketsOnly" = Option<String>, Query, description = "Not read: there are no sessions."),
     ),
     responses((status = 200, description = "The usage.", body = VibeCafeUsage), QueryRefusal, Refusals),
-    security(("bearer" = [])),
+    security(("device" = []), ("viewer" = [])),
 )]
 pub(super) async fn vibe_cafe_usage(
     reader: Reader,

@@ -1,10 +1,19 @@
 //! What the contract says of these routes alike.
 
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, Paths};
-use utoipa::openapi::{PathItem, RefOr};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, Paths};
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Object, ObjectBuilder, PathItem, RefOr, Schema, Type};
 use utoipa::{IntoParams, PartialSchema as _};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::parameters::{MOST_MONTHS, MOST_WEEKS, WEEKS_BY_DEFAULT};
+use super::zones::FARTHEST;
+use crate::kernel::http::parameters::{list, query};
+use crate::kernel::http::schemas;
+
+/// Each filter names at most this many values.
+const MOST_FILTERED: usize = 100;
 
 /// What [`super::dashboard_reply`] says in headers.
 const FRESHNESS: [(&str, &str); 3] = [
@@ -13,19 +22,90 @@ const FRESHNESS: [(&str, &str); 3] = [
     ("Halfhour-Version", "Rises when the user's rollup changes."),
 ];
 
-/// The parameters that every question may have.
-#[derive(Clone, Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ZoneAndFilters {
-    /// The IANA zone whose days are meant; by default the user's own.
-    #[param(example = "Europe/Berlin")]
-    pub tz: Option<String>,
-    /// Minutes ahead of UTC, for callers that name no `tz`: of a zone that is as far from UTC all year, else refused.
-    pub tz_offset_minutes: Option<i16>,
-    /// Count only this tool; repeatable, at most 100.
-    pub source: Option<Vec<String>>,
-    /// Count only this model; repeatable, at most 100. A comma of its name is `%2C`.
-    pub model: Option<Vec<String>>,
+/// A value, or nothing: these dashboards send parameters that say nothing, and mean that they are absent.
+fn or_blank(schema: Object) -> RefOr<Schema> {
+    let blank = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([""]));
+    AnyOfBuilder::new().item(schema).item(blank).into()
+}
+
+fn day(name: &str, meaning: &str) -> Parameter {
+    query(name, meaning, or_blank(schemas::day()))
+}
+
+fn number(name: &str, meaning: &str, by_default: u16, most: u16) -> Parameter {
+    query(name, meaning, or_blank(schemas::number(most).default(Some(by_default.into())).build()))
+}
+
+/// Makes a type for parameters that several questions have.
+macro_rules! parameters {
+    ($($(#[$about:meta])* $name:ident: [$($parameter:expr),* $(,)?])*) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl IntoParams for $name {
+                fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                    vec![$($parameter),*]
+                }
+            }
+        )*
+    };
+}
+
+parameters! {
+    /// What every question may say.
+    ZoneAndFilters: [
+        query("tz", "The IANA zone whose days are meant; by default the user's own.", or_blank(schemas::time_zone())),
+        query(
+            "tz_offset_minutes",
+            "Minutes ahead of UTC, for callers that name no `tz`: of a zone that is as far from UTC all year, else refused.",
+            or_blank(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(-FARTHEST)).maximum(Some(FARTHEST)).build()),
+        ),
+        list("source", "Count only this tool; repeatable.", or_blank(schemas::source()), MOST_FILTERED),
+        list("model", "Count only this model; repeatable. A comma of its name is `%2C`.", or_blank(schemas::model()), MOST_FILTERED),
+    ]
+
+    /// Which devices count.
+    DevicesParameter: [list("device_id", "Count only this device; repeatable.", schemas::id(), MOST_FILTERED)]
+
+    /// Some local days.
+    RangeParameters: [
+        day("from", "First local day; by default 29 days before `to`, and not after it."),
+        day("to", "Last local day, inclusive; by default today. At most 800 days."),
+    ]
+
+    /// One local day.
+    DayParameter: [day("day", "The local day; by default today.")]
+
+    /// Some months.
+    MonthsParameters: [
+        number("months", "How many months.", MOST_MONTHS, MOST_MONTHS),
+        day("to", "Last local day, in the last month; by default today."),
+    ]
+
+    /// Some months, or the months of some days.
+    MonthsOrDaysParameters: [
+        number("months", "How many months. Only without `from`.", MOST_MONTHS, MOST_MONTHS),
+        day("from", "First local day, in place of `months`. Not after `to`."),
+        day("to", "Last local day, inclusive; by default today."),
+    ]
+
+    /// Some weeks.
+    WeeksParameters: [
+        number("weeks", "How many weeks.", WEEKS_BY_DEFAULT, MOST_WEEKS),
+        day("to", "Last local day, in the last week; by default today."),
+        query(
+            "week_starts_on",
+            "On which day weeks begin.",
+            or_blank(schemas::one_of(["sun", "mon"]).default(Some("sun".into())).build()),
+        ),
+    ]
+
+    /// Whether the last 7 and 30 days are asked for, too.
+    RollingParameter: [
+        query("rolling", "1 asks for the last 7 and 30 days too.", or_blank(schemas::one_of(["0", "1"]).build())),
+    ]
 }
 
 /// The same route, whose success is described with what it says of its freshness.

@@ -18,11 +18,17 @@ mod reply;
 mod sums;
 mod zones;
 
-pub use contract::{ZoneAndFilters, also_named, saying_freshness};
+pub use contract::{
+    DayParameter, DevicesParameter, MonthsOrDaysParameters, MonthsParameters, RangeParameters, RollingParameter,
+    WeeksParameters, ZoneAndFilters, also_named, saying_freshness,
+};
 pub use days::PartDays;
 pub use door::UsageSums;
 pub use grid::{days_in_a_row, in_weeks};
-pub use parameters::{asked_between, asked_day, asked_last_day, asked_number, asked_week_start, read_question};
+pub use parameters::{
+    MOST_MONTHS, MOST_WEEKS, WEEKS_BY_DEFAULT, asked_between, asked_day, asked_last_day, asked_number,
+    asked_week_start, read_question,
+};
 pub use question::{Dimension, NamedZone, Ranking, SumWidth, SummedApart, SumsFilters, SumsPart, SumsQuestion};
 pub use reply::dashboard_reply;
 pub use sums::{AnsweredSums, Freshness, PartSums, RankedGroup, RankedSums, SumsGroup, SumsInterval, ToolSums};

@@ -16,6 +16,13 @@ const ASKED_ALIKE: [&str; 4] = [ZONE, OFFSET, "source", "model"];
 /// What may have several values, where it may be said.
 const LISTED: [&str; 3] = ["source", "model", "device_id"];
 
+/// A heatmap has so many weeks, a year, unless it is said otherwise.
+pub const WEEKS_BY_DEFAULT: u16 = 52;
+/// And at most so many.
+pub const MOST_WEEKS: u16 = 104;
+/// So many months are shown, unless it is said otherwise, and at most.
+pub const MOST_MONTHS: u16 = 24;
+
 const ZONE: &str = "tz";
 const OFFSET: &str = "tz_offset_minutes";
 

@@ -9,13 +9,15 @@ use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{ObjectBuilder, Required, Type};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, Required};
 use uuid::Uuid;
 
 use super::body::{json, whole};
+use super::parameters::header;
+use super::schemas::text;
 use crate::kernel::access::Actor;
-use crate::kernel::idempotency::{PREFER, RequestKey, digest, header_lines, key_text};
+use crate::kernel::idempotency::{MAX_KEY, PREFER, RequestKey, digest, header_lines, key_text};
 use crate::kernel::problem::Problem;
 
 /// What a request's key stands for, before it is known who sent it.
@@ -100,14 +102,29 @@ pub struct KeyHeader;
 
 impl IntoParams for KeyHeader {
     fn into_params(_parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
-        let parameter = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
-        let meaning = "1 to 255 printable ASCII characters. Repeated with the same request within 24 hours it gets the first \
-            answer again, and nothing is done twice";
-        vec![parameter.required(Required::False).description(Some(meaning)).schema(Some(text.build())).build()]
+        let meaning = "1 to 255 printable ASCII characters, with or without quotes around them. Repeated with the same \
+            request within 24 hours it gets the first answer again, and nothing is done twice";
+        vec![header("Idempotency-Key", meaning, schema())]
     }
 }
 
+/// The same where every request has one.
+#[derive(Clone, Copy, Debug)]
+pub struct RequiredKeyHeader;
+
+impl IntoParams for RequiredKeyHeader {
+    fn into_params(_parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let meaning =
+            "1 to 255 printable ASCII characters: the same key gives the same job, for as long as the job is kept";
+        let mut parameter = header("Idempotency-Key", meaning, schema());
+        parameter.required = Required::True;
+        vec![parameter]
+    }
+}
+
+fn schema() -> Object {
+    text(r"^[!#-~]([ -~]*[!-~])?$", MAX_KEY).examples(["7b0c6a1e"]).build()
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ pub mod keyed;
 pub mod malformed;
 pub mod manner;
 pub mod page;
+pub mod parameters;
 pub mod public_url;
 pub mod refusals;
 pub mod request_line;

@@ -11,7 +11,7 @@ use crate::kernel::problem::Problem;
 /// The parameters that ask for a page.
 pub const PARAMETERS: [&str; 2] = ["limit", "cursor"];
 /// What a page holds where the caller does not say.
-const DEFAULT_LIMIT: u16 = 100;
+pub const DEFAULT_LIMIT: u16 = 100;
 /// What a page may hold.
 pub const MAX_LIMIT: u16 = 1000;
 

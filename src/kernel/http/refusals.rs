@@ -94,7 +94,8 @@ fn described<const N: usize>(refusals: [(StatusCode, &str); N]) -> BTreeMap<Stri
     refusals.map(|(status, description)| (status.as_str().to_owned(), refusal(status, description).into())).into()
 }
 
-fn refusal(status: StatusCode, description: &str) -> Response {
+/// How the contract describes an answer of this status that is a problem.
+pub fn refusal(status: StatusCode, description: &str) -> Response {
     let schema = Ref::from_schema_name(ProblemBody::name());
     let body = ContentBuilder::new().schema(Some(schema)).build();
     let refusal = ResponseBuilder::new().description(description).content("application/problem+json", body);
@@ -105,7 +106,7 @@ fn refusal(status: StatusCode, description: &str) -> Response {
 fn retry_after() -> Header {
     HeaderBuilder::new()
         .description(Some("Seconds to wait."))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).build()))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1_u8)).build()))
         .build()
 }
 

@@ -11,6 +11,13 @@ use super::field_reader::Broken;
 use super::stand_ins::half_of_a_pair;
 use crate::kernel::bucket::{HalfHour, MAX_COUNT, Model, NoModel, Source};
 
+/// A name of a user, a device or a tool's title has so many characters at most.
+pub const MAX_NAME: usize = 100;
+/// A reason has so many characters at most.
+pub const MAX_REASON: usize = 500;
+/// A time zone's name has so many characters at most.
+pub const MAX_ZONE: usize = 64;
+
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
 pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
     if !(1..=most).contains(&text.chars().count()) {
@@ -24,9 +31,9 @@ pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
     }
 }
 
-/// Why something is done, for the audit: 1 to 500 characters, without the space around them.
+/// Why something is done, for the audit: 1 to [`MAX_REASON`] characters, without the space around them.
 pub fn reason(text: &str) -> Result<String, Broken> {
-    line(text.trim(), "A reason", 500)
+    line(text.trim(), "A reason", MAX_REASON)
 }
 
 /// A day of four digits, two and two, from 1970 to 9998: the next day is one as well.
@@ -88,7 +95,7 @@ pub const UNKNOWN_TIME_ZONE: Broken =
 /// What can be a time zone's name at all; PostgreSQL knows which ones there are.
 pub fn time_zone(text: &str) -> Result<String, Broken> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
-    let may_be_one = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+    let may_be_one = (1..=MAX_ZONE).contains(&text.len()) && text.bytes().all(allowed);
     if may_be_one { Ok(text.to_owned()) } else { Err(UNKNOWN_TIME_ZONE) }
 }
 

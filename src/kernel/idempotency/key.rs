@@ -14,6 +14,9 @@ pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Says that an answer is of an earlier execution.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// A key has so many characters at most.
+pub const MAX_KEY: usize = 255;
+
 /// Where a key is valid: SHA-256 of principal, method, path and key.
 pub type KeyScope = [u8; 32];
 
@@ -71,7 +74,7 @@ pub fn key_text(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
     }
     let text = unquoted(value.as_bytes());
     let printable = text.iter().all(|byte| (0x20..=0x7e).contains(byte));
-    if !printable || !(1..=255).contains(&text.len()) {
+    if !printable || !(1..=MAX_KEY).contains(&text.len()) {
         return Err(malformed("An Idempotency-Key has 1 to 255 printable ASCII characters."));
     }
     Ok(Some(text))

@@ -13,7 +13,7 @@ mod records;
 
 pub use answer::Answer;
 pub use key::{
-    IDEMPOTENCY_REPLAYED, IdempotencyKey, KeyScope, PREFER, RequestKey, digest, header_lines, key_in_progress,
+    IDEMPOTENCY_REPLAYED, IdempotencyKey, KeyScope, MAX_KEY, PREFER, RequestKey, digest, header_lines, key_in_progress,
     key_reused, key_text, refuse_key,
 };
 pub use once::{Once, Seed, Unexecuted};

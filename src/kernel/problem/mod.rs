@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 use uuid::Uuid;
 
 mod code;
@@ -209,22 +210,33 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Every code, for the contract.
+pub fn codes() -> Object {
+    let words =
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Code::ALL.iter().map(|code| code.as_str())));
+    words.description(Some("A stable word to program against.")).build()
+}
+
 /// RFC 9457 problem details, as every error reply carries them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
     /// A page that explains the code.
     #[serde(rename = "type")]
+    #[schema(pattern = "^https?://.*/problems/[a-z_]+$")]
     pub kind: String,
     /// The same for every problem with this code.
     pub title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What is wrong with this request.
     pub detail: String,
     /// This occurrence: the request's id as a URN.
+    #[schema(pattern = "^urn:uuid:[0-9a-f-]{36}$")]
     pub instance: String,
     /// A stable word to program against.
+    #[schema(schema_with = codes)]
     pub code: &'static str,
     /// Quote this when asking for help.
     pub request_id: Uuid,
@@ -232,8 +244,9 @@ pub struct ProblemBody {
     pub fault: Fault,
     /// Whether to send it again.
     pub retry: Retry,
-    /// Every violation found, at most 100.
+    /// Every violation found, at most 100; absent where no field is at fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, max_items = 100)]
     pub errors: Vec<Violation>,
 }
 

@@ -13,6 +13,7 @@ use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedJson};
 use crate::kernel::http::page::Page;
+use crate::kernel::http::parameters::PageParameters;
 use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, NotFoundRefusal, QueryRefusal, Refusals};
 use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
@@ -31,7 +32,7 @@ use crate::kernel::problem::Problem;
         (status = 201, description = "The device and its token.", body = RegisteredDevice),
         BodyRefusals, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn register_device(
     viewer: Viewer,
@@ -50,12 +51,9 @@ pub(super) async fn register_device(
 /// The devices of the token's user, revoked ones included, with their last activity.
 #[utoipa::path(
     get, path = "/v1/devices", operation_id = "list_devices", tag = "accounts",
-    params(
-        ("limit" = Option<usize>, Query, description = "Entries of a page: 1 to 1000, by default 100."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-    ),
+    params(PageParameters),
     responses((status = 200, description = "A page.", body = DevicesPage), QueryRefusal, Refusals),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn list_devices(
     viewer: Viewer,
@@ -81,7 +79,7 @@ pub(super) async fn list_devices(
         (status = 200, description = "Since when it is revoked.", body = RevokedDevice),
         NotFoundRefusal, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn revoke_device(
     viewer: Viewer,
@@ -109,7 +107,7 @@ pub(super) async fn revoke_device(
         (status = 201, description = "The new token.", body = RotatedDevice),
         NotFoundRefusal, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn rotate_device(
     viewer: Viewer,

@@ -19,7 +19,7 @@ pub use acts::Devices;
 pub(super) use acts::MAX_DEVICES;
 pub use reply::{DeviceListing, RegisteredDevice};
 pub use request::NewDevice;
-pub(super) use request::read_platform;
+pub(super) use request::{platform, read_platform};
 pub(super) use store::{insert_device, refusal};
 
 use crate::kernel::http::cursor::Cursors;

@@ -1,20 +1,28 @@
 //! What users send about their devices.
 
 use utoipa::ToSchema;
+use utoipa::openapi::Object;
 
 use super::super::name::name;
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::line;
 use crate::kernel::problem::Problem;
 
+/// A platform has so many characters at most.
+const MAX_PLATFORM: usize = 40;
+/// What is kept where none is named.
+const NO_PLATFORM: &str = "unknown";
+
 /// A device to register.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewDevice {
-    /// Unique among one's active devices; no control characters.
-    #[schema(min_length = 1, max_length = 100, example = "laptop")]
+    /// What people call it.
+    #[schema(schema_with = schemas::name)]
     pub name: String,
-    /// What it runs, for people to read.
-    #[schema(required = false, min_length = 1, max_length = 40, default = "unknown", example = "linux")]
+    /// What it runs on.
+    #[schema(required = false, schema_with = platform)]
     pub platform: String,
 }
 
@@ -31,8 +39,14 @@ impl NewDevice {
 /// The platform that a new device may name: 1 to 40 characters, none of which is a control
 /// character.
 pub fn read_platform(fields: &mut FieldReader) -> String {
-    let platform = fields.optional_text("platform", |text| line(text, "A platform", 40));
-    platform.unwrap_or_else(|| "unknown".to_owned())
+    let platform = fields.optional_text("platform", |text| line(text, "A platform", MAX_PLATFORM));
+    platform.unwrap_or_else(|| NO_PLATFORM.to_owned())
+}
+
+/// How the contract describes it.
+pub fn platform() -> Object {
+    let text = schemas::text(schemas::LINE, MAX_PLATFORM).description(Some("What it runs, for people to read."));
+    text.default(Some(NO_PLATFORM.into())).examples(["linux"]).build()
 }
 
 #[cfg(test)]

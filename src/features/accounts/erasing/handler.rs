@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::acts::Erasures;
 use super::reply::Erasure;
-use super::request::ErasureQuery;
+use super::request::{ErasureParameters, ErasureQuery};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty};
@@ -22,19 +22,14 @@ use crate::kernel::idempotency::{Once, Unexecuted};
 #[utoipa::path(
     delete, path = "/v1/me/usage", operation_id = "erase_usage", tag = "accounts",
     params(
-        ("device" = Option<Uuid>, Query, description = "Only of this device."),
-        ("source" = Option<String>, Query, description = "Only of this tool."),
-        ("from" = Option<NaiveDate>, Query, description = "From this local day on, in the zone of `/v1/me`."),
-        ("to" = Option<NaiveDate>, Query, description = "Up to this local day, inclusive."),
-        ("everything" = Option<bool>, Query, description = "`true` where nothing else is given: all of it."),
-        ("dry_run" = Option<bool>, Query, description = "`true`: only say what would be deleted."),
+        ErasureParameters,
         KeyHeader,
     ),
     responses(
         (status = 200, description = "What was deleted, or would be.", body = Erasure),
         KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn erase_usage(
     viewer: Viewer,

@@ -1,10 +1,14 @@
 //! What a user asks to have deleted.
 
 use chrono::NaiveDate;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use uuid::Uuid;
 
 use crate::kernel::bucket::Source;
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::parameters::query;
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::{date, source, truth, uuid};
 use crate::kernel::problem::Problem;
 
@@ -21,6 +25,24 @@ pub struct ErasureQuery {
     pub to: Option<NaiveDate>,
     /// Only say what would be deleted.
     pub dry_run: bool,
+}
+
+/// How the contract describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ErasureParameters;
+
+impl IntoParams for ErasureParameters {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let everything = "`true` where nothing else is given: all of it. Not beside a part.";
+        vec![
+            query("device", "Only of this device.", schemas::id()),
+            query("source", "Only of this tool.", schemas::source()),
+            query("from", "From this local day on, in the zone of `/v1/me`.", schemas::day()),
+            query("to", "Up to this local day, inclusive.", schemas::day()),
+            query("everything", everything, schemas::truth()),
+            query("dry_run", "`true`: only say what would be deleted.", schemas::truth()),
+        ]
+    }
 }
 
 impl ErasureQuery {

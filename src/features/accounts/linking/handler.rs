@@ -25,7 +25,7 @@ use crate::kernel::problem::Problem;
     post, path = "/v1/link-codes", operation_id = "make_link_code", tag = "accounts",
     params(KeyHeader),
     responses((status = 201, description = "The code.", body = MadeLinkCode), KeyRefusals, Refusals),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn make_link_code(
     viewer: Viewer,

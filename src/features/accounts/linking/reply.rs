@@ -14,7 +14,7 @@ use crate::kernel::problem::Problem;
 pub struct MadeLinkCode {
     /// To be typed on the new device. Shown now and never again.
     #[serde(serialize_with = "reveal")]
-    #[schema(value_type = String, example = "7K3M-9QXD-2VTA")]
+    #[schema(value_type = String, example = "7K3M-9QXD-2VTA", min_length = 14, max_length = 14)]
     pub code: LinkCode,
     /// From when on it is refused.
     pub expires_at: DateTime<Utc>,

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use utoipa::ToSchema;
 
-use super::super::devices::read_platform;
+use super::super::devices::{platform, read_platform};
 use super::super::name::name;
 use super::link_code::{LinkCode, LinkRequest};
 use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::schemas;
 use crate::kernel::problem::Problem;
 
 /// What is wrong with every code that cannot be exchanged, whatever the reason.
@@ -16,19 +17,17 @@ pub const UNUSABLE_CODE: Broken =
 
 /// A link code to exchange.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Exchange {
-    /// As its owner typed or pasted it. Only letters and digits count, in either case, wide or narrow.
-    #[schema(value_type = String, example = "7K3M-9QXD-2VTA")]
+    #[schema(schema_with = schemas::typed_code)]
     pub code: LinkCode,
     /// A UUID that the device makes at random and keeps to itself. An exchange that is repeated
     /// with it gives the same token.
-    #[schema(value_type = Uuid)]
+    #[schema(value_type = Uuid, example = "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2")]
     pub request_id: LinkRequest,
-    /// Unique among the owner's active devices; no control characters.
-    #[schema(min_length = 1, max_length = 100, example = "laptop")]
+    #[schema(schema_with = schemas::name)]
     pub device_name: String,
-    /// What it runs, for people to read.
-    #[schema(required = false, min_length = 1, max_length = 40, default = "unknown", example = "linux")]
+    #[schema(required = false, schema_with = platform)]
     pub platform: String,
 }
 

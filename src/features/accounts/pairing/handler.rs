@@ -26,7 +26,7 @@ use crate::kernel::idempotency::{Once, Unexecuted};
         (status = 201, description = "The device may become one of yours.", body = ApprovedPairing),
         BodyRefusals, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn approve_pairing(
     viewer: Viewer,

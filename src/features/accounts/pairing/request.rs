@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 
 use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::schemas;
 use crate::kernel::problem::Problem;
 
 /// What is wrong with a code that no device shows.
@@ -13,10 +14,10 @@ pub const NO_SUCH_CODE: Broken =
 
 /// A pairing to approve.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PairingApproval)]
 pub struct Approval {
-    /// As the device shows it. Only letters and digits count, in either case, wide or narrow.
-    #[schema(example = "7K3M-9QXD-2VTA")]
+    #[schema(schema_with = schemas::typed_code)]
     pub code: String,
 }
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use super::acts::Persons;
 use super::reply::PersonErasure;
-use super::request::PersonQuery;
+use super::request::{PersonParameters, PersonQuery};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty};
@@ -25,15 +25,14 @@ use crate::kernel::problem::Problem;
     delete, path = "/v1/me", operation_id = "erase_me", tag = "accounts",
     params(
         KeyHeader,
-        ("confirm" = Option<String>, Query, description = "Your name, letter by letter. Only a dry run may leave it out."),
-        ("dry_run" = Option<bool>, Query, description = "`true`: only say what would go."),
+        PersonParameters,
     ),
     responses(
         (status = 200, description = "What went, or would.", body = PersonErasure),
         (status = 202, description = "The person is erased, and some usage is still being removed.", body = PersonErasure),
         ConflictRefusal, QueryRefusal, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn erase_me(
     viewer: Viewer,

@@ -1,6 +1,11 @@
 //! What is said to erase a person.
 
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
 use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::parameters::query;
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::truth;
 use crate::kernel::problem::{Problem, Violation};
 
@@ -14,6 +19,20 @@ pub struct PersonQuery {
     pub confirm: Option<String>,
     /// Only say what would go.
     pub dry_run: bool,
+}
+
+/// How the contract describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct PersonParameters;
+
+impl IntoParams for PersonParameters {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let confirm = "Your name, letter by letter. Only a dry run may leave it out.";
+        vec![
+            query("confirm", confirm, schemas::name()),
+            query("dry_run", "`true`: only say what would go.", schemas::truth()),
+        ]
+    }
 }
 
 impl PersonQuery {

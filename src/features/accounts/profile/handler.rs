@@ -20,7 +20,7 @@ use crate::kernel::problem::Problem;
 #[utoipa::path(
     get, path = "/v1/me", operation_id = "get_me", tag = "accounts",
     responses((status = 200, description = "The profile.", body = Profile), QueryRefusal, Refusals),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn get_me(
     viewer: Viewer,
@@ -43,7 +43,7 @@ pub(super) async fn get_me(
         (status = 200, description = "The profile with the wanted zone.", body = Profile),
         BodyRefusals, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn patch_me(
     viewer: Viewer,

@@ -3,14 +3,15 @@
 use utoipa::ToSchema;
 
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::time_zone;
 use crate::kernel::problem::Problem;
 
 /// Another time zone for oneself.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ProfileChange {
-    /// An IANA name, in PostgreSQL's spelling. The rollup follows within seconds.
-    #[schema(min_length = 1, max_length = 64, example = "Europe/Berlin")]
+    #[schema(schema_with = schemas::time_zone)]
     pub time_zone: String,
 }
 

@@ -12,6 +12,7 @@ use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::keyed::{KeyHeader, KeyedJson};
 use crate::kernel::http::page::Page;
+use crate::kernel::http::parameters::PageParameters;
 use crate::kernel::http::refusals::{BodyRefusals, KeyRefusals, QueryRefusal, Refusals};
 use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::problem::Problem;
@@ -28,7 +29,7 @@ use crate::kernel::problem::Problem;
         (status = 201, description = "The user and its viewer token.", body = CreatedUser),
         BodyRefusals, KeyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn add_user(
     operator: Operator,
@@ -47,12 +48,9 @@ pub(super) async fn add_user(
 /// All users, revoked ones included, with their last activity.
 #[utoipa::path(
     get, path = "/v1/users", operation_id = "list_users", tag = "accounts",
-    params(
-        ("limit" = Option<usize>, Query, description = "Entries of a page: 1 to 1000, by default 100."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-    ),
+    params(PageParameters),
     responses((status = 200, description = "A page.", body = UsersPage), QueryRefusal, Refusals),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn list_users(
     operator: Operator,

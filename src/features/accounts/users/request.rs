@@ -4,17 +4,18 @@ use utoipa::ToSchema;
 
 use super::super::name::name;
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::schemas;
 use crate::kernel::http::values::time_zone;
 use crate::kernel::problem::Problem;
 
 /// A user to create.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewUser {
-    /// Unique among active users; no control characters.
-    #[schema(min_length = 1, max_length = 100, example = "ann")]
+    #[schema(schema_with = schemas::name)]
     pub name: String,
-    /// The IANA zone whose days the user's rollup holds.
-    #[schema(required = false, min_length = 1, max_length = 64, default = "UTC", example = "Europe/Berlin")]
+    /// Whose days the user's rollup holds; `UTC` where it is left out.
+    #[schema(required = false, schema_with = schemas::time_zone)]
     pub time_zone: String,
 }
 

@@ -1,13 +1,16 @@
 //! How the contract describes the request. Nothing here reads a body: `request` and `imported` do,
 //! so that they can report every violation at once. A test compares the two.
 
-use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::super::job::Action;
 use super::super::pairing::Resolve;
+use super::request::MAX_USERS;
 use crate::kernel::http::counters::{joined, posted_counters};
+use crate::kernel::http::parameters::{list, query};
 use crate::kernel::http::schemas;
 
 /// What a job is to do. The stream of an import has the same fields, but for `buckets`, as query parameters.
@@ -19,8 +22,7 @@ pub struct OrderBody {
     /// What it does.
     #[schema(schema_with = action)]
     action: String,
-    /// Why: 1 to 500 characters.
-    #[schema(example = "codex double counted, ticket 7", min_length = 1, max_length = 500)]
+    #[schema(schema_with = schemas::reason)]
     reason: String,
     /// The first UTC day. Required but for merges, which are of all days where it is left out, and reprices, which always are.
     #[schema(value_type = String, format = Date, example = "2026-10-01", required = false)]
@@ -51,6 +53,26 @@ pub struct OrderBody {
     book: i32,
 }
 
+/// What is said beside a stream. A body of JSON says it itself, and then none of these may be there.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamParameters;
+
+impl IntoParams for StreamParameters {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            query(
+                "action",
+                "Required of a stream, and refused beside JSON.",
+                schemas::one_of([Action::Import.as_str()]),
+            ),
+            query("reason", "The same.", schemas::reason()),
+            query("from", "The same: the first UTC day.", schemas::day()),
+            query("to", "The same: the last UTC day, inclusive.", schemas::day()),
+            list("user_ids", "Beside a stream: only these users; repeatable.", schemas::id(), MAX_USERS),
+        ]
+    }
+}
+
 /// One of them, with its counters.
 pub struct ImportedBucket;
 
@@ -69,8 +91,7 @@ struct ImportedKey {
     /// The tool, which may be a retired one.
     #[schema(schema_with = schemas::source)]
     source: String,
-    /// The model, by the rule of `POST /v1/buckets`.
-    #[schema(example = "gpt-5.2-codex", pattern = r"^\S(.*\S)?$", min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::model)]
     model: String,
 }
 
@@ -83,12 +104,12 @@ impl PartialSchema for ImportedBucket {
 }
 
 fn action() -> Object {
-    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Action::ALL.map(Action::as_str)));
+    let one_of = schemas::one_of(Action::ALL.map(Action::as_str));
     one_of.description(Some("What it does.")).examples(["import"]).build()
 }
 
 fn resolve() -> Object {
-    let one_of = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Resolve::ALL.map(Resolve::as_str)));
+    let one_of = schemas::one_of(Resolve::ALL.map(Resolve::as_str));
     one_of.description(Some("What decides where the devices differ.")).examples(["larger"]).build()
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::super::job::Action;
 use super::super::jobs::{Backfills, Shown};
 use super::super::reply::JobReply;
-use super::contract::{ImportedBucket, OrderBody};
+use super::contract::{ImportedBucket, OrderBody, StreamParameters};
 use super::key::{Fingerprint, PlanKey};
 use super::lines::Lines;
 use super::request::Order;
@@ -17,6 +17,7 @@ use super::{Import, Planned, replayed};
 use crate::kernel::access::Corrector;
 use crate::kernel::http::body::{JSON, JsonBytes, NDJSON, Parameters, TextChunks, media_type};
 use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::keyed::RequiredKeyHeader;
 use crate::kernel::http::refusals::Refusals;
 use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, digest, key_text};
 use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
@@ -38,14 +39,8 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
     operation_id = "create_backfill",
     tag = "backfills",
     params(
-        ("Idempotency-Key" = String, Header, description = "1 to 255 printable ASCII characters: the same key \
-            gives the same job, for as long as the job is kept"),
-        ("action" = Option<String>, Query, description = "For a stream: `import`"),
-        ("reason" = Option<String>, Query, description = "For a stream: why"),
-        ("from" = Option<String>, Query, description = "For a stream: the first UTC day"),
-        ("to" = Option<String>, Query, description = "For a stream: the last UTC day, inclusive"),
-        ("user_ids" = Option<Vec<Uuid>>, Query, description = "For a stream: only these users; repeatable, or separated \
-            by commas"),
+        RequiredKeyHeader,
+        StreamParameters,
     ),
     request_body(content(
         (OrderBody = "application/json"),
@@ -70,7 +65,7 @@ use crate::kernel::problem::{Code, Problem, ProblemBody, Violation};
             body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = []), ("operator" = [])),
 )]
 pub async fn create_backfill(
     caller: Corrector,

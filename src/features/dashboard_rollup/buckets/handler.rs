@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::BucketsAnswer;
+use super::contract::BucketsParameters;
 use super::request::{BucketsRequest, RowKey};
 use super::table::{BucketItem, Notation, encode};
 use crate::features::dashboard_rollup::cells::{Cells, Paging};
@@ -68,18 +69,7 @@ pub struct BucketsReply {
     path = "/v1/buckets",
     operation_id = "get_buckets",
     tag = "rollups",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 31 days."),
-        ("time_zone" = Option<String>, Query, description = "Whose days; by default the rollup's."),
-        ("source" = Option<Vec<String>>, Query, description = "Only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Only this model; repeatable, at most 100. A comma of its name is `%2C`."),
-        ("device" = Option<Vec<Uuid>>, Query, description = "Only this device; repeatable, at most 100."),
-        ("csv" = Option<String>, Query,
-            description = "For CSV: `plain` (the default), or `spreadsheet`, which puts an apostrophe before a model that begins like a formula."),
-        ("limit" = Option<u16>, Query, description = "Buckets on a page: 1 to 1000, by default 100 in JSON."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same parameters."),
-    ),
+    params(BucketsParameters),
     responses(
         (status = 200, description = "The buckets.",
             content((BucketsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")),
@@ -93,7 +83,7 @@ pub struct BucketsReply {
         QueryRefusal,
         StreamRefusal,
     ),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn get_buckets(
     viewer: Viewer,

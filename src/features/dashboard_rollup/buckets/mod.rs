@@ -1,6 +1,7 @@
 //! `GET /v1/buckets`: the user's own buckets as they stand, in pages or as one stream.
 
 mod answer;
+mod contract;
 pub mod handler;
 mod request;
 mod store;

@@ -7,8 +7,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::contract::HeatmapParameters;
 use super::request::HeatmapRequest;
 use super::store::DaySums;
+use crate::features::dashboard_rollup::contract::week_starts;
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
@@ -26,8 +28,7 @@ pub struct HeatmapReply {
     from: NaiveDate,
     /// The last local day: `to`, or else the last day of this week.
     to: NaiveDate,
-    /// The day on which weeks begin: `monday` or `sunday`.
-    #[schema(example = "monday")]
+    #[schema(schema_with = week_starts)]
     week_start: &'static str,
     /// The local date of now; days after it are zero because they are yet to come.
     today: NaiveDate,
@@ -68,19 +69,7 @@ pub struct HeatmapDay {
     path = "/v1/rollups/heatmap",
     operation_id = "get_rollup_heatmap",
     tag = "rollups",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; where only `to` is named, 29 days before it."),
-        ("to" = Option<NaiveDate>, Query,
-            description = "Last local day, inclusive; where only `from` is named, today. At most 728 days."),
-        ("weeks" = Option<u16>, Query,
-            description = "How many weeks, with today in the last one: 1 to 104, by default 53. Not beside `from` or `to`."),
-        ("week_start" = Option<String>, Query,
-            description = "The day on which weeks begin: `monday` (the default) or `sunday`."),
-        ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
-        ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
-    ),
+    params(HeatmapParameters),
     responses(
         (status = 200, description = "The days.", body = HeatmapReply,
             headers(("ETag" = String, description = "A weak validator."),
@@ -99,7 +88,7 @@ pub struct HeatmapDay {
         MediaTypeRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn get_heatmap(
     viewer: Viewer,

@@ -1,6 +1,7 @@
 //! `GET /v1/rollups/heatmap`: one cell a day, of a range or of whole weeks.
 
 mod answer;
+mod contract;
 pub mod handler;
 mod request;
 mod store;

@@ -13,9 +13,9 @@ use crate::kernel::problem::Problem;
 
 const KNOWN: [&str; 7] = ["from", "to", "weeks", WEEK_START, "source", "model", "device"];
 /// A heatmap has at most this many weeks, two years.
-const MAX_WEEKS: u16 = 104;
+pub const MAX_WEEKS: u16 = 104;
 /// A year and the week it begins in.
-const DEFAULT_WEEKS: u16 = 53;
+pub const DEFAULT_WEEKS: u16 = 53;
 /// As many days as the most weeks have.
 const DAYS: Cap =
     Cap { most: 728, unit: CapUnit::Days, of: "a heatmap", instead: ", or for GET /v1/rollups?width=week" };

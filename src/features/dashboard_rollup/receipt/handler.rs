@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{ReceiptLine, bound};
+use super::contract::ReceiptParameters;
 use super::request::ReceiptRequest;
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
@@ -21,7 +22,7 @@ use crate::kernel::problem::Problem;
 
 /// What usage would have cost, line by line.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Receipt)]
+#[schema(as = CostReceipt)]
 pub struct ReceiptReply {
     /// The first local day.
     from: NaiveDate,
@@ -47,7 +48,7 @@ pub struct ReceiptReply {
 
 /// The tokens of one class at one price.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ReceiptLine)]
+#[schema(as = CostLine)]
 pub struct LineReply {
     /// The tool.
     source: String,
@@ -130,14 +131,7 @@ impl From<ReceiptLine> for LineReply {
     path = "/v1/rollups/cost",
     operation_id = "get_receipt",
     tag = "rollups",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
-        ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
-    ),
+    params(ReceiptParameters),
     responses(
         (status = 200, description = "The receipt.", body = ReceiptReply,
             headers(("ETag" = String, description = "A weak validator."),
@@ -156,7 +150,7 @@ impl From<ReceiptLine> for LineReply {
         MediaTypeRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn get_receipt(
     viewer: Viewer,

@@ -9,10 +9,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::IntervalSums;
+use super::contract::{RollupsParameters, widths};
 use super::request::{GroupBy, RollupsRequest};
 use super::store::GroupSums;
 use super::width::Width;
 use crate::features::dashboard_rollup::cells::{Cells, Paging};
+use crate::features::dashboard_rollup::contract::week_starts;
 use crate::features::dashboard_rollup::cost::{CostReply, PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range;
@@ -34,11 +36,11 @@ pub struct RollupsReply {
     from: NaiveDate,
     /// The last local day, inclusive.
     to: NaiveDate,
-    /// How long an interval is: `half_hour`, `hour`, `day`, `week` or `month`.
-    #[schema(example = "day")]
+    #[schema(schema_with = widths)]
     width: &'static str,
-    /// The day on which weeks begin, `monday` or `sunday`; of weeks only.
+    /// The day on which weeks begin; of weeks only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, schema_with = week_starts)]
     week_start: Option<&'static str>,
     /// The IANA zone whose days these are.
     #[schema(example = "Europe/Berlin")]
@@ -106,28 +108,7 @@ pub struct GroupResult {
     path = "/v1/rollups",
     operation_id = "get_rollups",
     tag = "rollups",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today."),
-        ("width" = Option<String>, Query,
-            description = "`half_hour` and `hour` (at most 31 days), `day` (800 days; the default), `week` (520 weeks) or `month` (120 months)."),
-        ("week_start" = Option<String>, Query,
-            description = "The day on which weeks begin: `monday` (the default) or `sunday`. Only with `width=week`."),
-        ("time_zone" = Option<String>, Query,
-            description = "Whose days; by default the rollup's. Another zone is served for at most 31 days."),
-        ("group_by" = Option<Vec<String>>, Query,
-            description = "Any of `source`, `model`, `device`; repeated, or separated by commas."),
-        ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
-        ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ("fill" = Option<String>, Query,
-            description = "`none` leaves out intervals without usage, `zero` shows them; `zero` only without `group_by`."),
-        ("csv" = Option<String>, Query,
-            description = "For CSV: `plain` (the default), or `spreadsheet`, which puts an apostrophe before a model that begins like a formula."),
-        ("limit" = Option<u16>, Query, description = "Results on a page: 1 to 1000, by default 1000."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, with the same parameters."),
-        ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
-    ),
+    params(RollupsParameters),
     responses(
         (status = 200, description = "The sums.", content((RollupsReply = "application/json"), (String = "text/csv")),
             headers(("ETag" = String, description = "A weak validator."),
@@ -146,7 +127,7 @@ pub struct GroupResult {
         MediaTypeRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn get_rollups(
     viewer: Viewer,

@@ -1,6 +1,7 @@
 //! `GET /v1/rollups`: sums by interval and group, a page at a time, with the totals of the whole range.
 
 mod answer;
+mod contract;
 pub mod handler;
 mod request;
 mod store;

@@ -52,6 +52,9 @@ pub struct GroupBy {
 }
 
 impl GroupBy {
+    /// What an interval can be split by.
+    pub const ALL: [&'static str; 3] = ["source", "model", "device"];
+
     /// The groups' names, in the order in which results are sorted.
     pub fn names(self) -> Vec<&'static str> {
         let named = [(self.source, "source"), (self.model, "model"), (self.device, "device")];

@@ -54,7 +54,8 @@ const TO_THE_MINUTE: &str = "%Y-%m-%dT%H:%M";
 const DATE: &str = "%Y-%m-%d";
 
 impl Width {
-    const ALL: [Self; 5] = [Self::HalfHour, Self::Hour, Self::Day, Self::Week(WeekStart::Monday), Self::Month];
+    /// All of them, with weeks from Monday on.
+    pub const ALL: [Self; 5] = [Self::HalfHour, Self::Hour, Self::Day, Self::Week(WeekStart::Monday), Self::Month];
 
     const fn facts(self) -> Facts {
         match self {

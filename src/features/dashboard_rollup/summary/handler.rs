@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::BothSums;
+use super::contract::SummaryParameters;
 use super::request::SummaryRequest;
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
@@ -112,14 +113,7 @@ pub struct ModelSummary {
     path = "/v1/rollups/summary",
     operation_id = "get_rollup_summary",
     tag = "rollups",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ("source" = Option<Vec<String>>, Query, description = "Count only this tool; repeatable, at most 100."),
-        ("model" = Option<Vec<String>>, Query, description = "Count only this model; repeatable, at most 100. A comma of its name is `%2C`."),
-        ("device" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ("If-None-Match" = Option<String>, Header, description = "Validators of replies that the caller has."),
-    ),
+    params(SummaryParameters),
     responses(
         (status = 200, description = "The summary.", body = SummaryReply,
             headers(("ETag" = String, description = "A weak validator."),
@@ -138,7 +132,7 @@ pub struct ModelSummary {
         MediaTypeRefusal,
         QueryRefusal,
     ),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn get_summary(
     viewer: Viewer,

@@ -1,6 +1,7 @@
 //! `GET /v1/rollups/summary`: a range beside the one before it, and how regularly the user works.
 
 mod answer;
+mod contract;
 pub mod handler;
 mod request;
 mod store;

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 
 use super::reply::{SourceReply, SourcesReply};
-use super::request::NewSource;
+use super::request::{NewSource, SourceName};
 use crate::kernel::access::{Caller, Operator};
 use crate::kernel::http::body::NoParameters;
 use crate::kernel::http::keyed::{KeyHeader, KeyedEmpty, KeyedJson};
@@ -24,7 +24,7 @@ use crate::kernel::usage::sources::Sources;
         Refusals,
         QueryRefusal,
     ),
-    security(("bearer" = [])),
+    security(("device" = []), ("viewer" = []), ("operator" = [])),
 )]
 pub(super) async fn list_sources(
     caller: Caller,
@@ -50,7 +50,7 @@ pub(super) async fn list_sources(
         KeyRefusals,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn add_source(
     operator: Operator,
@@ -70,14 +70,17 @@ pub(super) async fn add_source(
 /// read and erased like any other, and imports may still correct it. Retiring it again changes nothing. There is no body.
 #[utoipa::path(
     post, path = "/v1/sources/{name}/retire", operation_id = "retire_source", tag = "operations",
-    params(("name" = String, Path, description = "As the list of tools has it", example = "api"), KeyHeader),
+    params(
+        ("name" = inline(SourceName), Path, description = "As the list of tools has it", example = "api"),
+        KeyHeader,
+    ),
     responses(
         (status = 200, description = "The tool as it is now", body = SourceReply),
         NotFoundRefusal,
         KeyRefusals,
         Refusals,
     ),
-    security(("bearer" = [])),
+    security(("operator" = [])),
 )]
 pub(super) async fn retire_source(
     operator: Operator,

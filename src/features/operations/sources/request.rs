@@ -1,23 +1,37 @@
 //! What operators send about tools.
 
-use utoipa::ToSchema;
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::bucket::Source;
 use crate::kernel::http::field_reader::{Broken, FieldReader};
 use crate::kernel::http::schemas;
-use crate::kernel::http::values::{line, source};
+use crate::kernel::http::values::{MAX_NAME, line, source};
 use crate::kernel::problem::Problem;
 
 const FIELDS: [&str; 2] = ["name", "title"];
 
+/// The tool that a path names, as the contract describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceName;
+
+impl ToSchema for SourceName {}
+
+impl PartialSchema for SourceName {
+    fn schema() -> RefOr<Schema> {
+        schemas::source().into()
+    }
+}
+
 /// A tool to allow.
 #[derive(Debug, PartialEq, Eq, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewSource {
     /// What buckets call it.
     #[schema(schema_with = schemas::source)]
     pub name: Source,
-    /// What people call it: one line of text. Without it a tool keeps its title, or is called by its name.
-    #[schema(required = false, min_length = 1, max_length = 100, example = "Windsurf")]
+    /// What people call it; `None` where it keeps its title, or is called by its name.
+    #[schema(required = false, schema_with = title_schema)]
     pub title: Option<String>,
 }
 
@@ -42,7 +56,12 @@ impl NewSource {
 }
 
 fn title(text: &str) -> Result<String, Broken> {
-    line(text.trim(), "A title", 100)
+    line(text.trim(), "A title", MAX_NAME)
+}
+
+fn title_schema() -> Object {
+    let about = "What people call it: one line of text. Without it a tool keeps its title, or is called by its name.";
+    schemas::text(schemas::TRIMMED_LINE, MAX_NAME).description(Some(about)).examples(["Windsurf"]).build()
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ use super::reply::{
 };
 use super::request;
 use crate::kernel::access::Viewer;
-use crate::kernel::dashboards::{UsageSums, ZoneAndFilters, dashboard_reply};
+use crate::kernel::dashboards::{
+    DayParameter, DevicesParameter, MonthsOrDaysParameters, RangeParameters, RollingParameter, UsageSums,
+    WeeksParameters, ZoneAndFilters, dashboard_reply,
+};
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::refusals::{QueryRefusal, Refusals};
 use crate::kernel::problem::Problem;
@@ -23,15 +26,9 @@ use crate::kernel::problem::Problem;
 /// numbers.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-summary", operation_id = "tokentracker_usage_summary", tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ("rolling" = Option<u8>, Query, description = "1 asks for the last 7 and 30 days too."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, RollingParameter, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = TokentrackerSummary), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_summary(
     viewer: Viewer,
@@ -49,14 +46,9 @@ pub async fn tokentracker_usage_summary(
 /// What was used on each of some local days that something was reported of, with the tokens of each model.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-daily", operation_id = "tokentracker_usage_daily", tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = TokentrackerDaily), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_daily(
     viewer: Viewer,
@@ -73,13 +65,9 @@ pub async fn tokentracker_usage_daily(
 /// of the clock holds both that have its name.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-hourly", operation_id = "tokentracker_usage_hourly", tag = "dashboards",
-    params(
-        ("day" = Option<NaiveDate>, Query, description = "The local day; by default today."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(DayParameter, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = TokentrackerHourly), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_hourly(
     viewer: Viewer,
@@ -95,15 +83,9 @@ pub async fn tokentracker_usage_hourly(
 /// What was used in each of some calendar months that something was reported of, with the tokens of each model.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-monthly", operation_id = "tokentracker_usage_monthly", tag = "dashboards",
-    params(
-        ("months" = Option<u16>, Query, description = "How many months: 1 to 24, by default 24. Only without `from`."),
-        ("from" = Option<NaiveDate>, Query, description = "First local day, in place of `months`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(MonthsOrDaysParameters, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = TokentrackerMonthly), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_monthly(
     viewer: Viewer,
@@ -120,15 +102,9 @@ pub async fn tokentracker_usage_monthly(
 /// into.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-heatmap", operation_id = "tokentracker_usage_heatmap", tag = "dashboards",
-    params(
-        ("weeks" = Option<u16>, Query, description = "How many weeks: 1 to 104, by default 52."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, in the last week; by default today."),
-        ("week_starts_on" = Option<String>, Query, description = "`sun` (the default) or `mon`."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(WeeksParameters, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The heatmap.", body = TokentrackerHeatmap), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_heatmap(
     viewer: Viewer,
@@ -145,14 +121,9 @@ pub async fn tokentracker_usage_heatmap(
 /// What was used with each tool and each of its models on some local days. Counts are numbers.
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-model-breakdown", operation_id = "tokentracker_usage_model_breakdown", tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ("device_id" = Option<Vec<Uuid>>, Query, description = "Count only this device; repeatable, at most 100."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, DevicesParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = TokentrackerModelBreakdown), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_model_breakdown(
     viewer: Viewer,
@@ -174,7 +145,7 @@ pub struct TokentrackerNothing {}
 #[utoipa::path(
     get, path = "/functions/tokentracker-user-status", operation_id = "tokentracker_user_status", tag = "dashboards",
     responses((status = 200, description = "An empty object.", body = TokentrackerNothing), Refusals),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_user_status(_: Viewer) -> Json<TokentrackerNothing> {
     Json(TokentrackerNothing {})
@@ -186,7 +157,7 @@ pub async fn tokentracker_user_status(_: Viewer) -> Json<TokentrackerNothing> {
 #[utoipa::path(
     get, path = "/functions/tokentracker-usage-limits", operation_id = "tokentracker_usage_limits", tag = "dashboards",
     responses((status = 200, description = "An empty object.", body = TokentrackerNothing), Refusals),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_usage_limits(_: Viewer) -> Json<TokentrackerNothing> {
     Json(TokentrackerNothing {})
@@ -198,7 +169,7 @@ pub async fn tokentracker_usage_limits(_: Viewer) -> Json<TokentrackerNothing> {
 #[utoipa::path(
     get, path = "/functions/tokentracker-telemetry-pref", operation_id = "tokentracker_telemetry_pref", tag = "dashboards",
     responses((status = 200, description = "An empty object.", body = TokentrackerNothing), Refusals),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_telemetry_pref(_: Viewer) -> Json<TokentrackerNothing> {
     Json(TokentrackerNothing {})
@@ -210,7 +181,7 @@ pub async fn tokentracker_telemetry_pref(_: Viewer) -> Json<TokentrackerNothing>
 #[utoipa::path(
     get, path = "/functions/tokentracker-project-usage-summary", operation_id = "tokentracker_project_usage_summary", tag = "dashboards",
     responses((status = 200, description = "An empty object.", body = TokentrackerNothing), Refusals),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn tokentracker_project_usage_summary(_: Viewer) -> Json<TokentrackerNothing> {
     Json(TokentrackerNothing {})

@@ -29,7 +29,7 @@ use crate::kernel::usage::intake::{Begun, Intake};
     post, path = "/functions/tokentracker-ingest", operation_id = "tokentracker_ingest", tag = "trackers",
     request_body = TokenTrackerReport,
     responses((status = 200, description = "How many rows were taken.", body = TokenTrackerReceipt), BodyRefusals, Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn tokentracker_ingest(
     device: Device,
@@ -53,7 +53,7 @@ pub(super) async fn tokentracker_ingest(
         (status = 200, description = "The device and its token.", body = TokenTrackerDevice),
         ConflictRefusal, BodyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn tokentracker_device_token_issue(
     viewer: Viewer,
@@ -93,7 +93,12 @@ pub(super) async fn tokentracker_device_flow_authorize(
     post, path = "/functions/tokentracker-device-flow-poll", operation_id = "tokentracker_device_flow_poll",
     tag = "trackers",
     request_body = TokenTrackerPoll,
-    responses((status = 200, description = "A token, or that there is none yet.", body = TokenTrackerPolled), BodyRefusals, Refusals),
+    responses(
+        (status = 200, description = "A token, or that there is none yet.", body = TokenTrackerPolled),
+        (status = 404, description = "Nobody was given this code.", body = TokenTrackerPolled),
+        (status = 410, description = "Nobody has approved it in time.", body = TokenTrackerPolled),
+        BodyRefusals, Refusals,
+    ),
     security(()),
 )]
 pub(super) async fn tokentracker_device_flow_poll(

@@ -13,7 +13,9 @@ use super::reply::{
 };
 use super::request;
 use crate::kernel::access::Viewer;
-use crate::kernel::dashboards::{UsageSums, ZoneAndFilters};
+use crate::kernel::dashboards::{
+    DayParameter, MonthsParameters, RangeParameters, UsageSums, WeeksParameters, ZoneAndFilters,
+};
 use crate::kernel::http::body::{JSON, JsonBytes, NoParameters, Parameters};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::refusals::{BodyRefusals, QueryRefusal, Refusals};
@@ -25,13 +27,9 @@ use crate::kernel::problem::Problem;
 /// the user's own from buckets.
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-summary", operation_id = "vibeusage_usage_summary", tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = VibeusageSummary), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_summary(
     viewer: Viewer,
@@ -49,13 +47,9 @@ pub async fn vibeusage_usage_summary(
 /// What was used on each of some local days, those without usage included. Counts are texts.
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-daily", operation_id = "vibeusage_usage_daily", tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = VibeusageDaily), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_daily(
     viewer: Viewer,
@@ -72,12 +66,9 @@ pub async fn vibeusage_usage_daily(
 /// clock holds both that have its name; where they are set forward, those that do not come are zero.
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-hourly", operation_id = "vibeusage_usage_hourly", tag = "dashboards",
-    params(
-        ("day" = Option<NaiveDate>, Query, description = "The local day; by default today."),
-        ZoneAndFilters,
-    ),
+    params(DayParameter, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = VibeusageHourly), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_hourly(
     viewer: Viewer,
@@ -95,13 +86,9 @@ pub async fn vibeusage_usage_hourly(
 /// What was used in each of some calendar months up to a day, those without usage included. Counts are texts.
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-monthly", operation_id = "vibeusage_usage_monthly", tag = "dashboards",
-    params(
-        ("months" = Option<u16>, Query, description = "How many months: 1 to 24, by default 24."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, in the last month; by default today."),
-        ZoneAndFilters,
-    ),
+    params(MonthsParameters, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = VibeusageMonthly), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_monthly(
     viewer: Viewer,
@@ -119,14 +106,9 @@ pub async fn vibeusage_usage_monthly(
 /// thresholds that it exceeds.
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-heatmap", operation_id = "vibeusage_usage_heatmap", tag = "dashboards",
-    params(
-        ("weeks" = Option<u16>, Query, description = "How many weeks: 1 to 104, by default 52."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, in the last week; by default today."),
-        ("week_starts_on" = Option<String>, Query, description = "`sun` (the default) or `mon`."),
-        ZoneAndFilters,
-    ),
+    params(WeeksParameters, ZoneAndFilters),
     responses((status = 200, description = "The heatmap.", body = VibeusageHeatmap), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_heatmap(
     viewer: Viewer,
@@ -144,13 +126,9 @@ pub async fn vibeusage_usage_heatmap(
 #[utoipa::path(
     get, path = "/functions/vibeusage-usage-model-breakdown", operation_id = "vibeusage_usage_model_breakdown",
     tag = "dashboards",
-    params(
-        ("from" = Option<NaiveDate>, Query, description = "First local day; by default 29 days before `to`."),
-        ("to" = Option<NaiveDate>, Query, description = "Last local day, inclusive; by default today. At most 800 days."),
-        ZoneAndFilters,
-    ),
+    params(RangeParameters, ZoneAndFilters),
     responses((status = 200, description = "The sums.", body = VibeusageModelBreakdown), Refusals, QueryRefusal),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_usage_model_breakdown(
     viewer: Viewer,
@@ -163,6 +141,7 @@ pub async fn vibeusage_usage_model_breakdown(
 
 /// What says nothing more than the path does.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = VibeusageNothing)]
 pub struct VibeusageNothing {}
 
@@ -174,7 +153,7 @@ pub struct VibeusageNothing {}
     post, path = "/functions/vibeusage-link-code-init", operation_id = "vibeusage_link_code_init", tag = "dashboards",
     request_body = VibeusageNothing,
     responses((status = 200, description = "The code.", body = VibeusageLinkCode), BodyRefusals, Refusals),
-    security(("bearer" = []))
+    security(("viewer" = []))
 )]
 pub async fn vibeusage_link_code_init(
     viewer: Viewer,

@@ -3,17 +3,10 @@
 use chrono::Weekday;
 
 use crate::kernel::dashboards::{
-    PartDays, SumWidth, SumsPart, SumsQuestion, asked_between, asked_day, asked_last_day, asked_number,
-    asked_week_start, read_question,
+    MOST_MONTHS, MOST_WEEKS, PartDays, SumWidth, SumsPart, SumsQuestion, WEEKS_BY_DEFAULT, asked_between, asked_day,
+    asked_last_day, asked_number, asked_week_start, read_question,
 };
 use crate::kernel::problem::Problem;
-
-/// A heatmap has so many weeks, a year, unless it is said otherwise.
-const WEEKS_BY_DEFAULT: u16 = 52;
-/// And at most so many.
-const MOST_WEEKS: u16 = 104;
-/// So many months are shown, unless it is said otherwise, and at most.
-const MOST_MONTHS: u16 = 24;
 
 /// The sums of some days. Errors: 422 with every violation.
 pub fn summary(parameters: Vec<(String, String)>) -> Result<SumsQuestion, Problem> {

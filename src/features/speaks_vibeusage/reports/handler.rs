@@ -24,7 +24,7 @@ use crate::kernel::usage::intake::{Begun, Intake};
     post, path = "/functions/vibeusage-ingest", operation_id = "vibeusage_ingest", tag = "trackers",
     request_body = VibeUsageReport,
     responses((status = 200, description = "How many rows were taken.", body = VibeUsageReceipt), BodyRefusals, Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn vibeusage_ingest(
     device: Device,
@@ -44,7 +44,7 @@ pub(super) async fn vibeusage_ingest(
     post, path = "/functions/vibeusage-sync-ping", operation_id = "vibeusage_sync_ping", tag = "trackers",
     request_body = VibeUsagePing,
     responses((status = 200, description = "It was heard.", body = VibeUsagePong), BodyRefusals, Refusals),
-    security(("bearer" = [])),
+    security(("device" = [])),
 )]
 pub(super) async fn vibeusage_sync_ping(
     device: Device,
@@ -66,7 +66,7 @@ pub(super) async fn vibeusage_sync_ping(
         (status = 200, description = "The device and its token.", body = VibeUsageDevice),
         ConflictRefusal, BodyRefusals, Refusals,
     ),
-    security(("bearer" = [])),
+    security(("viewer" = [])),
 )]
 pub(super) async fn vibeusage_device_token_issue(
     viewer: Viewer,

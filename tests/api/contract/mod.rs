@@ -1,12 +1,28 @@
 //! The published contract: complete for every route, true about codes, and served by the binary alone.
 
+mod answers;
+mod committed;
+mod examples;
+mod limits;
+mod probes;
+mod schema;
+
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use crate::routes::{Row, TABLE};
 use crate::support::{Reply, TestApp};
 
-async fn document(app: &TestApp) -> Value {
+/// The document as it is published.
+async fn published(app: &TestApp) -> Value {
     app.request(Method::GET, "/openapi.json").send().await.expect_ok().clone()
+}
+
+/// The same with every refusal where it is answered.
+async fn document(app: &TestApp) -> Value {
+    crate::walk::inlined(&published(app).await)
 }
 
 fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
@@ -19,11 +35,20 @@ fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
 }
 
 /// What is posted without saying anything more than the path does.
-const WITHOUT_BODY: [&str; 4] = [
+const WITHOUT_BODY: [&str; 7] = [
+    "post /v1/backfills/{job_id}/execute",
+    "post /v1/backfills/{job_id}/cancel",
+    "post /v1/backfills/{job_id}/rollback",
     "post /v1/link-codes",
     "post /v1/devices/{device_id}/revoke",
     "post /v1/devices/{device_id}/rotate",
     "post /v1/sources/{name}/retire",
+];
+
+/// Refusals whose body is a word that a tracker of another product reads.
+const VERBATIM: [(&str, &str); 2] = [
+    ("post /functions/tokentracker-device-flow-poll", "404"),
+    ("post /functions/tokentracker-device-flow-poll", "410"),
 ];
 
 /// What is missing from an operation's description.
@@ -41,7 +66,8 @@ fn gaps(name: &str, operation: &Map<String, Value>) -> Vec<String> {
     }
     // A 304 has no body.
     for (status, response) in responses.iter().filter(|(status, _)| !status.starts_with('2') && *status != "304") {
-        if response["content"].get("application/problem+json").is_none() {
+        let is_read_by_a_tracker = VERBATIM.contains(&(name, status.as_str()));
+        if response["content"].get("application/problem+json").is_none() && !is_read_by_a_tracker {
             gaps.push(format!("{name}: {status} is not a problem"));
         }
     }
@@ -138,6 +164,81 @@ async fn the_interactive_documentation_loads_nothing_from_elsewhere() {
     let asset = app.request(Method::GET, "/docs/swagger-ui-bundle.js").send().await;
     assert!(asset.status == 200 && asset.body.len() > 100_000, "{} {}", asset.status, asset.body.len());
 }
+
+/// The kinds of tokens that a row of the table lets in; none where everyone may ask.
+fn let_in((_, _, statuses): &Row) -> BTreeSet<&'static str> {
+    let kinds = ["device", "viewer", "operator"].into_iter().zip(&statuses[2..5]);
+    kinds.filter(|(_, status)| statuses[0] == 401 && **status != 403).map(|(kind, _)| kind).collect()
+}
+
+/// The same as the contract says it.
+fn said_to_be_let_in(operation: &Value) -> BTreeSet<&str> {
+    let requirements = operation["security"].as_array().into_iter().flatten();
+    requirements.filter_map(Value::as_object).flat_map(|requirement| requirement.keys().map(String::as_str)).collect()
+}
+
+#[tokio::test]
+async fn the_contract_says_of_every_route_who_may_call_it() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    let mut asked = 0;
+    for (name, operation) in crate::walk::operations(&document) {
+        let row = TABLE.iter().find(|row| row.0.split('?').next() == Some(&name)).unwrap();
+        let said = said_to_be_let_in(&operation);
+        assert_eq!(said, let_in(row), "{name}");
+        assert!(said.iter().all(|kind| schemes.contains_key(*kind)), "{name}: {said:?}");
+        asked += said.len();
+    }
+    assert!(asked > 40, "only {asked} kinds of tokens were looked at");
+}
+
+#[tokio::test]
+async fn every_link_of_the_contract_leads_to_an_operation_that_takes_what_it_gives() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    let operations = crate::walk::operations(&document);
+    let mut links = 0;
+    for (name, operation) in &operations {
+        let answers = operation["responses"].as_object().unwrap().values();
+        for (link, told) in answers.filter_map(|answer| answer["links"].as_object()).flatten() {
+            links += 1;
+            let target = operations.iter().find(|(_, target)| target["operationId"] == told["operationId"]);
+            let (_, target) = target.unwrap_or_else(|| panic!("{name}: {link} leads nowhere"));
+            let takes: Vec<_> = target["parameters"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+            for parameter in told["parameters"].as_object().into_iter().flat_map(Map::keys) {
+                assert!(takes.iter().any(|taken| *taken == parameter), "{name}: {link} gives {parameter}");
+            }
+        }
+    }
+    assert_eq!(links, 22, "a link that is not there leads from an operation or a status that is gone");
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_have_is_405_whatever_else_the_request_says() {
+    let app = TestApp::start().await;
+    let ann = app.user("ann", "UTC").await;
+    let laptop = app.device(&ann, "laptop").await;
+    let document = document(&app).await;
+    let mut asked = 0;
+    for (name, operation) in crate::walk::operations(&document) {
+        let path = name.split_once(' ').unwrap().1.replace("{code}", "invalid").replace("{name}", "ingest");
+        let path = path.replace("{job_id}", NOBODYS).replace("{device_id}", NOBODYS);
+        let token = match said_to_be_let_in(&operation).into_iter().next() {
+            Some("device") => &laptop.token,
+            Some("operator") => &ann.operator,
+            _ => &ann.viewer,
+        };
+        for (header, value) in [("idempotency-key", "a"), ("if-match", "x"), ("accept", "image/png"), ("prefer", "x")] {
+            let reply = app.request(Method::TRACE, &path).bearer(token).header(header, value).send().await;
+            assert_eq!((reply.status, reply.header("allow").is_empty()), (405, false), "{name} with {header}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 200, "only {asked} requests were made");
+}
+
+const NOBODYS: &str = "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2";
 
 const ORIGIN: &str = "https://app.example";
 
