@@ -30,7 +30,9 @@ fn one_edit_off(name: &str) -> Vec<String> {
             change(&mut letters);
             edited.push(letters.into_iter().collect::<String>());
         };
-        edit(&|letters| drop(letters.remove(place)));
+        edit(&|letters| {
+            letters.remove(place);
+        });
         edit(&|letters| letters.insert(place, letters[place]));
         edit(&|letters| letters[place] = if letters[place] == 'x' { 'y' } else { 'x' });
         edit(&|letters| letters[place] = letters[place].to_ascii_uppercase());
