@@ -66,7 +66,7 @@ async fn a_reprice_whose_worker_is_killed_at_ten_points_ends_as_if_nothing_had_b
         command.args(["price", "execute", &job, "--json"]).stdout(Stdio::null()).stderr(Stdio::null());
         let mut worker = command.spawn().unwrap();
         let goes_on = async { while scene.ask(MOVED).await.parse::<u64>().unwrap() <= last {} };
-        tokio::time::timeout(Duration::from_secs(120), goes_on).await.expect("the job to go on");
+        tokio::time::timeout(Duration::from_mins(2), goes_on).await.expect("the job to go on");
         tokio::time::sleep(Duration::from_millis(kill * 3)).await;
         worker.kill().unwrap();
         worker.wait().unwrap();
