@@ -24,6 +24,13 @@ impl IntoParams for PriceParameters {
     }
 }
 
+/// The day of a book's prices.
+pub fn dated() -> Object {
+    let mut day = schemas::day();
+    day.examples = vec!["2026-11-20".into()];
+    day
+}
+
 /// The price file of a book. It shares the body's limit with the rest of the order.
 pub fn price_file() -> Object {
     let about = "The price file, as CSV under a line with the names of its columns.";

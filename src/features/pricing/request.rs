@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use utoipa::ToSchema;
 
 use super::books::NewBook;
-use super::contract::price_file;
+use super::contract::{dated, price_file};
 use crate::kernel::bucket::{Model, Source};
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::{schemas, values};
@@ -52,7 +52,7 @@ impl PriceQuestion {
 #[schema(as = NewPriceBook)]
 pub struct BookOrder {
     /// The day as of which its prices are known.
-    #[schema(schema_with = schemas::day)]
+    #[schema(schema_with = dated)]
     dated: NaiveDate,
     /// Why it is imported.
     #[schema(schema_with = schemas::reason)]
