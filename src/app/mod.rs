@@ -83,16 +83,21 @@ pub struct App {
     settings: Settings,
 }
 
+/// The pools of connections, each for work that another kind must not hold up.
+fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
+    let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
+    Pools {
+        ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
+        read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
+        worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
+        control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
+    }
+}
+
 impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
-        let pools = Pools {
-            ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
-            read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
-            worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
-            control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
-        };
+        let pools = pools_of(database, &settings);
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());

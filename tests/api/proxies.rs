@@ -287,7 +287,7 @@ async fn under_a_path_every_link_leads_through_the_proxy() {
     assert!(followed > 100, "only {followed} links were followed");
 
     let document = walk.request("GET", "/openapi.json").send().await;
-    assert_eq!(document.expect_ok()["servers"], json!([{"url": url}]));
+    assert_eq!(document.expect_ok()["servers"][0]["url"], url);
     assert!(operations(&document.json).iter().all(|(name, _)| !name.contains(PREFIX)));
     let page = walk.request("GET", "/docs/swagger-initializer.js").send().await;
     let page = String::from_utf8(page.body).unwrap();
@@ -314,7 +314,7 @@ async fn without_a_path_in_the_public_url_every_answer_is_as_if_there_were_none(
         let get = async |path: &str| walk.request("GET", path).send().await;
         let text = async |path: &str| String::from_utf8(get(path).await.body).unwrap();
         assert_eq!(get("/docs").await.header("location"), "/docs/");
-        assert!(get("/openapi.json").await.expect_ok().get("servers").is_none());
+        assert_eq!(get("/openapi.json").await.expect_ok()["servers"][0]["url"], "/");
         assert!(text("/docs/swagger-initializer.js").await.contains("\"/openapi.json\""));
         assert!(text("/problems/malformed").await.contains("href=\"/docs\""));
         let nothing = get("/nothing").await;

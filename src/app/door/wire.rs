@@ -23,8 +23,8 @@ use super::progress::WireProgress;
 use super::room::Room;
 use crate::kernel::problem::{Code, Problem};
 
-/// The request that stands for a head that was refused.
-const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+/// The request that stands for a head that was refused. Nothing is at its path.
+const STAND_IN: &[u8] = b"GET /- HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
 /// What is read at once where it has to be looked at.
 const PIECE: usize = 4096;
 /// Within [`DoorLimits::unread`] a client has to take so many bytes of what is waiting for it.
