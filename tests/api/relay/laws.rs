@@ -114,6 +114,10 @@ impl Model {
         let verdict = &reply.expect_ok()["verdicts"][0];
         if self.horizon.is_some_and(|horizon| hour < horizon) {
             assert_eq!(verdict, "before_retention_horizon", "{hour}");
+        } else if verdict == "kept" {
+            // Of what is late and silent the greatest stands, and greater numbers have greater totals.
+            let standing = &self.buckets[&(device.device_id, hour, usage.source, usage.model)];
+            assert!(standing.counts[0] > usage.counts[0], "{hour}");
         } else {
             assert!(["inserted", "updated", "unchanged"].iter().any(|known| verdict == known), "{verdict}");
             self.buckets.insert((device.device_id, hour, usage.source, usage.model), usage);
