@@ -35,12 +35,12 @@ fn accounts(home: &Home) -> Vec<String> {
 /// What a user has read of it: sums, and when they changed.
 async fn usage(server: &Server, token: &str) -> [Value; 2] {
     let rollups = server.folded(token, "/v1/rollups?group_by=source&group_by=model&group_by=device").await;
-    [rollups["totals"].clone(), rollups["version"].clone()]
+    [tokens(&rollups), rollups["version"].clone()]
 }
 
-/// What a summary counts, without what it would have cost.
-fn tokens(summary: &Value) -> Value {
-    let mut totals = summary["totals"].clone();
+/// What totals count, without what it would have cost: that depends on the price book.
+fn tokens(reply: &Value) -> Value {
+    let mut totals = reply["totals"].clone();
     totals.as_object_mut().unwrap().remove("cost");
     totals
 }

@@ -53,6 +53,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, sh
         match accepted {
             Ok((stream, peer, place)) => {
                 if std::mem::take(&mut is_exhausted) {
+                    room.is_made();
                     tracing::info!("connections are accepted again");
                 }
                 tasks.spawn(connections.clone().serve(stream, peer, place));

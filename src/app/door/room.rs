@@ -1,5 +1,6 @@
 //! Room for connections: so many at once, and a few more for the probes of orchestrators.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::futures::OwnedNotified;
@@ -65,8 +66,37 @@ impl Room {
         self.wanted.notify_one();
     }
 
+    /// There is room again. A wish that found nobody idle asks nobody who comes later.
+    pub fn is_made(&self) {
+        let mut unmet = pin!(self.wanted.notified());
+        let _was_unmet = unmet.as_mut().enable();
+    }
+
     /// When this connection is asked to end. Whoever waits for longest is asked first.
     pub fn wanted(&self) -> OwnedNotified {
         self.wanted.clone().notified_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::Room;
+
+    #[test]
+    fn a_wish_that_found_nobody_idle_asks_nobody_who_comes_once_there_is_room() {
+        let room = Room::new(1, 1);
+        room.make();
+        assert!(room.wanted().now_or_never().is_some(), "it waits for somebody");
+        room.make();
+        room.is_made();
+        assert!(room.wanted().now_or_never().is_none());
+        // Whoever is idle already is asked all the same.
+        let mut idle = Box::pin(room.wanted());
+        assert!(idle.as_mut().now_or_never().is_none());
+        room.make();
+        room.is_made();
+        assert!(idle.now_or_never().is_some());
     }
 }
