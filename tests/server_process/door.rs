@@ -42,8 +42,8 @@ async fn with_few_files_idle_connections_make_room_and_nothing_is_exhausted() {
         }
     }
     server.post(&token, &recent("m", 500)).await;
-    drop(idle);
     let before = open_files(&server.running);
+    drop(idle);
     wait_until("the files to be closed", || open_files(&server.running) < before.min(100)).await;
     assert!(!server.running.stdout().contains("no connection can be accepted"), "{}", server.running.stdout());
     server.stop().await;
@@ -89,7 +89,7 @@ async fn bodies_that_are_never_finished_take_a_bounded_part_of_memory_and_small_
     let address = server.url.strip_prefix("http://").unwrap();
     let before = resident(&server.running);
     let mut held = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..400 {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
         let request = format!(
@@ -102,7 +102,8 @@ async fn bodies_that_are_never_finished_take_a_bounded_part_of_memory_and_small_
     }
     server.post(&token, &recent("m", 2)).await;
     let most = resident(&server.running).saturating_sub(before);
-    assert!(most < 160 * 1024, "{most} kB for bodies that are never finished");
+    // Four hundred megabytes were sent.
+    assert!(most < 224 * 1024, "{most} kB for bodies that are never finished");
     drop(held);
     for number in 3..10 {
         server.post(&token, &recent("m", number)).await;

@@ -126,8 +126,8 @@ pub enum Unread {
 /// Reads a body of at most `limit` bytes.
 pub async fn read_whole(mut body: Body, limit: usize, room: &BodyRoom) -> Result<Bytes, Unread> {
     let mut held = room.begin().map_err(Unread::Full)?;
-    let said = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0).min(limit);
-    // Pieces are copied together as they come, so that a body of tiny ones costs no more than any other.
+    // Pieces are copied together as they come, so that a body of tiny ones costs no more than any other. Memory is taken for
+    // what came, and not for what is announced.
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|error| Unread::Broken(error.into()))?.into_data() else { continue };
@@ -136,11 +136,8 @@ pub async fn read_whole(mut body: Body, limit: usize, room: &BodyRoom) -> Result
             return Err(Unread::TooLarge);
         }
         held.grow_to(length).map_err(Unread::Full)?;
-        if whole.is_empty() {
-            if body.is_end_stream() {
-                return Ok(held.keep(piece));
-            }
-            whole.reserve_exact(said);
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(held.keep(piece));
         }
         whole.extend_from_slice(&piece);
     }
