@@ -1,7 +1,11 @@
-//! How the contract describes what queries of reads have in common.
+//! How the contract describes what queries and answers of reads have in common.
 
-use utoipa::openapi::path::Parameter;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
+use std::collections::BTreeMap;
+
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Response, ResponseBuilder, Type};
+use utoipa::{IntoParams, IntoResponses, PartialSchema};
 
 use super::cells::{CSV, Cells};
 use super::range::MAX_FILTER_VALUES;
@@ -53,4 +57,40 @@ pub fn csv() -> Parameter {
 pub fn if_none_match() -> Parameter {
     let tags = ObjectBuilder::new().schema_type(Type::String).examples(["W/\"q83vEjRWeJCrze8SNFZ4kKvN\""]);
     header("If-None-Match", "Validators of replies that the caller has, as `ETag` had them.", tags)
+}
+
+/// A range of days, and which buckets count.
+#[derive(Clone, Copy, Debug)]
+pub struct RangeParameters;
+
+impl IntoParams for RangeParameters {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let from = "First local day; by default 29 days before `to`, and not after it.";
+        let to = "Last local day, inclusive; by default today. At most 800 days.";
+        let mut parameters = Vec::from(days(from, to));
+        parameters.extend(filters());
+        parameters.push(if_none_match());
+        parameters
+    }
+}
+
+/// 304, of replies that have a validator.
+#[derive(Clone, Copy, Debug)]
+pub struct NotModified;
+
+impl IntoResponses for NotModified {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let response = ResponseBuilder::new()
+            .description("The caller has this reply already; it is true as of `Date`.")
+            .header("ETag", told::<String>("A weak validator."))
+            .header("Date", told::<String>("The instant as of which the caller's copy is still true."))
+            .header("Halfhour-As-Of", told::<String>("`as_of`: everything acknowledged before it is here."))
+            .header("Halfhour-Pending", told::<bool>("`pending`: newer changes wait to be folded."))
+            .header("Halfhour-Version", told::<i64>("`version` of the rollup."));
+        BTreeMap::from([("304".to_owned(), RefOr::T(response.build()))])
+    }
+}
+
+fn told<T: PartialSchema>(meaning: &str) -> Header {
+    HeaderBuilder::new().schema(Some(T::schema())).description(Some(meaning)).build()
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::reply::{MOST, SecretPage, SettingsPage};
 use super::request::{new_device, wanted_zone};
-use super::setups::{setups_with_code, setups_with_token};
-use crate::features::dashboard_page::doors::AccountDoor;
+use super::setups::{Setup, setups_with_code, setups_with_token};
+use crate::features::dashboard_page::doors::{AccountDoor, PageSecret};
 use crate::features::dashboard_page::handler::{FOR_NOW, shown};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::{FormFields, NoParameters};
@@ -66,11 +66,9 @@ pub async fn add_page_device(
         Ok(secret) => secret,
         Err(problem) => return refused(&problem, viewer, &accounts, &public_url, &form).await,
     };
-    let person = accounts.acts().person(viewer).await?;
     let device_id = secret.device_id.unwrap_or_default().to_string();
     let setups = setups_with_token(public_url.as_str(), &device_id, &secret.text);
-    let page = SecretPage::new(public_url.path(), "A new device", &person, OF_TOKEN, secret.text, setups);
-    shown(StatusCode::OK, &page, FOR_NOW)
+    shown_once(viewer, &accounts, &public_url, ("A new device", OF_TOKEN), secret, setups).await
 }
 
 /// Give a device another token
@@ -85,10 +83,8 @@ pub async fn rotate_page_device(
     Path(device_id): Path<String>,
 ) -> Result<Response, Problem> {
     let secret = accounts.acts().rotate_device(viewer.clone(), named(&device_id)?).await?;
-    let person = accounts.acts().person(viewer).await?;
     let setups = setups_with_token(public_url.as_str(), &device_id, &secret.text);
-    let page = SecretPage::new(public_url.path(), "Another token", &person, OF_TOKEN, secret.text, setups);
-    shown(StatusCode::OK, &page, FOR_NOW)
+    shown_once(viewer, &accounts, &public_url, ("Another token", OF_TOKEN), secret, setups).await
 }
 
 /// Revoke a device
@@ -113,10 +109,8 @@ pub async fn make_page_link_code(
     State(public_url): State<PublicUrl>,
 ) -> Result<Response, Problem> {
     let secret = accounts.acts().make_link_code(viewer.clone()).await?;
-    let person = accounts.acts().person(viewer).await?;
     let setups = setups_with_code(public_url.as_str(), &secret.text);
-    let page = SecretPage::new(public_url.path(), "A link code", &person, OF_CODE, secret.text, setups);
-    shown(StatusCode::OK, &page, FOR_NOW)
+    shown_once(viewer, &accounts, &public_url, ("A link code", OF_CODE), secret, setups).await
 }
 
 /// Revoke a viewer token or a session
@@ -131,6 +125,20 @@ pub async fn revoke_page_token(
 ) -> Result<Response, Problem> {
     accounts.acts().revoke_token(viewer, named(&token_id)?).await?;
     Ok(done_with_it())
+}
+
+/// A secret, which no later page shows, with how to use it.
+async fn shown_once(
+    viewer: Viewer,
+    accounts: &AccountDoor,
+    public_url: &PublicUrl,
+    (title, about): (&'static str, &'static str),
+    secret: PageSecret,
+    setups: Vec<Setup>,
+) -> Result<Response, Problem> {
+    let person = accounts.acts().person(viewer).await?;
+    let page = SecretPage::new(public_url.path(), title, &person, about, secret.text, setups);
+    shown(StatusCode::OK, &page, FOR_NOW)
 }
 
 async fn settings(viewer: Viewer, accounts: &AccountDoor, public_url: &PublicUrl) -> Result<SettingsPage, Problem> {

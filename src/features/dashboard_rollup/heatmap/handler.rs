@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::contract::HeatmapParameters;
 use super::request::HeatmapRequest;
 use super::store::DaySums;
-use crate::features::dashboard_rollup::contract::week_starts;
+use crate::features::dashboard_rollup::contract::{NotModified, week_starts};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
 use crate::features::dashboard_rollup::snapshot::{Answered, UsageAnswers};
@@ -77,13 +77,7 @@ pub struct HeatmapDay {
                 ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
                 ("Halfhour-Version" = i64, description = "`version` of the rollup."),
             )),
-        (status = 304, description = "The caller has this reply already; it is true as of `Date`.",
-            headers(("ETag" = String, description = "A weak validator."),
-                ("Date" = String, description = "The instant as of which the caller's copy is still true."),
-                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
-                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
-                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
-            )),
+        NotModified,
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{ReceiptLine, bound};
-use super::contract::ReceiptParameters;
 use super::request::ReceiptRequest;
+use crate::features::dashboard_rollup::contract::{NotModified, RangeParameters};
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::reply::{self, Asked, ReplyMeta};
@@ -131,7 +131,7 @@ impl From<ReceiptLine> for LineReply {
     path = "/v1/rollups/cost",
     operation_id = "get_receipt",
     tag = "rollups",
-    params(ReceiptParameters),
+    params(RangeParameters),
     responses(
         (status = 200, description = "The receipt.", body = ReceiptReply,
             headers(("ETag" = String, description = "A weak validator."),
@@ -139,13 +139,7 @@ impl From<ReceiptLine> for LineReply {
                 ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
                 ("Halfhour-Version" = i64, description = "`version` of the rollup."),
             )),
-        (status = 304, description = "The caller has this reply already; it is true as of `Date`.",
-            headers(("ETag" = String, description = "A weak validator."),
-                ("Date" = String, description = "The instant as of which the caller's copy is still true."),
-                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
-                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
-                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
-            )),
+        NotModified,
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,

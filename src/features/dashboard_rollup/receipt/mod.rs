@@ -1,7 +1,6 @@
 //! `GET /v1/rollups/cost`: the receipt of a range. Each line can be checked with a pocket calculator.
 
 mod answer;
-mod contract;
 pub mod handler;
 mod request;
 mod store;

@@ -14,7 +14,7 @@ use super::request::{GroupBy, RollupsRequest};
 use super::store::GroupSums;
 use super::width::Width;
 use crate::features::dashboard_rollup::cells::{Cells, Paging};
-use crate::features::dashboard_rollup::contract::week_starts;
+use crate::features::dashboard_rollup::contract::{NotModified, week_starts};
 use crate::features::dashboard_rollup::cost::{CostReply, PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::range;
@@ -116,13 +116,7 @@ pub struct GroupResult {
                 ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
                 ("Halfhour-Version" = i64, description = "`version` of the rollup."),
                 ("Link" = String, description = "The next page, `rel=\"next\"`, where there is one."))),
-        (status = 304, description = "The caller has this reply already; it is true as of `Date`.",
-            headers(("ETag" = String, description = "A weak validator."),
-                ("Date" = String, description = "The instant as of which the caller's copy is still true."),
-                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
-                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
-                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
-            )),
+        NotModified,
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::BothSums;
-use super::contract::SummaryParameters;
 use super::request::SummaryRequest;
+use crate::features::dashboard_rollup::contract::{NotModified, RangeParameters};
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
 use crate::features::dashboard_rollup::media::Media;
 use crate::features::dashboard_rollup::receipt::Unpriced;
@@ -113,7 +113,7 @@ pub struct ModelSummary {
     path = "/v1/rollups/summary",
     operation_id = "get_rollup_summary",
     tag = "rollups",
-    params(SummaryParameters),
+    params(RangeParameters),
     responses(
         (status = 200, description = "The summary.", body = SummaryReply,
             headers(("ETag" = String, description = "A weak validator."),
@@ -121,13 +121,7 @@ pub struct ModelSummary {
                 ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
                 ("Halfhour-Version" = i64, description = "`version` of the rollup."),
             )),
-        (status = 304, description = "The caller has this reply already; it is true as of `Date`.",
-            headers(("ETag" = String, description = "A weak validator."),
-                ("Date" = String, description = "The instant as of which the caller's copy is still true."),
-                ("Halfhour-As-Of" = String, description = "`as_of`: everything acknowledged before it is here."),
-                ("Halfhour-Pending" = bool, description = "`pending`: newer changes wait to be folded."),
-                ("Halfhour-Version" = i64, description = "`version` of the rollup.")
-            )),
+        NotModified,
         Refusals,
         MediaTypeRefusal,
         QueryRefusal,

@@ -1,7 +1,6 @@
 //! `GET /v1/rollups/summary`: a range beside the one before it, and how regularly the user works.
 
 mod answer;
-mod contract;
 pub mod handler;
 mod request;
 mod store;
