@@ -79,12 +79,13 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// A fresh database with `half_hours` of past for every device, eight buckets each.
+    /// A fresh database with the release's prices in force, and `half_hours` of past for every device, eight buckets each.
     pub async fn new(cluster: &Cluster, name: &str, half_hours: i64) -> anyhow::Result<Self> {
         Admin::connect(&cluster.database("postgres")?).await?.run(format!("create database {name}")).await?;
         let database = cluster.database(name)?;
         let log = cluster.folder.join(format!("{name}.log"));
         let server = Server::start(&database, &log)?;
+        put_prices_in_force(&database)?;
         let mut admin = Admin::connect(&database).await?;
         let epoch = if half_hours == 0 { HalfHour::FIRST } else { recent()? };
         let devices = make_devices(&database, epoch).await?;
@@ -142,6 +143,22 @@ fn failed(problem: Problem) -> anyhow::Error {
     anyhow!("accounts could not be made: {:?}", problem.source_chain())
 }
 
+/// What a server with a PostgreSQL of its own does at its first start.
+fn put_prices_in_force(database: &PgConnectOptions) -> anyhow::Result<()> {
+    for arguments in [&["price", "import"][..], &["price", "use", "1", "--reason", "bench"]] {
+        let output = halfhour(database).args(arguments).output().context("a command cannot be started")?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// The binary, on this database and with nothing else of this process's environment.
+fn halfhour(database: &PgConnectOptions) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halfhour"));
+    command.env_clear().env("DATABASE_URL", database.to_url_lossy().as_str()).env("HALFHOUR_SECRET", SECRET);
+    command
+}
+
 async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyhow::Result<Vec<Arc<Device>>> {
     let pool = Pool::new(database.clone(), "bench", 8);
     let accounts = Accounts::new(pool.clone(), server_key()?);
@@ -178,10 +195,7 @@ impl Server {
     fn start(database: &PgConnectOptions, log: &Path) -> anyhow::Result<Self> {
         let no_limits =
             VARIABLES.into_iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (name, "0"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_halfhour"))
-            .env_clear()
-            .env("DATABASE_URL", database.to_url_lossy().as_str())
-            .env("HALFHOUR_SECRET", SECRET)
+        let mut child = halfhour(database)
             .env("HALFHOUR_BIND", "127.0.0.1:0")
             .env("HALFHOUR_LOG", "info")
             .env("HALFHOUR_INGEST_MAX_AGE_DAYS", "0")

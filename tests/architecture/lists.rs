@@ -26,7 +26,7 @@ const HOUR: &str = "hour_start";
 const DAY: &str = "day";
 
 /// Lists with three columns of the key or more that are not the whole key.
-const SHORTER_KEYS: [Shorter; 10] = [
+const SHORTER_KEYS: [Shorter; 11] = [
     Shorter { file: "bucket_page.sql", columns: "hour_start, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "compare_user_days.sql", columns: "day, device_id, source, model", why: OF_ONE_USER },
     Shorter { file: "enter_records.sql", columns: "user_id, hour_start, device_id, source", why: OF_LEDGER },
@@ -35,6 +35,7 @@ const SHORTER_KEYS: [Shorter; 10] = [
         columns: "user_id, device_id, source, model",
         why: "folds one day at a time",
     },
+    Shorter { file: "fold_user_days.sql", columns: "user_id, source, model", why: "looks up what a pair costs" },
     Shorter { file: "bucket_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "daily_results.sql", columns: "source, model, device_id", why: AS_ASKED },
     Shorter { file: "erase_frozen_days.sql", columns: "user_id, device_id, source", why: A_SCOPE },

@@ -6,8 +6,9 @@
 -- frozen day is summed into the first day that is not frozen.
 -- Nothing is folded of a user who was erased, so that the events of one are consumed without effect.
 -- A row has one rate: that of the book which the user's rows are in, at the half hour of its buckets.
--- The spans of a day's few pairs of source and model are read once and joined with its buckets. What
--- the book does not name exactly has rate 0. A new rollup begins in the book that is in force.
+-- Names and spans are looked up once for each pair of source and model of a user. A pair with one
+-- rate throughout gets it after its buckets are summed, and only the others get theirs bucket by
+-- bucket. What the book does not name exactly has rate 0. A new rollup begins in the book in force.
 -- $1 user_ids, $2 ids: the events, position by position.
 -- Returns the number of folded days, counted for each user.
 -- It is one statement, so that it reads one snapshot. It needs the fold lock, whose holder alone
@@ -51,92 +52,134 @@ with touched as materialized (
       and o.id = any($2::bigint[])
       and not exists (select from account.erased_user x where x.user_id = o.user_id)
 ),
+-- Read from the index alone, which has the pairs in it.
+pair as materialized (
+    select t.user_id, t.book, b.source, b.model, min(b.begins_at) as first_hour, max(b.begins_at) as last_hour
+    from touched t
+    cross join lateral (
+        select b.source, b.model, b.hour_start as begins_at
+        from usage.bucket b
+        where b.user_id = t.user_id
+          and b.hour_start >= usage.window_start(t.day, t.time_zone)
+              - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
+          and b.hour_start < usage.window_end(t.day, t.time_zone)
+        offset 0
+    ) b
+    where t.book is not null
+    group by t.user_id, t.book, b.source, b.model
+),
+name as materialized (
+    select p.book, p.source, p.model, n.sku
+    from (select distinct book, source, model from pair) p
+    cross join lateral (
+        select n.sku
+        from price.name n
+        where n.book = p.book and n.source in ('', p.source) and n.name = p.model
+        -- A tool's own list before the common one.
+        order by n.source desc
+        limit 1
+    ) n
+),
+-- The first span that a pair's hours meet, and whether that is the only one.
+price as materialized (
+    select
+        p.user_id, p.source, p.model, n.sku, v.threshold, v.short_rate_id, v.long_rate_id, v.range_rate_id,
+        v.from_hour <= p.first_hour and v.to_hour > p.last_hour as is_whole
+    from pair p
+    join name n on n.book = p.book and n.source = p.source and n.model = p.model
+    cross join lateral (
+        select v.*
+        from price.span v
+        where v.book = p.book and v.sku = n.sku and v.from_hour <= p.last_hour and v.to_hour > p.first_hour
+        order by v.from_hour
+        limit 1
+    ) v
+),
+-- Most pairs have one rate, whatever the bucket. The rate of the others depends on the bucket.
+user_price as materialized (
+    select
+        p.user_id,
+        array_agg(row(p.source, p.model, p.short_rate_id)) filter (where p.is_whole and p.threshold is null) as flat,
+        array_agg(row(
+            p.source, p.model, p.sku, p.threshold, p.short_rate_id, p.long_rate_id, p.range_rate_id, p.is_whole
+        )) filter (where not (p.is_whole and p.threshold is null)) as varying
+    from price p
+    group by p.user_id
+),
 difference as materialized (
     select
         t.user_id, t.day, c.device_id, c.source, c.model, c.rate_id,
         c.input_tokens, c.cache_read_tokens, c.cache_write_5m_tokens, c.cache_write_1h_tokens,
         c.output_tokens, c.reasoning_tokens, c.unclassified_tokens, c.request_count, c.bucket_count
     from touched t
+    left join user_price u on u.user_id = t.user_id
     cross join lateral (
-        with day_bucket as materialized (
-            select
-                b.user_id, b.hour_start, b.device_id, b.source, b.model,
-                b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
-                b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count,
-                usage.prompt_of(b) as prompt_tokens, usage.longest_prompt_of(b) as longest_prompt
-            from usage.bucket b
-            where b.user_id = t.user_id
-              -- The first day that is not frozen also takes buckets that the present zone would give to
-              -- the day before.
-              and b.hour_start >= usage.window_start(t.day, t.time_zone)
-                  - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
-              and b.hour_start < usage.window_end(t.day, t.time_zone)
-              and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
-        ),
-        pair as materialized (
-            select b.source, b.model, min(b.hour_start) as first_hour, max(b.hour_start) as last_hour
-            from day_bucket b
-            where t.book is not null
-            group by b.source, b.model
-        ),
-        pair_span as materialized (
-            select
-                p.source, p.model, v.from_hour, v.to_hour, v.threshold,
-                v.short_rate_id, v.long_rate_id, v.range_rate_id
-            from pair p
-            cross join lateral (
-                select n.sku
-                from price.name n
-                where n.book = t.book and n.source in ('', p.source) and n.name = p.model
-                -- A tool's own list before the common one.
-                order by n.source desc
-                limit 1
-            ) n
-            cross join lateral (
-                select v.*
-                from price.span v
-                where v.book = t.book
-                  and v.sku = n.sku
-                  and v.from_hour <= p.last_hour
-                  and v.to_hour > p.first_hour
-                  and v.from_hour >= coalesce((
-                      select max(w.from_hour)
-                      from price.span w
-                      where w.book = t.book and w.sku = n.sku and w.from_hour <= p.first_hour
-                  ), '-infinity')
-                offset 0
-            ) v
-        )
         select
             user_id, device_id, source, model, rate_id,
             f.input_tokens, f.cache_read_tokens, f.cache_write_5m_tokens, f.cache_write_1h_tokens,
             f.output_tokens, f.reasoning_tokens, f.unclassified_tokens, f.request_count, f.bucket_count
         from (
             select
-                b.user_id, b.device_id, b.source, b.model, b.rate_id,
-                sum(b.input_tokens)::bigint as input_tokens,
-                sum(b.cache_read_tokens)::bigint as cache_read_tokens,
-                sum(b.cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
-                sum(b.cache_write_1h_tokens)::bigint as cache_write_1h_tokens,
-                sum(b.output_tokens)::bigint as output_tokens,
-                sum(b.reasoning_tokens)::bigint as reasoning_tokens,
-                sum(b.unclassified_tokens)::bigint as unclassified_tokens,
-                sum(b.request_count)::bigint as request_count,
-                count(*) as bucket_count
+                b.user_id, b.device_id, b.source, b.model, coalesce(w.rate_id, b.rate_id) as rate_id,
+                b.input_tokens, b.cache_read_tokens, b.cache_write_5m_tokens, b.cache_write_1h_tokens,
+                b.output_tokens, b.reasoning_tokens, b.unclassified_tokens, b.request_count, b.bucket_count
             from (
                 select
-                    d.*,
-                    usage.rate_of(
-                        v.threshold, d.request_count, d.prompt_tokens, d.longest_prompt,
-                        v.short_rate_id, v.long_rate_id, v.range_rate_id
-                    ) as rate_id
-                from day_bucket d
-                left join pair_span v on v.source = d.source
-                    and v.model = d.model
-                    and d.hour_start >= v.from_hour
-                    and d.hour_start < v.to_hour
+                    b.user_id, b.device_id, b.source, b.model, b.rate_id,
+                    sum(b.input_tokens)::bigint as input_tokens,
+                    sum(b.cache_read_tokens)::bigint as cache_read_tokens,
+                    sum(b.cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
+                    sum(b.cache_write_1h_tokens)::bigint as cache_write_1h_tokens,
+                    sum(b.output_tokens)::bigint as output_tokens,
+                    sum(b.reasoning_tokens)::bigint as reasoning_tokens,
+                    sum(b.unclassified_tokens)::bigint as unclassified_tokens,
+                    sum(b.request_count)::bigint as request_count,
+                    count(*) as bucket_count
+                from (
+                    select
+                        b.*,
+                        usage.rate_of(
+                            v.threshold, b.request_count, usage.prompt_of(b), usage.longest_prompt_of(b),
+                            v.short_rate_id, v.long_rate_id, v.range_rate_id
+                        ) as rate_id
+                    from usage.bucket b
+                    left join lateral (
+                        select v.*
+                        from (
+                            select p.*
+                            from unnest(u.varying) p (
+                                source text, model text, sku text, threshold bigint,
+                                short_rate_id integer, long_rate_id integer, range_rate_id integer, is_whole boolean
+                            )
+                            where p.source = b.source and p.model = b.model
+                            offset 0
+                        ) p
+                        cross join lateral (
+                            select p.threshold, p.short_rate_id, p.long_rate_id, p.range_rate_id where p.is_whole
+                            union all
+                            select v.threshold, v.short_rate_id, v.long_rate_id, v.range_rate_id
+                            from (
+                                select v.*
+                                from price.span v
+                                where not p.is_whole and v.book = t.book and v.sku = p.sku and v.from_hour <= b.hour_start
+                                order by v.from_hour desc
+                                limit 1
+                            ) v
+                            where v.to_hour > b.hour_start
+                        ) v
+                    ) v on true
+                    where b.user_id = t.user_id
+                      -- The first day that is not frozen also takes buckets that the present zone would give
+                      -- to the day before.
+                      and b.hour_start >= usage.window_start(t.day, t.time_zone)
+                          - case when t.day = t.frozen_before then interval '2 days' else interval '0 days' end
+                      and b.hour_start < usage.window_end(t.day, t.time_zone)
+                      and greatest((b.hour_start at time zone t.time_zone)::date, t.frozen_before) = t.day
+                ) b
+                group by b.user_id, b.device_id, b.source, b.model, b.rate_id
             ) b
-            group by b.user_id, b.device_id, b.source, b.model, b.rate_id
+            left join unnest(u.flat) w (source text, model text, rate_id integer)
+                on w.source = b.source and w.model = b.model
         ) f
         full join (
             select r.*
