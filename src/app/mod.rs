@@ -12,6 +12,7 @@ mod housekeeping;
 mod layers;
 mod log_queue;
 mod openapi;
+mod page_merges;
 mod pages;
 mod paths;
 mod problem_pages;
@@ -133,7 +134,7 @@ impl App {
             readiness: Readiness::new(pools.control.clone()),
             usage_sums: dashboards::sums_with(answers.clone()),
             device_door: dashboards::devices_with(&accounts),
-            account_door: pages::accounts_with(&accounts, &sessions),
+            account_door: pages::accounts_with(&accounts, persons_with(&pools.worker), &sessions),
             sessions,
             enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,

@@ -14,9 +14,12 @@ use uuid::Uuid;
 
 use super::layers::limited;
 use super::state::AppState;
-use crate::features::accounts::{Accounts, DeviceListing, NewDevice, OwnToken};
+use crate::features::accounts::{
+    Accounts, DeviceChange, DeviceListing, ErasureQuery, NewDevice, OwnToken, PersonErasure, PersonQuery, Persons,
+};
 use crate::features::dashboard_page::{
-    self, AccountActs, AccountDoor, FromAccounts, PageDevice, PagePerson, PageSecret, PageToken, turn_away,
+    self, AccountActs, AccountDoor, FromAccounts, PageDevice, PageErasure, PageFarewell, PagePerson, PageSecret,
+    PageToken, turn_away,
 };
 use crate::kernel::access::{Limit, Session, SessionGate, Sessions, Viewer, require_session};
 use crate::kernel::call::RequestContext;
@@ -28,12 +31,13 @@ use crate::kernel::problem::{Code, Problem};
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// What accounts can do for the page.
-pub(crate) fn accounts_with(accounts: &Accounts, sessions: &Sessions) -> AccountDoor {
-    AccountDoor::new(PageAccounts { accounts: accounts.clone(), sessions: sessions.clone() })
+pub(crate) fn accounts_with(accounts: &Accounts, persons: Persons, sessions: &Sessions) -> AccountDoor {
+    AccountDoor::new(PageAccounts { accounts: accounts.clone(), persons, sessions: sessions.clone() })
 }
 
 struct PageAccounts {
     accounts: Accounts,
+    persons: Persons,
     sessions: Sessions,
 }
 
@@ -104,6 +108,16 @@ impl AccountActs for PageAccounts {
         })
     }
 
+    fn rename_device(&self, viewer: Viewer, device_id: Uuid, name: String, former_name: String) -> FromAccounts<()> {
+        let devices = self.accounts.devices.clone();
+        Box::pin(async move {
+            let (actor, whose) = (viewer.actor(), (viewer.user_id(), device_id));
+            let change = DeviceChange { name, former_name: Some(former_name) };
+            devices.rename(viewer.context(), actor, whose, &change, Once::unkeyed()).await?;
+            Ok(())
+        })
+    }
+
     fn revoke_device(&self, viewer: Viewer, device_id: Uuid) -> FromAccounts<()> {
         let devices = self.accounts.devices.clone();
         Box::pin(async move {
@@ -129,15 +143,52 @@ impl AccountActs for PageAccounts {
         })
     }
 
+    fn issue_token(&self, viewer: Viewer, label: String) -> FromAccounts<PageSecret> {
+        let tokens = self.accounts.tokens.clone();
+        Box::pin(async move {
+            let issued = tokens.issue_own(viewer.context(), viewer.actor(), viewer.user_id(), &label).await?;
+            Ok(PageSecret { device_id: None, text: issued.token.reveal().to_owned() })
+        })
+    }
+
     fn revoke_token(&self, viewer: Viewer, token_id: Uuid) -> FromAccounts<()> {
         let tokens = self.accounts.tokens.clone();
         Box::pin(async move { tokens.revoke_own(viewer.context(), viewer.actor(), viewer.user_id(), token_id).await })
     }
+
+    fn erase_usage(&self, viewer: Viewer, parameters: Vec<(String, String)>) -> FromAccounts<PageErasure> {
+        let erasures = self.accounts.erasures.clone();
+        Box::pin(async move {
+            let asked = ErasureQuery::parse(&parameters)?;
+            let (context, actor, user_id) = (viewer.context(), viewer.actor(), viewer.user_id());
+            let erasure = if asked.dry_run {
+                erasures.preview(context, actor, user_id, &asked, Once::unkeyed()).await?
+            } else {
+                erasures.erase(context, actor, user_id, &asked, Once::unkeyed()).await?
+            };
+            Ok(PageErasure { buckets: erasure.buckets, hours: erasure.first_hour.zip(erasure.last_hour) })
+        })
+    }
+
+    fn erase_person(&self, viewer: Viewer, confirm: Option<String>) -> FromAccounts<PageFarewell> {
+        let persons = self.persons.clone();
+        Box::pin(async move {
+            let query = PersonQuery { dry_run: confirm.is_none(), confirm };
+            let (context, actor, user_id) = (viewer.context(), viewer.actor(), viewer.user_id());
+            Ok(page_farewell(&persons.erase_oneself(context, actor, user_id, &query).await?))
+        })
+    }
+}
+
+fn page_farewell(erasure: &PersonErasure) -> PageFarewell {
+    let accounts = [erasure.devices, erasure.tokens, erasure.link_codes];
+    let PersonErasure { buckets, rollup_rows, finished: is_finished, .. } = *erasure;
+    PageFarewell { accounts, buckets, rollup_rows, is_finished }
 }
 
 fn page_token(token: OwnToken) -> PageToken {
-    let OwnToken { token_id, kind, is_session, device_name: device, created_at, expires_at, last_used_at } = token;
-    PageToken { token_id, kind, is_session, device, created_at, expires_at, last_used_at }
+    let OwnToken { token_id, kind, is_session, label, device_name, created_at, expires_at, last_used_at } = token;
+    PageToken { token_id, kind, is_session, label, device: device_name, created_at, expires_at, last_used_at }
 }
 
 fn page_device(listing: DeviceListing) -> PageDevice {

@@ -54,7 +54,7 @@ async fn two_users(app: &TestApp) -> [TestUser; 2] {
 }
 
 /// What `halfhour_api` is refused although it names the user.
-const REFUSED: [&str; 27] = [
+const REFUSED: [&str; 29] = [
     // An operator is made of nobody.
     "update account.token set kind = 'operator' where kind = 'viewer'",
     "update account.token set kind = 'operator', device_id = null where kind = 'device'",
@@ -71,7 +71,9 @@ const REFUSED: [&str; 27] = [
     "update account.token set expires_at = expires_at + interval '1 second' where kind = 'device'",
     "update account.device set revoked_at = null",
     "update account.device set user_id = '$other'",
-    "update account.device set name = 'x'",
+    "update account.device set platform = 'x'",
+    "update account.device set device_id = gen_random_uuid()",
+    "update account.token set label = 'x'",
     "update account.user set user_id = '$other'",
     "update account.user set name = 'x'",
     "insert into account.device (user_id, device_id, name) values ('$other', gen_random_uuid(), 'x')",
@@ -102,6 +104,7 @@ async fn a_requests_role_makes_no_more_of_its_user_than_it_is() {
     // Somebody else's rows do not even match.
     for sql in [
         "update account.token set revoked_at = now() where user_id = '$other'",
+        "update account.device set name = 'x' where user_id = '$other'",
         "update account.device set revoked_at = now() where user_id = '$other'",
         "delete from account.link_code where user_id = '$other'",
         "delete from usage.erasure where user_id = '$other'",
@@ -239,6 +242,7 @@ async fn the_columns_of_accounts_that_a_request_writes_are_these() {
     let expected = [
         "account.\"user\".revoked_at update",
         "account.\"user\".time_zone update",
+        "account.device.name update",
         "account.device.revoked_at update",
         "account.token.expires_at update",
         "account.token.revoked_at update",

@@ -44,6 +44,7 @@ pub const TABLE: &[Row] = &[
     ("DELETE /v1/me/usage?everything=true", "", VIEWERS),
     ("GET /v1/devices", "", VIEWERS),
     ("POST /v1/devices", r#"{"name":"tablet"}"#, VIEWERS_CREATE),
+    ("PATCH /v1/devices/{device_id}", r#"{"name":"renamed by $caller"}"#, [401, 401, 403, 200, 403, 401, 404]),
     ("POST /v1/devices/{device_id}/revoke", "", [401, 401, 403, 200, 403, 401, 404]),
     ("POST /v1/devices/{device_id}/rotate", "", [401, 401, 403, 201, 403, 401, 404]),
     ("POST /v1/link-codes", "", VIEWERS_CREATE),
@@ -277,10 +278,23 @@ const PAGES: &[(&str, [u16; 5])] = &[
     // What these say is not acceptable, and a session that has ended is asked for first.
     ("POST /settings/zone", FORMS),
     ("POST /settings/devices", FORMS),
+    ("POST /settings/devices/{device_id}/rename", FORMS),
     ("POST /settings/devices/{device_id}/rotate", NOT_ONES_OWN),
     ("POST /settings/devices/{device_id}/revoke", NOT_ONES_OWN),
     ("POST /settings/link-codes", [401, 401, 200, 401, 200]),
+    ("POST /settings/tokens", FORMS),
     ("POST /settings/tokens/{token_id}/revoke", NOT_ONES_OWN),
+    ("GET /settings/merges", SESSIONS),
+    ("POST /settings/merges", FORMS),
+    ("GET /settings/merges/{job_id}", [303, 303, 404, 303, 404]),
+    // The page of a merge that is not one's own cannot be shown again with what is wrong with its form.
+    ("POST /settings/merges/{job_id}/execute", NOT_ONES_OWN),
+    ("POST /settings/merges/{job_id}/cancel", NOT_ONES_OWN),
+    ("POST /settings/merges/{job_id}/rollback", NOT_ONES_OWN),
+    ("GET /settings/usage", SESSIONS),
+    ("POST /settings/usage", FORMS),
+    ("GET /settings/erase", SESSIONS),
+    ("POST /settings/erase", FORMS),
     // No page loads a file of that name.
     ("GET /assets/{name}", [404; 5]),
 ];
@@ -307,7 +321,7 @@ async fn every_page_answers_every_reader_as_the_table_says() {
             };
             let path = path.replace("{name}", "nothing.css");
             let id = "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2";
-            let path = path.replace("{device_id}", id).replace("{token_id}", id);
+            let path = path.replace("{device_id}", id).replace("{token_id}", id).replace("{job_id}", id);
             let shown = if method == "GET" { browser.get(&path).await } else { browser.post(&path, &[]).await };
             if shown.status != *expected {
                 wrong.push(format!("{route} for {reader}: {} and not {expected}", shown.status));

@@ -39,11 +39,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use demos::{Demo, DemoDevice, Demos};
 pub(crate) use devices::DeviceListing;
-pub use devices::{Devices, NewDevice, RegisteredDevice};
-pub use erasing::Erasures;
+pub use devices::{DeviceChange, Devices, NewDevice, RegisteredDevice};
+pub use erasing::{ErasureQuery, Erasures};
 pub use linking::LinkCodes;
 pub use pairing::Pairings;
-pub use persons::{Part, Parts, Person, PersonErasure, Persons};
+pub use persons::{Part, Parts, Person, PersonErasure, PersonQuery, Persons};
 pub use profile::Profiles;
 pub use signing_in::SignIns;
 pub use tokens::{

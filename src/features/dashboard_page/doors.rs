@@ -51,6 +51,8 @@ pub struct PageToken {
     pub kind: String,
     /// Whether a browser stands behind it.
     pub is_session: bool,
+    /// What its owner calls it, where it was issued here.
+    pub label: Option<String>,
     /// The device, for a device's token.
     pub device: Option<String>,
     /// When it was issued.
@@ -76,6 +78,28 @@ impl fmt::Debug for PageSecret {
     }
 }
 
+/// What of one's usage was deleted, or would be.
+#[derive(Clone, Copy, Debug)]
+pub struct PageErasure {
+    /// How many buckets.
+    pub buckets: i64,
+    /// The first half hour of them, and the last one.
+    pub hours: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// What of a person went, or would.
+#[derive(Clone, Copy, Debug)]
+pub struct PageFarewell {
+    /// Devices, tokens and link codes, in this order.
+    pub accounts: [i64; 3],
+    /// Buckets.
+    pub buckets: i64,
+    /// Rows of the rollup.
+    pub rollup_rows: i64,
+    /// False where a server goes on removing usage by itself.
+    pub is_finished: bool,
+}
+
 /// Knows who signs in, and what is theirs.
 pub trait AccountActs: Send + Sync {
     /// The name of whom a code would sign in. Errors: 422 for a code that is not good.
@@ -96,14 +120,25 @@ pub trait AccountActs: Send + Sync {
     fn add_device(&self, viewer: Viewer, name: String, platform: String) -> FromAccounts<PageSecret>;
     /// Gives a device another token. Errors: 404 for one that is not its own, 409 for one that is revoked.
     fn rotate_device(&self, viewer: Viewer, device_id: Uuid) -> FromAccounts<PageSecret>;
+    /// Gives a device another name, if it still is called `former_name`. Errors: 404 for one that is not its own, 409 for a
+    /// name in use and for a device that is called something else by now, 422 for a name that is not acceptable.
+    fn rename_device(&self, viewer: Viewer, device_id: Uuid, name: String, former_name: String) -> FromAccounts<()>;
     /// Revokes a device for good. Errors: 404 for one that is not its own.
     fn revoke_device(&self, viewer: Viewer, device_id: Uuid) -> FromAccounts<()>;
     /// Makes a code by which a new device gets its token. Errors: 429 where too many could still be used.
     fn make_link_code(&self, viewer: Viewer) -> FromAccounts<PageSecret>;
     /// Its tokens and sessions that work, the newest first, at most `most` of them.
     fn tokens(&self, viewer: Viewer, most: u16) -> FromAccounts<Vec<PageToken>>;
+    /// Gives it another token that reads, under a label. Errors: 409 for too many.
+    fn issue_token(&self, viewer: Viewer, label: String) -> FromAccounts<PageSecret>;
     /// Revokes a viewer token or a session of its own. Errors: 404 for any other.
     fn revoke_token(&self, viewer: Viewer, token_id: Uuid) -> FromAccounts<()>;
+    /// Deletes its usage, or only counts it, as the parameters say that the API takes. Errors: 422 for what is wrong with
+    /// them, 409 for too many separate deletions.
+    fn erase_usage(&self, viewer: Viewer, parameters: Vec<(String, String)>) -> FromAccounts<PageErasure>;
+    /// Erases it, or only counts what would go where it does not confirm that with its name. Errors: 422 for another name,
+    /// 409 for the last one who operates the installation.
+    fn erase_person(&self, viewer: Viewer, confirm: Option<String>) -> FromAccounts<PageFarewell>;
 }
 
 /// The door to accounts.

@@ -2,9 +2,10 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
 
 use super::look::{Asset, PAGE_POLICY};
 use crate::kernel::http::manner::Verbatim;
@@ -29,6 +30,35 @@ pub fn shown(status: StatusCode, page: &impl Template, caching: &'static str) ->
 pub const FOR_ONE: &str = "private, no-cache";
 /// What is shown once.
 pub const FOR_NOW: &str = "no-store";
+
+/// Leads a browser to a path of this server, once its form is done.
+pub fn led_to(path: &str) -> Result<Response, Problem> {
+    let head = [
+        (LOCATION, HeaderValue::try_from(path).map_err(Problem::internal)?),
+        (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
+    ];
+    Ok((StatusCode::SEE_OTHER, head).into_response())
+}
+
+/// What is wrong with a form, for the page that has it still filled in. Errors: what is wrong with the server, or with whom
+/// the form is about, which has a page of its own.
+pub fn told(problem: Problem) -> Result<(StatusCode, String), Problem> {
+    let is_of_form = matches!(
+        problem.code(),
+        Code::Invalid | Code::Conflict | Code::PlanStale | Code::VersionMismatch | Code::BatchTooLarge
+    );
+    if !is_of_form {
+        return Err(problem);
+    }
+    let said = problem.violations().iter().map(|violation| violation.detail.as_str()).collect::<Vec<_>>().join(" ");
+    let said = if said.is_empty() { problem.body(Uuid::nil(), "").detail } else { said };
+    Ok((problem.code().status(), said))
+}
+
+/// The id in a path. A text that is no id names nothing either.
+pub fn id_in_path(text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| Problem::new(Code::NotFound, "You have nothing of that id."))
+}
 
 /// A file that pages load
 ///

@@ -7,14 +7,18 @@
 //! |---|---|---|
 //! | `sign_in` | `/sign-in`, `/sign-out` | anybody who has a viewer token or the code of a link; who is signed in |
 //! | `usage` | `/`, `/model`, `/tool`, `/device`, `/day`, `/usage.csv` | who is signed in |
-//! | `settings` | `/settings` and what hangs below it | who is signed in |
+//! | `settings` | `/settings`, and what is done to devices, tokens and codes below it | who is signed in |
+//! | `merging` | `/settings/merges` and what hangs below it | who is signed in |
+//! | `deleting` | `/settings/usage`, `/settings/erase` | who is signed in |
 //! | `look` | `/assets/{name}`: the style, the script, and what stands around every page | anybody |
 //!
 //! These routes are for people. They are not in the contract, and may change with every release.
 
+mod deleting;
 mod doors;
 mod handler;
 mod look;
+mod merging;
 mod problem_page;
 mod settings;
 mod sign_in;
@@ -24,7 +28,10 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use doors::{AccountActs, AccountDoor, FromAccounts, PageDevice, PagePerson, PageSecret, PageToken};
+pub use doors::{
+    AccountActs, AccountDoor, FromAccounts, PageDevice, PageErasure, PageFarewell, PagePerson, PageSecret, PageToken,
+};
+pub use merging::{FromMerges, MergeActs, MergeDoor, MergeStep, PageMerge};
 pub(crate) use sign_in::turn_away;
 
 use crate::kernel::access::Sessions;
@@ -46,10 +53,19 @@ pub(crate) const MANNER: Manner = Manner {
         "/settings",
         "/settings/zone",
         "/settings/devices",
+        "/settings/devices/{device_id}/rename",
         "/settings/devices/{device_id}/rotate",
         "/settings/devices/{device_id}/revoke",
         "/settings/link-codes",
+        "/settings/tokens",
         "/settings/tokens/{token_id}/revoke",
+        "/settings/merges",
+        "/settings/merges/{job_id}",
+        "/settings/merges/{job_id}/execute",
+        "/settings/merges/{job_id}/cancel",
+        "/settings/merges/{job_id}/rollback",
+        "/settings/usage",
+        "/settings/erase",
     ],
     form: Form::Page { policy: look::PAGE_POLICY, write: problem_page::problem_page },
 };
@@ -76,9 +92,14 @@ where
     S: Clone + Send + Sync + 'static,
     AccountDoor: FromRef<S>,
     Clock: FromRef<S>,
+    MergeDoor: FromRef<S>,
     PublicUrl: FromRef<S>,
     Sessions: FromRef<S>,
     UsageSums: FromRef<S>,
 {
-    sign_in::router().merge(usage::router()).merge(settings::router())
+    sign_in::router()
+        .merge(usage::router())
+        .merge(settings::router())
+        .merge(merging::router())
+        .merge(deleting::router())
 }

@@ -13,10 +13,26 @@ use uuid::Uuid;
 use super::anonymous;
 use crate::support::{TestApp, TestUser, context, instant, server_key};
 
-/// Every route with an id of a user's thing in its path. A new one is added here. (Jobs belong to
+/// Every route with an id of a user's thing in its path, and what is sent to it. A new one is added here. (Jobs belong to
 /// all operators.)
-const ROUTES_WITH_IDS: [(&str, &str); 2] =
-    [("post", "/v1/devices/{device_id}/revoke"), ("post", "/v1/devices/{device_id}/rotate")];
+const ROUTES_WITH_IDS: [(&str, &str, &str); 3] = [
+    ("patch", "/v1/devices/{device_id}", r#"{"name":"mine"}"#),
+    ("post", "/v1/devices/{device_id}/revoke", ""),
+    ("post", "/v1/devices/{device_id}/rotate", ""),
+];
+
+/// One of these routes, asked about a thing.
+async fn asked_about(
+    app: &TestApp,
+    user: &TestUser,
+    (method, path, body): (&str, &str, &str),
+    id: &str,
+) -> crate::support::Reply {
+    let method: Method = method.to_uppercase().parse().unwrap();
+    let request = app.request(method, &path.replace("{device_id}", id)).bearer(&user.viewer);
+    let sends = if body.is_empty() { request } else { request.header("content-type", "application/json").body(body) };
+    sends.send().await
+}
 
 /// How often each table of accounts was looked into so far, by anybody.
 async fn scans(app: &TestApp) -> Vec<String> {
@@ -37,29 +53,28 @@ async fn another_users_id_gets_the_answer_of_one_that_does_not_exist_on_every_ro
             with_ids.insert((method.as_str(), path.as_str()));
         }
     }
-    assert_eq!(with_ids, BTreeSet::from(ROUTES_WITH_IDS));
+    assert_eq!(with_ids, ROUTES_WITH_IDS.iter().map(|(method, path, _)| (*method, *path)).collect());
 
     let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
     let foreign = app.device(&bob, "laptop").await.device_id;
-    for (method, path) in ROUTES_WITH_IDS {
-        let method: Method = method.to_uppercase().parse().unwrap();
+    for route in ROUTES_WITH_IDS {
         let mut answers = Vec::new();
         for id in [foreign.to_string(), Uuid::now_v7().to_string(), "no-id".to_owned()] {
-            let path = path.replace("{device_id}", &id);
-            let reply = app.request(method.clone(), &path).bearer(&ann.viewer).send().await;
+            let reply = asked_about(&app, &ann, route, &id).await;
             reply.expect_problem(404, "not_found");
             answers.push(anonymous(&reply));
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     }
-    let untouched = "select (d.revoked_at is null and t.revoked_at is null and t.expires_at is null)::text
+    let untouched =
+        "select (d.name = 'laptop' and d.revoked_at is null and t.revoked_at is null and t.expires_at is null)::text
                      from account.device d join account.token t using (user_id, device_id)";
     assert_eq!(app.ask(untouched).await, ["true"]);
 }
 
 /// What ten requests for a device cost the database, whose statistics are whole once their server
 /// is gone.
-async fn cost(app: &TestApp, user: &TestUser, path: &str, id: Uuid) -> Vec<String> {
+async fn cost(app: &TestApp, user: &TestUser, route: (&str, &str, &str), id: Uuid) -> Vec<String> {
     let gone = "select 'all gone' from pg_stat_activity
                 where datname = current_database() and application_name = 'halfhour read' having count(*) = 0";
     app.pools.read.close().await;
@@ -67,8 +82,7 @@ async fn cost(app: &TestApp, user: &TestUser, path: &str, id: Uuid) -> Vec<Strin
     app.tell("select pg_stat_reset()").await;
     let server = app.second_server().await;
     for _ in 0..10 {
-        let reply = server.act(&user.viewer, &path.replace("{device_id}", &id.to_string())).await;
-        reply.expect_problem(404, "not_found");
+        asked_about(&server, user, route, &id.to_string()).await.expect_problem(404, "not_found");
     }
     server.pools.read.close().await;
     app.wait_for(gone).await;
@@ -80,10 +94,10 @@ async fn another_users_id_costs_the_database_as_much_as_one_that_does_not_exist(
     let app = TestApp::start().await;
     let (ann, bob) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
     let foreign = app.device(&bob, "laptop").await.device_id;
-    for (_, path) in ROUTES_WITH_IDS {
-        let there = cost(&app, &ann, path, foreign).await;
-        let nowhere = cost(&app, &ann, path, Uuid::now_v7()).await;
-        assert_eq!(there, nowhere, "{path}");
+    for route in ROUTES_WITH_IDS {
+        let there = cost(&app, &ann, route, foreign).await;
+        let nowhere = cost(&app, &ann, route, Uuid::now_v7()).await;
+        assert_eq!(there, nowhere, "{route:?}");
         assert!(there.iter().any(|line| line.starts_with("device ") && !line.ends_with(" 0 0")), "{there:?}");
     }
 }
@@ -111,7 +125,7 @@ const OVER_ALL_USERS: [&str; 17] = [
 ];
 
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
-const STATEMENTS: [(&str, &[&str]); 52] = [
+const STATEMENTS: [(&str, &[&str]); 55] = [
     ("accounts/signing_in/find_active_user.sql", &["$bob"]),
     ("accounts/signing_in/insert_session.sql", &["$hash", "$new", "$bob", "60"]),
     ("accounts/signing_in/end_sessions.sql", &["$bob", "$token"]),
@@ -152,6 +166,9 @@ const STATEMENTS: [(&str, &[&str]); 52] = [
     ("accounts/linking/lock_maker.sql", &["$bob"]),
     ("accounts/profile/lock_profile.sql", &["$bob"]),
     ("accounts/devices/lock_device.sql", &["$bob", "$device"]),
+    ("accounts/devices/lock_device_name.sql", &["$bob", "$device"]),
+    ("accounts/devices/rename_device.sql", &["$bob", "$device", "mole"]),
+    ("accounts/tokens/insert_labelled_token.sql", &["$hash", "$new", "$bob", "mole", "100"]),
     ("accounts/devices/revoke_device.sql", &["$bob", "$device"]),
     ("accounts/tokens/revoke_token.sql", &["$token"]),
     ("accounts/users/revoke_user.sql", &["$bob"]),

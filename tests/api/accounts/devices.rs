@@ -225,3 +225,120 @@ async fn a_last_use_that_could_not_be_written_down_is_written_down_later() {
     let written_down = "select kind from account.token where last_used_at is not null";
     tokio::time::timeout(Duration::from_secs(5), app.wait_for(written_down)).await.unwrap();
 }
+
+impl TestApp {
+    async fn rename(&self, token: &str, device_id: uuid::Uuid, body: &Value) -> crate::support::Reply {
+        let path = format!("/v1/devices/{device_id}");
+        self.request(reqwest::Method::PATCH, &path).bearer(token).json(body).send().await
+    }
+}
+
+const NAMES: &str = "select string_agg(name, ',' order by device_id) from account.device";
+
+#[tokio::test]
+async fn a_device_gets_another_name_and_keeps_its_id_its_token_and_its_usage() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await;
+    let body = json!({"buckets": [{"hour_start": "2026-11-20T10:30:00Z", "source": "codex", "model": "gpt", "input_tokens": 7}]});
+    app.post_buckets(&device.token, &body).await.expect_ok();
+    for name in ["laptop of work", "laptop of work", "<script>alert(1)</script>"] {
+        let renamed = app.rename(&user.viewer, device.device_id, &json!({"name": name})).await;
+        assert_eq!(renamed.expect_ok(), &json!({"device_id": device.device_id, "name": name}));
+        assert_eq!(app.get(&user.viewer, "/v1/devices").await.expect_ok()["data"][0]["name"], name);
+    }
+    app.post_buckets(&device.token, &body).await.expect_ok();
+    assert_eq!(app.ask("select input_tokens::text from usage.bucket").await, ["7"]);
+    let act = format!("device.rename {}", device.device_id);
+    assert_eq!(app.acts("viewer").await, [act.clone(), act], "the same name once more changes nothing");
+    let written = app.ask("select details::text from ops.audit where action = 'device.rename'").await;
+    assert_eq!(written, ["{}", "{}"], "no name is in the audit");
+}
+
+#[tokio::test]
+async fn a_name_is_one_devices_whoever_is_first() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let mut devices = Vec::new();
+    for number in 0..6 {
+        devices.push(app.device(&user, &format!("device {number}")).await.device_id);
+    }
+    let body = json!({"name": "laptop"});
+    let replies = join_all(devices.iter().map(|device_id| app.rename(&user.viewer, *device_id, &body))).await;
+    let (won, lost): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!((won.len(), lost.len()), (1, 5), "{replies:?}");
+    for reply in lost {
+        reply.expect_problem(409, "conflict");
+        assert_eq!(violations(reply), [("/name", "name_in_use")]);
+    }
+    let named = "select count(*) filter (where name = 'laptop') || ' ' || count(*) filter (where name like 'device %')
+                 from account.device";
+    assert_eq!(app.ask(named).await, ["1 5"]);
+    // A name of another user is free, and so is that of a device that is revoked.
+    let other = app.user("bob", "UTC").await;
+    let theirs = app.device(&other, "tower").await.device_id;
+    app.rename(&other.viewer, theirs, &body).await.expect_ok();
+    let holder = won[0].json["device_id"].as_str().unwrap().to_owned();
+    app.act(&user.viewer, &format!("/v1/devices/{holder}/revoke")).await.expect_ok();
+    let next = *devices.iter().find(|device_id| device_id.to_string() != holder).unwrap();
+    app.rename(&user.viewer, next, &body).await.expect_ok();
+    let revoked = app.rename(&user.viewer, holder.parse().unwrap(), &json!({"name": "laptop that broke"})).await;
+    revoked.expect_ok();
+}
+
+#[tokio::test]
+async fn who_says_what_a_device_was_called_does_not_rename_one_that_is_called_something_else() {
+    let app = TestApp::start().await;
+    let user = app.user("ann", "UTC").await;
+    let device = app.device(&user, "laptop").await.device_id;
+    let change = |name: String| json!({"name": name, "former_name": "laptop"});
+    let bodies: Vec<Value> = (0..6).map(|number| change(format!("laptop {number}"))).collect();
+    let replies = join_all(bodies.iter().map(|body| app.rename(&user.viewer, device, body))).await;
+    let (won, lost): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!((won.len(), lost.len()), (1, 5), "{replies:?}");
+    for reply in lost {
+        reply.expect_problem(409, "conflict");
+        assert_eq!(violations(reply), [("/former_name", "renamed_meanwhile")]);
+    }
+    let present = won[0].json["name"].as_str().unwrap();
+    assert_eq!(app.ask(NAMES).await, [present]);
+    // Whoever lost the answer and asks again is told that it is so.
+    app.rename(&user.viewer, device, &change(present.to_owned())).await.expect_ok();
+    assert_eq!(app.ask("select count(*)::text from ops.audit where action = 'device.rename'").await, ["1"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_another_name_is_said_at_once_and_nothing_is_changed() {
+    let app = TestApp::start().await;
+    let (user, other) = (app.user("ann", "UTC").await, app.user("bob", "UTC").await);
+    let device = app.device(&user, "laptop").await.device_id;
+    for script in ["x", "é", "長", "ع", "ह", "🙂", "e\u{301}"] {
+        let longest = script.repeat(100 / script.chars().count());
+        app.rename(&user.viewer, device, &json!({"name": longest})).await.expect_ok();
+        for too_long in [format!("{longest}x"), script.repeat(256)] {
+            let refused = app.rename(&user.viewer, device, &json!({"name": too_long})).await;
+            refused.expect_problem(422, "invalid");
+            assert_eq!(violations(&refused), [("/name", "wrong_length")], "{script}");
+        }
+    }
+    app.rename(&user.viewer, device, &json!({"name": "laptop"})).await.expect_ok();
+    for (body, expected) in [
+        (json!({}), vec![("/name", "missing")]),
+        (json!({"name": ""}), vec![("/name", "wrong_length")]),
+        (json!({"name": 7}), vec![("/name", "wrong_type")]),
+        (json!({"name": "a\nb"}), vec![("/name", "control_character")]),
+        (
+            json!({"name": "a\u{0}b", "former_name": "\u{85}"}),
+            vec![("/name", "control_character"), ("/former_name", "control_character")],
+        ),
+        (json!({"name": "tower", "platform": "linux"}), vec![("/platform", "unknown_field")]),
+    ] {
+        let refused = app.rename(&user.viewer, device, &body).await;
+        refused.expect_problem(422, "invalid");
+        assert_eq!(violations(&refused), expected, "{body}");
+    }
+    app.rename(&user.viewer, device, &json!([])).await.expect_problem(400, "malformed");
+    app.rename(&other.viewer, device, &json!({"name": "mine"})).await.expect_problem(404, "not_found");
+    app.rename(&user.operator, device, &json!({"name": "mine"})).await.expect_problem(403, "wrong_principal");
+    assert_eq!(app.ask(NAMES).await, ["laptop"]);
+}

@@ -9,7 +9,7 @@ mod merge_guards;
 mod merge_laws;
 mod merge_memory;
 mod merge_races;
-mod merges;
+pub mod merges;
 mod overlaps;
 mod plans;
 mod ranks;

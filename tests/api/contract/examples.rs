@@ -8,10 +8,12 @@ use super::{document, said_to_be_let_in};
 use crate::support::TestApp;
 use crate::walk::operations;
 
-/// Bodies whose examples nobody can give: codes that only a server makes, and an order that has the fields of every action.
-const NEEDS_SOMETHING: [(&str, &str); 3] = [
+/// Bodies whose examples nobody can give: codes that only a server makes, an order that has the fields of every action, and
+/// what a device was called.
+const NEEDS_SOMETHING: [(&str, &str); 4] = [
     ("POST /v1/link-codes/exchange", "unusable_code"),
     ("POST /v1/pairings", "no_such_code"),
+    ("PATCH /v1/devices/{device_id}", "renamed_meanwhile"),
     ("POST /v1/backfills", "not_a_merge"),
 ];
 
@@ -43,7 +45,10 @@ async fn a_body_made_of_the_examples_is_taken() {
         let let_in = said_to_be_let_in(&operation);
         let tokens = [("operator", &ann.operator), ("viewer", &ann.viewer), ("device", &laptop.token)];
         let token = tokens.iter().find(|(kind, _)| let_in.contains(kind)).map_or("", |(_, token)| token);
-        let mut request = app.request(method, &path.replace("{name}", "retention")).bearer(token).json(&body);
+        let mut request = app
+            .request(method, &path.replace("{name}", "retention").replace("{device_id}", &laptop.device_id.to_string()))
+            .bearer(token)
+            .json(&body);
         if operation["parameters"].as_array().unwrap().iter().any(|one| one["name"] == "Idempotency-Key") {
             request = request.header("idempotency-key", "example");
         }

@@ -1,6 +1,9 @@
 //! The page: signing in, what is shown, and what nobody may do.
 
+mod deleting;
 mod hostile;
+mod merging;
+mod naming;
 mod sessions;
 mod settings;
 mod usage;
@@ -137,6 +140,18 @@ impl Browser {
         }
         Shown { status, headers, text: response.text().await.unwrap() }
     }
+}
+
+/// What stands between two texts.
+#[track_caller]
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    text.split(before).nth(1).unwrap_or_else(|| panic!("no {before} in {text}")).split(after).next().unwrap()
+}
+
+/// A page's text as a reader sees it.
+pub fn unescaped(page: &str) -> String {
+    let signs = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+    signs.iter().fold(page.to_owned(), |text, (written, sign)| text.replace(written, sign))
 }
 
 /// The numbers of a page, by their digits: what stands in `<data value="…">`.

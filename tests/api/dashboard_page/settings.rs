@@ -1,12 +1,7 @@
 //! Settings: what each button does, and that nothing that was filled in is lost.
 
-use super::Browser;
+use super::{Browser, between};
 use crate::support::TestApp;
-
-/// What stands between two texts.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    text.split(before).nth(1).unwrap_or_else(|| panic!("no {before} in {text}")).split(after).next().unwrap()
-}
 
 #[tokio::test]
 async fn a_device_that_is_added_on_the_page_reports_with_the_token_that_is_shown_once() {

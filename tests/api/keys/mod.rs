@@ -92,7 +92,7 @@ const APPROVAL: &str = r#"{"code":"PA1R-ED0N-E13T"}"#;
 const OTHER_APPROVAL: &str = r#"{"code":"PA1R-ED2W-YX8Y"}"#;
 
 /// Every route that changes something.
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     case("POST /v1/buckets", Who::Device, (POST, OTHER_POST), 200, "usage.outbox"),
     case(
         "PATCH /v1/me",
@@ -103,6 +103,13 @@ const CASES: [Case; 17] = [
     ),
     case("DELETE /v1/me/usage", Who::Viewer, ("", "x"), 200, "usage.erase"),
     case("POST /v1/devices", Who::Viewer, (r#"{"name":"tablet"}"#, r#"{"name":"tablets"}"#), 201, "device.add"),
+    case(
+        "PATCH /v1/devices/{device_id}",
+        Who::Viewer,
+        (r#"{"name":"pad"}"#, r#"{"name":"pads"}"#),
+        200,
+        "device.rename",
+    ),
     case("POST /v1/devices/{device_id}/revoke", Who::Viewer, ("", "x"), 200, "device.revoke"),
     case("POST /v1/devices/{device_id}/rotate", Who::Viewer, ("", "{}"), 201, "device.rotate"),
     case("POST /v1/link-codes", Who::Viewer, ("", "x"), 201, "link_code.add"),

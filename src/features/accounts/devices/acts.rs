@@ -8,14 +8,14 @@ use uuid::Uuid;
 use super::super::audit::{begin_change, record};
 use super::super::tokens::{IssuedToken, ROTATION_OVERLAP_S, Tokens};
 use super::super::users::Users;
-use super::reply::{DeviceListing, RegisteredDevice, RevokedDevice, RotatedDevice};
-use super::request::NewDevice;
+use super::reply::{DeviceListing, RegisteredDevice, RenamedDevice, RevokedDevice, RotatedDevice};
+use super::request::{DeviceChange, NewDevice};
 use super::store::{self, RevokedRow};
 use crate::kernel::access::{Actor, TokenKind};
 use crate::kernel::call::RequestContext;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{Once, Seed, Unexecuted};
-use crate::kernel::problem::{Code, Problem};
+use crate::kernel::problem::{Code, Problem, Violation};
 use crate::kernel::usage::intake::Heard;
 
 /// How many active devices a user may have.
@@ -168,6 +168,44 @@ impl Devices {
         Ok(self.revoke(context, actor, user_id, device_id, Once::unkeyed()).await?)
     }
 
+    /// Gives a device another name, once, be it revoked or not. Where the caller says what it was called when it was looked
+    /// at, it still is. Errors: 404 the user has no such device, 409 the name is in use or the device is called something
+    /// else by now, 422 name not acceptable; those of [`Once::claim`].
+    pub async fn rename(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        (user_id, device_id): (Uuid, Uuid),
+        change: &DeviceChange,
+        once: Once<RenamedDevice>,
+    ) -> Result<RenamedDevice, Unexecuted> {
+        let tx = begin_change(&self.pool, context, actor, user_id).await?;
+        let mut tx = once.claim(tx, context).await?;
+        let renamed = match store::lock_device_name(&mut tx, user_id, device_id).await? {
+            None => Err(no_such_device()),
+            // The same once more changes nothing, whatever it was called before.
+            Some(present) if present == change.name => Ok(false),
+            Some(present) if change.former_name.as_ref().is_some_and(|former| *former != present) => {
+                Err(renamed_meanwhile(&present))
+            }
+            Some(_) => store::rename_device(&mut tx, user_id, device_id, &change.name).await.map(|()| true),
+        };
+        let is_new = match renamed {
+            Ok(is_new) => is_new,
+            Err(refusal) => {
+                tx.rollback().await?;
+                return Err(refusal.into());
+            }
+        };
+        if is_new {
+            // The audit has ids, and no names.
+            record(&mut tx, context, actor, "device.rename", device_id, &json!({})).await?;
+        }
+        let renamed = RenamedDevice { device_id, name: change.name.clone() };
+        once.commit(tx, context, &renamed).await?;
+        Ok(renamed)
+    }
+
     /// A new token for a device, once. Its other tokens live on for [`ROTATION_OVERLAP_S`]. Errors:
     /// 404 the user has no such device, 409 it is revoked; those of [`Once::claim_secret`].
     pub async fn rotate(
@@ -217,6 +255,12 @@ impl Devices {
         tx.commit().await?;
         Ok(issued)
     }
+}
+
+fn renamed_meanwhile(present: &str) -> Problem {
+    let detail = format!("The device is called “{present}” by now; look at it again.");
+    let violation = Violation::new("/former_name", "renamed_meanwhile", detail);
+    Problem::new(Code::Conflict, "The device is called something else by now; see errors.").violating(vec![violation])
 }
 
 /// The same for a device of someone else and for one that never was.

@@ -1,4 +1,4 @@
-//! `POST` and `GET /v1/devices`, and what is posted to one of them.
+//! `POST` and `GET /v1/devices`, and what is done to one of them.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -6,8 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
 use super::acts::{Devices, no_such_device};
-use super::reply::{DevicesPage, RegisteredDevice, RevokedDevice, RotatedDevice};
-use super::request::NewDevice;
+use super::reply::{DevicesPage, RegisteredDevice, RenamedDevice, RevokedDevice, RotatedDevice};
+use super::request::{DeviceChange, NewDevice};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::{NoParameters, Parameters};
 use crate::kernel::http::cursor::Cursors;
@@ -66,6 +66,35 @@ pub(super) async fn list_devices(
     let devices = devices.list(viewer.context(), user_id, list.after()?, list.one_more()).await?;
     let (data, next_cursor) = list.cut(devices, |device| device.device_id)?;
     Ok(Json(DevicesPage { data, next_cursor }))
+}
+
+/// Rename a device
+///
+/// Gives a device of the token's user another name, be it active or revoked. A name that another active
+/// device has is a conflict. Its tokens, its buckets and its id stay as they are. With `former_name` it is a
+/// conflict too where the device is called something else by now.
+#[utoipa::path(
+    patch, path = "/v1/devices/{device_id}", operation_id = "rename_device", tag = "accounts",
+    params(("device_id" = Uuid, Path, description = "As the list of devices has it."), KeyHeader),
+    request_body = DeviceChange,
+    responses(
+        (status = 200, description = "The device under its name.", body = RenamedDevice),
+        NotFoundRefusal, BodyRefusals, KeyRefusals, Refusals,
+    ),
+    security(("viewer" = [])),
+)]
+pub(super) async fn rename_device(
+    viewer: Viewer,
+    _: NoParameters,
+    State(devices): State<Devices>,
+    Path(device_id): Path<String>,
+    KeyedJson(request, body): KeyedJson,
+) -> Result<Response, Unexecuted> {
+    let change = DeviceChange::parse(&body)?;
+    let whose = (viewer.user_id(), named_device(&device_id)?);
+    let once = Once::new(request.by(viewer.actor()), RenamedDevice::answer);
+    let renamed = devices.rename(viewer.context(), viewer.actor(), whose, &change, once).await?;
+    Ok(renamed.answer()?.into_response())
 }
 
 /// Revoke a device

@@ -106,6 +106,22 @@ impl RotatedDevice {
     }
 }
 
+/// A device under its other name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RenamedDevice {
+    pub device_id: Uuid,
+    /// What it is called now.
+    #[schema(example = "laptop of work")]
+    pub name: String,
+}
+
+impl RenamedDevice {
+    /// The answer to its change.
+    pub fn answer(&self) -> Result<Answer, Problem> {
+        Answer::ok(self)
+    }
+}
+
 /// A device that may not post any more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RevokedDevice {

@@ -6,7 +6,7 @@ use utoipa::openapi::Object;
 use super::super::name::name;
 use crate::kernel::http::field_reader::FieldReader;
 use crate::kernel::http::schemas;
-use crate::kernel::http::values::line;
+use crate::kernel::http::values::{MAX_NAME, line};
 use crate::kernel::problem::Problem;
 
 /// A platform has so many characters at most.
@@ -34,6 +34,36 @@ impl NewDevice {
         let platform = read_platform(&mut fields);
         fields.finish(name.map(|name| Self { name, platform }))
     }
+}
+
+/// Another name for a device.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceChange {
+    /// What people are to call it.
+    #[schema(schema_with = schemas::name)]
+    pub name: String,
+    /// What it was called when it was looked at. Where it is called something else by now, that is a conflict. Without it
+    /// whoever comes last decides.
+    #[schema(required = false, schema_with = former_name)]
+    pub former_name: Option<String>,
+}
+
+impl DeviceChange {
+    /// Errors: 400 and 422.
+    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let mut fields = FieldReader::of_body(body, &["name", "former_name"])?;
+        let new_name = fields.text("name", name);
+        let former_name = fields.optional_text("former_name", name);
+        fields.finish(new_name.map(|name| Self { name, former_name }))
+    }
+}
+
+/// How the contract describes it.
+fn former_name() -> Object {
+    let about =
+        "What it was called when it was looked at. Where it is called something else by now, that is a conflict.";
+    schemas::text(schemas::LINE, MAX_NAME).description(Some(about)).examples(["laptop"]).build()
 }
 
 /// The platform that a new device may name: 1 to 40 characters, none of which is a control

@@ -108,6 +108,19 @@ pub async fn lock_device(tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Result<
     Ok(active.fetch_optional(tx).await?)
 }
 
+/// Holds a device until the transaction ends, and says what it is called. `None` where the user has no such device.
+pub async fn lock_device_name(tx: &mut Tx, user_id: Uuid, device_id: Uuid) -> Result<Option<String>, Problem> {
+    let name = sqlx::query_file_scalar!("src/features/accounts/devices/lock_device_name.sql", user_id, device_id);
+    Ok(name.fetch_optional(tx).await?)
+}
+
+/// Gives a device another name. Errors: 409 for one that another active device has, 422 for one that is not acceptable.
+pub async fn rename_device(tx: &mut Tx, user_id: Uuid, device_id: Uuid, name: &str) -> Result<(), Problem> {
+    let renamed = sqlx::query_file!("src/features/accounts/devices/rename_device.sql", user_id, device_id, name);
+    renamed.execute(tx).await.map_err(|error| refusal(error, "/name"))?;
+    Ok(())
+}
+
 /// The problem behind a broken constraint on devices. `name` points to the field with the device's
 /// name.
 pub fn refusal(error: sqlx::Error, name: &str) -> Problem {

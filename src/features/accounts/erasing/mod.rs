@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use acts::Erasures;
+pub use request::ErasureQuery;
 
 /// The route of viewers.
 pub(super) fn router<S>() -> OpenApiRouter<S>

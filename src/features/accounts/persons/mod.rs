@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 pub use acts::{Person, Persons};
 pub use parts::{Part, Parts};
 pub use reply::PersonErasure;
+pub use request::PersonQuery;
 
 /// The route of viewers.
 pub(super) fn router<S>() -> OpenApiRouter<S>

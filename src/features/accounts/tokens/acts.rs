@@ -21,6 +21,8 @@ pub const ROTATION_OVERLAP_S: u32 = 600;
 pub const IDLE_DAYS: i32 = 90;
 /// An operator's token that was issued so many days ago should be rotated.
 pub const OLD_DAYS: i32 = 365;
+/// A user issues no more tokens for itself while so many of them work.
+const MAX_OWN: i64 = 100;
 /// Rows fetched at a time when everything is listed.
 const PAGE: i64 = 1000;
 
@@ -155,6 +157,28 @@ impl Tokens {
         let tokens = store::own_tokens(&mut tx, user_id, most.into()).await;
         tx.rollback().await?;
         tokens
+    }
+
+    /// Another token of a user that reads, under a label. Errors: 409 for more than [`MAX_OWN`] that work, 422 for a label
+    /// that is not acceptable, 401 the user was erased.
+    pub async fn issue_own(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        user_id: Uuid,
+        label: &str,
+    ) -> Result<IssuedToken, Problem> {
+        let token = self.key.issue(TokenKind::Viewer).map_err(|error| Problem::internal(error.to_string()))?;
+        let token_id = Uuid::now_v7();
+        let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
+        if let Err(refusal) = store::insert_labelled_token(&mut tx, &token, token_id, user_id, label, MAX_OWN).await {
+            tx.rollback().await?;
+            return Err(refusal);
+        }
+        let details = json!({ "kind": TokenKind::Viewer.as_str(), "user_id": user_id, "device_id": null });
+        record(&mut tx, context, actor, "token.issue", token_id, &details).await?;
+        tx.commit().await?;
+        Ok(IssuedToken { user_id, device_id: None, token_id, token })
     }
 
     /// Revokes a viewer token or a session of a user. Errors: 404 it has none such that works.

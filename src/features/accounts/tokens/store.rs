@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::super::name;
 use crate::kernel::access::{Token, TokenKind, erased_user};
 use crate::kernel::database::{Tx, broken_constraint};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 
 /// A token with the names of its owner and its device.
 #[derive(Debug)]
@@ -83,6 +84,35 @@ async fn insert_token(
     Ok(())
 }
 
+/// Stores a labelled token of a user that reads. Errors: 409 for more than `limit` that work, 422 for a label that is not
+/// acceptable, 401 the user was erased.
+pub async fn insert_labelled_token(
+    tx: &mut Tx,
+    token: &Token,
+    token_id: Uuid,
+    user_id: Uuid,
+    label: &str,
+    limit: i64,
+) -> Result<(), Problem> {
+    let hash = token.hash();
+    let inserted = sqlx::query_file!(
+        "src/features/accounts/tokens/insert_labelled_token.sql",
+        hash.as_bytes(),
+        token_id,
+        user_id,
+        label,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map_err(refusal)?;
+    if inserted.rows_affected() == 0 {
+        let detail = format!("You have {limit} tokens that work; revoke some first.");
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    Ok(())
+}
+
 /// Gives the active tokens of a device, or one token, an end in `overlap_s` seconds.
 pub async fn expire_tokens(
     tx: &mut Tx,
@@ -130,6 +160,8 @@ pub struct OwnToken {
     pub kind: String,
     /// Whether a browser that is signed in stands behind it.
     pub is_session: bool,
+    /// What its owner calls it, where it was issued on the page.
+    pub label: Option<String>,
     /// The device, for a device's token.
     pub device_name: Option<String>,
     /// When it was issued.
@@ -216,6 +248,8 @@ pub async fn purge_tokens(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), Problem
 fn refusal(error: sqlx::Error) -> Problem {
     match broken_constraint(&error) {
         Some("token_belongs_to_user" | "token_belongs_to_device") => erased_user(),
+        Some("token_label_is_1_to_100_characters") => name::of_wrong_length("/label"),
+        Some("token_label_has_no_control_characters") => name::with_control_character("/label"),
         _ => Problem::from(error),
     }
 }

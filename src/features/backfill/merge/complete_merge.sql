@@ -24,6 +24,8 @@ alone as (
             and a.device_id = $3
             and a.source = b.source
             and a.model = b.model
+          -- One look by the whole key for each row. As a join the planner may look for the device alone, all of it each time.
+          offset 0
       )
 )
 update backfill.job j

@@ -31,12 +31,18 @@ with kept as (
         b.cache_write_1h_tokens, b.output_tokens, b.reasoning_tokens, b.unclassified_tokens,
         b.request_count, p.pairing
     from usage.bucket a
-    left join usage.bucket b
-        on b.user_id = a.user_id
-        and b.hour_start = a.hour_start
-        and b.device_id = $4::uuid
-        and b.source = a.source
-        and b.model = a.model
+    left join lateral (
+        select b.*
+        from usage.bucket b
+        where b.user_id = a.user_id
+          and b.hour_start = a.hour_start
+          and b.device_id = $4::uuid
+          and b.source = a.source
+          and b.model = a.model
+        -- Without this the planner may look for the device alone, all of it for each row: it does so before it knows how many
+        -- rows there are.
+        offset 0
+    ) b on true
     cross join lateral (
         select case
             when b.user_id is null then 'only_in_from'

@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::doors::AccountDoor;
+use crate::kernel::dashboards::UsageSums;
 use crate::kernel::http::public_url::PublicUrl;
 
 /// The routes for whoever is signed in.
@@ -21,13 +22,16 @@ where
     S: Clone + Send + Sync + 'static,
     AccountDoor: FromRef<S>,
     PublicUrl: FromRef<S>,
+    UsageSums: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(handler::show_settings))
         .routes(routes!(handler::set_zone))
         .routes(routes!(handler::add_page_device))
+        .routes(routes!(handler::rename_page_device))
         .routes(routes!(handler::rotate_page_device))
         .routes(routes!(handler::revoke_page_device))
         .routes(routes!(handler::make_page_link_code))
+        .routes(routes!(handler::issue_page_token))
         .routes(routes!(handler::revoke_page_token))
 }

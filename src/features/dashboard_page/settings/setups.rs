@@ -1,6 +1,6 @@
 //! How each tracker is told where to report, in one line that can be copied.
 
-/// One tracker.
+/// One tracker, or one use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// Its name.
@@ -38,6 +38,20 @@ pub fn setups_with_code(url: &str, code: &str) -> Vec<Setup> {
     vec![Setup { tracker: "vibeusage", place: "in a shell", line: vibeusage }]
 }
 
+/// The lines for a program that reads.
+pub fn setups_to_read(url: &str, token: &str) -> Vec<Setup> {
+    let asked =
+        |path: &str, accepts: &str| format!("curl -f -H 'Authorization: Bearer {token}'{accepts} '{url}{path}'");
+    vec![
+        Setup { tracker: "The last 30 days", place: "in a shell", line: asked("/v1/rollups", "") },
+        Setup {
+            tracker: "Every bucket of them, as CSV",
+            place: "in a shell; 31 days at a time",
+            line: asked("/v1/buckets", " -H 'Accept: text/csv'"),
+        },
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +62,9 @@ mod tests {
             assert!(setup.line.contains("https://h.example/p") && setup.line.contains("hhd_x"), "{setup:?}");
             assert!(!setup.line.contains('\n'), "{setup:?}");
         }
+        let to_read = setups_to_read("https://h.example/p", "hhv_x");
+        assert!(to_read.iter().all(|setup| setup.line.contains("'https://h.example/p/v1/")), "{to_read:?}");
+        assert!(to_read.iter().all(|setup| setup.line.contains("Bearer hhv_x'")), "{to_read:?}");
         assert!(
             setups_with_code("http://h", "7K3M").iter().all(|setup| setup.line.contains("http://h --link-code 7K3M"))
         );

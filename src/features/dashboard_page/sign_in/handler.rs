@@ -2,15 +2,15 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::held::HeldForm;
 use super::reply::{SignInPage, SignInStep};
 use super::request::{SignInForm, SignInQuery, SignInSecret};
 use crate::features::dashboard_page::doors::AccountDoor;
-use crate::features::dashboard_page::handler::{FOR_NOW, shown};
+use crate::features::dashboard_page::handler::{FOR_NOW, led_to, shown};
 use crate::kernel::access::{Sessions, Viewer};
 use crate::kernel::call::RequestContext;
 use crate::kernel::http::body::{FormFields, Parameters, media_type, whole_within};
@@ -112,14 +112,6 @@ fn refused(problem: &Problem, page: SignInPage) -> Result<Response, Problem> {
     let said = problem.violations().first().map(|violation| violation.detail.clone());
     let said = said.unwrap_or_else(|| problem.body(uuid::Uuid::nil(), "").detail);
     shown(problem.code().status(), &page.saying(said), FOR_NOW)
-}
-
-fn led_to(path: &str) -> Result<Response, Problem> {
-    let head = [
-        (LOCATION, HeaderValue::try_from(path).map_err(Problem::internal)?),
-        (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
-    ];
-    Ok((StatusCode::SEE_OTHER, head).into_response())
 }
 
 /// What is answered to whoever is not signed in: a reader is led to the page that asks for it and back again, and what a form
