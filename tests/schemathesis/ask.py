@@ -85,7 +85,7 @@ def asked(name, folder, options, seconds):
     if status not in (0, INTERRUPTED) or found:
         print(printed, f"{name}: see above ({took})", sep="\n", flush=True)
         return False
-    cut = ", and more was left when the time was over" if status == INTERRUPTED else ""
+    cut = ", and the time was over" if status == INTERRUPTED or told.get("stop_reason") == "max_time" else ""
     print(f"{name}: nothing was found by {took}{cut}", flush=True)
     return True
 
@@ -96,8 +96,6 @@ class Run:
     def __init__(self, name, share, configuration, phases, *options):
         self.name, self.share, self.configuration = name, share, configuration
         self.options = ["--phases", phases, *options]
-        # What is made at random has no end of its own. It is shared out among the routes.
-        self.is_endless = "stateful" in phases
 
 
 def runs():
@@ -135,8 +133,9 @@ def main():
             options += ["--max-examples", str(told.examples), *run.options]
             options += ["--seed", str(told.seed), "--continue-on-failure", "--suppress-health-check", "all"]
             options += ["--request-timeout", "120"]
-            if run.is_endless and not told.all:
-                options += ["--max-time", str(round(seconds))]
+            if not told.all:
+                # The time is shared out among the routes.
+                options += ["--max-time", str(max(round(seconds), 1))]
                 seconds += LAST_WORDS
             is_clean &= asked(run.name, folder, options, seconds)
             left.pop(0)

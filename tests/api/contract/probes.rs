@@ -11,8 +11,8 @@ pub type Probe = (Value, bool);
 /// decides: only what is refused can be tried.
 const ONLY_REFUSED: [&str; 7] = ["cursor", "code", "confirm", "time_zone", "tz", "tz_offset_minutes", "everything"];
 
-/// Fields whose example is one of something that only a server makes.
-const EXAMPLES_ONLY_REFUSED: [&str; 3] = ["code", "confirm", "book"];
+/// Fields whose example is one of something that only a server makes, or depends on another field.
+const EXAMPLES_ONLY_REFUSED: [&str; 4] = ["code", "confirm", "book", "hour_start"];
 
 /// Values on both sides of the bounds of `schema`, which belongs to the field or parameter `name`.
 pub fn probes(document: &Value, name: &str, schema: &Value) -> Vec<Probe> {
