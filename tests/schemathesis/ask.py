@@ -108,7 +108,7 @@ def runs():
         yield Run(f"as {kind}", 3, "schemathesis.toml", everything, *others, "--header", header)
     yield Run("as nobody", 3, "schemathesis.toml", everything)
     # No link leads to a switch, so that there is nothing to walk along.
-    yield Run("switches", 1, "matched.toml", "examples,coverage,fuzzing", "--include-operation-id", SWITCHES)
+    yield Run("switches", 2, "matched.toml", "examples,coverage,fuzzing", "--include-operation-id", SWITCHES)
 
 
 def main():
