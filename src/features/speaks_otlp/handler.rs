@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::contract::ExportedLogs;
+use super::contract::{ExportedLogs, Protobuf};
 use super::encoding::Encoding;
 use super::export::{Export, at};
 use super::reply::{Dropped, ExportLogsServiceResponse, encoded};
@@ -71,12 +71,12 @@ fn encoding_of(parts: &Parts) -> Result<Encoding, Problem> {
     operation_id = "export_logs",
     tag = "opentelemetry",
     request_body(
-        content((ExportedLogs = "application/json"), (Vec<u8> = "application/x-protobuf")),
+        content((ExportedLogs = "application/json"), (Protobuf = "application/x-protobuf")),
         description = "At most 4 MiB decompressed, and 2,000 records of usage",
     ),
     responses(
         (status = 200, description = "Durable",
-            content((ExportLogsServiceResponse = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+            content((ExportLogsServiceResponse = "application/json"), (Protobuf = "application/x-protobuf"))),
         (status = 413, description = "More than 2,000 records of usage, or more than 4 MiB decompressed",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor protobuf, plain or compressed with gzip or zstd",
@@ -116,10 +116,10 @@ pub(super) async fn export_logs(
 /// complains, and nothing of them is read or kept.
 #[utoipa::path(
     post, path = "/v1/metrics", operation_id = "drop_metrics", tag = "opentelemetry",
-    request_body(content((serde_json::Value = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+    request_body(content((serde_json::Value = "application/json"), (Protobuf = "application/x-protobuf"))),
     responses(
         (status = 200, description = "Thrown away",
-            content((Dropped = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+            content((Dropped = "application/json"), (Protobuf = "application/x-protobuf"))),
         BodyRefusals,
         QueryRefusal,
         Refusals,
@@ -135,10 +135,10 @@ pub(super) async fn drop_metrics(_: Device, _: NoParameters, encoding: Encoding)
 /// As metrics.
 #[utoipa::path(
     post, path = "/v1/traces", operation_id = "drop_traces", tag = "opentelemetry",
-    request_body(content((serde_json::Value = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+    request_body(content((serde_json::Value = "application/json"), (Protobuf = "application/x-protobuf"))),
     responses(
         (status = 200, description = "Thrown away",
-            content((Dropped = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+            content((Dropped = "application/json"), (Protobuf = "application/x-protobuf"))),
         BodyRefusals,
         QueryRefusal,
         Refusals,

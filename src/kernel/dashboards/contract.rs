@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::parameters::{MOST_MONTHS, MOST_WEEKS, WEEKS_BY_DEFAULT};
 use super::zones::FARTHEST;
 use crate::kernel::http::parameters::{list, query};
-use crate::kernel::http::schemas;
+use crate::kernel::http::schemas::{self, BLANKS, text};
 
 /// Each filter names at most this many values.
 const MOST_FILTERED: usize = 100;
@@ -22,18 +22,40 @@ const FRESHNESS: [(&str, &str); 3] = [
     ("Halfhour-Version", "Rises when the user's rollup changes."),
 ];
 
+/// No query has a longer value.
+const LONGEST: usize = 16 * 1024;
+
 /// A value, or nothing: these dashboards send parameters that say nothing, and mean that they are absent.
 fn or_blank(schema: Object) -> RefOr<Schema> {
-    let blank = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([""]));
-    AnyOfBuilder::new().item(schema).item(blank).into()
+    AnyOfBuilder::new().item(schema).item(text(&format!("^{BLANKS}$"), LONGEST).min_length(None)).into()
+}
+
+/// Text of this pattern or nothing, with blanks around it.
+fn amid_blanks(pattern: &str, about: &str, example: &str) -> Object {
+    let text = text(&format!("^{BLANKS}({pattern})?{BLANKS}$"), LONGEST).min_length(None);
+    text.description(Some(about)).examples([example]).build()
+}
+
+/// A tool.
+fn source() -> Object {
+    let about = "The tool, by the name that `GET /v1/sources` has for it, in small or capital letters.";
+    amid_blanks("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", about, "claude-code")
+}
+
+/// A model.
+fn model() -> Object {
+    let about = "The model, by the tool's name for it, which has at most 512 bytes: text without control, format and \
+        unassigned characters, and without ends of lines.";
+    amid_blanks(r"\S(.{0,254}\S)?", about, "claude-opus-4-5")
 }
 
 fn day(name: &str, meaning: &str) -> Parameter {
     query(name, meaning, or_blank(schemas::day()))
 }
 
+/// What may not be said beside everything has no `default`: generated clients say it.
 fn number(name: &str, meaning: &str, by_default: u16, most: u16) -> Parameter {
-    query(name, meaning, or_blank(schemas::number(most).default(Some(by_default.into())).build()))
+    query(name, &format!("{meaning} By default {by_default}."), or_blank(schemas::number(most).build()))
 }
 
 /// Makes a type for parameters that several questions have.
@@ -62,12 +84,12 @@ parameters! {
             "Minutes ahead of UTC, for callers that name no `tz`: of a zone that is as far from UTC all year, else refused.",
             or_blank(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(-FARTHEST)).maximum(Some(FARTHEST)).build()),
         ),
-        list("source", "Count only this tool; repeatable.", or_blank(schemas::source()), MOST_FILTERED),
-        list("model", "Count only this model; repeatable. A comma of its name is `%2C`.", or_blank(schemas::model()), MOST_FILTERED),
+        list("source", "Count only this tool; repeatable.", source(), MOST_FILTERED),
+        list("model", "Count only this model; repeatable. A comma of its name is `%2C`.", model(), MOST_FILTERED),
     ]
 
     /// Which devices count.
-    DevicesParameter: [list("device_id", "Count only this device; repeatable.", schemas::id(), MOST_FILTERED)]
+    DevicesParameter: [list("device_id", "Count only this device; repeatable.", or_blank(schemas::id()), MOST_FILTERED)]
 
     /// Some local days.
     RangeParameters: [

@@ -6,13 +6,11 @@ use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
 
 use super::page::MAX_LIMIT;
-use super::values::{MAX_NAME, MAX_REASON, MAX_ZONE};
+use super::values::{MAX_NAME, MAX_PASTED, MAX_REASON, MAX_ZONE};
 use crate::kernel::bucket::{Model, Source};
 
 /// One line of text, as `values::line` takes it.
 pub const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
-/// The same without blanks at its ends.
-pub const TRIMMED_LINE: &str = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
 /// A model's name as far as a pattern can tell it.
 pub const MODEL: &str = r"^\S(.*\S)?$";
 /// What may be a zone's name at all.
@@ -22,14 +20,21 @@ pub const DAY: &str =
     "^(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
 /// A cursor: base64 for URLs.
 pub const CURSOR: &str = "^[A-Za-z0-9_-]+$";
-/// A link code or the code of a pairing, as it is shown.
-pub const CODE: &str = "^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$";
 /// A token of any kind, as it is shown.
 pub const TOKEN: &str = "^hh[dvo]_[A-Za-z0-9_-]+$";
+/// What `str::trim` cuts off, character by character: `\s` is another set in each language.
+pub const BLANKS: &str = r"[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*";
+/// What is neither a control character nor a blank.
+const INK: &str = r"[^\x00- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
 
 /// A text of 1 to `most` characters of this pattern.
 pub fn text(pattern: &str, most: usize) -> ObjectBuilder {
     string().pattern(Some(pattern)).min_length(Some(1)).max_length(Some(most))
+}
+
+/// One line of text, as `values::trimmed_line` takes it.
+pub fn trimmed_line(most: usize) -> ObjectBuilder {
+    text(&format!(r"^{BLANKS}{INK}([^\x00-\x1f\x7f-\x9f]*{INK})?{BLANKS}$"), most)
 }
 
 /// A tool's name. Which there are is data, so the contract says the form and where to read them.
@@ -54,7 +59,7 @@ pub fn name() -> Object {
 /// Why something is done.
 pub fn reason() -> Object {
     let about = "Why, for the audit: one line of text. Blanks around it are cut off.";
-    text(TRIMMED_LINE, MAX_REASON).description(Some(about)).examples(["disk is full, ticket 7"]).build()
+    trimmed_line(MAX_REASON).description(Some(about)).examples(["disk is full, ticket 7"]).build()
 }
 
 /// The name of a time zone.
@@ -80,8 +85,9 @@ pub fn id() -> Object {
 
 /// A link code, or the code of a pairing, as a person types it.
 pub fn typed_code() -> Object {
-    let about = "As it was shown. Only letters and digits count, in either case, wide or narrow.";
-    text(CODE, 14).description(Some(about)).examples(["7K3M-9QXD-2VTA"]).build()
+    let about = "As it was shown. Only letters and digits count, in either case, wide or narrow. At most 1,024 bytes.";
+    let text = string().min_length(Some(1)).max_length(Some(MAX_PASTED));
+    text.description(Some(about)).examples(["7K3M-9QXD-2VTA"]).build()
 }
 
 /// `true` or `false`.

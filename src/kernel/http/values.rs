@@ -17,6 +17,8 @@ pub const MAX_NAME: usize = 100;
 pub const MAX_REASON: usize = 500;
 /// A time zone's name has so many characters at most.
 pub const MAX_ZONE: usize = 64;
+/// What a person pastes for a code is read up to so many bytes: enough for any decoration, and nothing to work on.
+pub const MAX_PASTED: usize = 1024;
 
 /// `subject` (the beginning of a sentence, as "A name") has 1 to `most` characters, and is one line of text.
 pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
@@ -31,9 +33,15 @@ pub fn line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
     }
 }
 
-/// Why something is done, for the audit: 1 to [`MAX_REASON`] characters, without the space around them.
+/// The same without the blanks around it. They count for the length, so that the contract can tell it.
+pub fn trimmed_line(text: &str, subject: &str, most: usize) -> Result<String, Broken> {
+    let is_long = text.chars().count() > most;
+    line(if is_long { text } else { text.trim() }, subject, most)
+}
+
+/// Why something is done, for the audit: 1 to [`MAX_REASON`] characters with the blanks around it, which are cut off.
 pub fn reason(text: &str) -> Result<String, Broken> {
-    line(text.trim(), "A reason", MAX_REASON)
+    trimmed_line(text, "A reason", MAX_REASON)
 }
 
 /// A day of four digits, two and two, from 1970 to 9998: the next day is one as well.
@@ -140,7 +148,8 @@ mod tests {
         let code = |text: &str| reason(text).map_err(|(code, _)| code);
         assert_eq!(code(" disk is full\n"), Ok("disk is full".to_owned()));
         assert_eq!(code(&"é".repeat(500)), Ok("é".repeat(500)));
-        for bad in ["", " \t ", &"é".repeat(501)] {
+        assert_eq!(code(&format!("x{}", " ".repeat(499))), Ok("x".to_owned()));
+        for bad in ["", " \t ", &"é".repeat(501), &format!("x{}", " ".repeat(500))] {
             assert_eq!(code(bad), Err("wrong_length"), "{bad}");
         }
         for bad in ["\0", "a\nb", "a\u{7f}b", "a\u{85}b"] {

@@ -1,6 +1,9 @@
 //! Every bound that the contract has for what is sent is the server's: what lies on the one side of it is taken, and what
 //! lies on the other side is refused by name. Nothing that is sent is without a bound.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -38,6 +41,12 @@ const REPRICE: &str = r#"{"action":"reprice","reason":"x","book":1}"#;
 const DATA: [&str; 5] = ["source", "user_id", "device_id", "book", "csv"];
 /// Parameters that are taken beside another one only.
 const BESIDE: [(&str, &str, &str); 1] = [("GET /v1/rollups", "week_start", "width=week")];
+/// What the server knows by name only to say why it refuses it.
+const KNOWN_TO_BE_REFUSED: [(&str, &[&str]); 2] = [
+    // An import of lines has no fields of other actions.
+    ("POST /v1/backfills", &["from_device_id", "into_device_id", "resolve", "book"]),
+    ("POST /v1/backfills /buckets/0", &["observed_at"]),
+];
 const OF_MERGES: [&str; 3] = ["from_device_id", "into_device_id", "resolve"];
 
 /// A server, and somebody who tries its bounds.
@@ -45,7 +54,8 @@ struct Prober {
     app: TestApp,
     ann: TestUser,
     laptop: TestDevice,
-    tried: std::cell::Cell<usize>,
+    tried: Cell<usize>,
+    known: Cell<usize>,
 }
 
 impl Prober {
@@ -53,13 +63,15 @@ impl Prober {
         let app = TestApp::start().await;
         let ann = app.user("ann", "UTC").await;
         let laptop = app.device(&ann, "laptop").await;
-        Self { app, ann, laptop, tried: 0.into() }
+        Self { app, ann, laptop, tried: 0.into(), known: 0.into() }
     }
 
     /// Where the document and the server differ about one operation.
     async fn differences(&self, document: &Value, route: &str, operation: &Value) -> Vec<String> {
         let mut found = Vec::new();
-        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let described = parameters.clone().filter_map(|parameter| parameter["name"].as_str());
+        for parameter in parameters {
             let name = parameter["name"].as_str().unwrap();
             if parameter["in"] == "query" {
                 for (value, is_taken) in probes(document, name, &parameter["schema"]) {
@@ -68,11 +80,27 @@ impl Prober {
                 }
             }
         }
+        let described: BTreeSet<_> = described.collect();
+        let reply = self.ask(route, operation, &[("no_such_parameter", &json!(1))], None).await;
+        found.extend(self.undescribed(route, &reply, &described));
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         if !schema.is_null() {
             found.extend(self.of_object(document, (route, operation), schema, "").await);
         }
         found
+    }
+
+    /// The names that the server knows, by its refusal of one that there is not, and that the contract does not have.
+    fn undescribed(&self, what: &str, reply: &Reply, described: &BTreeSet<&str>) -> Vec<String> {
+        let details = reply.json["errors"].as_array().into_iter().flatten().filter_map(|one| one["detail"].as_str());
+        let known =
+            details.filter_map(|detail| detail.split_once("known are: ")).flat_map(|(_, names)| names.split(", "));
+        let known: Vec<_> = known.map(|name| name.trim_end_matches('.')).filter(|name| *name != "none").collect();
+        self.known.set(self.known.get() + known.len());
+        let is_excused =
+            |name: &&str| KNOWN_TO_BE_REFUSED.iter().any(|(of, names)| *of == what && names.contains(name));
+        let more = known.into_iter().filter(|name| !described.contains(name) && !is_excused(name));
+        more.map(|name| format!("{what}: {name} is not described")).collect()
     }
 
     /// The same of the members of an object within a body, and of those of the objects in its lists.
@@ -106,6 +134,9 @@ impl Prober {
             let body = self.changed(route, &pointer, Some(json!(1)));
             let reply = self.ask(about.0, about.1, &[], Some(&body)).await;
             found.extend(judge(&format!("{route} {pointer}"), &json!(1), false, &pointer, &reply));
+            let names = schema["properties"].as_object().into_iter().flat_map(serde_json::Map::keys);
+            let described: BTreeSet<_> = names.map(String::as_str).collect();
+            found.extend(self.undescribed(&format!("{route} {at}"), &reply, &described));
         }
         found
     }
@@ -249,6 +280,7 @@ async fn every_bound_of_the_contract_is_the_servers() {
     }
     assert_eq!(found, Vec::<String>::new());
     assert!(prober.tried.get() > 500, "only {} values were tried", prober.tried.get());
+    assert!(prober.known.get() > 50, "only {} names are known", prober.known.get());
 
     // A bound that drifts is caught on either side.
     let parameter = |path: &str, name: &str| {
@@ -266,6 +298,8 @@ async fn every_bound_of_the_contract_is_the_servers() {
         (bucket.clone() + "/model/maxLength", json!(257)),
         (bucket.clone() + "/output_tokens/maximum", json!(999_999_999_999_u64)),
         ("/components/schemas/PostedBuckets/properties/buckets/maxItems".to_owned(), json!(501)),
+        // A parameter that is called otherwise: the server has one that is not described.
+        (parameter("/v1/rollups", "fill").replace("/schema", "/name"), json!("filled")),
         ("/components/schemas/PostedBucket/required/0".to_owned(), json!("retracts")),
     ] {
         let mut drifted = document.clone();

@@ -11,6 +11,9 @@ pub type Probe = (Value, bool);
 /// decides: only what is refused can be tried.
 const ONLY_REFUSED: [&str; 7] = ["cursor", "code", "confirm", "time_zone", "tz", "tz_offset_minutes", "everything"];
 
+/// Fields whose example is one of something that only a server makes, or depends on another field.
+const EXAMPLES_ONLY_REFUSED: [&str; 4] = ["code", "confirm", "book", "hour_start"];
+
 /// Values on both sides of the bounds of `schema`, which belongs to the field or parameter `name`.
 pub fn probes(document: &Value, name: &str, schema: &Value) -> Vec<Probe> {
     let schema = resolved(document, schema);
@@ -29,7 +32,20 @@ pub fn probes(document: &Value, name: &str, schema: &Value) -> Vec<Probe> {
         Some("string") => texts(schema),
         _ => Vec::new(),
     };
-    all.into_iter().filter(|(_, is_taken)| !is_taken || !ONLY_REFUSED.contains(&name)).collect()
+    let bounds = all.into_iter().filter(|(_, is_taken)| !is_taken || !ONLY_REFUSED.contains(&name));
+    bounds.chain(examples(document, name, schema).into_iter().map(|value| (value, true))).collect()
+}
+
+/// The examples of a schema, or a list of one of those of its items.
+fn examples(document: &Value, name: &str, schema: &Value) -> Vec<Value> {
+    let schema = resolved(document, schema);
+    let several = schema["examples"].as_array().into_iter().flatten();
+    let mut found: Vec<_> = several.chain(schema.get("example")).cloned().collect();
+    if schema["items"].is_object() {
+        found.extend(examples(document, name, &schema["items"]).into_iter().map(|one| json!([one])));
+    }
+    found.retain(|_| !EXAMPLES_ONLY_REFUSED.contains(&name));
+    found
 }
 
 fn words(listed: &Value) -> Vec<Probe> {
@@ -121,6 +137,7 @@ fn there_is_a_value_on_either_side_of_each_bound() {
         (json!({"type": "string", "enum": ["y"]}), "\"y\"", "\"no-such-word\""),
         (json!({"type": "array", "maxItems": 1, "items": {"type": "string"}}), "[\"a0\"]", "[\"a0\",\"a1\"]"),
         (json!({"anyOf": [{"type": "integer", "maximum": 2}, {"enum": [""]}]}), "2", "3 \"seven\""),
+        (json!({"type": "string", "examples": ["e"]}), "\"e\"", ""),
     ] {
         assert_eq!(sides(schema.clone()), [taken, refused], "{schema}");
     }

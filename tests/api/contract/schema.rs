@@ -1,4 +1,4 @@
-//! What is wrong with a value by a schema of the contract: as much of JSON Schema as the contract uses, but for patterns.
+//! What is wrong with a value by a schema of the contract: as much of JSON Schema as the contract uses.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -100,7 +100,9 @@ fn of_text(schema: &Value, text: &str, at: &str) -> Option<String> {
     };
     let is_short = schema["minLength"].as_u64().is_some_and(|least| length < least);
     let is_long = schema["maxLength"].as_u64().is_some_and(|most| length > most);
-    (wrong || is_short || is_long).then(|| format!("{at}: {text:?} has another form"))
+    let is_other =
+        schema["pattern"].as_str().is_some_and(|pattern| !regex::Regex::new(pattern).unwrap().is_match(text));
+    (wrong || is_short || is_long || is_other).then(|| format!("{at}: {text:?} has another form"))
 }
 
 fn has_type(types: &Value, value: &Value) -> bool {
@@ -127,7 +129,8 @@ fn a_value_that_breaks_its_schema_is_told_where() {
         "type": "object", "required": ["a"], "properties": {"a": {"type": "integer", "minimum": 1}}}}}});
     let schema = serde_json::json!({"type": "object", "required": ["list"], "properties": {
         "list": {"type": "array", "maxItems": 1, "items": {"$ref": "#/components/schemas/Part"}},
-        "word": {"type": ["string", "null"], "enum": ["x", null]}, "id": {"type": "string", "format": "uuid"}}});
+        "word": {"type": ["string", "null"], "enum": ["x", null]}, "id": {"type": "string", "format": "uuid"},
+        "code": {"type": "string", "pattern": "^[A-Z]+$"}}});
     for (value, expected) in [
         (serde_json::json!({"list": [{"a": 1}], "word": null}), ""),
         (serde_json::json!({}), "/list is missing"),
@@ -137,6 +140,7 @@ fn a_value_that_breaks_its_schema_is_told_where() {
         (serde_json::json!({"list": [], "word": "y"}), "/word: \"y\" is none of [\"x\",null]"),
         (serde_json::json!({"list": 7}), "/list: 7 is not \"array\""),
         (serde_json::json!({"list": [], "id": "x"}), "/id: \"x\" has another form"),
+        (serde_json::json!({"list": [], "code": "x"}), "/code: \"x\" has another form"),
     ] {
         assert_eq!(faults(&document, &schema, &value, "").join("; "), expected, "{value}");
     }

@@ -9,12 +9,11 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 use uuid::Uuid;
 
 use crate::kernel::access::{ServerKey, Token, TokenKind};
+use crate::kernel::http::values::MAX_PASTED;
 use crate::kernel::idempotency::Seed;
 
 /// Symbols of a code: 12 of 32 make 60 random bits.
 const LENGTH: usize = 12;
-/// What is pasted is read up to so many bytes: enough for any decoration, and nothing to work on.
-const MOST_PASTED: usize = 1024;
 /// Crockford's alphabet has no I, L, O or U, so that no symbol looks like another.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -62,7 +61,7 @@ impl LinkCode {
     /// Reads what a person typed or pasted. Only letters and digits count, wide ones like narrow ones and small ones like
     /// capitals; O is 0, I and L are 1. `None` where it cannot be a code: a letter that only looks like a symbol is none.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > MOST_PASTED {
+        if text.len() > MAX_PASTED {
             return None;
         }
         let counts = |character: &char| {
@@ -167,7 +166,7 @@ mod tests {
             let expected = if pasted.starts_with('\u{212a}') { "K3M9-QXD2-VTA7" } else { "7K3M-9QXD-2VTA" };
             assert_eq!(LinkCode::parse(pasted).map(|code| code.reveal()).as_deref(), Some(expected), "{pasted:?}");
         }
-        let longest = format!("{}{}", code.reveal(), " ".repeat(MOST_PASTED - 14));
+        let longest = format!("{}{}", code.reveal(), " ".repeat(MAX_PASTED - 14));
         assert_eq!(LinkCode::parse(&longest), Some(code));
         assert_eq!(LinkCode::parse(&format!("{longest} ")), None, "more is not looked at");
     }

@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::kernel::bucket::Source;
 use crate::kernel::http::field_reader::{Broken, FieldReader};
 use crate::kernel::http::schemas;
-use crate::kernel::http::values::{MAX_NAME, line, source};
+use crate::kernel::http::values::{MAX_NAME, source, trimmed_line};
 use crate::kernel::problem::Problem;
 
 const FIELDS: [&str; 2] = ["name", "title"];
@@ -56,12 +56,13 @@ impl NewSource {
 }
 
 fn title(text: &str) -> Result<String, Broken> {
-    line(text.trim(), "A title", MAX_NAME)
+    trimmed_line(text, "A title", MAX_NAME)
 }
 
 fn title_schema() -> Object {
-    let about = "What people call it: one line of text. Without it a tool keeps its title, or is called by its name.";
-    schemas::text(schemas::TRIMMED_LINE, MAX_NAME).description(Some(about)).examples(["Windsurf"]).build()
+    let about = "What people call it: one line of text. Blanks around it are cut off. Without it a tool keeps its title, or \
+        is called by its name.";
+    schemas::trimmed_line(MAX_NAME).description(Some(about)).examples(["Windsurf"]).build()
 }
 
 #[cfg(test)]
