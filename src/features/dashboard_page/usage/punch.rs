@@ -145,9 +145,9 @@ mod tests {
 
     use super::*;
 
-    fn card(tokens: WeekGrid, start: Weekday) -> PunchCard {
+    fn card(tokens: &WeekGrid, start: Weekday) -> PunchCard {
         let day = "2026-11-20".parse().unwrap();
-        PunchCard::of(&HoursOfWeek { from: day, to: day, tokens, begins_later: None }, start)
+        PunchCard::of(&HoursOfWeek { from: day, to: day, tokens: *tokens, begins_later: None }, start)
     }
 
     #[test]
@@ -155,15 +155,15 @@ mod tests {
         let mut tokens = [[0; 24]; 7];
         tokens[0][0] = 400;
         tokens[6][23] = 100;
-        let monday = card(tokens, Weekday::Mon);
+        let monday = card(&tokens, Weekday::Mon);
         assert_eq!((monday.days[0].name, monday.days[6].name), ("Monday", "Sunday"));
         assert_eq!((monday.rows()[0].1[0], monday.rows()[23].1[6]), (400, 100));
-        let sunday = card(tokens, Weekday::Sun);
+        let sunday = card(&tokens, Weekday::Sun);
         assert_eq!((sunday.days[0].name, sunday.days[1].name), ("Sunday", "Monday"));
         assert_eq!((sunday.rows()[23].1[0], sunday.rows()[0].1[1]), (100, 400));
         let plain = monday.summary.replace('\u{202f}', " ");
         assert_eq!(plain, "2 of 168 hours of the week have usage; the most is 400 tokens: Monday, 00:00.");
-        assert_eq!(card([[0; 24]; 7], Weekday::Mon).summary, "No hour of the week has usage in this range.");
+        assert_eq!(card(&[[0; 24]; 7], Weekday::Mon).summary, "No hour of the week has usage in this range.");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub struct ReceiptRow {
 }
 
 /// The lines of a page by tool, model and rate, in their order.
-pub fn groups(view: &ReceiptView, lines: Vec<PricedLine>) -> Vec<ReceiptGroup> {
+pub fn groups(view: &ReceiptView, lines: &[PricedLine]) -> Vec<ReceiptGroup> {
     let is_same = |one: &PricedLine, other: &PricedLine| {
         one.source == other.source && one.model == other.model && one.rate_id == other.rate_id
     };
@@ -207,7 +207,7 @@ mod tests {
             line("<b>", "output", 10, Ok((1, 3))),
             line("c", "input", 5, Err("unknown_model")),
         ];
-        let groups = groups(&view, lines);
+        let groups = groups(&view, &lines);
         assert_eq!(groups.len(), 2);
         let [input, output] = <[_; 2]>::try_from(groups[0].lines.clone()).unwrap();
         assert_eq!((input.rate.as_deref(), input.amount.as_deref()), (Some("2.5"), Some("3.0864175")));

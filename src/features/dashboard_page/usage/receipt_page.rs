@@ -74,7 +74,7 @@ impl ReceiptPage {
             kept_for_zone: address.kept(&["tz", "tz_offset_minutes", "page"]),
             wanted_zone: address.asked("tz").unwrap_or_default().to_owned(),
             usage: address.link("/", &[("page", None)]),
-            groups: groups(view, receipt.lines),
+            groups: groups(view, &receipt.lines),
             tokens: receipt.tokens,
             total: total(&cost).zip(cost.amounts().map(|(low, high)| (shown_amount(low), shown_amount(high)))),
             unpriced: (cost.unpriced_tokens > 0).then(|| exact(cost.unpriced_tokens)),
