@@ -182,7 +182,7 @@ async fn amounts_are_those_of_one_book_and_another_that_is_to_come_is_named() {
     let (app, ann, _) = with_prices("UTC").await;
     let mut browser = Browser::signed_in(&app, &ann).await;
     let before = amounts(browser.get("/").await.page(200)).iter().map(ToString::to_string).collect::<Vec<_>>();
-    let dearer = file(&["openai,gpt-5,4,0.4,40,,,,,,,,page,,correction", LINES[1]]);
+    let dearer = file(&["openai,gpt-5,4,0.4,40,,,,,,,,page,misread,correction", LINES[1]]);
     let book = crate::prices::import(&app, &ann, &dearer).await.expect_ok_or_created()["book"].as_i64().unwrap();
     move_to(&app, i32::try_from(book).unwrap()).await;
     let shown = browser.get("/").await;

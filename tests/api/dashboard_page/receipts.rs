@@ -99,7 +99,7 @@ async fn every_line_of_a_receipt_is_a_product_and_all_of_them_are_the_total() {
         assert_adds_up(shown.page(200), totals["total_tokens"].as_u64().unwrap().into(), &totals["cost"]);
     }
     let page = browser.get("/receipt").await.text;
-    assert!(page.contains("until") && page.contains("beginning of the rate not known"), "dates of rates: {page}");
+    assert!(page.contains("rate from <time") && page.contains("until <time"), "dates of rates: {page}");
     assert!(page.contains("the book does not know this model") && !page.contains("<script>alert"), "{page}");
     assert_eq!(page.matches("price book 1 of").count(), 1);
     // Prices of some hours of the day are two lines.

@@ -9,7 +9,7 @@
 -- Sums are text, because a sum of bigints can be larger than a bigint.
 -- Index: bucket_pkey, backward, which ends with the limit.
 with newest as materialized (
-    select b.hour_start, b.device_id, b.source, b.model, b.total_tokens
+    select b.user_id, b.hour_start, b.device_id, b.source, b.model, b.total_tokens
     from usage.bucket b
     where b.user_id = $1
       and b.hour_start >= greatest(usage.window_start($2::date, $7::text), $8::timestamptz)
