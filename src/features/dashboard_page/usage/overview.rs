@@ -57,8 +57,8 @@ impl Figure {
 pub struct PriceFigure {
     /// What it costs.
     pub price: Price,
-    /// Beside the range before.
-    pub change: String,
+    /// Beside the range before, where both can be compared.
+    pub change: Option<String>,
     /// Of the range before, in all digits.
     pub before: String,
     /// The book that all prices are in.

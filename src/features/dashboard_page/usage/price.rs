@@ -55,10 +55,10 @@ impl Price {
     }
 }
 
-/// How much more or less it costs than before. Amounts that leave something open are not compared.
-pub fn price_change(now: &Cost, before: &Cost) -> String {
+/// How much more or less it costs than before; `None` where an amount leaves something open, which is not compared.
+pub fn price_change(now: &Cost, before: &Cost) -> Option<String> {
     let is_whole = |cost: &Cost| cost.unpriced_tokens == 0 && cost.low == cost.high;
-    if is_whole(now) && is_whole(before) { change(now.low, before.low) } else { "–".to_owned() }
+    (is_whole(now) && is_whole(before)).then(|| change(now.low, before.low))
 }
 
 #[cfg(test)]
@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn only_whole_amounts_are_compared() {
         let cost = |low, high, unpriced_tokens| Cost { low, high, priced_tokens: 1, unpriced_tokens };
-        assert_eq!(plain(&price_change(&cost(3, 3, 0), &cost(2, 2, 0))), "+50.0 %");
+        assert_eq!(plain(&price_change(&cost(3, 3, 0), &cost(2, 2, 0)).unwrap()), "+50.0 %");
         for open in [cost(3, 4, 0), cost(3, 3, 1)] {
-            assert_eq!(price_change(&open, &cost(2, 2, 0)), "–");
-            assert_eq!(price_change(&cost(2, 2, 0), &open), "–");
+            assert_eq!(price_change(&open, &cost(2, 2, 0)), None);
+            assert_eq!(price_change(&cost(2, 2, 0), &open), None);
         }
     }
 }
