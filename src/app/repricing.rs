@@ -3,10 +3,10 @@
 
 use super::shipped_prices::books_with;
 use crate::features::backfill::{PriceDiff, PriceDoors, PriceEffect, PriceLine};
-use crate::features::dashboard_rollup::{BookChange, Cost, Repriced, compare_books};
+use crate::features::dashboard_rollup::{BookChange, Repriced, compare_books};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::Pool;
-use crate::kernel::money::shown_amount;
+use crate::kernel::money::{Cost, shown_amount};
 
 /// A plan lists so many lines.
 const LISTED: usize = 1_000;

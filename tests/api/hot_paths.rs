@@ -185,7 +185,7 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         server.get(&user.viewer, &path).await.expect_ok();
     }
     let mut browser = Browser::signed_in(server, user).await;
-    for path in ["/", "/day?day=2026-11-20&tz=Asia/Kathmandu"] {
+    for path in ["/", "/day?day=2026-11-20&tz=Asia/Kathmandu", "/receipt?last=30&tz=Asia/Kathmandu"] {
         browser.get(path).await.page(200);
     }
 }

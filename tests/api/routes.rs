@@ -269,6 +269,7 @@ const PAGES: &[(&str, [u16; 5])] = &[
     ("GET /tool", ONE_IS_TO_BE_NAMED),
     ("GET /device", ONE_IS_TO_BE_NAMED),
     ("GET /day", SESSIONS),
+    ("GET /receipt", SESSIONS),
     ("GET /usage.csv", SESSIONS),
     ("GET /sign-in", [200; 5]),
     // Nobody shows a token or a code.

@@ -6,7 +6,7 @@
 //! | part | answers | who |
 //! |---|---|---|
 //! | `sign_in` | `/sign-in`, `/sign-out` | anybody who has a viewer token or the code of a link; who is signed in |
-//! | `usage` | `/`, `/model`, `/tool`, `/device`, `/day`, `/usage.csv` | who is signed in |
+//! | `usage` | `/`, `/model`, `/tool`, `/device`, `/day`, `/receipt`, `/usage.csv` | who is signed in |
 //! | `settings` | `/settings`, and what is done to devices, tokens and codes below it | who is signed in |
 //! | `merging` | `/settings/merges` and what hangs below it | who is signed in |
 //! | `deleting` | `/settings/usage`, `/settings/erase` | who is signed in |
@@ -48,6 +48,7 @@ pub(crate) const MANNER: Manner = Manner {
         "/tool",
         "/device",
         "/day",
+        "/receipt",
         "/sign-in",
         "/sign-out",
         "/settings",

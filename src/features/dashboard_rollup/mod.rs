@@ -41,6 +41,7 @@ mod summary;
 mod sums;
 mod verify;
 mod week;
+mod week_hours;
 
 use axum::extract::FromRef;
 use axum::middleware::map_response;
@@ -49,16 +50,17 @@ use utoipa_axum::routes;
 
 pub use buckets::{BucketRow, BucketsAnswer, BucketsRequest, RowKey};
 pub use checked::Checked;
-pub use cost::{Cost, PricedSums};
+pub use cost::PricedSums;
 pub use coverage::{Uncovered, measure_coverage, uncovered, watch_coverage};
 pub use forgetting::{count_rows_of, forget_rows_of};
 pub use heatmap::{DaySums, HeatmapAnswer, HeatmapRequest};
 pub use range::{AskedDays, DayRange, Filters, PagePosition};
+pub use receipt::{ReceiptLine, ReceiptSheet};
 pub use relay::{FOLD_LOCK, Relay, Round};
 pub use repricing::{BookChange, Repriced, compare_books};
 pub use retention::{Pass, Retention};
 pub use rollups::{
-    GroupBy, GroupSums, IntervalSums, RankBy, RankedAnswer, ResultKey, RollupsAnswer, RollupsRequest, Span,
+    GroupBy, GroupSums, IntervalSums, RankBy, RankedAnswer, RankedRow, ResultKey, RollupsAnswer, RollupsRequest, Span,
     WholeRequest, WholeSums, Width,
 };
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
@@ -67,6 +69,7 @@ pub use summary::{BothSums, Streaks, SummaryAnswer, SummaryRequest};
 pub use sums::Counters;
 pub use verify::{Drift, LISTED, NotCompared, Orphan, Report, UnknownSource, Window, verify, verify_sample};
 pub use week::WeekStart;
+pub use week_hours::{LaterStart, WeekHours};
 
 use crate::kernel::http::cursor::Cursors;
 

@@ -4,6 +4,7 @@
 //! are meant; the `answer` that belongs to the request reads its numbers and closes the snapshot. A caller that has the
 //! answer already, as the state tells, closes the snapshot instead.
 
+use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::checked::Checked;
@@ -81,6 +82,13 @@ impl<R> OpenSnapshot<R> {
     /// The days that the request is about.
     pub const fn days(&self) -> DayRange {
         self.days
+    }
+
+    /// The price book that costs are in, and of which day its prices are; `None` where there is no cost. Errors: the
+    /// database's.
+    pub async fn book(&mut self) -> Result<Option<(i32, NaiveDate)>, Problem> {
+        let Some(book) = self.state.book() else { return Ok(None) };
+        Ok(Some((book, self.rates.day_of(&mut self.tx, book).await?)))
     }
 
     /// Ends the snapshot with what came of it. Errors: those of `result`; the database's.

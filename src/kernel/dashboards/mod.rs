@@ -12,7 +12,9 @@ mod contract;
 mod days;
 mod door;
 mod grid;
+mod hours;
 mod parameters;
+mod priced;
 mod question;
 mod reply;
 mod sums;
@@ -25,10 +27,14 @@ pub use contract::{
 pub use days::PartDays;
 pub use door::UsageSums;
 pub use grid::{days_in_a_row, in_weeks};
+pub use hours::{HoursOfWeek, LaterBegin, WeekGrid};
 pub use parameters::{
     MOST_MONTHS, MOST_WEEKS, WEEKS_BY_DEFAULT, asked_between, asked_day, asked_last_day, asked_number,
     asked_week_start, read_question,
 };
-pub use question::{Dimension, NamedZone, Ranking, SumWidth, SummedApart, SumsFilters, SumsPart, SumsQuestion};
+pub use priced::{PricedBook, PricedLine, ReceiptSums};
+pub use question::{
+    Dimension, NamedZone, Ranking, ReceiptPart, SumWidth, SummedApart, SumsFilters, SumsPart, SumsQuestion,
+};
 pub use reply::dashboard_reply;
 pub use sums::{AnsweredSums, Freshness, PartSums, RankedGroup, RankedSums, SumsGroup, SumsInterval, ToolSums};

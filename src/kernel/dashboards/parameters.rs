@@ -38,7 +38,14 @@ pub fn read_question(
     let lists: Vec<&str> = LISTED.into_iter().filter(|name| known.contains(name)).collect();
     let mut fields = FieldReader::of_query(&parameters, &known, &lists);
     let parts = parts(&mut fields);
-    let question = SumsQuestion { zone: zone(&mut fields), filters: filters(&mut fields), parts, rankings: Vec::new() };
+    let question = SumsQuestion {
+        zone: zone(&mut fields),
+        filters: filters(&mut fields),
+        parts,
+        rankings: Vec::new(),
+        hours_of_week: None,
+        receipt: None,
+    };
     fields.finish(Some(question))
 }
 

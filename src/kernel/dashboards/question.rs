@@ -17,6 +17,19 @@ pub struct SumsQuestion {
     pub parts: Vec<SumsPart>,
     /// What is ranked.
     pub rankings: Vec<Ranking>,
+    /// Over which days the hours of the week are summed, if they are.
+    pub hours_of_week: Option<PartDays>,
+    /// Which page of a receipt is wanted, if one is.
+    pub receipt: Option<ReceiptPart>,
+}
+
+/// A page of the receipt of some days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptPart {
+    /// Which days.
+    pub days: PartDays,
+    /// Which page, from 1 on.
+    pub page: u16,
 }
 
 /// By what usage is told apart.
@@ -39,6 +52,8 @@ pub struct Ranking {
     pub dimension: Dimension,
     /// At most so many.
     pub most: u16,
+    /// Whether it is wanted what each of them cost.
+    pub with_cost: bool,
 }
 
 /// A zone, and the parameter that named it.
@@ -94,12 +109,15 @@ pub struct SumsPart {
     pub of_ranking: Option<usize>,
     /// Whether intervals without usage are there too. Only where nothing is summed apart.
     pub fills: bool,
+    /// At most so many half hours or hours. A longer range is summed by the next wider of hours and days.
+    pub most_of_clock: Option<u16>,
 }
 
 impl SumsPart {
     /// The sums of each interval that has usage, as a whole.
     pub const fn whole(days: PartDays, width: SumWidth) -> Self {
-        Self { days, is_before: false, width, apart: SummedApart::NOTHING, of_ranking: None, fills: false }
+        let apart = SummedApart::NOTHING;
+        Self { days, is_before: false, width, apart, of_ranking: None, fills: false, most_of_clock: None }
     }
 
     /// Of the equally long range before.
@@ -123,6 +141,12 @@ impl SumsPart {
     #[must_use]
     pub const fn filled(self) -> Self {
         Self { fills: true, ..self }
+    }
+
+    /// By the next wider of hours and days where there were more half hours or hours than so many.
+    #[must_use]
+    pub const fn with_at_most(self, most: u16) -> Self {
+        Self { most_of_clock: Some(most), ..self }
     }
 
     /// With each model apart.
@@ -151,4 +175,43 @@ pub enum SumWidth {
     Week(Weekday),
     /// A calendar month.
     Month,
+}
+
+impl SumWidth {
+    /// The narrowest width from this one on of which so many days have at most `most` intervals. Days and what is wider
+    /// are not counted. A day has 48 half hours and 24 hours; the two more of a day on which clocks change do not count.
+    #[must_use]
+    pub fn fitting(self, days: i64, most: u16) -> Self {
+        let most = i64::from(most);
+        match self {
+            Self::HalfHour if days <= most / 48 => Self::HalfHour,
+            Self::HalfHour | Self::Hour if days <= most / 24 => Self::Hour,
+            Self::HalfHour | Self::Hour => Self::Day,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_is_too_long_for_a_width_has_the_next_wider_one() {
+        let fitting = |width: SumWidth, days| width.fitting(days, 336);
+        for (days, by_half_hour, by_hour) in [
+            (1, SumWidth::HalfHour, SumWidth::Hour),
+            (7, SumWidth::HalfHour, SumWidth::Hour),
+            (8, SumWidth::Hour, SumWidth::Hour),
+            (14, SumWidth::Hour, SumWidth::Hour),
+            (15, SumWidth::Day, SumWidth::Day),
+            (800, SumWidth::Day, SumWidth::Day),
+        ] {
+            assert_eq!((fitting(SumWidth::HalfHour, days), fitting(SumWidth::Hour, days)), (by_half_hour, by_hour));
+        }
+        for wide in [SumWidth::Day, SumWidth::Week(Weekday::Mon), SumWidth::Month] {
+            assert_eq!(fitting(wide, 800), wide);
+        }
+        assert_eq!(SumWidth::HalfHour.fitting(i64::MAX, u16::MAX), SumWidth::Day);
+    }
 }

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use uuid::Uuid;
 
+use super::hours::HoursOfWeek;
+use super::priced::{PricedBook, ReceiptSums};
+use super::question::SumWidth;
 use crate::kernel::bucket::PerCounter;
+use crate::kernel::money::Cost;
 use crate::kernel::problem::Problem;
 
 /// The answer to a question.
@@ -22,6 +26,12 @@ pub struct AnsweredSums {
     pub parts: Vec<PartSums>,
     /// What each ranking found, in the question's order.
     pub rankings: Vec<RankedSums>,
+    /// The price book that every cost is in. Without one no cost means anything.
+    pub prices: Option<PricedBook>,
+    /// The hours of the week, where they were asked for.
+    pub hours_of_week: Option<HoursOfWeek>,
+    /// The receipt, where it was asked for.
+    pub receipt: Option<ReceiptSums>,
 }
 
 impl AnsweredSums {
@@ -50,6 +60,8 @@ pub struct RankedGroup {
     pub name: String,
     /// Its tokens, and those of the range before.
     pub tokens: (u128, u128),
+    /// What its tokens cost, where that was asked for and there is a book.
+    pub cost: Cost,
 }
 
 /// How fresh sums are.
@@ -70,6 +82,8 @@ pub struct PartSums {
     pub from: NaiveDate,
     /// The last local day, inclusive.
     pub to: NaiveDate,
+    /// How long an interval is: as was asked for, or wider.
+    pub width: SumWidth,
     /// The intervals, ascending.
     pub intervals: Vec<SumsInterval>,
 }
@@ -83,6 +97,11 @@ impl PartSums {
     /// The sums of all intervals.
     pub fn totals(&self) -> PerCounter<u128> {
         added(self.intervals.iter().map(SumsInterval::totals))
+    }
+
+    /// What all intervals cost.
+    pub fn cost(&self) -> Cost {
+        self.intervals.iter().map(SumsInterval::cost).sum()
     }
 
     /// The sums of each tool in all intervals, in byte order.
@@ -131,6 +150,11 @@ impl SumsInterval {
     pub fn totals(&self) -> PerCounter<u128> {
         added(self.groups.iter().map(|group| group.sums))
     }
+
+    /// What all groups cost.
+    pub fn cost(&self) -> Cost {
+        self.groups.iter().map(|group| group.cost).sum()
+    }
 }
 
 /// The sums of one group.
@@ -144,6 +168,8 @@ pub struct SumsGroup {
     pub device_id: Uuid,
     /// Its sums.
     pub sums: PerCounter<u128>,
+    /// What its tokens cost. Without a book none has a price.
+    pub cost: Cost,
 }
 
 fn added(sums: impl Iterator<Item = PerCounter<u128>>) -> PerCounter<u128> {

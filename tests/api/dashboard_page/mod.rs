@@ -1,9 +1,12 @@
 //! The page: signing in, what is shown, and what nobody may do.
 
+mod amounts;
 mod deleting;
 mod hostile;
+mod hours;
 mod merging;
 mod naming;
+mod receipts;
 mod sessions;
 mod settings;
 mod usage;
@@ -158,4 +161,17 @@ pub fn unescaped(page: &str) -> String {
 pub fn numbers(page: &str) -> Vec<u128> {
     let values = page.split("<data value=\"").skip(1);
     values.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+}
+
+/// The amounts of a page, as the API writes them: what stands in `<data class="usd" value="…">`.
+pub fn amounts(page: &str) -> Vec<&str> {
+    let values = page.split("<data class=\"usd\" value=\"").skip(1);
+    values.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+/// The rows of the table behind a heading or a summary, without their head.
+pub fn rows_behind<'a>(page: &'a str, words: &str) -> Vec<&'a str> {
+    let behind = page.split_once(words).unwrap_or_else(|| panic!("{words} is not in {page}")).1;
+    let body = behind.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap();
+    body.split("<tr>").skip(1).collect()
 }

@@ -77,6 +77,12 @@ fn ranking(user: Uuid, models: &[&str], by: &str) -> PgArguments {
     with(with(with(range(user, models), day("2026-10-01")), by.to_owned()), 8_i64)
 }
 
+/// Hours of the week, of at most so many buckets.
+fn week_hours(user: Uuid, models: &[&str], limit: i64) -> PgArguments {
+    let arguments = with(with(range(user, models), "Asia/Kathmandu".to_owned()), None::<DateTime<Utc>>);
+    with(arguments, limit)
+}
+
 fn state(user: Uuid, zone: Option<&str>) -> PgArguments {
     with(with(with(PgArguments::default(), user), instant(NOW)), zone.map(str::to_owned))
 }
@@ -125,6 +131,13 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
             sql!("features/dashboard_rollup/rollups/ranked_bucket_groups.sql"),
             with(ranking(user, models, "source"), "Europe/Berlin".to_owned()),
         ),
+        (
+            sql!("features/dashboard_rollup/receipt/bucket_cost_lines.sql"),
+            with(with(with(range(user, models), "Europe/Berlin".to_owned()), BOOK), 20_001_i64),
+        ),
+        (sql!("features/dashboard_rollup/receipt/cost_lines.sql"), with(range(user, models), 20_001_i64)),
+        (sql!("features/dashboard_rollup/cost/book_day.sql"), with(PgArguments::default(), BOOK)),
+        (sql!("features/dashboard_rollup/week_hours/week_hours.sql"), week_hours(user, models, 20_001)),
         (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
         (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
         (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),
@@ -257,6 +270,29 @@ async fn a_page_of_buckets_costs_the_same_however_much_lies_before_and_behind_it
     let (without, with) = cost.split_at(6);
     for ((few, _), (many, outline)) in without.iter().zip(with) {
         assert!(many <= &(2 * few + 4), "{few} pages with a month, {many} with years: {outline}");
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn hours_of_the_week_read_no_more_buckets_than_they_are_to() {
+    let app = TestApp::start().await;
+    fill(&app, 1, 10).await;
+    let user = filled_user(&app, 5).await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    let (_, sql) = sql!("features/dashboard_rollup/week_hours/week_hours.sql");
+    app.tell(&years_around(user)).await;
+    // And as much again within the days that are asked for.
+    let within = years_around(user).replace("'m1'", "'m9'").replace("where hour not between", "where hour between");
+    app.tell(&within).await;
+    app.tell("vacuum analyze usage.bucket").await;
+    for mode in [CUSTOM, GENERIC, AS_SERVED] {
+        for (limit, most) in [(50, 50), (1000, 1000)] {
+            let plan = explain(&mut connection, user, mode, sql, week_hours(user, &[], limit)).await;
+            let scans = nodes(&plan).into_iter().filter(|node| node["Relation Name"] == "bucket");
+            let read: u64 = scans.map(|node| node["Actual Rows"].as_u64().unwrap()).sum();
+            assert!(read > 0 && read <= most, "{mode}: {read} of {limit}\n{}", outline(&plan));
+        }
     }
     connection.close().await.unwrap();
 }

@@ -5,4 +5,4 @@ mod frame;
 mod number;
 
 pub use frame::{Asset, Frame, PAGE_POLICY};
-pub use number::{change, exact, instant, share, short};
+pub use number::{change, exact, exact_usd, instant, share, short, short_usd};

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::kernel::money::shown_amount;
+
 /// Keeps the digits of a number on one line.
 const NARROW_SPACE: char = '\u{202f}';
 
@@ -29,6 +31,27 @@ pub fn short(number: u128) -> String {
         format!("{}{NARROW_SPACE}{name}", exact(whole))
     } else {
         format!("{whole}.{tenths}{NARROW_SPACE}{name}")
+    }
+}
+
+/// An amount of pico-dollars to the last digit, without its currency: `1 234.567891`.
+pub fn exact_usd(picos: u128) -> String {
+    let plain = shown_amount(picos);
+    let (whole, decimals) = plain.split_once('.').unwrap_or((&plain, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), exact);
+    if decimals.is_empty() { whole } else { format!("{whole}.{decimals}") }
+}
+
+/// The same in cents, and from a thousand on in dollars: `$12.34`. It is cut and not rounded, and what is less than a cent is
+/// no zero.
+pub fn short_usd(picos: u128) -> String {
+    const CENT: u128 = 10_000_000_000;
+    let (dollars, cents) = (picos / (100 * CENT), picos / CENT % 100);
+    match (picos, dollars, cents) {
+        (0, _, _) => "$0".to_owned(),
+        (_, 0, 0) => format!("<{NARROW_SPACE}$0.01"),
+        (_, 1000.., _) => format!("${}", exact(dollars)),
+        _ => format!("${dollars}.{cents:02}"),
     }
 }
 
@@ -101,7 +124,30 @@ mod tests {
         assert_eq!(plain(&change(1100, 100)), "×11");
     }
 
+    #[test]
+    fn an_amount_is_cut_to_cents_and_never_to_nothing() {
+        for (picos, short, exact) in [
+            (0, "$0", "0"),
+            (1, "< $0.01", "0.000000000001"),
+            (9_999_999_999, "< $0.01", "0.009999999999"),
+            (10_000_000_000, "$0.01", "0.01"),
+            (412_350_000_000, "$0.41", "0.41235"),
+            (12_999_999_999_999, "$12.99", "12.999999999999"),
+            (999_999_000_000_000, "$999.99", "999.999"),
+            (1_000_000_000_000_000, "$1 000", "1 000"),
+            (1_234_567_890_123_456_789, "$1 234 567", "1 234 567.890123456789"),
+        ] {
+            assert_eq!((plain(&short_usd(picos)).as_str(), plain(&exact_usd(picos)).as_str()), (short, exact));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_digit_of_an_amount_is_lost_or_made_up(picos: u128) {
+            prop_assert_eq!(exact_usd(picos).replace(NARROW_SPACE, ""), shown_amount(picos));
+            prop_assert_eq!(short_usd(picos) == "$0", picos == 0);
+        }
+
         #[test]
         fn no_digit_is_lost_or_made_up(number: u128) {
             prop_assert_eq!(exact(number).replace(NARROW_SPACE, ""), number.to_string());

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use chrono::{NaiveDate, SecondsFormat};
 
 use super::naming::{DeviceNames, called, in_words, last_day, page_of};
-use super::request::{BarWidth, UsageView};
+use super::price::Price;
+use super::request::{BarWidth, Scene, UsageView};
 use super::stack::{BarPart, HEIGHT, PLACE, bar_parts, round_above};
 use crate::features::dashboard_page::look::{exact, short};
 use crate::kernel::dashboards::{Dimension, PartSums, RankedSums, SumsGroup, SumsInterval};
@@ -51,6 +52,8 @@ pub struct ChartBar {
     pub apart: Vec<(u128, String)>,
     /// What is drawn.
     pub parts: Vec<ColouredPart>,
+    /// What its tokens cost, where there is a book.
+    pub price: Option<Price>,
 }
 
 impl ChartBar {
@@ -64,6 +67,8 @@ impl ChartBar {
 /// All bars.
 #[derive(Clone, Debug)]
 pub struct BarChart {
+    /// What an interval is.
+    pub bars_are: BarWidth,
     /// How wide the drawing is.
     pub width: u32,
     /// How high.
@@ -89,14 +94,15 @@ impl BarChart {
     }
 }
 
-/// Draws what was answered.
+/// Draws what was answered, with what it cost where that means anything.
 pub fn chart(
     view: &UsageView,
-    whole: &PartSums,
-    apart: &PartSums,
+    (whole, apart): (&PartSums, &PartSums),
     ranking: &RankedSums,
     names: &DeviceNames,
+    has_prices: bool,
 ) -> BarChart {
+    let bars_are = BarWidth::of(whole.width);
     let order: Vec<&str> =
         ranking.groups.iter().filter(|group| group.tokens.0 > 0).map(|group| group.name.as_str()).collect();
     let by_start: HashMap<_, &SumsInterval> =
@@ -114,7 +120,8 @@ pub fn chart(
         }
         let known: u128 = values.iter().sum();
         values[order.len()] = total.saturating_sub(known);
-        bar(view, whole, interval, place, &values, top)
+        let price = has_prices.then(|| Price::of(&interval.cost()));
+        ChartBar { price, ..bar(view, whole, interval, place, &values, top) }
     });
     let bars: Vec<ChartBar> = bars.collect();
     let mut rows: Vec<usize> = (0..bars.len()).collect();
@@ -125,7 +132,8 @@ pub fn chart(
     BarChart {
         width: u32::try_from(bars.len()).unwrap_or_default().max(1) * PLACE,
         height: HEIGHT,
-        summary: summary(&bars, view.width),
+        summary: summary(&bars, bars_are),
+        bars_are,
         ticks: ticks(&bars),
         axis: axis(most, top),
         rows,
@@ -157,12 +165,14 @@ fn bar(
         ColouredPart { colour, part }
     });
     let first = interval.local_start.date().max(whole.from);
-    let to = last_day(view.width, interval.local_start.date(), whole.to);
+    let bars_are = BarWidth::of(whole.width);
+    let to = last_day(bars_are, interval.local_start.date(), whole.to);
     ChartBar {
         x: place * PLACE,
-        label: label(view.width, interval, first, to),
+        label: label(view.scene, bars_are, interval, first, to),
         starts_at: interval.starts_at.to_rfc3339_opts(SecondsFormat::Secs, true),
-        href: closer(view, first, to),
+        href: closer(view, bars_are, first, to),
+        price: None,
         tokens: total,
         exact: exact(total),
         apart: values.iter().map(|value| (*value, exact(*value))).collect(),
@@ -170,20 +180,21 @@ fn bar(
     }
 }
 
-fn label(width: BarWidth, interval: &SumsInterval, first: NaiveDate, to: NaiveDate) -> String {
+fn label(scene: Scene, width: BarWidth, interval: &SumsInterval, first: NaiveDate, to: NaiveDate) -> String {
     match width {
-        BarWidth::HalfHour => interval.local_start.format("%H:%M").to_string(),
+        BarWidth::HalfHour if scene == Scene::Day => interval.local_start.format("%H:%M").to_string(),
+        BarWidth::HalfHour | BarWidth::Hour => interval.local_start.format("%a %-d %b, %H:%M").to_string(),
         BarWidth::Day => in_words(first),
         BarWidth::Week | BarWidth::Month => format!("{} – {}", first.format("%-d %b"), to.format("%-d %b %Y")),
     }
 }
 
-/// A day is shown by half hour, and what is longer by day.
-fn closer(view: &UsageView, first: NaiveDate, to: NaiveDate) -> Option<String> {
+/// A day, and an hour of it, is shown on the page of the day, and what is longer by day.
+fn closer(view: &UsageView, bars_are: BarWidth, first: NaiveDate, to: NaiveDate) -> Option<String> {
     let (first, to) = (first.to_string(), to.to_string());
-    match view.width {
-        BarWidth::HalfHour => None,
-        BarWidth::Day => {
+    match bars_are {
+        _ if view.scene == Scene::Day => None,
+        BarWidth::HalfHour | BarWidth::Hour | BarWidth::Day => {
             let without = ["last", "from", "to", "width", "order", "week_start"].map(|name| (name, None));
             Some(view.link("/day", &[without.as_slice(), &[("day", Some(first.as_str()))]].concat()))
         }

@@ -1,4 +1,4 @@
-//! `/`, `/model`, `/tool`, `/device`, `/day` and `/usage.csv`.
+//! `/`, `/model`, `/tool`, `/device`, `/day`, `/receipt` and `/usage.csv`.
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::overview::overview;
+use super::receipt::read_receipt;
+use super::receipt_page::ReceiptPage;
 use super::reply::UsagePage;
 use super::request::{Scene, read_view};
 use super::sheet::sheet;
@@ -83,6 +85,22 @@ async fn page(
     shown(StatusCode::OK, &page, FOR_ONE)
 }
 
+/// A receipt
+#[utoipa::path(get, path = "/receipt", operation_id = "show_receipt", tag = "page", responses((status = 200, description = "The page.")))]
+pub async fn show_receipt(
+    viewer: Viewer,
+    State(accounts): State<AccountDoor>,
+    State(sums): State<UsageSums>,
+    State(public_url): State<PublicUrl>,
+    Parameters(asked): Parameters,
+) -> Result<Response, Problem> {
+    let (view, question) = read_receipt(asked)?;
+    let answered = sums.ask(viewer.context(), viewer.user_id(), question).await?;
+    let person = accounts.acts().person(viewer).await?;
+    let page = ReceiptPage::new(public_url.path(), &view, answered, &person)?;
+    shown(StatusCode::OK, &page, FOR_ONE)
+}
+
 /// The numbers of a page as CSV
 #[utoipa::path(
     get, path = "/usage.csv", operation_id = "usage_sheet", tag = "page",
@@ -97,6 +115,11 @@ pub async fn usage_sheet(
     let (_, mut question) = read_view(if is_day { Scene::Day } else { Scene::Everything }, asked)?;
     question.parts.truncate(1);
     question.rankings.clear();
+    question.hours_of_week = None;
+    // A sheet has room for all half hours that are served, and says what is too many.
+    for part in &mut question.parts {
+        part.most_of_clock = None;
+    }
     let answered = sums.ask(viewer.context(), viewer.user_id(), question).await?;
     let whole = answered.parts.first().ok_or_else(|| Problem::internal("the sheet was not answered"))?;
     let head = [
@@ -104,5 +127,5 @@ pub async fn usage_sheet(
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"usage.csv\"")),
         (CACHE_CONTROL, HeaderValue::from_static(FOR_ONE)),
     ];
-    Ok((head, sheet(whole)?).into_response())
+    Ok((head, sheet(whole, answered.prices.is_some())?).into_response())
 }

@@ -2,6 +2,7 @@
 
 use chrono::{Datelike as _, NaiveDate};
 
+use super::price::Price;
 use crate::kernel::dashboards::in_weeks;
 
 /// From one cell to the next, in units of the drawing.
@@ -22,6 +23,8 @@ pub struct HeatCell {
     pub level: u8,
     /// Its tokens.
     pub tokens: u128,
+    /// What they cost, where there is a book.
+    pub price: Option<Price>,
 }
 
 /// A year.
@@ -63,7 +66,7 @@ impl Heat {
             }
             for (row, (day, tokens)) in (0_u32..).zip(days.iter().flatten()) {
                 let level = level(*tokens, bounds);
-                heat.cells.push(HeatCell { day: *day, x, y: HEAD + row * CELL, level, tokens: *tokens });
+                heat.cells.push(HeatCell { day: *day, x, y: HEAD + row * CELL, level, tokens: *tokens, price: None });
             }
             heat.width = x + CELL;
         }

@@ -1,14 +1,20 @@
-//! Pages of usage: everything, a model, a tool, a device, a day, and the same numbers for a spreadsheet.
+//! Pages of usage: everything, a model, a tool, a device, a day, what it costs line by line, and the same numbers for a
+//! spreadsheet.
 //!
 //! A page is one question, so that all its numbers are of one snapshot. What is told apart in a chart and what is left over
 //! add up to the whole.
 
+mod address;
 mod bars;
 mod handler;
 mod heat;
 mod naming;
 mod overview;
+mod price;
+mod punch;
 mod ranks;
+mod receipt;
+mod receipt_page;
 mod reply;
 mod request;
 mod sheet;
@@ -38,5 +44,6 @@ where
         .routes(routes!(handler::show_tool))
         .routes(routes!(handler::show_device))
         .routes(routes!(handler::show_day))
+        .routes(routes!(handler::show_receipt))
         .routes(routes!(handler::usage_sheet))
 }

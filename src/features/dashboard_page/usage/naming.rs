@@ -45,7 +45,7 @@ pub fn in_words(day: NaiveDate) -> String {
 /// The last day of an interval that begins on a day, within a range.
 pub fn last_day(width: BarWidth, first: NaiveDate, to: NaiveDate) -> NaiveDate {
     let last = match width {
-        BarWidth::HalfHour | BarWidth::Day => Some(first),
+        BarWidth::HalfHour | BarWidth::Hour | BarWidth::Day => Some(first),
         BarWidth::Week => first.checked_add_days(Days::new(6)),
         BarWidth::Month => first.with_day(1).and_then(|first| first.checked_add_months(Months::new(1))?.pred_opt()),
     };

@@ -5,12 +5,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::bars::{BarChart, chart};
 use super::heat::Heat;
 use super::naming::DeviceNames;
+use super::price::{Price, price_change};
+use super::punch::PunchCard;
 use super::ranks::{RankList, ranked};
-use super::request::{Scene, UsageView};
+use super::request::{BarWidth, Scene, UsageView};
 use crate::features::dashboard_page::doors::PageDevice;
 use crate::features::dashboard_page::look::{change, exact, short};
 use crate::kernel::bucket::PerCounter;
-use crate::kernel::dashboards::{AnsweredSums, Dimension, Freshness, PartSums};
+use crate::kernel::dashboards::{AnsweredSums, Dimension, Freshness, PartSums, PricedBook};
+use crate::kernel::money::Cost;
 use crate::kernel::problem::Problem;
 
 /// Whoever has not been heard of for so long may have been forgotten.
@@ -49,6 +52,19 @@ impl Figure {
     }
 }
 
+/// What the range costs at list prices, beside the range before.
+#[derive(Clone, Debug)]
+pub struct PriceFigure {
+    /// What it costs.
+    pub price: Price,
+    /// Beside the range before, where both can be compared.
+    pub change: Option<String>,
+    /// Of the range before, in all digits.
+    pub before: String,
+    /// The book that all prices are in.
+    pub book: PricedBook,
+}
+
 /// A device and how it is.
 #[derive(Clone, Debug)]
 pub struct DeviceState {
@@ -83,8 +99,14 @@ pub struct Overview {
     pub freshness: Freshness,
     /// The numbers of the head.
     pub figures: Vec<Figure>,
+    /// What it costs, where there is a book.
+    pub price: Option<PriceFigure>,
     /// The bars.
     pub chart: BarChart,
+    /// Why bars are wider than was asked for.
+    pub widened: Option<String>,
+    /// The hours of the week, where they are shown.
+    pub punch: Option<PunchCard>,
     /// The year, where it is shown.
     pub heat: Option<Heat>,
     /// Models, tools and devices.
@@ -102,7 +124,7 @@ pub fn overview(
     devices: &[PageDevice],
     now: DateTime<Utc>,
 ) -> Result<Overview, Problem> {
-    let AnsweredSums { freshness, zone, parts, rankings, .. } = answered;
+    let AnsweredSums { freshness, zone, parts, rankings, prices, hours_of_week, .. } = answered;
     let mut parts = parts.into_iter();
     let mut next = || parts.next().ok_or_else(|| Problem::internal("a part of the page was not answered"));
     let (whole, apart, before) = (next()?, next()?, next()?);
@@ -110,7 +132,8 @@ pub fn overview(
     let [tools, models, used_devices, told_apart] = <[_; 4]>::try_from(rankings)
         .map_err(|rankings| Problem::internal(format!("{} rankings were answered", rankings.len())))?;
     let names: DeviceNames = devices.iter().map(|device| (device.device_id.to_string(), device.name.clone())).collect();
-    let heat = year.as_ref().map(heat);
+    let heat = year.as_ref().map(|year| heat(year, prices.is_some()));
+    let cost = prices.map(|_| whole.cost());
     let has_usage = whole.totals().total_sum() > 0
         || before.totals().total_sum() > 0
         || heat.as_ref().is_some_and(|heat| heat.active_days > 0);
@@ -129,15 +152,30 @@ pub fn overview(
         zone,
         freshness,
         figures: figures(&whole.totals(), &before.totals()),
-        lists: lists.map(|(dimension, sums)| ranked(view, dimension, sums, &names)).collect(),
-        chart: chart(view, &whole, &apart, &told_apart, &names),
+        price: prices.map(|book| price_figure(book, &whole.cost(), &before.cost())),
+        lists: lists.map(|(dimension, sums)| ranked(view, dimension, sums, &names, cost)).collect(),
+        chart: chart(view, (&whole, &apart), &told_apart, &names, prices.is_some()),
+        widened: widened(view.width, BarWidth::of(whole.width)),
+        punch: hours_of_week.map(|hours| PunchCard::of(&hours, view.week_start)),
         heat,
         devices: states(view, devices, now),
         has_usage,
     })
 }
 
-/// A place for cost is behind the first of them.
+fn price_figure(book: PricedBook, now: &Cost, before: &Cost) -> PriceFigure {
+    let (price, change) = (Price::of(now), price_change(now, before));
+    PriceFigure { price, change, before: Price::of(before).whole(), book }
+}
+
+/// What is said where bars are wider than was asked for.
+fn widened(asked: BarWidth, shown: BarWidth) -> Option<String> {
+    let most = asked.most_days().filter(|_| asked != shown)?;
+    let (asked, shown) = (asked.as_str(), shown.as_str());
+    Some(format!("Bars by {asked} are for at most {most} days. This range is longer, and has bars by {shown}."))
+}
+
+/// What a range costs stands behind the first of them.
 fn figures(now: &PerCounter<u128>, before: &PerCounter<u128>) -> Vec<Figure> {
     let written = |sums: &PerCounter<u128>| sums.cache_write_5m_tokens + sums.cache_write_1h_tokens;
     let mut figures = vec![
@@ -160,9 +198,15 @@ fn figures(now: &PerCounter<u128>, before: &PerCounter<u128>) -> Vec<Figure> {
     figures
 }
 
-fn heat(year: &PartSums) -> Heat {
+fn heat(year: &PartSums, has_prices: bool) -> Heat {
     let days = year.intervals.iter().map(|day| (day.local_start.date(), day.totals().total_sum()));
-    Heat::of(&days.collect::<Vec<_>>())
+    let mut heat = Heat::of(&days.collect::<Vec<_>>());
+    if has_prices {
+        for (cell, day) in heat.cells.iter_mut().zip(&year.intervals) {
+            cell.price = Some(Price::of(&day.cost()));
+        }
+    }
+    heat
 }
 
 fn states(view: &UsageView, devices: &[PageDevice], now: DateTime<Utc>) -> Vec<DeviceState> {
@@ -177,4 +221,19 @@ fn states(view: &UsageView, devices: &[PageDevice], now: DateTime<Utc>) -> Vec<D
         kept: u128::try_from(device.kept).ok().filter(|kept| *kept > 0).map(exact),
     };
     active.map(state).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_that_are_wider_than_was_asked_for_say_so() {
+        let said = widened(BarWidth::HalfHour, BarWidth::Hour).unwrap();
+        assert_eq!(said, "Bars by half hour are for at most 7 days. This range is longer, and has bars by hour.");
+        assert!(widened(BarWidth::Hour, BarWidth::Day).unwrap().contains("at most 14 days"));
+        for same in [BarWidth::HalfHour, BarWidth::Hour, BarWidth::Day, BarWidth::Week, BarWidth::Month] {
+            assert_eq!(widened(same, same), None);
+        }
+    }
 }

@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 
 use super::naming::{DeviceNames, called, page_of};
+use super::price::Price;
 use super::request::{ListOrder, MANY, UsageView};
 use crate::features::dashboard_page::look::{change, exact, share, short};
 use crate::kernel::dashboards::{Dimension, RankedSums};
+use crate::kernel::money::Cost;
 
 /// A line of a list.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct RankLine {
     pub before: String,
     /// How long its bar is, of 1000.
     pub length: u32,
+    /// What it costs, where there is a book.
+    pub price: Option<Price>,
 }
 
 /// A list.
@@ -43,12 +47,12 @@ pub struct RankList {
     pub rest: Option<String>,
     /// Where more of them are listed.
     pub more: Option<String>,
-    /// Where the list is in another order: by tokens, name and change.
-    pub orders: [(&'static str, String, bool); 3],
+    /// Where the list is in another order: by name, tokens and change, and by price where there is a book.
+    pub orders: Vec<(&'static str, String, bool)>,
 }
 
-/// A list of what a ranking found.
-pub fn ranked(view: &UsageView, by: Dimension, sums: RankedSums, names: &DeviceNames) -> RankList {
+/// A list of what a ranking found. `whole` is what all of it costs, where there is a book.
+pub fn ranked(view: &UsageView, by: Dimension, sums: RankedSums, names: &DeviceNames, whole: Option<Cost>) -> RankList {
     let (title, one) = match by {
         Dimension::Tool => ("Tools", "tool"),
         Dimension::Model => ("Models", "model"),
@@ -60,11 +64,14 @@ pub fn ranked(view: &UsageView, by: Dimension, sums: RankedSums, names: &DeviceN
     let listed: u128 = groups.iter().map(|group| group.tokens.0).sum();
     let listed_count = u64::try_from(groups.len()).unwrap_or_default();
     match view.sort {
-        ListOrder::Tokens => {}
+        ListOrder::Price if whole.is_some() => groups.sort_by_key(|group| Reverse((group.cost.low, group.cost.high))),
+        ListOrder::Tokens | ListOrder::Price => {}
         ListOrder::Name => groups.sort_by_cached_key(|group| called(by, &group.name, names).to_lowercase()),
         ListOrder::Change => groups.sort_by_key(|group| Reverse(grown(group.tokens))),
     }
+    let listed_cost: Cost = groups.iter().map(|group| group.cost).sum();
     let lines = groups.into_iter().map(|group| {
+        let price = whole.map(|_| Price::of(&group.cost));
         let (now, before) = group.tokens;
         RankLine {
             href: page_of(view, by, &group.name),
@@ -76,24 +83,30 @@ pub fn ranked(view: &UsageView, by: Dimension, sums: RankedSums, names: &DeviceN
             change: change(now, before),
             before: exact(before),
             length: length(now, longest),
+            price,
         }
     });
     let others = count.saturating_sub(listed_count);
     let rest = (others > 0).then(|| {
         let tokens = exact(all.saturating_sub(listed));
+        let cost = whole.map(|whole| format!(" (API list price {})", Price::of(&whole.without(&listed_cost)).whole()));
         format!(
-            "{} of {} are listed; the others have {tokens} tokens.",
+            "{} of {} are listed; the others have {tokens} tokens{}.",
             exact(listed_count.into()),
-            exact(count.into())
+            exact(count.into()),
+            cost.unwrap_or_default()
         )
     });
     let more = (others > 0 && view.most < MANY).then(|| view.link(view.path(), &[("most", Some(&MANY.to_string()))]));
     let order = |name, word, order| (word, view.link(view.path(), &[("sort", Some(name))]), view.sort == order);
-    let orders = [
+    let mut orders = vec![
         order("name", "Name", ListOrder::Name),
         order("tokens", "Tokens", ListOrder::Tokens),
         order("change", "Change", ListOrder::Change),
     ];
+    if whole.is_some() {
+        orders.insert(2, order("price", "API list price", ListOrder::Price));
+    }
     RankList { title, one, lines: lines.collect(), rest, more, orders }
 }
 
@@ -116,10 +129,14 @@ mod tests {
     fn list(query: &str, groups: &[(&str, u128, u128)], count: u64, all: u128) -> RankList {
         let pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let view = read_view(Scene::Everything, pairs).unwrap().0;
-        let groups =
-            groups.iter().map(|(name, now, before)| RankedGroup { name: (*name).to_owned(), tokens: (*now, *before) });
+        let groups = groups.iter().map(|(name, now, before)| RankedGroup {
+            name: (*name).to_owned(),
+            tokens: (*now, *before),
+            cost: Cost::priced(*now, *before, *before),
+        });
         let sums = RankedSums { count, tokens: (all, 0), groups: groups.collect() };
-        ranked(&view, Dimension::Model, sums, &DeviceNames::new())
+        let whole = view.asked("group").map(|_| Cost::priced(all, 1000, 1000));
+        ranked(&view, Dimension::Model, sums, &DeviceNames::new(), whole)
     }
 
     fn names(list: &RankList) -> Vec<&str> {
@@ -143,6 +160,21 @@ mod tests {
         assert_eq!(names(&list("", &groups, 3, 110)), ["c", "B", "a"]);
         assert_eq!(names(&list("sort=name", &groups, 3, 110)), ["a", "B", "c"]);
         assert_eq!(names(&list("sort=change", &groups, 3, 110)), ["a", "c", "B"]);
+    }
+
+    #[test]
+    fn prices_are_there_with_a_book_only_and_the_rest_of_a_list_has_its_own() {
+        let groups = [("c", 60, 55), ("b", 30, 90), ("a", 20, 0)];
+        let without = list("sort=price", &groups, 4, 120);
+        assert_eq!(names(&without), ["c", "b", "a"]);
+        assert!(without.lines.iter().all(|line| line.price.is_none()) && without.orders.len() == 3);
+        assert!(!without.rest.unwrap().contains("list price"));
+        let with = list("sort=price&group=model", &groups, 4, 120);
+        assert_eq!(names(&with), ["b", "c", "a"]);
+        assert_eq!((with.orders.len(), with.orders[2].0), (4, "API list price"));
+        assert_eq!(with.lines[2].price.clone().unwrap().short, "$0", "stated free");
+        let rest = with.rest.unwrap();
+        assert!(rest.contains("10 tokens (API list price 0.000000000855 USD)"), "{rest}");
     }
 
     #[test]

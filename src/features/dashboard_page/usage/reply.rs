@@ -3,15 +3,13 @@
 use askama::Template;
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::address::Choice;
 use super::naming::{in_words, week_start_name};
 use super::overview::Overview;
-use super::request::{RANGES, Scene, UsageView};
+use super::request::{BarWidth, Scene, UsageView};
 use crate::features::dashboard_page::doors::PagePerson;
 use crate::features::dashboard_page::look::{Frame, exact, instant};
 use crate::kernel::dashboards::Dimension;
-
-/// A choice: its word, where it leads, and whether it is made.
-type Choice = (&'static str, String, bool);
 
 /// The page.
 #[derive(Template)]
@@ -32,6 +30,8 @@ pub struct UsagePage {
     kept_for_days: Vec<(String, String)>,
     kept_for_zone: Vec<(String, String)>,
     sheet: String,
+    /// Where the lines are that the price is made of.
+    receipt: String,
     freshness: String,
     is_pending: bool,
     /// The zone that the days are being rebuilt in.
@@ -52,14 +52,6 @@ impl UsagePage {
         subject: Option<&str>,
     ) -> Self {
         let choice = |word, changes: &[(&str, Option<&str>)], made| (word, view.link(view.path(), changes), made);
-        let ranges = RANGES.map(|(days, word)| {
-            let days_text = days.to_string();
-            choice(
-                word,
-                &[("last", Some(&days_text)), ("from", None), ("to", None), ("width", None)],
-                view.last == Some(days),
-            )
-        });
         let asked_zone = view.asked("tz");
         let heading = match (subject, view.scene) {
             (Some(subject), _) => subject.to_owned(),
@@ -73,8 +65,8 @@ impl UsagePage {
             frame: Frame::of(base, title, &person.name, "usage"),
             scene: view.scene,
             days_beside: days_beside(view, &seen),
-            ranges: ranges.into(),
-            widths: widths(view),
+            ranges: view.address().ranges(view.path(), view.range.last, &["width"]),
+            widths: widths(view, &seen),
             groups: groups(view),
             week_starts: ["monday", "sunday"]
                 .map(|name| choice(name, &[("week_start", Some(name))], name == week_start_name(view.week_start)))
@@ -83,16 +75,17 @@ impl UsagePage {
                 choice("By time", &[("order", Some("time"))], !view.by_tokens),
                 choice("By tokens", &[("order", Some("tokens"))], view.by_tokens),
             ],
-            filters: filters(view),
-            kept_for_days: view.kept(&["last", "from", "to", "width", "day"]),
-            kept_for_zone: view.kept(&["tz", "tz_offset_minutes"]),
-            sheet: sheet(view),
+            filters: view.address().filters(view.path(), subject_of(view.scene)),
+            kept_for_days: view.address().kept(&["last", "from", "to", "width", "day"]),
+            kept_for_zone: view.address().kept(&["tz", "tz_offset_minutes"]),
+            sheet: sheet(view, &seen),
+            receipt: receipt(view, &seen),
             freshness: instant(freshness.as_of),
             is_pending: freshness.pending,
             coming_zone,
             wanted_zone: asked_zone.unwrap_or_default().to_owned(),
             url: url.to_owned(),
-            is_by: view.width.as_str(),
+            is_by: seen.chart.bars_are.as_str(),
             own_path: view.path(),
             heading,
             seen,
@@ -116,6 +109,11 @@ impl UsagePage {
         exact(*number)
     }
 
+    /// An hour of the clock.
+    fn clock(&self, hour: &usize) -> String {
+        format!("{hour:02}:00")
+    }
+
     /// A day in words.
     fn in_words(&self, day: &NaiveDate) -> String {
         in_words(*day)
@@ -127,13 +125,19 @@ impl UsagePage {
     }
 }
 
-fn widths(view: &UsageView) -> Vec<Choice> {
+/// Those that the range is not too long for.
+fn widths(view: &UsageView, seen: &Overview) -> Vec<Choice> {
     if view.scene == Scene::Day {
         return Vec::new();
     }
-    let name = view.width.as_str();
-    let choice = |word| (word, view.link(view.path(), &[("width", Some(word))]), word == name);
-    vec![choice("day"), choice("week"), choice("month")]
+    let days = seen.to.signed_duration_since(seen.from).num_days() + 1;
+    let all = [BarWidth::HalfHour, BarWidth::Hour, BarWidth::Day, BarWidth::Week, BarWidth::Month];
+    let fitting = all.into_iter().filter(|width| width.most_days().is_none_or(|most| days <= most));
+    let choice = |width: BarWidth| {
+        let link = view.link(view.path(), &[("width", Some(width.parameter()))]);
+        (width.as_str(), link, width == seen.chart.bars_are)
+    };
+    fitting.map(choice).collect()
 }
 
 /// What a page is about is one thing, and not told apart.
@@ -149,19 +153,14 @@ fn groups(view: &UsageView) -> Vec<Choice> {
         .collect()
 }
 
-/// Each filter with its value, and where the page is without it.
-fn filters(view: &UsageView) -> Vec<(String, String, String)> {
-    let subject = match view.scene {
+/// The parameter by which a page names what it is about.
+const fn subject_of(scene: Scene) -> &'static str {
+    match scene {
         Scene::Model => "model",
         Scene::Tool => "source",
         Scene::Device => "device_id",
         Scene::Everything | Scene::Day => "",
-    };
-    let known = [("source", "Tool"), ("model", "Model"), ("device_id", "Device"), ("tz", "Zone")];
-    let others = known.into_iter().filter(|(name, _)| *name != subject);
-    let set = others.filter_map(|(name, word)| Some((name, word, view.asked(name)?)));
-    set.map(|(name, word, value)| (word.to_owned(), value.to_owned(), view.link(view.path(), &[(name, None)])))
-        .collect()
+    }
 }
 
 fn days_beside(view: &UsageView, seen: &Overview) -> Option<(String, String)> {
@@ -173,6 +172,18 @@ fn days_beside(view: &UsageView, seen: &Overview) -> Option<(String, String)> {
 }
 
 /// The same numbers as a sheet.
-fn sheet(view: &UsageView) -> String {
-    view.link("/usage.csv", &[("sort", None), ("order", None), ("most", None)])
+fn sheet(view: &UsageView, seen: &Overview) -> String {
+    let width = (view.scene != Scene::Day && view.asked("width").is_some()).then(|| seen.chart.bars_are.parameter());
+    view.link("/usage.csv", &[("sort", None), ("order", None), ("most", None), ("width", width)])
+}
+
+/// The receipt of the same range and filters.
+fn receipt(view: &UsageView, seen: &Overview) -> String {
+    let (from, to) = (seen.from.to_string(), seen.to.to_string());
+    let mut changes: Vec<_> =
+        ["day", "group", "most", "order", "sort", "week_start", "width"].map(|name| (name, None)).into();
+    if view.scene == Scene::Day {
+        changes.extend([("last", None), ("from", Some(from.as_str())), ("to", Some(to.as_str()))]);
+    }
+    view.link("/receipt", &changes)
 }

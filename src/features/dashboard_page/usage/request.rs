@@ -2,25 +2,21 @@
 
 use chrono::{NaiveDate, Weekday};
 
+use super::address::{Address, AskedRange, BY_DEFAULT};
 use crate::kernel::dashboards::{
     Dimension, PartDays, Ranking, SumWidth, SumsPart, SumsQuestion, asked_day, asked_number, read_question,
 };
 use crate::kernel::http::field_reader::{Broken, FieldReader};
-use crate::kernel::http::values::{date, number};
 use crate::kernel::problem::{Problem, Violation};
 
-/// The ranges that are a click away, in days.
-pub const RANGES: [(u16, &str); 4] = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "A year")];
-/// So many days are shown where nothing else is asked for.
-const BY_DEFAULT: u16 = 30;
-/// No range has more days.
-const MOST_DAYS: u16 = 800;
 /// Lists show so many at first, and so many when more are asked for.
 pub const FEW: u16 = 8;
 /// The longest list.
 pub const MANY: u16 = 500;
 /// A chart tells so many apart. The rest of them is one.
 pub const APART: u16 = 6;
+/// A chart has so many half hours or hours at most: those of a week, or of two.
+pub const MOST_OF_CLOCK: u16 = 336;
 /// The weeks of the heatmap.
 const YEAR_IN_WEEKS: u16 = 53;
 
@@ -52,13 +48,17 @@ pub enum ListOrder {
     Name,
     /// What has grown most first.
     Change,
+    /// What costs most first.
+    Price,
 }
 
 /// How wide a bar is, as the address says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BarWidth {
-    /// Half an hour: on the page of a day.
+    /// Half an hour.
     HalfHour,
+    /// An hour.
+    Hour,
     /// A day.
     Day,
     /// A week.
@@ -68,10 +68,41 @@ pub enum BarWidth {
 }
 
 impl BarWidth {
+    /// Of a width that was answered.
+    pub const fn of(width: SumWidth) -> Self {
+        match width {
+            SumWidth::HalfHour => Self::HalfHour,
+            SumWidth::Hour => Self::Hour,
+            SumWidth::Day => Self::Day,
+            SumWidth::Week(_) => Self::Week,
+            SumWidth::Month => Self::Month,
+        }
+    }
+
+    /// Whether it is a time of the clock, which may come twice on one day.
+    pub const fn is_of_clock(self) -> bool {
+        matches!(self, Self::HalfHour | Self::Hour)
+    }
+
+    /// How many days may have bars of this width, where not all may.
+    pub fn most_days(self) -> Option<i64> {
+        match self {
+            Self::HalfHour => Some(i64::from(MOST_OF_CLOCK / 48)),
+            Self::Hour => Some(i64::from(MOST_OF_CLOCK / 24)),
+            Self::Day | Self::Week | Self::Month => None,
+        }
+    }
+
     /// As the address says it.
+    pub fn parameter(self) -> &'static str {
+        WIDTHS.iter().find(|(_, width)| *width == self).map_or("day", |(name, _)| *name)
+    }
+
+    /// In words.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HalfHour => "half hour",
+            Self::Hour => "hour",
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
@@ -82,14 +113,14 @@ impl BarWidth {
 /// What is to be seen.
 #[derive(Clone, Debug)]
 pub struct UsageView {
-    /// The parameters that were sent, in their order.
-    pairs: Vec<(String, String)>,
+    /// The parameters that were sent.
+    address: Address,
     /// The page.
     pub scene: Scene,
-    /// How many days up to today, where that is how the range is said.
-    pub last: Option<u16>,
-    /// The range, where days are named.
-    pub between: (Option<NaiveDate>, Option<NaiveDate>),
+    /// The range.
+    pub range: AskedRange,
+    /// The day, on the page of one.
+    day: Option<NaiveDate>,
     /// How wide a bar is.
     pub width: BarWidth,
     /// What bars are made of.
@@ -112,20 +143,30 @@ fn one_of<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> impl FnOn
     }
 }
 
-const WIDTHS: &[(&str, BarWidth)] = &[("day", BarWidth::Day), ("week", BarWidth::Week), ("month", BarWidth::Month)];
+const WIDTHS: &[(&str, BarWidth)] = &[
+    ("half_hour", BarWidth::HalfHour),
+    ("hour", BarWidth::Hour),
+    ("day", BarWidth::Day),
+    ("week", BarWidth::Week),
+    ("month", BarWidth::Month),
+];
 const GROUPS: &[(&str, Dimension)] =
     &[("model", Dimension::Model), ("tool", Dimension::Tool), ("device", Dimension::Device)];
 const STARTS: &[(&str, Weekday)] = &[("monday", Weekday::Mon), ("sunday", Weekday::Sun)];
-const SORTS: &[(&str, ListOrder)] =
-    &[("tokens", ListOrder::Tokens), ("name", ListOrder::Name), ("change", ListOrder::Change)];
+const SORTS: &[(&str, ListOrder)] = &[
+    ("tokens", ListOrder::Tokens),
+    ("name", ListOrder::Name),
+    ("change", ListOrder::Change),
+    ("price", ListOrder::Price),
+];
 const ORDERS: &[(&str, bool)] = &[("time", false), ("tokens", true)];
 
 /// Reads an address. Errors: 422 with everything that is wrong with it.
 pub fn read_view(scene: Scene, parameters: Vec<(String, String)>) -> Result<(UsageView, SumsQuestion), Problem> {
-    let pairs: Vec<_> = parameters.iter().filter(|(_, value)| !value.trim().is_empty()).cloned().collect();
+    let address = Address::of(&parameters);
     let mut view = None;
     let mut question = read_question(parameters, &OWN, |fields| {
-        let read = UsageView::read(scene, pairs, fields);
+        let read = UsageView::read(scene, address, fields);
         let parts = read.1;
         view = Some(read.0);
         parts
@@ -133,35 +174,29 @@ pub fn read_view(scene: Scene, parameters: Vec<(String, String)>) -> Result<(Usa
     let view = view.ok_or_else(|| Problem::internal("the address was not read"))?;
     view.check(&question)?;
     let days = view.days();
-    let ranking = |dimension, most| Ranking { days, dimension, most };
+    let ranking = |dimension, most, with_cost| Ranking { days, dimension, most, with_cost };
     question.rankings = vec![
-        ranking(Dimension::Tool, view.most),
-        ranking(Dimension::Model, view.most),
-        ranking(Dimension::Device, view.most),
-        ranking(view.group, APART),
+        ranking(Dimension::Tool, view.most, true),
+        ranking(Dimension::Model, view.most, true),
+        ranking(Dimension::Device, view.most, true),
+        ranking(view.group, APART, false),
     ];
+    question.hours_of_week = (scene != Scene::Day).then_some(days);
     Ok((view, question))
 }
 
 impl UsageView {
-    fn read(scene: Scene, pairs: Vec<(String, String)>, fields: &mut FieldReader) -> (Self, Vec<SumsPart>) {
-        let last = fields.optional_text("last", |text| number(text, MOST_DAYS));
-        let between = (fields.optional_text("from", date), fields.optional_text("to", date));
-        let is_named = between != (None, None);
-        if is_named && last.is_some() {
-            fields.refuse("last", ("range_twice", "Say either `last`, or `from` and `to`.".into()));
-        }
-        let last = last.or((!is_named && scene != Scene::Day).then_some(BY_DEFAULT));
+    fn read(scene: Scene, address: Address, fields: &mut FieldReader) -> (Self, Vec<SumsPart>) {
+        let range = AskedRange::read(fields, (scene != Scene::Day).then_some(BY_DEFAULT));
         let width = fields.optional_text("width", one_of(WIDTHS));
-        let width =
-            if scene == Scene::Day { BarWidth::HalfHour } else { width.unwrap_or_else(|| fitting(last, between)) };
+        let width = if scene == Scene::Day { BarWidth::HalfHour } else { width.unwrap_or_else(|| fitting(&range)) };
         let other = if scene == Scene::Model { Dimension::Tool } else { Dimension::Model };
         let day = asked_day(fields);
         let view = Self {
-            pairs,
+            address,
             scene,
-            last,
-            between: if let (Scene::Day, PartDays::One(day)) = (scene, day) { (day, day) } else { between },
+            range,
+            day: if let PartDays::One(day) = day { day } else { None },
             width,
             group: fields.optional_text("group", one_of(GROUPS)).unwrap_or(other),
             week_start: fields.optional_text("week_start", one_of(STARTS)).unwrap_or(Weekday::Mon),
@@ -177,14 +212,15 @@ impl UsageView {
     fn parts(&self) -> Vec<SumsPart> {
         let width = match self.width {
             BarWidth::HalfHour => SumWidth::HalfHour,
+            BarWidth::Hour => SumWidth::Hour,
             BarWidth::Day => SumWidth::Day,
             BarWidth::Week => SumWidth::Week(self.week_start),
             BarWidth::Month => SumWidth::Month,
         };
         let days = self.days();
         let mut parts = vec![
-            SumsPart::whole(days, width).filled(),
-            SumsPart::whole(days, width).apart(3, self.group),
+            SumsPart::whole(days, width).filled().with_at_most(MOST_OF_CLOCK),
+            SumsPart::whole(days, width).apart(3, self.group).with_at_most(MOST_OF_CLOCK),
             SumsPart::whole(days, SumWidth::Month).before(),
         ];
         // Another zone's days are made of buckets, and a year of them may be past retention.
@@ -198,11 +234,7 @@ impl UsageView {
 
     /// The days of the range.
     pub fn days(&self) -> PartDays {
-        match (self.scene, self.last) {
-            (Scene::Day, _) => PartDays::One(self.between.0),
-            (_, Some(last)) => PartDays::Last(last),
-            (_, None) => PartDays::Between { from: self.between.0, to: self.between.1 },
-        }
+        if self.scene == Scene::Day { PartDays::One(self.day) } else { self.range.days() }
     }
 
     /// A page of one thing names that thing.
@@ -221,24 +253,19 @@ impl UsageView {
         Err(Problem::invalid(vec![Violation::new(format!("?{name}"), "not_one", detail)]))
     }
 
-    /// The address of `path` with the same parameters but for `changes`: those with a value are set, the others left out.
-    pub fn link(&self, path: &str, changes: &[(&str, Option<&str>)]) -> String {
-        let is_changed = |name: &str| changes.iter().any(|(changed, _)| *changed == name);
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.pairs.iter().filter(|(name, _)| !is_changed(name)));
-        query.extend_pairs(changes.iter().filter_map(|(name, value)| Some((*name, (*value)?))));
-        let query = query.finish();
-        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    /// The parameters that were sent.
+    pub const fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// The parameters that a form keeps which asks for the others.
-    pub fn kept(&self, asked: &[&str]) -> Vec<(String, String)> {
-        self.pairs.iter().filter(|(name, _)| !asked.contains(&name.as_str())).cloned().collect()
+    /// The address of `path` with the same parameters but for `changes`: those with a value are set, the others left out.
+    pub fn link(&self, path: &str, changes: &[(&str, Option<&str>)]) -> String {
+        self.address.link(path, changes)
     }
 
     /// What was asked by this name.
     pub fn asked(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.address.asked(name)
     }
 
     /// The path of this page.
@@ -254,9 +281,10 @@ impl UsageView {
 }
 
 /// So many bars that one sees each of them.
-fn fitting(last: Option<u16>, between: (Option<NaiveDate>, Option<NaiveDate>)) -> BarWidth {
-    let named = between.0.zip(between.1).map(|(from, to)| to.signed_duration_since(from).num_days() + 1);
-    match last.map(i64::from).or(named).unwrap_or_else(|| BY_DEFAULT.into()) {
+fn fitting(range: &AskedRange) -> BarWidth {
+    let (from, to) = range.between;
+    let named = from.zip(to).map(|(from, to)| to.signed_duration_since(from).num_days() + 1);
+    match range.last.map(i64::from).or(named).unwrap_or_else(|| BY_DEFAULT.into()) {
         ..=62 => BarWidth::Day,
         63..=370 => BarWidth::Week,
         _ => BarWidth::Month,
@@ -289,6 +317,8 @@ mod tests {
             ("last=371", BarWidth::Month),
             ("from=2026-01-01&to=2026-12-31", BarWidth::Week),
             ("last=800&width=day", BarWidth::Day),
+            ("last=7&width=half_hour", BarWidth::HalfHour),
+            ("last=1&width=hour", BarWidth::Hour),
         ] {
             assert_eq!(view(query).width, width, "{query}");
         }
@@ -302,7 +332,7 @@ mod tests {
             view.link("/model", &[("model", Some("x y")), ("source", None), ("last", None), ("width", None)]),
             "/model?model=x+y"
         );
-        assert_eq!(view.kept(&["last", "width"]), pairs("model=a%2Cb&source=codex"));
+        assert_eq!(view.address().kept(&["last", "width"]), pairs("model=a%2Cb&source=codex"));
         assert_eq!(super::read_view(Scene::Everything, Vec::new()).unwrap().0.link("/", &[]), "/");
     }
 
@@ -311,7 +341,7 @@ mod tests {
         let scene = Scene::Everything;
         let one = |name: &str, code| vec![(format!("?{name}"), code)];
         assert_eq!(codes(scene, "last=7&from=2026-01-01"), one("last", "range_twice"));
-        assert_eq!(codes(scene, "width=hour"), one("width", "unknown_choice"));
+        assert_eq!(codes(scene, "width=minute"), one("width", "unknown_choice"));
         assert_eq!(codes(scene, "colour=red"), one("colour", "unknown_parameter"));
         assert_eq!(codes(scene, "last=801"), one("last", "out_of_range"));
         assert_eq!(codes(Scene::Model, "last=7"), one("model", "not_one"));
@@ -322,9 +352,23 @@ mod tests {
     fn a_day_has_half_hours_and_neither_it_nor_another_zone_a_year() {
         let (view, question) = read_view(Scene::Day, pairs("day=2026-03-29")).unwrap();
         assert_eq!(view.days(), PartDays::One(Some("2026-03-29".parse().unwrap())));
-        assert_eq!(question.parts.len(), 3);
+        assert_eq!((question.parts.len(), question.hours_of_week), (3, None));
         let parts = |query: &str| read_view(Scene::Everything, pairs(query)).unwrap().1.parts.len();
         assert_eq!((parts(""), parts("tz=Asia/Tokyo"), parts("tz=")), (4, 3, 4));
         assert_eq!(question.parts[0].width, SumWidth::HalfHour);
+    }
+
+    #[test]
+    fn every_width_is_asked_for_by_its_name_and_said_in_words() {
+        for (name, width) in WIDTHS {
+            assert_eq!((width.parameter(), view(&format!("width={name}")).width), (*name, *width));
+            assert_eq!(width.as_str(), name.replace('_', " "));
+        }
+        for (width, days) in [(BarWidth::HalfHour, Some(7)), (BarWidth::Hour, Some(14)), (BarWidth::Day, None)] {
+            assert_eq!(width.most_days(), days);
+        }
+        let question = read_view(Scene::Everything, pairs("width=half_hour&last=3")).unwrap().1;
+        let widths: Vec<_> = question.parts.iter().take(2).map(|part| (part.width, part.most_of_clock)).collect();
+        assert_eq!(widths, [(SumWidth::HalfHour, Some(MOST_OF_CLOCK)); 2]);
     }
 }

@@ -9,4 +9,4 @@ mod table;
 
 pub use answer::BucketsAnswer;
 pub use request::{BucketsRequest, RowKey};
-pub use store::BucketRow;
+pub use store::{BucketRow, first_instant};

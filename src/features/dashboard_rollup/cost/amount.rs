@@ -7,10 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::rate::Rate;
-use super::tally::Cost;
 use crate::features::dashboard_rollup::state::RollupState;
 use crate::features::dashboard_rollup::sums::Counters;
-use crate::kernel::money::shown_amount;
+use crate::kernel::money::{Cost, shown_amount};
 use crate::kernel::problem::Problem;
 
 /// Sums, and what they would have cost.

@@ -5,9 +5,7 @@ mod amount;
 mod rate;
 mod rates;
 mod store;
-mod tally;
 
 pub use amount::{CostReply, PricedSums, PricesReply, SumsReply};
 pub use rate::{CLASSES, Rate, tokens};
 pub use rates::{RatedSums, Rates};
-pub use tally::Cost;

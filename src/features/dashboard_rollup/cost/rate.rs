@@ -1,7 +1,7 @@
 //! One rate, and what tokens cost at it.
 
-use super::tally::Cost;
 use crate::features::dashboard_rollup::sums::Counters;
+use crate::kernel::money::Cost;
 
 /// Prices of the classes in micro-dollars per million tokens, which are pico-dollars a token; in the order of [`CLASSES`].
 pub type Prices = [Option<u64>; 5];

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chrono::NaiveDate;
+
 use super::amount::PricedSums;
 use super::rate::Rate;
 use super::store;
@@ -29,9 +31,20 @@ pub struct RatedSums<K> {
 
 /// Remembers rates. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Rates(Arc<RwLock<KnownRates>>);
+pub struct Rates(Arc<RwLock<KnownRates>>, Arc<RwLock<HashMap<i32, NaiveDate>>>);
 
 impl Rates {
+    /// Of which day the prices of a book are. A book never changes, so that it is read once. Errors: the database's.
+    pub async fn day_of(&self, tx: &mut Tx, book: i32) -> Result<NaiveDate, Problem> {
+        let known = self.1.read().unwrap_or_else(PoisonError::into_inner).get(&book).copied();
+        if let Some(day) = known {
+            return Ok(day);
+        }
+        let day = store::book_day(tx, book).await?;
+        self.1.write().unwrap_or_else(PoisonError::into_inner).insert(book, day);
+        Ok(day)
+    }
+
     /// Puts the parts of each sum together, with what they cost. Errors: those of [`Rates::among`].
     pub async fn price<K: PartialEq>(
         &self,

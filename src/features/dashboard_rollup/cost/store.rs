@@ -1,5 +1,7 @@
 //! The SQL of rates.
 
+use chrono::NaiveDate;
+
 use super::rate::{Prices, Rate};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
@@ -26,6 +28,12 @@ pub async fn rates(tx: &mut Tx, rate_ids: &[i32]) -> Result<Vec<(i32, Rate)>, Pr
         (row.rate_id, Rate { sku: row.sku, tier: row.tier, evidence: row.evidence, low, high })
     });
     Ok(rates.collect())
+}
+
+/// Of which day the prices of a book are.
+pub async fn book_day(tx: &mut Tx, book: i32) -> Result<NaiveDate, Problem> {
+    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/cost/book_day.sql", book);
+    Ok(query.fetch_one(tx).await?)
 }
 
 /// No price is negative, as a CHECK sees to.

@@ -48,6 +48,13 @@ pub struct ReceiptLine {
     pub price: Result<(u64, u64), &'static str>,
 }
 
+impl ReceiptLine {
+    /// From when on and until when the rate holds for the model in the book, as far as that is known.
+    pub fn validity(&self) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        (bound(self.matched.valid_from), bound(self.matched.valid_to))
+    }
+}
+
 /// Tokens without a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpriced {
@@ -110,7 +117,7 @@ pub async fn unpriced(
 }
 
 /// A line for each class of each part that has tokens.
-async fn lines(
+pub async fn lines(
     tx: &mut Tx,
     rates: &Rates,
     book: Option<i32>,
@@ -154,7 +161,7 @@ async fn lines(
 }
 
 /// An instant that stands for no bound is none: nothing is kept from before 2020, or from the year 9000 on.
-pub fn bound(at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+fn bound(at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let first = crate::kernel::bucket::HalfHour::FIRST;
     at.filter(|at| *at > first && chrono::Datelike::year(&at.date_naive()) < 9000)
 }

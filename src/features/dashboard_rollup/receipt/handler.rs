@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{ReceiptLine, bound};
+use super::answer::ReceiptLine;
 use super::request::ReceiptRequest;
 use crate::features::dashboard_rollup::contract::{NotModified, RangeParameters};
 use crate::features::dashboard_rollup::cost::{PricesReply, SumsReply};
@@ -96,6 +96,7 @@ pub struct LineReply {
 
 impl From<ReceiptLine> for LineReply {
     fn from(line: ReceiptLine) -> Self {
+        let (valid_from, valid_to) = line.validity();
         let ReceiptLine { source, model, matched, rate, class, tokens, price } = line;
         let (low, high) = price.ok().unzip();
         let shown = |price: u64| shown_price(i64::try_from(price).unwrap_or(i64::MAX));
@@ -114,8 +115,8 @@ impl From<ReceiptLine> for LineReply {
             amount: low.map(product),
             amount_high: high.map(product),
             reason: price.err(),
-            valid_from: bound(matched.valid_from),
-            valid_to: bound(matched.valid_to),
+            valid_from,
+            valid_to,
             evidence: rate.map(|(_, rate)| rate.evidence.clone()),
         }
     }

@@ -3,6 +3,8 @@
 mod answer;
 pub mod handler;
 mod request;
+mod sheets;
 mod store;
 
-pub use answer::{Unpriced, unpriced};
+pub use answer::{ReceiptLine, Unpriced, unpriced};
+pub use sheets::ReceiptSheet;

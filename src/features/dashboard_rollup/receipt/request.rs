@@ -9,7 +9,8 @@ use crate::kernel::problem::Problem;
 
 const KNOWN: [&str; 5] = ["from", "to", "source", "model", "device"];
 
-const DAYS: Cap =
+/// No receipt is of more days.
+pub const DAYS: Cap =
     Cap { most: 800, unit: CapUnit::Days, of: "a receipt", instead: ", or for GET /v1/rollups?width=month" };
 
 /// What is asked for, before it is known which day is today. By default: thirty days of all usage.

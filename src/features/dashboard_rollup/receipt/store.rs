@@ -30,6 +30,15 @@ pub struct Match {
     pub valid_to: Option<DateTime<Utc>>,
 }
 
+macro_rules! cost_sums {
+    ($rows:expr) => {
+        $rows.into_iter().map(|row| {
+            let sums = sums_of_row!(row);
+            RatedSums { key: Pair { source: row.source, model: row.model }, rate_id: row.rate_id, sums }
+        })
+    };
+}
+
 /// The sums of the scope by source, model and rate: the first `limit` of them, ascending.
 pub async fn cost_lines(tx: &mut Tx, scope: &Scope<'_>, limit: i64) -> Result<Vec<RatedSums<Pair>>, Problem> {
     let rows = sqlx::query_file!(
@@ -44,11 +53,31 @@ pub async fn cost_lines(tx: &mut Tx, scope: &Scope<'_>, limit: i64) -> Result<Ve
     )
     .fetch_all(tx)
     .await?;
-    let lines = rows.into_iter().map(|row| {
-        let sums = sums_of_row!(row);
-        RatedSums { key: Pair { source: row.source, model: row.model }, rate_id: row.rate_id, sums }
-    });
-    Ok(lines.collect())
+    Ok(cost_sums!(rows).collect())
+}
+
+/// The same of the buckets, by rate of a book.
+pub async fn bucket_cost_lines(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    book: Option<i32>,
+    limit: i64,
+) -> Result<Vec<RatedSums<Pair>>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/receipt/bucket_cost_lines.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        scope.time_zone,
+        book,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(cost_sums!(rows).collect())
 }
 
 /// How each of these was matched in a book, in their order.

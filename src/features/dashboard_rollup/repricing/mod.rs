@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::cost::{Cost, PricedSums, Rate, Rates, tokens};
+use super::cost::{PricedSums, Rate, Rates, tokens};
 use crate::kernel::database::Tx;
+use crate::kernel::money::Cost;
 use crate::kernel::problem::Problem;
 
 /// What changes of a part of the usage.

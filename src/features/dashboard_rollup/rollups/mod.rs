@@ -10,6 +10,6 @@ mod width;
 
 pub use answer::{IntervalSums, RollupsAnswer};
 pub use request::{GroupBy, ResultKey, RollupsRequest};
-pub use store::{GroupSums, RankBy, RankedAnswer, Span};
+pub use store::{GroupSums, RankBy, RankedAnswer, RankedRow, Span};
 pub use whole::{WholeRequest, WholeSums};
 pub use width::Width;

@@ -84,6 +84,22 @@ impl RollupState {
         self.0.today
     }
 
+    /// The instant before which retention has removed buckets of days that begin at `first`; `None` where they are all there.
+    pub(super) async fn removed_before(
+        &self,
+        tx: &mut Tx,
+        user_id: Uuid,
+        first: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, Problem> {
+        // Two days later all the world agrees that the frozen days are over.
+        let is_near = |day: NaiveDate| first.date_naive() < day + Days::new(2);
+        if !self.0.frozen_before.is_some_and(is_near) {
+            return Ok(None);
+        }
+        let kept_from = store::kept_from(tx, user_id).await?;
+        Ok(Some(kept_from).filter(|kept_from| first_half_hour(first) < *kept_from))
+    }
+
     /// Refuses an answer from buckets for days that begin at `first`, where retention has removed buckets of those days.
     /// Such an answer would show zeros for what was counted. Errors: 422.
     pub(super) async fn refuse_removed(
@@ -93,15 +109,7 @@ impl RollupState {
         first: DateTime<Utc>,
         instead: &str,
     ) -> Result<(), Problem> {
-        // Two days later all the world agrees that the frozen days are over.
-        let is_near = |day: NaiveDate| first.date_naive() < day + Days::new(2);
-        if !self.0.frozen_before.is_some_and(is_near) {
-            return Ok(());
-        }
-        let kept_from = store::kept_from(tx, user_id).await?;
-        if first_half_hour(first) >= kept_from {
-            return Ok(());
-        }
+        let Some(kept_from) = self.removed_before(tx, user_id, first).await? else { return Ok(()) };
         let kept_from = kept_from.to_rfc3339_opts(SecondsFormat::Secs, true);
         let detail = format!("Buckets before {kept_from} are past retention and were removed. {instead}");
         Err(Problem::invalid(vec![Violation::new("?from", "before_retention_horizon", detail)]))

@@ -67,8 +67,13 @@ mod tests {
         own.enumerate()
             .map(|(place, starts_at)| {
                 let sums = PerCounter { input_tokens: 1 << place, ..PerCounter::default() };
-                let groups =
-                    vec![SumsGroup { source: String::new(), model: String::new(), device_id: uuid::Uuid::nil(), sums }];
+                let groups = vec![SumsGroup {
+                    source: String::new(),
+                    model: String::new(),
+                    device_id: uuid::Uuid::nil(),
+                    sums,
+                    cost: crate::kernel::money::Cost::default(),
+                }];
                 let local_start = starts_at.with_timezone(&zone).naive_local();
                 SumsInterval { local_start, starts_at, ends_at: starts_at + TimeDelta::minutes(30), groups }
             })
