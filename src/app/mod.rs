@@ -12,6 +12,7 @@ mod housekeeping;
 mod layers;
 mod log_queue;
 mod openapi;
+mod operators;
 mod pages;
 mod paths;
 mod problem_pages;
@@ -63,6 +64,7 @@ use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::StrangerLimits;
+use operators::{OperatorParts, operating_with};
 use routes::Routes;
 use shipped_prices::begin_prices;
 use state::{AppState, Handed};
@@ -116,7 +118,14 @@ impl App {
         let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
-        let sessions = Sessions::new(&key, authenticator.clone(), clock.clone(), &settings.public_url);
+        let (for_viewers, for_operators) = (authenticator.clone(), authenticator.clone());
+        let sessions = Sessions::new(&key, for_viewers, clock.clone(), &settings.public_url);
+        let operator_sessions = Sessions::of_operators(&key, for_operators, clock.clone(), &settings.public_url);
+        let switchboard = Switchboard::new(pools.control.clone(), clock.clone(), switches.clone());
+        let prices = prices_with(&pools.worker, &clock);
+        let (max_days, wake) = (settings.backfill_max_days, Signal::default());
+        let backfills = Backfills::new(pools.worker.clone(), clock.clone(), wake, max_days, prices);
+        let books = books_with(&pools.worker, &clock);
         let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator,
@@ -134,25 +143,29 @@ impl App {
             usage_sums: dashboards::sums_with(answers.clone()),
             device_door: dashboards::devices_with(&accounts),
             account_door: pages::accounts_with(&accounts, &sessions),
+            operator_door: operating_with(OperatorParts {
+                accounts: accounts.clone(),
+                backfills: backfills.clone(),
+                books: books.clone(),
+                process_status: process_status.clone(),
+                sessions: operator_sessions.clone(),
+                switchboard: switchboard.clone(),
+                workers: pools.worker.clone(),
+            }),
             sessions,
+            operator_sessions,
             enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,
             public_url: PublicUrl::from(settings.public_url.as_str()),
             persons: persons_with(&pools.worker),
             answers,
             cursors: Cursors::new(key),
-            switchboard: Switchboard::new(pools.control.clone(), clock.clone(), switches.clone()),
+            switchboard,
             switches,
-            backfills: Backfills::new(
-                pools.worker.clone(),
-                clock.clone(),
-                Signal::default(),
-                settings.backfill_max_days,
-                prices_with(&pools.worker, &clock),
-            ),
+            backfills,
             process_status,
             sources,
-            books: books_with(&pools.worker, &clock),
+            books,
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
