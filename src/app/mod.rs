@@ -64,7 +64,6 @@ use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
 use crate::kernel::usage::writer::Writer;
 use layers::StrangerLimits;
-use operators::{OperatorParts, operating_with};
 use routes::Routes;
 use shipped_prices::begin_prices;
 use state::{AppState, Handed};
@@ -118,14 +117,9 @@ impl App {
         let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
-        let (for_viewers, for_operators) = (authenticator.clone(), authenticator.clone());
-        let sessions = Sessions::new(&key, for_viewers, clock.clone(), &settings.public_url);
-        let operator_sessions = Sessions::of_operators(&key, for_operators, clock.clone(), &settings.public_url);
-        let switchboard = Switchboard::new(pools.control.clone(), clock.clone(), switches.clone());
-        let prices = prices_with(&pools.worker, &clock);
-        let (max_days, wake) = (settings.backfill_max_days, Signal::default());
-        let backfills = Backfills::new(pools.worker.clone(), clock.clone(), wake, max_days, prices);
-        let books = books_with(&pools.worker, &clock);
+        let (url, sealing) = (&settings.public_url, authenticator.clone());
+        let sessions = Sessions::new(&key, sealing.clone(), clock.clone(), url);
+        let operator_sessions = Sessions::of_operators(&key, sealing, clock.clone(), url);
         let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator,
@@ -143,15 +137,6 @@ impl App {
             usage_sums: dashboards::sums_with(answers.clone()),
             device_door: dashboards::devices_with(&accounts),
             account_door: pages::accounts_with(&accounts, &sessions),
-            operator_door: operating_with(OperatorParts {
-                accounts: accounts.clone(),
-                backfills: backfills.clone(),
-                books: books.clone(),
-                process_status: process_status.clone(),
-                sessions: operator_sessions.clone(),
-                switchboard: switchboard.clone(),
-                workers: pools.worker.clone(),
-            }),
             sessions,
             operator_sessions,
             enrolment: Enrolment::new(accounts.pairings.clone()),
@@ -160,12 +145,18 @@ impl App {
             persons: persons_with(&pools.worker),
             answers,
             cursors: Cursors::new(key),
-            switchboard,
+            switchboard: Switchboard::new(pools.control.clone(), clock.clone(), switches.clone()),
             switches,
-            backfills,
+            backfills: Backfills::new(
+                pools.worker.clone(),
+                clock.clone(),
+                Signal::default(),
+                settings.backfill_max_days,
+                prices_with(&pools.worker, &clock),
+            ),
             process_status,
             sources,
-            books,
+            books: books_with(&pools.worker, &clock),
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());

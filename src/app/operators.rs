@@ -3,48 +3,44 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::features::accounts::{Accounts, UserListing};
-use crate::features::backfill::{Backfills, Exception, Job, JobChange, Order, PlanKey, PlanRow, Repricing, Shown};
+use super::state::AppState;
+use crate::features::accounts::UserListing;
+use crate::features::backfill::{
+    Exception, Job, JobChange, Order, Pairing, PlanKey, PlanRow, Repricing, Resolve,
+    Shown,
+};
 use crate::features::dashboard_page::{
     FromOperating, OperatorActs, OperatorDoor, PageBook, PageBookInForce, PageException, PageJob, PageJobChange,
     PageLane, PageParked, PagePlanRow, PagePriceLine, PageRowPosition, PageStatus, PageSwitch, PageThrow,
     PageUncovered, PageUser, WantedThrow,
 };
 use crate::features::dashboard_rollup::uncovered;
-use crate::features::operations::{ParkedEvent, ProcessStatus, Switchboard, TurnedSwitch, Waiting};
-use crate::features::pricing::{BookRow, Books};
-use crate::kernel::access::{Operator, OperatorSessions, Session};
+use crate::features::operations::{ParkedEvent, TurnedSwitch, Waiting};
+use crate::features::pricing::BookRow;
+use crate::kernel::access::{Operator, Session};
 use crate::kernel::bucket::{BucketKey, TokenCounts};
 use crate::kernel::call::RequestContext;
-use crate::kernel::database::Pool;
-use crate::kernel::idempotency::{Once, Unexecuted};
+use crate::kernel::idempotency::Once;
 use crate::kernel::operations::switches::Switch;
 use crate::kernel::problem::Problem;
 
-/// What operators do things with.
-pub(crate) struct OperatorParts {
-    pub(crate) accounts: Accounts,
-    pub(crate) backfills: Backfills,
-    pub(crate) books: Books,
-    pub(crate) process_status: ProcessStatus,
-    pub(crate) sessions: OperatorSessions,
-    pub(crate) switchboard: Switchboard,
-    /// For reads of all rollups.
-    pub(crate) workers: Pool,
+/// Does what operators ask for with what every handler is given.
+struct Operating(AppState);
+
+impl FromRef<AppState> for OperatorDoor {
+    fn from_ref(state: &AppState) -> Self {
+        Self::new(Operating(state.clone()))
+    }
 }
 
-/// What operators can do on the page.
-pub(crate) fn operating_with(parts: OperatorParts) -> OperatorDoor {
-    OperatorDoor::new(parts)
-}
-
-impl OperatorActs for OperatorParts {
+impl OperatorActs for Operating {
     fn sign_in(&self, context: RequestContext, token: String) -> FromOperating<Session> {
-        let (sign_ins, sessions) = (self.accounts.sign_ins.clone(), self.sessions.0.clone());
+        let (sign_ins, sessions) = (self.0.0.accounts.sign_ins.clone(), self.0.0.operator_sessions.0.clone());
         Box::pin(async move {
             let (principal, hash) = sessions.owner_of(&token, &context).await?;
             sign_ins.begin_with_token(&context, (principal.kind(), principal.user_id()), hash).await
@@ -52,19 +48,19 @@ impl OperatorActs for OperatorParts {
     }
 
     fn sign_out(&self, operator: Operator, everywhere: bool) -> FromOperating<u64> {
-        let sign_ins = self.accounts.sign_ins.clone();
+        let sign_ins = self.0.0.accounts.sign_ins.clone();
         Box::pin(async move {
             sign_ins.end(operator.context(), operator.actor(), operator.user_id(), everywhere).await
         })
     }
 
     fn name(&self, operator: Operator) -> FromOperating<String> {
-        let profiles = self.accounts.profiles.clone();
+        let profiles = self.0.0.accounts.profiles.clone();
         Box::pin(async move { Ok(profiles.find(operator.context(), operator.user_id()).await?.name) })
     }
 
     fn status(&self, operator: Operator) -> FromOperating<PageStatus> {
-        let status = self.process_status.clone();
+        let status = self.0.0.process_status.clone();
         Box::pin(async move {
             let waiting = status.waiting(operator.context()).await?;
             Ok(page_status(waiting, status.started.elapsed().as_secs(), status.clock.now()))
@@ -72,7 +68,7 @@ impl OperatorActs for OperatorParts {
     }
 
     fn switches(&self, operator: Operator) -> FromOperating<Vec<PageSwitch>> {
-        let switchboard = self.switchboard.clone();
+        let switchboard = self.0.0.switchboard.clone();
         Box::pin(async move {
             let turned = switchboard.turned(operator.context()).await?;
             Ok(Switch::ALL.into_iter().map(|switch| page_switch(switch, &turned)).collect())
@@ -80,7 +76,7 @@ impl OperatorActs for OperatorParts {
     }
 
     fn throw_switch(&self, operator: Operator, wanted: WantedThrow) -> FromOperating<()> {
-        let switchboard = self.switchboard.clone();
+        let switchboard = self.0.0.switchboard.clone();
         Box::pin(async move {
             let WantedThrow { switch, seen, is_on, reason } = wanted;
             let (context, actor) = (operator.context(), operator.actor());
@@ -90,7 +86,7 @@ impl OperatorActs for OperatorParts {
     }
 
     fn users(&self, operator: Operator, after: Option<Uuid>, most: i64) -> FromOperating<Vec<PageUser>> {
-        let users = self.accounts.users.clone();
+        let users = self.0.0.accounts.users.clone();
         Box::pin(async move {
             let listed = users.list(operator.context(), after, most).await?;
             Ok(listed.into_iter().map(page_user).collect())
@@ -98,12 +94,12 @@ impl OperatorActs for OperatorParts {
     }
 
     fn books(&self, operator: Operator) -> FromOperating<Vec<PageBook>> {
-        let books = self.books.clone();
+        let books = self.0.0.books.clone();
         Box::pin(async move { Ok(books.list(operator.context()).await?.into_iter().map(page_book).collect()) })
     }
 
     fn uncovered(&self, operator: Operator) -> FromOperating<Vec<PageUncovered>> {
-        let workers = self.workers.clone();
+        let workers = self.0.0.pools.worker.clone();
         Box::pin(async move {
             let found = uncovered(&workers, operator.context()).await?;
             let lines = found.into_iter().map(|line| PageUncovered {
@@ -117,7 +113,7 @@ impl OperatorActs for OperatorParts {
     }
 
     fn jobs(&self, operator: Operator, before: Option<Uuid>, most: i64) -> FromOperating<Vec<PageJob>> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let now = backfills.clock().now();
             let jobs = backfills.list(operator.context(), before, most).await?;
@@ -126,7 +122,7 @@ impl OperatorActs for OperatorParts {
     }
 
     fn job(&self, operator: Operator, job_id: Uuid) -> FromOperating<PageJob> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let Shown { job, at, kept } = backfills.find(operator.context(), job_id).await?;
             Ok(page_job(job, at, kept.len()))
@@ -140,7 +136,7 @@ impl OperatorActs for OperatorParts {
         after: Option<PageRowPosition>,
         most: i64,
     ) -> FromOperating<Vec<PagePlanRow>> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let rows = backfills.rows(operator.context(), job_id, after.as_ref(), most).await?;
             Ok(rows.into_iter().map(page_row).collect())
@@ -154,7 +150,7 @@ impl OperatorActs for OperatorParts {
         after: i64,
         most: i64,
     ) -> FromOperating<Vec<PageException>> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let found = backfills.exceptions(operator.context(), job_id, None, after, most).await?;
             Ok(found.into_iter().map(page_exception).collect())
@@ -168,16 +164,16 @@ impl OperatorActs for OperatorParts {
         version: i64,
         change: PageJobChange,
     ) -> FromOperating<()> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let (context, actor, once) = (operator.context(), operator.actor(), Once::unkeyed());
             let changed = backfills.change(context, actor, job_id, Some(version), job_change(change), once).await;
-            changed.map(|_| ()).map_err(|unexecuted: Unexecuted| Problem::from(unexecuted))
+            changed.map(|_shown| ()).map_err(Problem::from)
         })
     }
 
     fn plan_job(&self, operator: Operator, key: Uuid, fields: Vec<(String, String)>) -> FromOperating<Uuid> {
-        let backfills = self.backfills.clone();
+        let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let order = Order::parse_parameters(&fields, backfills.limits())?;
             let key = PlanKey::of_form(operator.user_id(), key, &fields);
@@ -297,7 +293,7 @@ fn diff_lines(job: &Job) -> Vec<(&'static str, String)> {
         lines.push(("Tokens afterwards", diff.tokens_after.to_string()));
     }
     if let Some(merge) = &job.merge {
-        let resolve = merge.order.resolve.map_or("nobody has decided", |resolve| resolve.as_str());
+        let resolve = merge.order.resolve.map_or("nobody has decided", Resolve::as_str);
         lines.push(("From the device", merge.order.from_device_id.to_string()));
         lines.push(("Into the device", merge.order.into_device_id.to_string()));
         lines.push(("Only in the first", merge.only_in_from.to_string()));
@@ -358,7 +354,7 @@ fn page_row(plan_row: PlanRow) -> PagePlanRow {
     PagePlanRow {
         position: position(&row.key),
         effect,
-        pairing: pairing.map(|pairing| pairing.as_str()),
+        pairing: pairing.map(Pairing::as_str),
         totals: (before.map(|counts| count(counts.total())), after.map(|counts| count(counts.total()))),
         changes: changes.map(|((name, before), after)| (name, before, after)).collect(),
     }

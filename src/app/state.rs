@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use crate::features::accounts::{Accounts, Persons};
 use crate::features::backfill::Backfills;
-use crate::features::dashboard_page::{AccountDoor, OperatorDoor};
+use crate::features::dashboard_page::AccountDoor;
 use crate::features::dashboard_rollup::UsageAnswers;
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard};
 use crate::features::pricing::Books;
@@ -58,7 +58,6 @@ handed_out! {
         sessions: Sessions,
         account_door: AccountDoor,
         operator_sessions: OperatorSessions,
-        operator_door: OperatorDoor,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,

@@ -113,7 +113,7 @@ pub async fn turn_operator_away(request: Request, public_url: PublicUrl, viewers
         hold(request, base).await
     } else {
         let path = request.uri().path_and_query().map_or("/operate", |path| path.as_str()).to_owned();
-        match has_session(&request, &viewers).await {
+        match has_session(shown_by(&request), &viewers).await {
             Ok(true) => {
                 let page = OperatorSignInPage::new(base, path).saying(VIEWERS);
                 shown(StatusCode::FORBIDDEN, &page, FOR_NOW)
@@ -133,7 +133,7 @@ pub async fn turn_stranger_away(request: Request, public_url: PublicUrl, operato
     if !reads(&request) {
         return turn_away(request, public_url).await;
     }
-    match has_session(&request, &operators.0).await {
+    match has_session(shown_by(&request), &operators.0).await {
         Ok(true) => {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
             let page = SignInPage::new(public_url.path(), SignInStep::Token, path).saying(OPERATORS);
@@ -148,10 +148,17 @@ fn reads(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
-async fn has_session(request: &Request, sessions: &Sessions) -> Result<bool, Problem> {
-    let context = request.extensions().get::<RequestContext>();
+/// What a request shows of who sends it.
+fn shown_by(request: &Request) -> (HeaderMap, Option<RequestContext>) {
+    (request.headers().clone(), request.extensions().get::<RequestContext>().cloned())
+}
+
+async fn has_session(
+    (headers, context): (HeaderMap, Option<RequestContext>),
+    sessions: &Sessions,
+) -> Result<bool, Problem> {
     let context = context.ok_or_else(|| Problem::internal("the request line did not run before authentication"))?;
-    Ok(sessions.find(request.headers(), context).await?.is_some())
+    Ok(sessions.find(&headers, &context).await?.is_some())
 }
 
 async fn hold(request: Request, base: &str) -> Result<Response, Problem> {
