@@ -28,7 +28,11 @@ pub fn seen_version(form: &[(String, String)]) -> Result<i64, Problem> {
 /// What a form plans: the key of the form, and the order with what was left empty left out.
 pub type FormOrder = (Uuid, Vec<(String, String)>);
 
-/// Reads such a form. What is ordered is judged where it is planned. Errors: 422 for a key that is missing, wrong or twice.
+/// What a form plans. An import has buckets, and a merge devices, which no form has.
+const PLANNED_HERE: [&str; 3] = ["verify", "replay", "reprice"];
+
+/// Reads such a form. What is ordered is judged where it is planned. Errors: 422 for a key that is missing, wrong or twice,
+/// and for what no form plans.
 pub fn form_order(form: &[(String, String)]) -> Result<FormOrder, Problem> {
     let mut keys = form.iter().filter(|(name, _)| name == "key").map(|(_, value)| value);
     let key = keys.next().filter(|_| keys.next().is_none()).and_then(|key| uuid(key).ok());
@@ -36,6 +40,11 @@ pub fn form_order(form: &[(String, String)]) -> Result<FormOrder, Problem> {
         let detail = "The form has no key of its own. Send it from the page.";
         Problem::invalid(vec![Violation::new("?key", "not_a_uuid", detail)])
     })?;
+    let mut actions = form.iter().filter(|(name, _)| name == "action").map(|(_, action)| action.as_str());
+    if !actions.all(|action| PLANNED_HERE.contains(&action)) {
+        let detail = "Expected one of verify, replay, reprice. Imports and merges are planned by a command or by the API.";
+        return Err(Problem::invalid(vec![Violation::new("?action", "not_planned_here", detail)]));
+    }
     let said = form.iter().filter(|(name, value)| name != "key" && !value.trim().is_empty());
     Ok((key, said.map(|(name, value)| (name.clone(), spelled(name, value))).collect()))
 }
@@ -81,8 +90,10 @@ mod tests {
         assert_eq!(key.to_string(), KEY);
         let expected = [("action", "replay"), ("reason", "x"), ("user_ids", "a,b,c")];
         assert_eq!(order, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        for bad in ["", "key=", "key=x", &format!("key={KEY}&key={KEY}")] {
-            assert!(form_order(&form(bad)).is_err(), "{bad}");
+        let actions = ["import", "merge", "", "Replay"].map(|action| format!("key={KEY}&action={action}"));
+        let keys = ["", "key=", "key=x", &format!("key={KEY}&key={KEY}")].map(str::to_owned);
+        for bad in actions.iter().chain(&keys) {
+            assert_eq!(form_order(&form(bad)).unwrap_err().code(), Code::Invalid, "{bad}");
         }
     }
 }
