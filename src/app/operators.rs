@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::state::AppState;
 use crate::features::accounts::UserListing;
 use crate::features::backfill::{
-    Exception, Job, JobChange, Order, Pairing, PlanKey, PlanRow, Repricing, Resolve,
-    Shown,
+    Exception, Job, JobChange, Order, Pairing, PlanKey, PlanRow, Repricing, Resolve, Shown,
 };
 use crate::features::dashboard_page::{
     FromOperating, OperatorActs, OperatorDoor, PageBook, PageBookInForce, PageException, PageJob, PageJobChange,
@@ -49,9 +48,9 @@ impl OperatorActs for Operating {
 
     fn sign_out(&self, operator: Operator, everywhere: bool) -> FromOperating<u64> {
         let sign_ins = self.0.0.accounts.sign_ins.clone();
-        Box::pin(async move {
-            sign_ins.end(operator.context(), operator.actor(), operator.user_id(), everywhere).await
-        })
+        Box::pin(
+            async move { sign_ins.end(operator.context(), operator.actor(), operator.user_id(), everywhere).await },
+        )
     }
 
     fn name(&self, operator: Operator) -> FromOperating<String> {
@@ -157,13 +156,7 @@ impl OperatorActs for Operating {
         })
     }
 
-    fn change_job(
-        &self,
-        operator: Operator,
-        job_id: Uuid,
-        version: i64,
-        change: PageJobChange,
-    ) -> FromOperating<()> {
+    fn change_job(&self, operator: Operator, job_id: Uuid, version: i64, change: PageJobChange) -> FromOperating<()> {
         let backfills = self.0.0.backfills.clone();
         Box::pin(async move {
             let (context, actor, once) = (operator.context(), operator.actor(), Once::unkeyed());

@@ -13,8 +13,8 @@ use super::layers::{
     self, Operations, StrangerLimits, around, cors, keep_private, limited, panicked, plain, without_key,
     without_key_for_trackers, without_key_to_read,
 };
-use super::paths::KnownPaths;
 use super::pages::PageLimits;
+use super::paths::KnownPaths;
 use super::settings::Settings;
 use super::state::{AppState, Handed};
 use super::{activity, openapi, pages};

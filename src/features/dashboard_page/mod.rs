@@ -34,9 +34,9 @@ use utoipa_axum::routes;
 pub use doors::{AccountActs, AccountDoor, FromAccounts, PageDevice, PagePerson, PageSecret, PageToken};
 pub(crate) use operate_sign_in::{turn_operator_away, turn_stranger_away};
 pub use operator_doors::{
-    FromOperating, OperatorActs, OperatorDoor, PageBook, PageBookInForce, PageException, PageJob, PageJobChange, PageLane,
-    PageParked, PagePlanRow, PagePriceLine, PageRowPosition, PageStatus, PageSwitch, PageThrow, PageUncovered, PageUser,
-    WantedThrow,
+    FromOperating, OperatorActs, OperatorDoor, PageBook, PageBookInForce, PageException, PageJob, PageJobChange,
+    PageLane, PageParked, PagePlanRow, PagePriceLine, PageRowPosition, PageStatus, PageSwitch, PageThrow,
+    PageUncovered, PageUser, WantedThrow,
 };
 
 use crate::kernel::access::{OperatorSessions, Sessions};

@@ -308,13 +308,7 @@ pub trait OperatorActs: Send + Sync {
     ) -> FromOperating<Vec<PageException>>;
     /// Executes, cancels or takes a job back that still has the version that was seen. Errors: 404; 412 for another
     /// version; 409 where it cannot be done.
-    fn change_job(
-        &self,
-        operator: Operator,
-        job_id: Uuid,
-        version: i64,
-        change: PageJobChange,
-    ) -> FromOperating<()>;
+    fn change_job(&self, operator: Operator, job_id: Uuid, version: i64, change: PageJobChange) -> FromOperating<()>;
     /// Plans a job, once for each key. Errors: 422 with everything that is wrong with it.
     fn plan_job(&self, operator: Operator, key: Uuid, fields: Vec<(String, String)>) -> FromOperating<Uuid>;
 }

@@ -9,13 +9,16 @@ use crate::support::{Proxy, TestApp};
 /// Every form of operators, with what it would do.
 const FORMS: [(&str, &[(&str, &str)]); 6] = [
     ("/operate/switches/ingest", &[("is_on", "no"), ("seen", "never"), ("reason", "x")]),
-    ("/operate/jobs", &[
-        ("key", "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2"),
-        ("action", "replay"),
-        ("from", "2026-11-01"),
-        ("to", "2026-11-02"),
-        ("reason", "x"),
-    ]),
+    (
+        "/operate/jobs",
+        &[
+            ("key", "01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2"),
+            ("action", "replay"),
+            ("from", "2026-11-01"),
+            ("to", "2026-11-02"),
+            ("reason", "x"),
+        ],
+    ),
     ("/operate/jobs/01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2/execute", &[("version", "1")]),
     ("/operate/jobs/01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2/cancel", &[("version", "1")]),
     ("/operate/jobs/01a1fbd2-0c6a-74cb-bc08-001fcbebbdc2/rollback", &[("version", "1")]),
@@ -78,9 +81,8 @@ async fn a_form_whose_operators_session_ends_meanwhile_is_kept_and_sent_only_by_
     let mut elsewhere = Browser::operating(&app, &ann).await;
     elsewhere.post("/operate/sign-out", &[("everywhere", "yes")]).await.leads_to("/operate/sign-in");
     let reason = "the disk's \"full\" & so";
-    let asked = browser
-        .post("/operate/switches/ingest", &[("is_on", "no"), ("seen", "never"), ("reason", reason)])
-        .await;
+    let asked =
+        browser.post("/operate/switches/ingest", &[("is_on", "no"), ("seen", "never"), ("reason", reason)]).await;
     let held = plain(between(asked.page(401), "name=\"held\" value=\"", "\""));
     let to = between(&asked.text, "name=\"held_to\" value=\"", "\"");
     let token = [("token", ann.operator.as_str()), ("held", &held), ("held_to", to)];

@@ -10,7 +10,8 @@ use crate::support::{TestApp, TestDevice, TestUser};
 
 /// A planned import of so many half hours, and where its page is.
 async fn planned(app: &TestApp, user: &TestUser, device: &TestDevice, rows: usize) -> String {
-    let hour = |number: usize| format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + number / 48, number / 2 % 24, number % 2 * 30);
+    let hour =
+        |number: usize| format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + number / 48, number / 2 % 24, number % 2 * 30);
     let buckets: Vec<_> = (0..rows).map(|number| bucket(user, device, &hour(number), "gpt-5.2-codex", 7)).collect();
     let job = app.planned(&user.operator, &import(&buckets)).await;
     format!("/operate/jobs/{}", job["id"].as_str().unwrap())
@@ -53,7 +54,8 @@ async fn a_plan_is_looked_at_row_by_row_executed_and_taken_back() {
     app.work_and_fold().await;
     assert!(browser.get(&path).await.page(200).contains("rolled back"));
     assert_eq!(app.ask("select sum(input_tokens)::text from usage.bucket").await, ["5"]);
-    let acts = "select action from ops.audit where actor_kind = 'operator' and action like 'backfill.%' order by acted_at";
+    let acts =
+        "select action from ops.audit where actor_kind = 'operator' and action like 'backfill.%' order by acted_at";
     assert_eq!(app.ask(acts).await, ["backfill.plan", "backfill.execute", "backfill.rollback"]);
 }
 
@@ -85,7 +87,10 @@ async fn a_tab_that_has_not_seen_what_another_did_does_nothing_and_is_shown_how_
     for act in ["execute", "cancel"] {
         let stale = press(&mut other, seen_too.page(200), &format!("{path}/{act}")).await;
         let page = stale.page(412);
-        assert!(page.contains("is running") && page.contains("Nothing was done") && page.contains("state-running"), "{page}");
+        assert!(
+            page.contains("is running") && page.contains("Nothing was done") && page.contains("state-running"),
+            "{page}"
+        );
     }
     assert_eq!(app.ask("select state from backfill.job").await, ["running"]);
     // From the page that it was shown it goes on.

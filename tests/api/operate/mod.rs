@@ -30,7 +30,8 @@ pub fn fields_of(page: &str, path: &str) -> Vec<(String, String)> {
     let form = between(page, &format!("action=\"{path}\""), "</form>");
     let inputs = form.split("<input ").skip(1).map(|input| input.split('>').next().unwrap());
     let named = inputs.filter(|input| input.contains("name=\""));
-    let value = |input: &str| if input.contains("value=\"") { plain(between(input, "value=\"", "\"")) } else { String::new() };
+    let value =
+        |input: &str| if input.contains("value=\"") { plain(between(input, "value=\"", "\"")) } else { String::new() };
     named.map(|input| (between(input, "name=\"", "\"").to_owned(), value(input))).collect()
 }
 

@@ -6,8 +6,12 @@ use crate::dashboard_page::Browser;
 use crate::support::TestApp;
 
 /// Who asks, in the order of the columns. Another operator is as good as any.
-const OPERATORS: [&str; 4] =
-    ["an operator's session", "another's session", "an operator's session that was ended", "an operator's bearer token"];
+const OPERATORS: [&str; 4] = [
+    "an operator's session",
+    "another's session",
+    "an operator's session that was ended",
+    "an operator's bearer token",
+];
 
 const SEEN: [u16; 4] = [200, 200, 303, 303];
 const NO_SUCH_JOB: [u16; 4] = [404, 404, 303, 303];
@@ -54,8 +58,11 @@ async fn every_page_answers_operators_as_the_table_says() {
     let cookie = ended.cookie().to_owned();
     ended.post("/operate/sign-out", &[]).await.leads_to("/operate/sign-in");
     let routes = halfhour::app::page_routes();
-    let mut expected: BTreeMap<&str, [u16; 4]> =
-        routes.iter().filter(|route| !route.contains("/operate")).map(|route| (route.as_str(), elsewhere(route))).collect();
+    let mut expected: BTreeMap<&str, [u16; 4]> = routes
+        .iter()
+        .filter(|route| !route.contains("/operate"))
+        .map(|route| (route.as_str(), elsewhere(route)))
+        .collect();
     expected.extend(TABLE.iter().copied());
     assert_eq!(expected.keys().map(|route| (*route).to_owned()).collect::<std::collections::BTreeSet<_>>(), routes);
     let mut wrong = Vec::new();

@@ -50,8 +50,7 @@ async fn an_operator_token_signs_in_and_no_other_does() {
 async fn a_viewers_session_does_not_operate_and_an_operators_shows_no_usage() {
     let app = TestApp::start().await;
     let ann = app.user("ann", "UTC").await;
-    let (mut viewer, mut operator) =
-        (Browser::signed_in(&app, &ann).await, Browser::operating(&app, &ann).await);
+    let (mut viewer, mut operator) = (Browser::signed_in(&app, &ann).await, Browser::operating(&app, &ann).await);
     let refused = viewer.get("/operate/jobs").await;
     assert!(refused.page(403).contains("signed in as a viewer") && refused.text.contains("hho_"), "{}", refused.text);
     assert!(refused.text.contains("value=\"/operate/jobs\""), "it leads there afterwards: {}", refused.text);
@@ -101,8 +100,13 @@ async fn nothing_that_this_server_has_not_sealed_for_operators_is_their_session(
     let ann = app.user("ann", "UTC").await;
     let good = Browser::operating(&app, &ann).await;
     let (name, value) = good.cookie().split_once('=').unwrap();
-    let mut tried =
-        vec![String::new(), "v4.local.".into(), ann.operator.clone(), "A".repeat(5000), value[..value.len() - 1].into()];
+    let mut tried = vec![
+        String::new(),
+        "v4.local.".into(),
+        ann.operator.clone(),
+        "A".repeat(5000),
+        value[..value.len() - 1].into(),
+    ];
     for at in (0..value.len()).step_by(7) {
         let mut forged = value.as_bytes().to_vec();
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };

@@ -49,10 +49,8 @@ pub async fn throw_page_switch(
     };
     let problem = match thrown {
         Ok(()) => {
-            let head = [
-                (LOCATION, HeaderValue::from_static("/operate")),
-                (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
-            ];
+            let head =
+                [(LOCATION, HeaderValue::from_static("/operate")), (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW))];
             return Ok((StatusCode::SEE_OTHER, head).into_response());
         }
         Err(problem) => problem,

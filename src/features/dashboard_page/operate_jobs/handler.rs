@@ -72,10 +72,11 @@ pub async fn show_operate_job(
 )]
 pub async fn show_operate_exceptions(
     operator: Operator,
-    (State(operating), State(cursors), State(public_url)): Sources,
+    sources: Sources,
     Path(job_id): Path<String>,
     Parameters(parameters): Parameters,
 ) -> Result<Response, Problem> {
+    let (State(operating), State(cursors), State(public_url)) = sources;
     let (job_id, acts) = (job_named(&job_id)?, operating.acts());
     let list = Page::parse(&parameters)?.of(cursors, format!("GET /operate/jobs/{job_id}/exceptions"));
     let after = list.after()?.unwrap_or(0);

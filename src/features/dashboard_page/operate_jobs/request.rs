@@ -42,7 +42,8 @@ pub fn form_order(form: &[(String, String)]) -> Result<FormOrder, Problem> {
     })?;
     let mut actions = form.iter().filter(|(name, _)| name == "action").map(|(_, action)| action.as_str());
     if !actions.all(|action| PLANNED_HERE.contains(&action)) {
-        let detail = "Expected one of verify, replay, reprice. Imports and merges are planned by a command or by the API.";
+        let detail =
+            "Expected one of verify, replay, reprice. Imports and merges are planned by a command or by the API.";
         return Err(Problem::invalid(vec![Violation::new("?action", "not_planned_here", detail)]));
     }
     let said = form.iter().filter(|(name, value)| name != "key" && !value.trim().is_empty());
@@ -86,7 +87,8 @@ mod tests {
 
     #[test]
     fn what_is_left_empty_is_not_ordered_and_users_may_stand_anywhere() {
-        let (key, order) = form_order(&form(&format!("key={KEY}&action=replay&book=&reason=+x+&user_ids=a%0D%0Ab,+c"))).unwrap();
+        let (key, order) =
+            form_order(&form(&format!("key={KEY}&action=replay&book=&reason=+x+&user_ids=a%0D%0Ab,+c"))).unwrap();
         assert_eq!(key.to_string(), KEY);
         let expected = [("action", "replay"), ("reason", "x"), ("user_ids", "a,b,c")];
         assert_eq!(order, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -120,7 +120,11 @@ pub async fn turn_operator_away(request: Request, public_url: PublicUrl, viewers
             }
             Ok(false) => {
                 let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
-                led_to(&if path == "/operate" { "/operate/sign-in".to_owned() } else { format!("/operate/sign-in?{next}") })
+                led_to(&if path == "/operate" {
+                    "/operate/sign-in".to_owned()
+                } else {
+                    format!("/operate/sign-in?{next}")
+                })
             }
             Err(problem) => Err(problem),
         }
@@ -167,7 +171,9 @@ async fn hold(request: Request, base: &str) -> Result<Response, Problem> {
     let fields = if is_form { whole_within(&parts, body, HELD_LIMIT).await? } else { axum::body::Bytes::new() };
     let held = str::from_utf8(&fields).ok().and_then(|fields| held_form(parts.uri.path(), fields));
     let notice = match &held {
-        Some(_) => "No operator’s session is open. Sign in; what you filled in is kept on this page, and nothing was done yet.",
+        Some(_) => {
+            "No operator’s session is open. Sign in; what you filled in is kept on this page, and nothing was done yet."
+        }
         None => "No operator’s session is open. Sign in; nothing was done.",
     };
     let page = OperatorSignInPage::new(base, "/operate".to_owned()).saying(notice).holding(held);
