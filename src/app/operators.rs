@@ -328,7 +328,20 @@ fn dollars(amount: Option<&String>) -> String {
 fn drift_lines(drift: &Value) -> Vec<(String, String)> {
     let members: BTreeMap<&String, &Value> = drift.as_object().into_iter().flatten().collect();
     let counted = members.into_iter().filter(|(_, value)| value.is_number());
-    counted.map(|(name, value)| (name.replace('_', " "), value.to_string())).collect()
+    counted.map(|(name, value)| (finding(name), value.to_string())).collect()
+}
+
+/// What is counted, in words.
+fn finding(name: &str) -> String {
+    match name {
+        "count" => "Days with drift".to_owned(),
+        "user_days" => "Days in all".to_owned(),
+        "pending" => "Days that wait to be folded".to_owned(),
+        "not_compared" => "Users that were not compared".to_owned(),
+        "orphaned" => "Users and devices that do not exist".to_owned(),
+        "of_unknown_sources" => "Buckets of unknown tools".to_owned(),
+        other => other.replace('_', " "),
+    }
 }
 
 fn position(key: &BucketKey) -> PageRowPosition {

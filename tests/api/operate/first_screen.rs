@@ -131,11 +131,8 @@ async fn ten_thousand_users_are_listed_page_by_page_and_each_once() {
     loop {
         let shown = browser.get(&path).await;
         let page = shown.page(200);
-        let names: Vec<String> = page
-            .split("<th scope=\"row\"><span class=\"name\">")
-            .skip(1)
-            .map(|rest| plain(between(rest, "", "<")))
-            .collect();
+        let rows = page.split("<th scope=\"row\"><span class=\"name\">").skip(1);
+        let names: Vec<String> = rows.map(|row| plain(row.split('<').next().unwrap())).collect();
         assert!(names.len() <= 100 && shown.text.len() < 100_000, "{} names, {}", names.len(), shown.text.len());
         pages += 1;
         for name in names {

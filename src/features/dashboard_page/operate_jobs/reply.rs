@@ -107,6 +107,12 @@ impl JobPage {
         Some(format!("{word}. {meaning}"))
     }
 
+    /// A whole number with its digits in groups, and any other text as it is.
+    #[expect(clippy::unused_self, reason = "a template calls methods")]
+    fn in_groups(&self, text: &str) -> String {
+        text.parse().map_or_else(|_| text.to_owned(), exact)
+    }
+
     fn percent(&self) -> String {
         format!("{}.{} %", self.job.permille / 10, self.job.permille % 10)
     }
