@@ -1,5 +1,5 @@
 -- Reads every switch that was ever set, and who set it last: the audit has that. A user who was erased since has no name.
--- No parameters. Index: none for the switches, which are a handful of rows; audit_switch_idx, user_pkey.
+-- No parameters; more than a hundred there never are. Index: none for the switches, which are a handful of rows; audit_switch_idx, user_pkey.
 select
     s.name, s.is_on, s.reason, s.changed_at,
     a.actor_kind as "actor_kind?", u.name as "actor_name?"
@@ -12,3 +12,4 @@ left join lateral (
     limit 1
 ) a on true
 left join account.user u on u.user_id = a.actor_user_id
+limit 100

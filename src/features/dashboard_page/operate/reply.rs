@@ -102,7 +102,7 @@ impl OperatePage {
         instant(*at)
     }
 
-    #[expect(clippy::unused_self, reason = "a template calls methods")]
+    #[expect(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "a template calls methods with references")]
     fn exact(&self, number: &u64) -> String {
         exact((*number).into())
     }

@@ -109,27 +109,31 @@ fn led_to(path: &str) -> Result<Response, Problem> {
 /// is led to where to sign in, and what a form says is held meanwhile.
 pub async fn turn_operator_away(request: Request, public_url: PublicUrl, viewers: Sessions) -> Response {
     let base = public_url.path();
-    let turned = if !reads(&request) {
-        hold(request, base).await
-    } else {
+    let turned = if reads(&request) {
         let path = request.uri().path_and_query().map_or("/operate", |path| path.as_str()).to_owned();
-        match has_session(shown_by(&request), &viewers).await {
-            Ok(true) => {
-                let page = OperatorSignInPage::new(base, path).saying(VIEWERS);
-                shown(StatusCode::FORBIDDEN, &page, FOR_NOW)
-            }
-            Ok(false) => {
-                let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
-                led_to(&if path == "/operate" {
-                    "/operate/sign-in".to_owned()
-                } else {
-                    format!("/operate/sign-in?{next}")
-                })
-            }
-            Err(problem) => Err(problem),
-        }
+        lead_to_sign_in(path, shown_by(&request), base, &viewers).await
+    } else {
+        hold(request, base).await
     };
     turned.unwrap_or_else(Problem::into_response)
+}
+
+/// Where somebody signs in, and from there to the page that is wanted.
+async fn lead_to_sign_in(
+    path: String,
+    shown_by: (HeaderMap, Option<RequestContext>),
+    base: &str,
+    viewers: &Sessions,
+) -> Result<Response, Problem> {
+    if has_session(shown_by, viewers).await? {
+        let page = OperatorSignInPage::new(base, path).saying(VIEWERS);
+        return shown(StatusCode::FORBIDDEN, &page, FOR_NOW);
+    }
+    if path == "/operate" {
+        return led_to("/operate/sign-in");
+    }
+    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
+    led_to(&format!("/operate/sign-in?{next}"))
 }
 
 /// What is answered at viewers' pages to who shows no viewer's session: an operator is told that its own is none.
