@@ -1,5 +1,6 @@
 -- Reads every switch that was ever set, and who set it last: the audit has that. A user who was erased since has no name.
--- No parameters; more than a hundred there never are. Index: none for the switches, which are a handful of rows; audit_switch_idx, user_pkey.
+-- No parameters. The limit only says that there are never many.
+-- Index: none for the switches, which are a handful of rows; audit_switch_idx, user_pkey.
 select
     s.name, s.is_on, s.reason, s.changed_at,
     a.actor_kind as "actor_kind?", u.name as "actor_name?"
