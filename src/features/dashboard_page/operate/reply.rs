@@ -102,7 +102,11 @@ impl OperatePage {
         instant(*at)
     }
 
-    #[expect(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "a template calls methods with references")]
+    #[expect(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "a template calls methods with references"
+    )]
     fn exact(&self, number: &u64) -> String {
         exact((*number).into())
     }

@@ -121,7 +121,11 @@ impl JobPage {
         self.job.eta_s.map(|seconds| age(seconds.max(0).unsigned_abs()))
     }
 
-    #[expect(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "a template calls methods with references")]
+    #[expect(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "a template calls methods with references"
+    )]
     fn exact(&self, number: &u64) -> String {
         exact((*number).into())
     }
