@@ -12,6 +12,7 @@ mod housekeeping;
 mod layers;
 mod log_queue;
 mod openapi;
+mod operators;
 mod page_merges;
 mod pages;
 mod paths;
@@ -117,7 +118,9 @@ impl App {
         let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
-        let sessions = Sessions::new(&key, authenticator.clone(), clock.clone(), &settings.public_url);
+        let (url, sealing) = (&settings.public_url, authenticator.clone());
+        let sessions = Sessions::new(&key, sealing.clone(), clock.clone(), url);
+        let operator_sessions = Sessions::of_operators(&key, sealing, clock.clone(), url);
         let state = AppState(Arc::new(Handed {
             clock: clock.clone(),
             authenticator,
@@ -136,6 +139,7 @@ impl App {
             device_door: dashboards::devices_with(&accounts),
             account_door: pages::accounts_with(&accounts, persons_with(&pools.worker), &sessions),
             sessions,
+            operator_sessions,
             enrolment: Enrolment::new(accounts.pairings.clone()),
             accounts,
             public_url: PublicUrl::from(settings.public_url.as_str()),

@@ -19,9 +19,9 @@ use crate::features::accounts::{
 };
 use crate::features::dashboard_page::{
     self, AccountActs, AccountDoor, FromAccounts, PageDevice, PageErasure, PageFarewell, PagePerson, PageSecret,
-    PageToken, turn_away,
+    PageToken, turn_operator_away, turn_stranger_away,
 };
-use crate::kernel::access::{Limit, Session, SessionGate, Sessions, Viewer, require_session};
+use crate::kernel::access::{Limit, OperatorSessions, Session, SessionGate, Sessions, Viewer, require_session};
 use crate::kernel::call::RequestContext;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::idempotency::Once;
@@ -55,8 +55,8 @@ impl AccountActs for PageAccounts {
     fn sign_in_with_token(&self, context: RequestContext, token: String) -> FromAccounts<Session> {
         let (sign_ins, sessions) = (self.accounts.sign_ins.clone(), self.sessions.clone());
         Box::pin(async move {
-            let (principal, hash) = sessions.viewer_of(&token, &context).await?;
-            sign_ins.begin_with_token(&context, principal.user_id(), hash).await
+            let (principal, hash) = sessions.owner_of(&token, &context).await?;
+            sign_ins.begin_with_token(&context, (principal.kind(), principal.user_id()), hash).await
         })
     }
 
@@ -196,22 +196,36 @@ fn page_device(listing: DeviceListing) -> PageDevice {
     PageDevice { device_id, name, platform, revoked_at, last_used_at, speaks, kept }
 }
 
+/// How often pages may be asked for, each counted apart; `None` for no limit.
+pub(crate) struct PageLimits {
+    pub(crate) viewers: Option<Limit>,
+    pub(crate) operators: Option<Limit>,
+    pub(crate) strangers: Option<Limit>,
+}
+
 /// Every page behind its layers.
 pub(crate) fn router(
     sessions: &Sessions,
+    operator_sessions: &OperatorSessions,
     public_url: &PublicUrl,
-    viewers: Option<&Limit>,
-    strangers: Option<&Limit>,
+    limits: &PageLimits,
 ) -> OpenApiRouter<AppState> {
-    let url = public_url.clone();
+    let (url, operators) = (public_url.clone(), operator_sessions.clone());
     let gate = SessionGate::new(sessions.clone(), move |request| {
-        let url = url.clone();
-        Box::pin(turn_away(request, url))
+        Box::pin(turn_stranger_away(request, url.clone(), operators.clone()))
     });
-    let pages = limited(dashboard_page::session_router(), viewers);
+    let pages = limited(dashboard_page::session_router(), limits.viewers.as_ref());
     let pages = pages.route_layer(from_fn_with_state(gate, require_session));
+    let (url, viewers) = (public_url.clone(), sessions.clone());
+    let operator_gate = SessionGate::new(operator_sessions.0.clone(), move |request| {
+        Box::pin(turn_operator_away(request, url.clone(), viewers.clone()))
+    });
+    let operator_pages = limited(dashboard_page::operator_session_router(), limits.operators.as_ref());
+    let operator_pages = operator_pages.route_layer(from_fn_with_state(operator_gate, require_session));
+    let open = dashboard_page::open_router().merge(dashboard_page::open_operator_router());
     pages
-        .merge(limited(dashboard_page::open_router(), strangers))
+        .merge(operator_pages)
+        .merge(limited(open, limits.strangers.as_ref()))
         .route_layer(CsrfLayer::new().with_rejection_response(refuse_cross_site))
         .route_layer(map_request(come_from_somewhere))
         .route_layer(map_response(keep_to_one))
@@ -222,6 +236,7 @@ pub(crate) fn router(
 pub fn page_routes() -> BTreeSet<String> {
     let router: OpenApiRouter<AppState> = dashboard_page::session_router();
     let router = router.merge(dashboard_page::open_router()).merge(dashboard_page::asset_router());
+    let router = router.merge(dashboard_page::open_operator_router()).merge(dashboard_page::operator_session_router());
     let operations = super::openapi::operations(router.get_openapi());
     operations.into_keys().map(|(method, path)| format!("{method} {path}")).collect()
 }

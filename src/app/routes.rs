@@ -13,6 +13,7 @@ use super::layers::{
     self, Operations, StrangerLimits, around, cors, keep_private, limited, panicked, plain, without_key,
     without_key_for_trackers, without_key_to_read,
 };
+use super::pages::PageLimits;
 use super::paths::KnownPaths;
 use super::settings::Settings;
 use super::state::{AppState, Handed};
@@ -71,7 +72,7 @@ impl Routes<'_> {
         let (exports, unread) = speaks_otlp::routers();
         let (devices, viewers) = (Limit::by_token("device", limits.device), Limit::by_token("viewer", limits.viewer));
         let (for_trackers, mut manners) = self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
-        manners.extend([speaks_otlp::MANNER, dashboard_page::MANNER]);
+        manners.extend([speaks_otlp::MANNER, dashboard_page::MANNER, dashboard_page::OPERATE_MANNER]);
         let for_principals = self
             .behind_token(ingest_buckets::router(), devices.as_ref())
             .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
@@ -126,9 +127,13 @@ impl Routes<'_> {
 
     /// The pages for people, which are no part of the contract.
     fn pages(&self) -> OpenApiRouter<AppState> {
-        let Handed { sessions, public_url, .. } = &*self.state.0;
-        let viewers = Limit::by_token("page", self.settings.limits.viewer);
-        self.counted(pages::router(sessions, public_url, viewers.as_ref(), self.strangers.sign_in.as_ref()))
+        let Handed { sessions, operator_sessions, public_url, .. } = &*self.state.0;
+        let limits = PageLimits {
+            viewers: Limit::by_token("page", self.settings.limits.viewer),
+            operators: Limit::by_token("operate", self.settings.limits.operator),
+            strangers: self.strangers.sign_in.clone(),
+        };
+        self.counted(pages::router(sessions, operator_sessions, public_url, &limits))
     }
 
     /// Routes whose requests the private PostgreSQL waits out before it is restarted, if there is one.

@@ -11,7 +11,7 @@ use crate::features::dashboard_rollup::UsageAnswers;
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard};
 use crate::features::pricing::Books;
 use crate::features::speaks_vibeusage::DeviceDoor;
-use crate::kernel::access::{Authenticator, Sessions};
+use crate::kernel::access::{Authenticator, OperatorSessions, Sessions};
 use crate::kernel::clock::Clock;
 use crate::kernel::dashboards::UsageSums;
 use crate::kernel::database::Pools;
@@ -57,6 +57,7 @@ handed_out! {
         device_door: DeviceDoor,
         sessions: Sessions,
         account_door: AccountDoor,
+        operator_sessions: OperatorSessions,
         cursors: Cursors,
         switches: Switches,
         switchboard: Switchboard,

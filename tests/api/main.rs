@@ -30,6 +30,7 @@ mod local_days;
 mod manners;
 mod mistakes;
 mod model_names;
+mod operate;
 mod operations;
 mod paths;
 mod prices;

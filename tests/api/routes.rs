@@ -262,6 +262,11 @@ const NOT_ONES_OWN: [u16; 5] = [401, 401, 404, 401, 404];
 /// What is told wrong is told to whoever is let in.
 const ONE_IS_TO_BE_NAMED: [u16; 5] = [303, 303, 422, 303, 422];
 
+/// Operators' pages: a viewer is told that its session is none there.
+const OPERATORS_ONLY: [u16; 5] = [303, 303, 403, 303, 403];
+/// A form is held, whoever sends it.
+const OPERATORS_FORM: [u16; 5] = [401; 5];
+
 /// The pages: they are for people, and not in the contract.
 const PAGES: &[(&str, [u16; 5])] = &[
     ("GET /", SESSIONS),
@@ -296,6 +301,22 @@ const PAGES: &[(&str, [u16; 5])] = &[
     ("POST /settings/usage", FORMS),
     ("GET /settings/erase", SESSIONS),
     ("POST /settings/erase", FORMS),
+    // What operators are answered here, `operate::routes` says.
+    ("GET /operate", OPERATORS_ONLY),
+    ("GET /operate/sign-in", [200; 5]),
+    ("POST /operate/sign-in", [422; 5]),
+    ("POST /operate/sign-out", OPERATORS_FORM),
+    ("POST /operate/switches/{name}", OPERATORS_FORM),
+    ("GET /operate/users", OPERATORS_ONLY),
+    ("GET /operate/prices", OPERATORS_ONLY),
+    ("GET /operate/coverage", OPERATORS_ONLY),
+    ("GET /operate/jobs", OPERATORS_ONLY),
+    ("POST /operate/jobs", OPERATORS_FORM),
+    ("GET /operate/jobs/{job_id}", OPERATORS_ONLY),
+    ("GET /operate/jobs/{job_id}/exceptions", OPERATORS_ONLY),
+    ("POST /operate/jobs/{job_id}/execute", OPERATORS_FORM),
+    ("POST /operate/jobs/{job_id}/cancel", OPERATORS_FORM),
+    ("POST /operate/jobs/{job_id}/rollback", OPERATORS_FORM),
     // No page loads a file of that name.
     ("GET /assets/{name}", [404; 5]),
 ];

@@ -79,6 +79,7 @@ impl JobChange {
         }
     }
 
+    /// Whether it can be done to a job in that state.
     const fn applies_to(self, state: State) -> bool {
         match self {
             Self::Execute => matches!(state, State::Planned),
@@ -87,6 +88,15 @@ impl JobChange {
                 matches!(state, State::Succeeded | State::Failed | State::Cancelled | State::RolledBack)
             }
         }
+    }
+}
+
+impl Job {
+    /// Whether that can be done with it as it is, as far as it says itself: others may have come first.
+    pub const fn may(&self, change: JobChange) -> bool {
+        let can_be_taken_back =
+            self.action.can_be_taken_back() && self.executed_at.is_some() && self.purged_at.is_none();
+        change.applies_to(self.state) && (!matches!(change, JobChange::Rollback) || can_be_taken_back)
     }
 }
 

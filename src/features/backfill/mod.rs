@@ -38,10 +38,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use forgetting::{count_rows_of, forget_rows_of};
-pub use job::{Days, ExceptionKind, Job, State};
+pub use job::{Days, Exception, ExceptionKind, Job, State};
 pub use jobs::{Backfills, JobChange, Shown};
-pub use pairing::Resolve;
+pub use pairing::{Pairing, PlanRow, Resolve};
 pub use plan::Import;
+pub use plan::key::PlanKey;
 pub use plan::lines::Lines;
 pub use plan::request::Order;
 pub use reply::JobReply;

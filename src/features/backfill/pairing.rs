@@ -1,6 +1,8 @@
 //! The words of a merge: which device goes into which, how their buckets stand to each other, and
 //! what a bucket is to say that both have with other counts.
 
+use std::cmp::Ordering;
+
 use uuid::Uuid;
 
 use crate::kernel::usage::writer::CarriedKept;
@@ -106,6 +108,23 @@ pub struct PlanRow {
     pub pairing: Option<Pairing>,
     /// Whether the bucket goes instead.
     pub removes: bool,
+}
+
+impl PlanRow {
+    /// What it does to the bucket, in a word.
+    pub fn effect(&self) -> &'static str {
+        let after = self.row.counts;
+        match self.row.seen.map(|seen| seen.counts) {
+            _ if self.removes => "removed",
+            None => "inserted",
+            Some(before) if before == after => "unchanged",
+            Some(before) => match after.total().cmp(&before.total()) {
+                Ordering::Greater => "raised",
+                Ordering::Less => "lowered",
+                Ordering::Equal => "changed",
+            },
+        }
+    }
 }
 
 #[cfg(test)]

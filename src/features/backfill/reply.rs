@@ -354,17 +354,9 @@ impl From<BucketKey> for KeyReply {
 }
 
 impl From<PlanRow> for RowReply {
-    fn from(PlanRow { row, pairing, removes }: PlanRow) -> Self {
-        let effect = match row.seen.map(|seen| seen.counts) {
-            _ if removes => "removed",
-            None => "inserted",
-            Some(before) if before == row.counts => "unchanged",
-            Some(before) => match row.counts.total().cmp(&before.total()) {
-                std::cmp::Ordering::Greater => "raised",
-                std::cmp::Ordering::Less => "lowered",
-                std::cmp::Ordering::Equal => "changed",
-            },
-        };
+    fn from(plan_row: PlanRow) -> Self {
+        let effect = plan_row.effect();
+        let PlanRow { row, pairing, removes } = plan_row;
         Self {
             key: row.key.into(),
             effect,

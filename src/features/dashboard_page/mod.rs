@@ -10,6 +10,9 @@
 //! | `settings` | `/settings`, and what is done to devices, tokens and codes below it | who is signed in |
 //! | `merging` | `/settings/merges` and what hangs below it | who is signed in |
 //! | `deleting` | `/settings/usage`, `/settings/erase` | who is signed in |
+//! | `operate_sign_in` | `/operate/sign-in`, `/operate/sign-out` | anybody who has an operator token; operators who are signed in |
+//! | `operate` | `/operate`, its switches, the lists of users and of prices | operators who are signed in |
+//! | `operate_jobs` | `/operate/jobs` and what hangs below it | operators who are signed in |
 //! | `look` | `/assets/{name}`: the style, the script, and what stands around every page | anybody |
 //!
 //! These routes are for people. They are not in the contract, and may change with every release.
@@ -19,6 +22,10 @@ mod doors;
 mod handler;
 mod look;
 mod merging;
+mod operate;
+mod operate_jobs;
+mod operate_sign_in;
+mod operator_doors;
 mod problem_page;
 mod settings;
 mod sign_in;
@@ -32,11 +39,17 @@ pub use doors::{
     AccountActs, AccountDoor, FromAccounts, PageDevice, PageErasure, PageFarewell, PagePerson, PageSecret, PageToken,
 };
 pub use merging::{FromMerges, MergeActs, MergeDoor, MergeStep, PageMerge};
-pub(crate) use sign_in::turn_away;
+pub(crate) use operate_sign_in::{turn_operator_away, turn_stranger_away};
+pub use operator_doors::{
+    FromOperating, OperatorActs, OperatorDoor, PageBook, PageBookInForce, PageException, PageJob, PageJobChange,
+    PageLane, PageParked, PagePlanRow, PagePriceLine, PageRowPosition, PageStatus, PageSwitch, PageThrow,
+    PageUncovered, PageUser, WantedThrow,
+};
 
-use crate::kernel::access::Sessions;
+use crate::kernel::access::{OperatorSessions, Sessions};
 use crate::kernel::clock::Clock;
 use crate::kernel::dashboards::UsageSums;
+use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::manner::{Form, Manner};
 use crate::kernel::http::public_url::PublicUrl;
 
@@ -71,6 +84,26 @@ pub(crate) const MANNER: Manner = Manner {
     form: Form::Page { policy: look::PAGE_POLICY, write: problem_page::problem_page },
 };
 
+/// The same on operators' pages.
+pub(crate) const OPERATE_MANNER: Manner = Manner {
+    paths: &[
+        "/operate",
+        "/operate/sign-in",
+        "/operate/sign-out",
+        "/operate/switches/{name}",
+        "/operate/users",
+        "/operate/prices",
+        "/operate/coverage",
+        "/operate/jobs",
+        "/operate/jobs/{job_id}",
+        "/operate/jobs/{job_id}/exceptions",
+        "/operate/jobs/{job_id}/execute",
+        "/operate/jobs/{job_id}/cancel",
+        "/operate/jobs/{job_id}/rollback",
+    ],
+    form: Form::Page { policy: look::PAGE_POLICY, write: problem_page::operate_problem_page },
+};
+
 /// The files that pages load.
 pub(crate) fn asset_router<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::new().routes(routes!(handler::page_asset))
@@ -103,4 +136,27 @@ where
         .merge(settings::router())
         .merge(merging::router())
         .merge(deleting::router())
+}
+
+/// The pages for everybody who may become an operator.
+pub(crate) fn open_operator_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    OperatorDoor: FromRef<S>,
+    OperatorSessions: FromRef<S>,
+    PublicUrl: FromRef<S>,
+{
+    operate_sign_in::open_router()
+}
+
+/// The pages for operators who are signed in.
+pub(crate) fn operator_session_router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Cursors: FromRef<S>,
+    OperatorDoor: FromRef<S>,
+    OperatorSessions: FromRef<S>,
+    PublicUrl: FromRef<S>,
+{
+    operate_sign_in::router().merge(operate::router()).merge(operate_jobs::router())
 }

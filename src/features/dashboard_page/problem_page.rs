@@ -16,10 +16,21 @@ struct ProblemPage {
     errors: Vec<(String, String)>,
     advice: &'static str,
     request_id: String,
+    /// Where to go back to, and what that is.
+    home: (&'static str, &'static str),
 }
 
 /// The page for a problem.
 pub fn problem_page(problem: &ProblemBody, public_url: &PublicUrl) -> Vec<u8> {
+    written(problem, public_url, ("/", "Back to the usage"))
+}
+
+/// The same for operators.
+pub fn operate_problem_page(problem: &ProblemBody, public_url: &PublicUrl) -> Vec<u8> {
+    written(problem, public_url, ("/operate", "Back to where operators begin"))
+}
+
+fn written(problem: &ProblemBody, public_url: &PublicUrl, home: (&'static str, &'static str)) -> Vec<u8> {
     let named = |pointer: &str| pointer.trim_start_matches(['?', '/']).to_owned();
     let errors = problem.errors.iter().map(|error| (named(&error.pointer), error.detail.clone()));
     let code = Code::ALL.iter().find(|code| code.as_str() == problem.code).copied();
@@ -31,6 +42,7 @@ pub fn problem_page(problem: &ProblemBody, public_url: &PublicUrl) -> Vec<u8> {
         errors: errors.collect(),
         advice: code.map_or("", advice),
         request_id: problem.request_id.to_string(),
+        home,
     };
     page.render().unwrap_or_else(|_unwritten| problem.detail.clone()).into_bytes()
 }
@@ -42,7 +54,7 @@ fn advice(code: Code) -> &'static str {
             "The database does not answer at the moment. Nothing is lost: whatever was acknowledged is in it. Load the page \
              again in some seconds."
         }
-        Code::Invalid | Code::Malformed => "Change the address, or begin again from the usage.",
+        Code::Invalid | Code::Malformed => "Change the address, or begin again from the first page.",
         Code::Overloaded | Code::DeadlineExceeded | Code::RateLimited => "Load the page again in some seconds.",
         Code::NotFound => "Nothing is here, or it is not yours.",
         _ => "",

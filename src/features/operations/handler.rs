@@ -309,7 +309,7 @@ impl From<PoolLoad> for PoolReply {
 
 impl From<ParkedEvent> for ParkedReply {
     fn from(parked: ParkedEvent) -> Self {
-        let ParkedEvent { user_id, id, topic, utc_day, attempts, parked_at, last_error } = parked;
+        let ParkedEvent { user_id, id, topic, utc_day, attempts, parked_at, last_error, .. } = parked;
         Self { user_id, id, topic, utc_day, attempts, parked_at, last_error }
     }
 }

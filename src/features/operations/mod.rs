@@ -36,8 +36,10 @@ use utoipa_axum::routes;
 pub use disk_space::DiskSpace;
 pub use metrics::{METRICS, Metric, Metrics};
 pub use process_status::ProcessStatus;
+pub(crate) use process_status::Waiting;
 pub use readiness::Readiness;
 pub use sources::{NewSource, SourceReply, follow_sources};
+pub(crate) use store::{ParkedEvent, TurnedSwitch};
 pub use switchboard::Switchboard;
 
 use crate::kernel::usage::sources::Sources;

@@ -21,11 +21,24 @@ pub struct ThrownSwitch {
     pub changed_at: DateTime<Utc>,
 }
 
+/// The same with who has thrown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnedSwitch {
+    /// The switch.
+    pub thrown: ThrownSwitch,
+    /// What the last who threw it was: operator or command. `None` where that was written down nowhere.
+    pub actor_kind: Option<String>,
+    /// Its name; `None` for commands, and for who was erased since.
+    pub actor_name: Option<String>,
+}
+
 /// An event that was set aside because its fold failed too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedEvent {
     /// Whose usage is not folded.
     pub user_id: Uuid,
+    /// Its name; `None` where it is gone.
+    pub user_name: Option<String>,
     /// The event.
     pub id: i64,
     /// What happened.
@@ -70,11 +83,36 @@ pub async fn set_switch(
     Ok(())
 }
 
+/// The same where the switch still stands as it was seen: set last then, or never. False where it was set since.
+pub async fn set_seen_switch(
+    tx: &mut Tx,
+    switch: Switch,
+    (is_on, reason): (bool, &str),
+    now: DateTime<Utc>,
+    seen: Option<DateTime<Utc>>,
+) -> Result<bool, Problem> {
+    let name = switch.as_str();
+    let set = sqlx::query_file!("src/features/operations/set_seen_switch.sql", name, is_on, reason, now, seen);
+    Ok(set.execute(tx).await?.rows_affected() == 1)
+}
+
+/// The switches that were ever thrown, and who has.
+pub async fn turned_switches(tx: &mut Tx) -> Result<Vec<TurnedSwitch>, Problem> {
+    let rows = sqlx::query_file!("src/features/operations/turned_switches.sql").fetch_all(tx).await?;
+    let turned = rows.into_iter().filter_map(|row| {
+        let switch = Switch::parse(&row.name)?;
+        let thrown = ThrownSwitch { switch, is_on: row.is_on, reason: row.reason, changed_at: row.changed_at };
+        Some(TurnedSwitch { thrown, actor_kind: row.actor_kind, actor_name: row.actor_name })
+    });
+    Ok(turned.collect())
+}
+
 /// The first parked events.
 pub async fn parked_events(tx: &mut Tx, limit: i64) -> Result<Vec<ParkedEvent>, Problem> {
     let rows = sqlx::query_file!("src/features/operations/parked_events.sql", limit).fetch_all(tx).await?;
     let parked = rows.into_iter().map(|row| ParkedEvent {
         user_id: row.user_id,
+        user_name: row.user_name,
         id: row.id,
         topic: row.topic,
         utc_day: row.utc_day,

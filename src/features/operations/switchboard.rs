@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::readings::keep_reading;
-use super::store::{self, ThrownSwitch};
+use super::store::{self, ThrownSwitch, TurnedSwitch};
 use crate::kernel::access::Actor;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
@@ -17,7 +18,7 @@ use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{Once, Unexecuted};
 use crate::kernel::operations::audit::{Act, record_act};
 use crate::kernel::operations::switches::{Switch, Switches};
-use crate::kernel::problem::Problem;
+use crate::kernel::problem::{Code, Problem};
 
 /// A reading is given up before the next is due.
 const READING_LIMIT: Duration = Duration::from_millis(900);
@@ -78,20 +79,47 @@ impl Switchboard {
     ) -> Result<ThrownSwitch, Unexecuted> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let act = Act {
-            action: "switch.set",
-            subject: switch.as_str(),
-            reason: Some(&reason),
-            details: &json!({ "is_on": is_on }),
-        };
+        let details = json!({ "is_on": is_on });
         let tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
         let mut tx = once.claim(tx, context).await?;
         store::set_switch(&mut tx, switch, is_on, &reason, now).await?;
-        record_act(&mut tx, context.request_id, actor, act).await?;
+        record_act(&mut tx, context.request_id, actor, act(switch, &reason, &details)).await?;
         let thrown = ThrownSwitch { switch, is_on, reason, changed_at: now };
         once.commit(tx, context, &thrown).await?;
         self.apply(switch, is_on);
         Ok(thrown)
+    }
+
+    /// The switches that were ever thrown, and who has. The others are on.
+    pub async fn turned(&self, context: &RequestContext) -> Result<Vec<TurnedSwitch>, Problem> {
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::Snapshot).await?;
+        let turned = store::turned_switches(&mut tx).await;
+        tx.rollback().await?;
+        turned
+    }
+
+    /// Throws a switch as [`Switchboard::throw`] does, for who has `seen` when it was thrown last, or that it never was.
+    /// Errors: 412 where it was thrown since, and nothing is changed; the database's.
+    pub async fn throw_seen(
+        &self,
+        context: &RequestContext,
+        actor: Actor,
+        (switch, seen): (Switch, Option<DateTime<Utc>>),
+        is_on: bool,
+        reason: String,
+    ) -> Result<ThrownSwitch, Problem> {
+        let _turn = self.turn.lock().await;
+        let now = self.clock.now();
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        if !store::set_seen_switch(&mut tx, switch, (is_on, &reason), now, seen).await? {
+            tx.rollback().await?;
+            let detail = format!("The switch {} was thrown since you looked at it.", switch.as_str());
+            return Err(Problem::new(Code::VersionMismatch, detail));
+        }
+        record_act(&mut tx, context.request_id, actor, act(switch, &reason, &json!({ "is_on": is_on }))).await?;
+        tx.commit().await?;
+        self.apply(switch, is_on);
+        Ok(ThrownSwitch { switch, is_on, reason, changed_at: now })
     }
 
     fn apply(&self, switch: Switch, is_on: bool) {
@@ -104,4 +132,9 @@ impl Switchboard {
         }
         self.switches.set(switch, is_on);
     }
+}
+
+/// How a throw is written down.
+fn act<'a>(switch: Switch, reason: &'a str, details: &'a Value) -> Act<'a> {
+    Act { action: "switch.set", subject: switch.as_str(), reason: Some(reason), details }
 }

@@ -22,7 +22,7 @@ pub use authenticator::{Authenticator, require_principal};
 pub use cache::{REVOCATION_BOUND, TokenCache};
 pub use limit::{Granted, Limit, RATE_LIMIT, RATE_LIMIT_POLICY, Refused, SLOTS};
 pub use principal::{Actor, Caller, Corrector, Device, DeviceKind, Operator, Principal, Reader, Viewer, erased_user};
-pub use session::{FoundSession, SESSION_LIFETIME_S, Session, Sessions};
+pub use session::{FoundSession, OPERATOR_SESSION_LIFETIME_S, OperatorSessions, SESSION_LIFETIME_S, Session, Sessions};
 pub use session_gate::{SessionGate, require_session};
 pub use token::{ServerKey, Token, TokenHash, TokenKind};
 pub use uses::TokenUses;

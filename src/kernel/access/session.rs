@@ -4,6 +4,9 @@
 //! began, encrypted under a key of its own that is derived from the server's. So a session ends with its row, within the same ten
 //! seconds as any token, and so does one that a token began when that token ends. Nothing in a cookie is believed that
 //! this server has not sealed, and a seal for one cookie's name opens no other one.
+//!
+//! A viewer's session and an operator's are kept under names of their own. So a browser may have both, neither opens what the
+//! other one is for, and each is ended by itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,16 +32,28 @@ use crate::kernel::problem::{Code, Problem};
 
 /// A session ends so many seconds after it began, whatever is done with it: 30 days.
 pub const SESSION_LIFETIME_S: u32 = 30 * 86_400;
+/// An operator's does so sooner: within a working day.
+pub const OPERATOR_SESSION_LIFETIME_S: u32 = 12 * 3600;
 /// A cookie that is older is replaced by one of the same session.
 const RENEWED_AFTER: TimeDelta = TimeDelta::days(1);
-/// Where the browser keeps what it was told over TLS, or says it will.
-const SECURE_NAME: &str = "__Host-halfhour";
-/// On this machine, without TLS: a browser takes no `__Host-` name there.
-const LOOPBACK_NAME: &str = "halfhour-session";
+/// What a name begins with that a browser takes over TLS only.
+const SECURE: &str = "__Host-";
 /// What a release before or after this one writes has another number, and is no session here.
 const FORM: u8 = 1;
 /// No cookie of ours is longer.
 const LONGEST: usize = 1024;
+
+/// Under which names a browser keeps a session.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    /// What it was told over TLS, or says it will.
+    secure: &'static str,
+    /// On this machine, without TLS: a browser takes no `__Host-` name there.
+    loopback: &'static str,
+}
+
+const OF_VIEWERS: Names = Names { secure: "__Host-halfhour", loopback: "halfhour-session" };
+const OF_OPERATORS: Names = Names { secure: "__Host-halfhour-operate", loopback: "halfhour-operate" };
 
 /// A session: which row it is, which token began it, and how long it goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,17 +69,23 @@ pub struct Session {
 /// A session that a request has shown, and whose it is.
 #[derive(Clone, Debug)]
 pub struct FoundSession {
-    /// A viewer.
+    /// A viewer, or an operator.
     pub principal: Principal,
     session: Session,
     sealed_at: DateTime<Utc>,
 }
 
-/// Seals sessions into cookies, and finds out whose those are. Clones share it.
+/// Seals sessions of one kind into cookies, and finds out whose those are. Clones share it.
 #[derive(Clone)]
 pub struct Sessions(Arc<Inside>);
 
+/// The sessions of operators.
+#[derive(Clone, Debug)]
+pub struct OperatorSessions(pub Sessions);
+
 struct Inside {
+    kind: TokenKind,
+    names: Names,
     key: SymmetricKey<V4>,
     authenticator: Authenticator,
     clock: Clock,
@@ -83,14 +104,34 @@ struct Sealed {
 }
 
 impl Sessions {
-    /// Sealed under what `key` gives for this purpose; whether rows are valid, `authenticator` knows. Callers reach this server
-    /// at `public_url`.
+    /// Those of viewers, sealed under what `key` gives for this purpose; whether rows are valid, `authenticator` knows. Callers
+    /// reach this server at `public_url`.
     pub fn new(key: &ServerKey, authenticator: Authenticator, clock: Clock, public_url: &str) -> Self {
+        Self::of((TokenKind::Viewer, OF_VIEWERS), key, authenticator, clock, public_url)
+    }
+
+    /// The same of operators.
+    pub fn of_operators(
+        key: &ServerKey,
+        authenticator: Authenticator,
+        clock: Clock,
+        public_url: &str,
+    ) -> OperatorSessions {
+        OperatorSessions(Self::of((TokenKind::Operator, OF_OPERATORS), key, authenticator, clock, public_url))
+    }
+
+    fn of(
+        (kind, names): (TokenKind, Names),
+        key: &ServerKey,
+        authenticator: Authenticator,
+        clock: Clock,
+        public_url: &str,
+    ) -> Self {
         let Ok(key) = SymmetricKey::from(&key.sign(&[b"halfhour session\0"])) else {
             unreachable!("a signature has as many bytes as a key")
         };
         let is_public_over_tls = public_url.starts_with("https://");
-        Self(Arc::new(Inside { key, authenticator, clock, is_public_over_tls }))
+        Self(Arc::new(Inside { kind, names, key, authenticator, clock, is_public_over_tls }))
     }
 
     /// The session that a request shows, if it has not ended. Errors: 429 from an address that sent too many that had; the
@@ -98,11 +139,11 @@ impl Sessions {
     pub async fn find(&self, headers: &HeaderMap, context: &RequestContext) -> Result<Option<FoundSession>, Problem> {
         let Some((session, sealed_at)) = self.shown(headers) else { return Ok(None) };
         if let Some(begun_by) = &session.begun_by
-            && self.viewer(begun_by, context).await?.is_none()
+            && self.holder(begun_by, context).await?.is_none()
         {
             return Ok(None);
         }
-        let principal = self.viewer(&session.row, context).await?;
+        let principal = self.holder(&session.row, context).await?;
         Ok(principal.map(|principal| FoundSession { principal, session, sealed_at }))
     }
 
@@ -115,22 +156,25 @@ impl Sessions {
         meant.find_map(|cookie| self.open(name, cookie.value()))
     }
 
-    /// The viewer behind a row that is valid.
-    async fn viewer(&self, row: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
+    /// Who stands behind a row that is valid and of this kind.
+    async fn holder(&self, row: &TokenHash, context: &RequestContext) -> Result<Option<Principal>, Problem> {
         let found = self.0.authenticator.find(row, context).await?;
-        Ok(found.filter(|principal| principal.kind() == TokenKind::Viewer))
+        Ok(found.filter(|principal| principal.kind() == self.0.kind))
     }
 
-    /// The viewer's token of that text, and what stands for it. Errors: 401 where it is not valid, 403 for a token of
+    /// Whose token of this kind has that text, and what stands for it. Errors: 401 where it is not valid, 403 for a token of
     /// another kind; 429 and the database's.
-    pub async fn viewer_of(&self, text: &str, context: &RequestContext) -> Result<(Principal, TokenHash), Problem> {
+    pub async fn owner_of(&self, text: &str, context: &RequestContext) -> Result<(Principal, TokenHash), Problem> {
         let (principal, hash) = self.0.authenticator.recognize(text, context).await?;
-        if principal.kind() == TokenKind::Viewer {
+        if principal.kind() == self.0.kind {
             return Ok((principal, hash));
         }
         let kind = principal.kind().as_str();
-        let detail = format!("This is a token of the kind {kind}; the page shows what a viewer token (`hhv_…`) reads.");
-        Err(Problem::new(Code::WrongPrincipal, detail))
+        let wanted = match self.0.kind {
+            TokenKind::Operator => "what operators do takes an operator token (`hho_…`)",
+            _ => "the page shows what a viewer token (`hhv_…`) reads",
+        };
+        Err(Problem::new(Code::WrongPrincipal, format!("This is a token of the kind {kind}; {wanted}.")))
     }
 
     /// `Set-Cookie` for a session that begins.
@@ -156,13 +200,13 @@ impl Sessions {
     /// Whether a browser that sends this request keeps a session: over TLS as far as the configuration says so, and on this
     /// machine.
     pub fn are_kept(&self, headers: &HeaderMap) -> bool {
-        self.0.is_public_over_tls || self.name(headers) == LOOPBACK_NAME
+        self.0.is_public_over_tls || self.name(headers) == self.0.names.loopback
     }
 
     /// Which cookie is meant. Only a browser on this machine may keep one that came without TLS.
     fn name(&self, headers: &HeaderMap) -> &'static str {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if !self.0.is_public_over_tls && is_loopback(host) { LOOPBACK_NAME } else { SECURE_NAME }
+        if !self.0.is_public_over_tls && is_loopback(host) { self.0.names.loopback } else { self.0.names.secure }
     }
 
     fn seal(&self, name: &str, session: &Session, at: DateTime<Utc>) -> Result<String, Problem> {
@@ -208,7 +252,7 @@ impl fmt::Debug for Sessions {
 
 fn set(name: &'static str, value: String, max_age: cookie::time::Duration) -> Result<HeaderValue, Problem> {
     let cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax);
-    let cookie = cookie.secure(name == SECURE_NAME).max_age(max_age).build();
+    let cookie = cookie.secure(name.starts_with(SECURE)).max_age(max_age).build();
     HeaderValue::try_from(cookie.to_string()).map_err(Problem::internal)
 }
 
@@ -240,10 +284,12 @@ mod tests {
     fn cookies_are_for_this_host_only_and_no_script_reads_them() {
         let line = |name| set(name, "x".into(), cookie::time::Duration::seconds(60)).unwrap();
         let line = |name| line(name).to_str().unwrap().to_owned();
-        for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=60"] {
-            assert!(line(SECURE_NAME).contains(part) && line(LOOPBACK_NAME).contains(part), "{part}");
+        for names in [OF_VIEWERS, OF_OPERATORS] {
+            for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=60"] {
+                assert!(line(names.secure).contains(part) && line(names.loopback).contains(part), "{part}");
+            }
+            assert!(line(names.secure).contains("Secure") && !line(names.loopback).contains("Secure"));
+            assert!(!line(names.secure).contains("Domain"));
         }
-        assert!(line(SECURE_NAME).contains("Secure") && !line(LOOPBACK_NAME).contains("Secure"));
-        assert!(!line(SECURE_NAME).contains("Domain"));
     }
 }

@@ -10,7 +10,9 @@ use super::super::audit::{begin_change, record};
 use super::super::users::Users;
 use super::sign_in_code::SignInCode;
 use super::store;
-use crate::kernel::access::{Actor, SESSION_LIFETIME_S, ServerKey, Session, TokenHash, TokenKind};
+use crate::kernel::access::{
+    Actor, OPERATOR_SESSION_LIFETIME_S, SESSION_LIFETIME_S, ServerKey, Session, TokenHash, TokenKind,
+};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
@@ -55,36 +57,39 @@ impl SignIns {
     pub async fn begin_with_code(&self, context: &RequestContext, code: &str) -> Result<Session, Problem> {
         let code = self.good_code(code)?;
         let row = code.token(&self.key).hash();
-        let began = self.begin(context, code.user_id(), row, None).await;
+        let began = self.begin(context, (TokenKind::Viewer, code.user_id()), row, None).await;
         // Whoever was erased since is nobody.
         began.map_err(|problem| if problem.code() == Code::Unauthorized { unusable() } else { problem })
     }
 
-    /// Begins a session that ends with the token that was shown, at the latest. Errors: 401 the user was erased.
+    /// Begins a session, of the kind of the token that was shown, and ends with that at the latest. Errors: 401 the user was
+    /// erased.
     pub async fn begin_with_token(
         &self,
         context: &RequestContext,
-        user_id: Uuid,
+        (kind, user_id): (TokenKind, Uuid),
         begun_by: TokenHash,
     ) -> Result<Session, Problem> {
-        let token = self.key.issue(TokenKind::Viewer).map_err(|error| Problem::internal(error.to_string()))?;
-        self.begin(context, user_id, token.hash(), Some(begun_by)).await
+        let token = self.key.issue(kind).map_err(|error| Problem::internal(error.to_string()))?;
+        self.begin(context, (kind, user_id), token.hash(), Some(begun_by)).await
     }
 
     async fn begin(
         &self,
         context: &RequestContext,
-        user_id: Uuid,
+        (kind, user_id): (TokenKind, Uuid),
         row: TokenHash,
         begun_by: Option<TokenHash>,
     ) -> Result<Session, Problem> {
         let token_id = Uuid::now_v7();
-        let ends_at = self.clock.now() + TimeDelta::seconds(SESSION_LIFETIME_S.into());
+        let lifetime_s = if kind == TokenKind::Operator { OPERATOR_SESSION_LIFETIME_S } else { SESSION_LIFETIME_S };
+        let ends_at = self.clock.now() + TimeDelta::seconds(lifetime_s.into());
         // It is the session that acts from here on.
-        let actor = Actor::Principal { kind: TokenKind::Viewer, user_id, token_id };
+        let actor = Actor::Principal { kind, user_id, token_id };
         let mut tx = begin_change(&self.pool, context, actor, user_id).await?;
         let is_somebodys = store::find_active_user(&mut tx, user_id).await?.is_some();
-        if !is_somebodys || !store::insert_session(&mut tx, &row, token_id, user_id, SESSION_LIFETIME_S.into()).await? {
+        let owner = (kind, user_id);
+        if !is_somebodys || !store::begin_session(&mut tx, &row, token_id, owner, lifetime_s.into()).await? {
             tx.rollback().await?;
             return Err(unusable());
         }

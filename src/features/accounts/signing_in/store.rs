@@ -2,22 +2,40 @@
 
 use uuid::Uuid;
 
-use crate::kernel::access::{TokenHash, erased_user};
+use crate::kernel::access::{TokenHash, TokenKind, erased_user};
 use crate::kernel::database::{Tx, broken_constraint};
 use crate::kernel::problem::Problem;
 
-/// Begins a session that lives for so many seconds. False where there is one of that token already. Errors: 401 the user was erased.
-pub async fn insert_session(
+/// Begins a session that lives for so many seconds. An operator's is stored by a role that no request of a user has. False
+/// where there is one of that token already. Errors: 401 the user was erased.
+pub async fn begin_session(
     tx: &mut Tx,
     row: &TokenHash,
     token_id: Uuid,
-    user_id: Uuid,
+    (kind, user_id): (TokenKind, Uuid),
+    lifetime_s: f64,
+) -> Result<bool, Problem> {
+    if kind != TokenKind::Operator {
+        return insert_session(tx, row, token_id, (kind, user_id), lifetime_s).await;
+    }
+    tx.as_worker().await?;
+    let began = insert_session(tx, row, token_id, (kind, user_id), lifetime_s).await?;
+    tx.as_opened().await?;
+    Ok(began)
+}
+
+async fn insert_session(
+    tx: &mut Tx,
+    row: &TokenHash,
+    token_id: Uuid,
+    (kind, user_id): (TokenKind, Uuid),
     lifetime_s: f64,
 ) -> Result<bool, Problem> {
     let inserted = sqlx::query_file!(
         "src/features/accounts/signing_in/insert_session.sql",
         row.as_bytes(),
         token_id,
+        kind.as_str(),
         user_id,
         lifetime_s
     )

@@ -1,4 +1,4 @@
--- Writes down when tokens were last used, and counts those of them that another one has taken the place of and that
+-- Writes down when tokens were last used, and counts those of them that another one has taken the place of, which no session is, and that
 -- therefore end soon. The rows are locked in the order of their ids first, so
 -- that two processes do not deadlock.
 -- $1 token_ids, $2 used_ats: position by position.
@@ -16,7 +16,7 @@ noted as (
     set last_used_at = u.used_at
     from used u
     where t.token_hash = u.token_hash
-    returning t.expires_at
+    returning t.expires_at, t.is_session
 )
-select count(expires_at) as "expiring!"
+select count(expires_at) filter (where not is_session) as "expiring!"
 from noted

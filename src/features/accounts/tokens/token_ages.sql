@@ -10,7 +10,9 @@ select
     count(*) filter (
         where t.kind = 'operator' and t.created_at < $1::timestamptz - make_interval(days => $3)
     ) as "old_operators!",
-    count(*) filter (where t.last_used_at > t.expires_at - make_interval(secs => $4)) as "expiring_in_use!"
+    count(*) filter (
+        where not t.is_session and t.last_used_at > t.expires_at - make_interval(secs => $4)
+    ) as "expiring_in_use!"
 from account.token t
 join account.user u on u.user_id = t.user_id
 left join account.device d on d.user_id = t.user_id and d.device_id = t.device_id

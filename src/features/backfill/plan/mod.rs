@@ -10,7 +10,7 @@ mod book;
 mod contract;
 pub mod handler;
 mod imported;
-mod key;
+pub mod key;
 pub mod lines;
 pub mod request;
 mod staging;

@@ -181,7 +181,14 @@ async fn shown_once(
 async fn settings(viewer: Viewer, (accounts, sums, public_url): &Sources) -> Result<SettingsPage, Problem> {
     let acts = accounts.acts();
     // Before who it is: a change that ends in between looks as if it had not begun, and not the other way round.
-    let state = SumsQuestion { zone: None, filters: SumsFilters::default(), parts: Vec::new(), rankings: Vec::new() };
+    let state = SumsQuestion {
+        zone: None,
+        filters: SumsFilters::default(),
+        parts: Vec::new(),
+        rankings: Vec::new(),
+        hours_of_week: None,
+        receipt: None,
+    };
     let zone = sums.ask(viewer.context(), viewer.user_id(), state).await?.zone;
     let person = acts.person(viewer.clone()).await?;
     let devices = acts.devices(viewer.clone(), MOST).await?;

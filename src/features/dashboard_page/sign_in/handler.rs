@@ -18,7 +18,7 @@ use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
 
 /// What is told where signing in leads nowhere.
-const NOT_KEPT: &str = "Over plain HTTP no browser keeps a session, but on the server’s own machine. Put TLS in front of the \
+pub const NOT_KEPT: &str = "Over plain HTTP no browser keeps a session, but on the server’s own machine. Put TLS in front of the \
                         server, and set HALFHOUR_PUBLIC_URL to its https address.";
 /// A form that is held has no more bytes.
 const HELD_LIMIT: usize = 4096;

@@ -15,9 +15,14 @@ pub struct HeldForm {
 }
 
 impl HeldForm {
-    /// `None` for what no form of ours sends.
+    /// `None` for what no form of the settings sends.
     pub fn of(to: &str, fields: &str) -> Option<Self> {
-        let is_ours = to.strip_prefix(HELD_AT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        Self::below(HELD_AT, to, fields)
+    }
+
+    /// `None` for what goes to no path at or below another one.
+    pub fn below(at: &str, to: &str, fields: &str) -> Option<Self> {
+        let is_ours = to.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_plain = to.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte));
         (is_ours && is_plain && fields.len() <= LONGEST).then(|| Self { to: to.to_owned(), fields: fields.to_owned() })
     }

@@ -13,7 +13,9 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use handler::turn_away;
+pub use handler::{NOT_KEPT, turn_away};
+pub use held::{HeldForm, local_path};
+pub use reply::{SignInPage, SignInStep};
 
 use super::doors::AccountDoor;
 use crate::kernel::access::Sessions;
