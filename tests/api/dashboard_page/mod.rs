@@ -1,6 +1,7 @@
 //! The page: signing in, what is shown, and what nobody may do.
 
 mod hostile;
+mod plans;
 mod sessions;
 mod settings;
 mod usage;
