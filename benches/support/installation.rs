@@ -50,6 +50,11 @@ impl Cluster {
         Ok(Self { postgres: Some(postgres), folder })
     }
 
+    /// What PostgreSQL writes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+
     fn database(&self, name: &str) -> anyhow::Result<PgConnectOptions> {
         let postgres = self.postgres.as_ref().context("PostgreSQL was stopped")?;
         Ok(postgres.connect_options().database(name))
@@ -95,6 +100,13 @@ impl Installation {
         }
         let expected = half_hours * 8 * i64::from(DEVICES);
         Ok(Self { server, database, admin, devices, raw_devices, log, expected })
+    }
+
+    /// The program as an operator's tool, on this database.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_halfhour"));
+        command.env_clear().envs(environment(&self.database)).stdin(Stdio::null());
+        command
     }
 
     /// A token for operations, of the first device's user.
@@ -168,6 +180,15 @@ async fn make_devices(database: &PgConnectOptions, epoch: DateTime<Utc>) -> anyh
     Ok(devices)
 }
 
+/// What the program has to know of a database, and nothing else.
+fn environment(database: &PgConnectOptions) -> [(&'static str, String); 3] {
+    [
+        ("DATABASE_URL", database.to_url_lossy().to_string()),
+        ("HALFHOUR_SECRET", SECRET.to_owned()),
+        ("HALFHOUR_INGEST_MAX_AGE_DAYS", "0".to_owned()),
+    ]
+}
+
 /// The server's process. It ends with this value.
 pub struct Server {
     child: Child,
@@ -180,11 +201,9 @@ impl Server {
             VARIABLES.into_iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (name, "0"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_halfhour"))
             .env_clear()
-            .env("DATABASE_URL", database.to_url_lossy().as_str())
-            .env("HALFHOUR_SECRET", SECRET)
+            .envs(environment(database))
             .env("HALFHOUR_BIND", "127.0.0.1:0")
             .env("HALFHOUR_LOG", "info")
-            .env("HALFHOUR_INGEST_MAX_AGE_DAYS", "0")
             .envs(no_limits)
             .stdin(Stdio::null())
             .stdout(File::options().create(true).append(true).open(log)?)
