@@ -204,7 +204,7 @@ fn missing_tests(markdown: &str, rust: &str) -> Vec<String> {
     named_tests(markdown).into_iter().filter(|name| !rust.contains(&format!("fn {name}("))).collect()
 }
 
-/// Targets of `[text](target)`, outside of code.
+/// Targets of `[text](target)` and of `<img src="target">`, outside of code.
 fn links(markdown: &str) -> Vec<String> {
     let mut in_code = false;
     let mut links = Vec::new();
@@ -214,6 +214,7 @@ fn links(markdown: &str) -> Vec<String> {
         } else if !in_code {
             let prose: String = line.split('`').step_by(2).collect();
             links.extend(prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())));
+            links.extend(prose.split("src=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
         }
     }
     links
@@ -360,8 +361,8 @@ fn every_relative_link_leads_somewhere() {
 #[test]
 fn a_link_that_leads_nowhere_is_caught() {
     let markdown = "# Here\n[a](b.md) [c](d.md#two-words) [e](d.md#three) [f](#here) [g](#gone) [h](https://x.example/y)\n\
-        [i](../j.md) `[k](l.md)`\n```\n[m](n.md)\n```\n";
+        [i](../j.md) `[k](l.md)` <img src=\"p.png\">\n```\n[m](n.md)\n```\n";
     let read = |path: &Path| (path == Path::new("docs/d.md")).then(|| "## Two, words\n".to_owned());
     let read = |path: &Path| if path == Path::new("docs/o.md") { Some(markdown.to_owned()) } else { read(path) };
-    assert_eq!(dead_links(Path::new("docs/o.md"), markdown, read), ["b.md", "d.md#three", "#gone", "../j.md"]);
+    assert_eq!(dead_links(Path::new("docs/o.md"), markdown, read), ["b.md", "d.md#three", "#gone", "../j.md", "p.png"]);
 }

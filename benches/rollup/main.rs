@@ -7,6 +7,7 @@
 
 mod fold;
 mod freshness;
+mod pages;
 mod reads;
 mod rollups;
 #[path = "../support/mod.rs"]
@@ -98,6 +99,16 @@ async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::R
             sides.push(installation);
         }
         reads::growth(&sides, plan, table).await?;
+    }
+    if plan.asked.wants("ef") {
+        let mut people = Installation::new(cluster, "people", 0).await?;
+        if plan.asked.wants("e") {
+            pages::weight(cluster, &mut people, plan, table).await?;
+        }
+        if plan.asked.wants("f") {
+            pages::wait(&mut people, plan, table).await?;
+        }
+        people.server.stop()?;
     }
     let cores = std::thread::available_parallelism()?;
     Ok(format!(

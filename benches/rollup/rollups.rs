@@ -16,6 +16,7 @@ const FILL_DAYS: &str = include_str!("fill_days.sql");
 const FILL_EVENTS: &str = include_str!("fill_events.sql");
 const FILL_ROLLUPS: &str = include_str!("fill_rollups.sql");
 const FILL_STRANGERS: &str = include_str!("fill_strangers.sql");
+const FILL_VIEWERS: &str = include_str!("fill_viewers.sql");
 
 /// As many events as the relay takes in one round.
 const BATCH: i64 = 5000;
@@ -47,6 +48,12 @@ impl Rollups {
             .bind(KINDS.map(|(_, model)| model).to_vec())
             .execute(&mut self.0)
             .await?;
+        self.run("vacuum analyze usage.bucket").await
+    }
+
+    /// Gives users the demo's year.
+    pub async fn fill_viewers(&mut self, user_ids: Vec<Uuid>) -> anyhow::Result<()> {
+        sqlx::query(FILL_VIEWERS).bind(user_ids).execute(&mut self.0).await?;
         self.run("vacuum analyze usage.bucket").await
     }
 

@@ -50,6 +50,11 @@ impl Cluster {
         Ok(Self { postgres: Some(postgres), folder })
     }
 
+    /// What PostgreSQL writes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+
     fn database(&self, name: &str) -> anyhow::Result<PgConnectOptions> {
         let postgres = self.postgres.as_ref().context("PostgreSQL was stopped")?;
         Ok(postgres.connect_options().database(name))
@@ -96,6 +101,13 @@ impl Installation {
         }
         let expected = half_hours * 8 * i64::from(DEVICES);
         Ok(Self { server, database, admin, devices, raw_devices, log, expected })
+    }
+
+    /// The program as an operator's tool, on this database.
+    pub fn command(&self) -> Command {
+        let mut command = halfhour(&self.database);
+        command.stdin(Stdio::null());
+        command
     }
 
     /// A token for operations, of the first device's user.
@@ -155,7 +167,11 @@ fn put_prices_in_force(database: &PgConnectOptions) -> anyhow::Result<()> {
 /// The binary, on this database and with nothing else of this process's environment.
 fn halfhour(database: &PgConnectOptions) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halfhour"));
-    command.env_clear().env("DATABASE_URL", database.to_url_lossy().as_str()).env("HALFHOUR_SECRET", SECRET);
+    command
+        .env_clear()
+        .env("DATABASE_URL", database.to_url_lossy().as_str())
+        .env("HALFHOUR_SECRET", SECRET)
+        .env("HALFHOUR_INGEST_MAX_AGE_DAYS", "0");
     command
 }
 
@@ -198,7 +214,6 @@ impl Server {
         let mut child = halfhour(database)
             .env("HALFHOUR_BIND", "127.0.0.1:0")
             .env("HALFHOUR_LOG", "info")
-            .env("HALFHOUR_INGEST_MAX_AGE_DAYS", "0")
             .envs(no_limits)
             .stdin(Stdio::null())
             .stdout(File::options().create(true).append(true).open(log)?)

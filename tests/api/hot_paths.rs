@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::dashboard_page::Browser;
-use crate::support::plans::{buffers, fill_without_statistics, nodes, outline};
+use crate::support::plans::{buffers, explain_everything, fill_without_statistics, nodes, outline, ran_since};
 use crate::support::{TestApp, TestDevice, TestUser};
 
 /// Where statements of posts, authentication and the relay are. Those of reads are in the folders of [`READS`].
@@ -95,42 +95,9 @@ fn hot_files() -> BTreeMap<String, String> {
 
 /// Statements that ran and that stand in these files, each with its plan, since a place in PostgreSQL's log.
 fn plans_since(start: usize, files: &BTreeMap<String, String>) -> (Vec<(String, Value)>, usize) {
-    let folder = format!("api-postgres-{}", std::process::id());
-    let log = std::fs::read(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder).join("postgres.log")).unwrap();
-    let text = String::from_utf8_lossy(&log[start..]);
-    let mut lines = text.lines().peekable();
-    let mut found = Vec::new();
-    while let Some(line) = lines.next() {
-        if !(line.contains("duration:") && line.ends_with("plan:")) {
-            continue;
-        }
-        let mut plan = String::new();
-        while let Some(more) = lines.next_if(|line| line.starts_with('\t')) {
-            plan.push_str(more);
-        }
-        let plan: Value = serde_json::from_str(&plan).unwrap();
-        if let Some(file) = files.get(plan["Query Text"].as_str().unwrap().trim()) {
-            found.push((file.clone(), plan["Plan"].clone()));
-        }
-    }
-    (found, log.len())
-}
-
-/// Has every connection to the test's database from now on write the plan of each of its statements.
-async fn explain_everything(app: &TestApp) {
-    let name = app.superuser.get_database().unwrap().to_owned();
-    for setting in [
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_analyze = on",
-        "auto_explain.log_buffers = on",
-        "auto_explain.log_timing = off",
-        "auto_explain.log_format = 'json'",
-        "auto_explain.log_level = 'log'",
-        // Last, for whoever connects in between writes none in another format.
-        "auto_explain.log_min_duration = 0",
-    ] {
-        app.tell(&format!("alter database {name} set {setting}")).await;
-    }
+    let (ran, end) = ran_since(start);
+    let of_files = ran.into_iter().filter_map(|ran| Some((files.get(ran.text.trim())?.clone(), ran.plan)));
+    (of_files.collect(), end)
 }
 
 /// What trackers and dashboards do all day, once.

@@ -6,6 +6,7 @@ mod hostile;
 mod hours;
 mod merging;
 mod naming;
+mod plans;
 mod receipts;
 mod sessions;
 mod settings;

@@ -1,6 +1,8 @@
 //! What statements cost: the files of the product, explained and run as the application runs them, with parameters that
 //! are really bound, on tables that are filled as usage arrives.
 
+use std::path::Path;
+
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, PgConnection};
@@ -109,6 +111,60 @@ pub async fn explain(connection: &mut PgConnection, opening: &str, sql: &str, ar
 
 async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// Has every connection to the test's database from now on write the plan of each of its statements.
+pub async fn explain_everything(app: &TestApp) {
+    let name = app.superuser.get_database().unwrap().to_owned();
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_buffers = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_format = 'json'",
+        "auto_explain.log_level = 'log'",
+        // Last, for whoever connects in between writes none in another format.
+        "auto_explain.log_min_duration = 0",
+    ] {
+        app.tell(&format!("alter database {name} set {setting}")).await;
+    }
+}
+
+/// A statement that PostgreSQL ran and explained.
+pub struct RanStatement {
+    /// The process that ran it. All tests share one log.
+    pub pid: u32,
+    /// As it was sent.
+    pub text: String,
+    /// How it was run.
+    pub plan: Value,
+}
+
+/// What was explained since a place in PostgreSQL's log, and where the log ends now.
+pub fn ran_since(start: usize) -> (Vec<RanStatement>, usize) {
+    let folder = format!("api-postgres-{}", std::process::id());
+    let log = std::fs::read(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder).join("postgres.log")).unwrap();
+    let text = String::from_utf8_lossy(&log[start..]);
+    let mut lines = text.lines().peekable();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if !(line.contains("duration:") && line.ends_with("plan:")) {
+            continue;
+        }
+        let mut written = String::new();
+        while let Some(more) = lines.next_if(|line| line.starts_with('\t')) {
+            written.push_str(more);
+        }
+        let written: Value = serde_json::from_str(&written).unwrap();
+        // `2026-11-20 12:00:00.000 UTC [4711] 00000 LOG:  duration: …`
+        let pid = line.split(['[', ']']).nth(1).unwrap().parse().unwrap();
+        found.push(RanStatement {
+            pid,
+            text: written["Query Text"].as_str().unwrap().to_owned(),
+            plan: written["Plan"].clone(),
+        });
+    }
+    (found, log.len())
 }
 
 /// Every node of a plan.
