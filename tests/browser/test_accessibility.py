@@ -76,7 +76,8 @@ class Accessibility(BrowserTest):
         page = self.readable(self.installation.person("reader"))
         for button in ["Add a device", "Make a link code"]:
             self.visit(page, "/settings")
-            page.get_by_label("Name", exact=True).fill("laptop")
+            adds = page.locator("form", has=page.get_by_role("button", name="Add a device"))
+            adds.get_by_label("Name", exact=True).fill("laptop")
             self.follow(page, page.get_by_role("button", name=button))
             self.assertEqual(page.locator("#secret").count(), 1, button)
             self.assertEqual(self.looked_at(page), [])
