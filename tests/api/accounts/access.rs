@@ -127,7 +127,7 @@ const OVER_ALL_USERS: [&str; 17] = [
 /// Each statement of accounts, and of erasure, with parameters that name `$bob` and his things.
 const STATEMENTS: [(&str, &[&str]); 55] = [
     ("accounts/signing_in/find_active_user.sql", &["$bob"]),
-    ("accounts/signing_in/insert_session.sql", &["$hash", "$new", "$bob", "60"]),
+    ("accounts/signing_in/insert_session.sql", &["$hash", "$new", "viewer", "$bob", "60"]),
     ("accounts/signing_in/end_sessions.sql", &["$bob", "$token"]),
     ("accounts/tokens/own_tokens.sql", &["$bob", "100"]),
     ("accounts/tokens/revoke_own_token.sql", &["$bob", "$token"]),
