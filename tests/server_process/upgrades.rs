@@ -113,12 +113,13 @@ async fn upgrade_is(home: &Home, server: &Server, state: &str) -> Value {
     }
 }
 
-/// Waits until nothing is said of an upgrade any more, which may be a moment after the new server answers.
+/// Waits until nothing is said of an upgrade any more, which may be a moment after the new server answers. A server that
+/// began while its programs were still being replaced is restarted once more, in a moment in which nobody asks.
 async fn upgrade_is_over(home: &Home, server: &Server) {
     let began = Instant::now();
     while !private_postgres(home, server).await["upgrade"].is_null() {
         assert!(began.elapsed() < PATIENCE, "{}", server.running.stdout());
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
     }
 }
 

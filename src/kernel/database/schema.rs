@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use super::connection::say_goodbye;
 use super::limits::in_time;
+use crate::kernel::clock::jittered;
 
 /// At a start the database may take this long for each connection, and for each look at it.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// All migrations together may take this long: a large table is written anew in minutes.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
+
+/// So often a migration is tried that met its locks the other way round than a server that is at work.
+const MIGRATION_TRIES: u32 = 5;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a database is not fit to serve from.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +28,7 @@ pub enum SchemaError {
     Database(#[from] sqlx::Error),
     /// A migration failed, or the schema is not one that this release knows.
     #[error("the schema could not be migrated")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// A working role could see every user's rows.
     #[error("the roles {0} bypass row-level security; take SUPERUSER and BYPASSRLS away from them")]
     RolesBypassSecurity(String),
@@ -56,9 +62,22 @@ async fn apply(connection: &mut PgConnection) -> Result<usize, SchemaError> {
     // book at once collide. It ends with the connection.
     connection.lock().await?;
     let before = applied_migrations(connection).await?;
-    migrator().run(&mut *connection).await?;
+    let mut tries = 1;
+    while let Err(error) = migrator().run(&mut *connection).await {
+        if tries == MIGRATION_TRIES || !is_deadlock(&error) {
+            return Err(error.into());
+        }
+        tries += 1;
+        tokio::time::sleep(jittered(MIGRATION_PAUSE)).await;
+    }
     let after = applied_migrations(connection).await?;
     Ok(after.saturating_sub(before))
+}
+
+/// Each migration is a transaction, of which a deadlock leaves nothing.
+fn is_deadlock(error: &MigrateError) -> bool {
+    let MigrateError::ExecuteMigration(error, _) = error else { return false };
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("40P01")
 }
 
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
