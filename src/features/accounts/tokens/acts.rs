@@ -159,7 +159,7 @@ impl Tokens {
         tokens
     }
 
-    /// Another token of a user that reads, under a label. Errors: 409 for more than [`MAX_OWN`] that work, 422 for a label
+    /// Another token of a user that reads, under a label. Errors: 409 for more than `MAX_OWN` that work, 422 for a label
     /// that is not acceptable, 401 the user was erased.
     pub async fn issue_own(
         &self,

@@ -40,7 +40,7 @@ pub struct ReceiptLine {
     pub matched: Match,
     /// Its rate, with its number.
     pub rate: Option<(i32, Arc<Rate>)>,
-    /// Which tokens: one of [`CLASSES`], or `unclassified`.
+    /// Which tokens: one of the classes of a price, or `unclassified`.
     pub class: &'static str,
     /// How many.
     pub tokens: u128,
