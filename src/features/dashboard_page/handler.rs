@@ -26,6 +26,9 @@ pub fn shown(status: StatusCode, page: &impl Template, caching: &'static str) ->
     Ok(response)
 }
 
+/// A person has no more devices that are active, and a page knows the names of so many.
+pub const MOST_DEVICES: u16 = 1000;
+
 /// What is shown to one person.
 pub const FOR_ONE: &str = "private, no-cache";
 /// What is shown once.
@@ -38,6 +41,17 @@ pub fn led_to(path: &str) -> Result<Response, Problem> {
         (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
     ];
     Ok((StatusCode::SEE_OTHER, head).into_response())
+}
+
+/// Leads a reader of `path` to where to sign in, and from there back again; `home` is where that leads by itself.
+pub fn led_to_sign_in(sign_in: &str, home: &str, path: &str) -> Result<Response, Problem> {
+    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
+    led_to(&if path == home { sign_in.to_owned() } else { format!("{sign_in}?{next}") })
+}
+
+/// What was filled in under a name, or nothing.
+pub fn filled_in(form: &[(String, String)], name: &str) -> String {
+    form.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
 /// What is wrong with a form, for the page that has it still filled in. Errors: what is wrong with the server, or with whom

@@ -7,6 +7,7 @@ mod routes;
 mod sessions;
 
 use crate::dashboard_page::Browser;
+pub use crate::dashboard_page::between;
 use crate::support::{TestApp, TestUser};
 
 impl Browser {
@@ -16,12 +17,6 @@ impl Browser {
         browser.post("/operate/sign-in", &[("token", &user.operator)]).await.leads_to("/operate");
         browser
     }
-}
-
-/// What stands between two texts.
-#[track_caller]
-pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    text.split(before).nth(1).unwrap_or_else(|| panic!("no {before} in {text}")).split(after).next().unwrap()
 }
 
 /// The fields of the form that goes to a path, as a browser would send them.

@@ -8,14 +8,11 @@ use axum::response::Response;
 use super::reply::{DeletionPage, DeletionStep, ErasurePage};
 use super::request::{Deletion, DeletionScope, typed, typed_name};
 use crate::features::dashboard_page::doors::AccountDoor;
-use crate::features::dashboard_page::handler::{FOR_NOW, shown, told};
+use crate::features::dashboard_page::handler::{FOR_NOW, MOST_DEVICES, filled_in, shown, told};
 use crate::kernel::access::{Sessions, Viewer};
 use crate::kernel::http::body::{FormFields, NoParameters, Parameters};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
-
-/// A person has no more devices that are active.
-const MOST_DEVICES: u16 = 1000;
 
 /// What the pages are made of.
 type Sources = (State<AccountDoor>, State<PublicUrl>);
@@ -120,8 +117,7 @@ pub async fn erase_everything(
         }
         Err(problem) => {
             let (status, said) = told(problem)?;
-            let typed = form.into_iter().find(|(name, _)| name == "confirm").map(|(_, value)| value);
-            let page = erasure(viewer, &sources).await?.saying(said, typed.unwrap_or_default());
+            let page = erasure(viewer, &sources).await?.saying(said, filled_in(&form, "confirm"));
             shown(status, &page, FOR_NOW)
         }
     }

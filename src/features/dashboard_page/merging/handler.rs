@@ -9,14 +9,11 @@ use super::door::{MergeDoor, MergeStep};
 use super::reply::{LISTED, MergePage, MergesPage};
 use super::request::{chosen, seen_version, wished};
 use crate::features::dashboard_page::doors::AccountDoor;
-use crate::features::dashboard_page::handler::{FOR_NOW, id_in_path, led_to, shown, told};
+use crate::features::dashboard_page::handler::{FOR_NOW, MOST_DEVICES, filled_in, id_in_path, led_to, shown, told};
 use crate::kernel::access::Viewer;
 use crate::kernel::http::body::{FormFields, NoParameters, Parameters};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
-
-/// A person has no more devices that are active.
-const MOST_DEVICES: u16 = 1000;
 
 /// What the pages are made of.
 type Sources = (State<AccountDoor>, State<MergeDoor>, State<PublicUrl>);
@@ -40,10 +37,7 @@ pub async fn plan_merge(viewer: Viewer, sources: Sources, FormFields(form): Form
         Ok(planned) => planned,
         Err(problem) => {
             let (status, said) = told(problem)?;
-            let id = |name: &str| {
-                let filled = form.iter().find(|(known, _)| known == name);
-                filled.and_then(|(_, value)| Uuid::try_parse(value).ok())
-            };
+            let id = |name: &str| Uuid::try_parse(&filled_in(&form, name)).ok();
             let page = merges(viewer, &sources, (id("from"), id("into"))).await?.saying(said);
             return shown(status, &page, FOR_NOW);
         }

@@ -1,13 +1,12 @@
 //! `/operate`, its switches, and the lists of users, prices and what has none.
 
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::reply::{CoveragePage, OperatePage, PricesPage, UsersList};
 use super::request::{switch_named, wanted_throw};
-use crate::features::dashboard_page::handler::{FOR_NOW, shown};
+use crate::features::dashboard_page::handler::{FOR_NOW, filled_in, led_to, shown};
 use crate::features::dashboard_page::operator_doors::OperatorDoor;
 use crate::kernel::access::Operator;
 use crate::kernel::http::body::{FormFields, NoParameters, Parameters};
@@ -48,19 +47,14 @@ pub async fn throw_page_switch(
         Err(problem) => Err(problem),
     };
     let problem = match thrown {
-        Ok(()) => {
-            let head =
-                [(LOCATION, HeaderValue::from_static("/operate")), (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW))];
-            return Ok((StatusCode::SEE_OTHER, head).into_response());
-        }
+        Ok(()) => return led_to("/operate"),
         Err(problem) => problem,
     };
     if !matches!(problem.code(), Code::Invalid | Code::VersionMismatch) {
         return Err(problem);
     }
-    let filled = form.iter().find(|(name, _)| name == "reason").map(|(_, reason)| reason.clone());
     let page = operate(operator, &operating, &public_url).await?;
-    let page = page.saying(said(&problem), switch, filled.unwrap_or_default());
+    let page = page.saying(said(&problem), switch, filled_in(&form, "reason"));
     shown(problem.code().status(), &page, FOR_NOW)
 }
 

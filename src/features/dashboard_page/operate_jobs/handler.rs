@@ -1,14 +1,13 @@
 //! `/operate/jobs` and what hangs below it.
 
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use uuid::Uuid;
 
 use super::reply::{ExceptionsList, JobPage, JobsPage};
 use super::request::{form_order, job_named, seen_version};
-use crate::features::dashboard_page::handler::{FOR_NOW, shown};
+use crate::features::dashboard_page::handler::{FOR_NOW, led_to, shown};
 use crate::features::dashboard_page::operator_doors::{OperatorDoor, PageJobChange};
 use crate::kernel::access::Operator;
 use crate::kernel::http::body::{FormFields, Parameters};
@@ -42,7 +41,7 @@ pub async fn plan_page_job(
         Err(problem) => Err(problem),
     };
     match planned {
-        Ok(job_id) => led_to_job(job_id),
+        Ok(job_id) => led_to(&format!("/operate/jobs/{job_id}")),
         Err(problem) if matches!(problem.code(), Code::Invalid | Code::Conflict | Code::NotFound) => {
             let page = jobs(operator, &sources, &[]).await?.saying(said(&problem), &form);
             shown(problem.code().status(), &page, FOR_NOW)
@@ -143,7 +142,7 @@ async fn change(
         Err(problem) => Err(problem),
     };
     let problem = match changed {
-        Ok(()) => return led_to_job(job_id),
+        Ok(()) => return led_to(&format!("/operate/jobs/{job_id}")),
         Err(problem) => problem,
     };
     let is_of_the_job = matches!(
@@ -192,12 +191,4 @@ fn said(problem: &Problem) -> String {
     let wrong = wrong.collect::<Vec<_>>().join(" ");
     let wrong = if wrong.is_empty() { problem.body(Uuid::nil(), "").detail } else { wrong };
     format!("{wrong} Nothing was done.")
-}
-
-fn led_to_job(job_id: Uuid) -> Result<Response, Problem> {
-    let head = [
-        (LOCATION, HeaderValue::try_from(format!("/operate/jobs/{job_id}")).map_err(Problem::internal)?),
-        (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
-    ];
-    Ok((StatusCode::SEE_OTHER, head).into_response())
 }

@@ -2,23 +2,21 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::reply::OperatorSignInPage;
 use super::request::{OperatorForm, held_form, next_of};
-use crate::features::dashboard_page::handler::{FOR_NOW, shown};
+use crate::features::dashboard_page::handler::{FOR_NOW, led_to, led_to_sign_in, shown};
 use crate::features::dashboard_page::operator_doors::OperatorDoor;
-use crate::features::dashboard_page::sign_in::{NOT_KEPT, SignInPage, SignInStep, turn_away};
+use crate::features::dashboard_page::sign_in::{NOT_KEPT, SignInPage, SignInStep, held_form_of, turn_away};
 use crate::kernel::access::{Operator, OperatorSessions, Sessions};
 use crate::kernel::call::RequestContext;
-use crate::kernel::http::body::{FORM, FormFields, Parameters, media_type, whole_within};
+use crate::kernel::http::body::{FormFields, Parameters};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
 
-/// A form that is held has no more bytes.
-const HELD_LIMIT: usize = 4096;
 /// What a viewer is told on operators' pages.
 const VIEWERS: &str = "You are signed in as a viewer, and a viewer’s session does not operate the server. Sign in with an operator \
                        token; the viewer’s session stays beside it.";
@@ -97,14 +95,6 @@ fn refused(problem: &Problem, page: OperatorSignInPage) -> Result<Response, Prob
     shown(problem.code().status(), &page.saying(said), FOR_NOW)
 }
 
-fn led_to(path: &str) -> Result<Response, Problem> {
-    let head = [
-        (LOCATION, HeaderValue::try_from(path).map_err(Problem::internal)?),
-        (CACHE_CONTROL, HeaderValue::from_static(FOR_NOW)),
-    ];
-    Ok((StatusCode::SEE_OTHER, head).into_response())
-}
-
 /// What is answered at operators' pages to who shows no operator's session: a viewer is told that its own is none, anybody else
 /// is led to where to sign in, and what a form says is held meanwhile.
 pub async fn turn_operator_away(request: Request, public_url: PublicUrl, viewers: Sessions) -> Response {
@@ -129,11 +119,7 @@ async fn lead_to_sign_in(
         let page = OperatorSignInPage::new(base, path).saying(VIEWERS);
         return shown(StatusCode::FORBIDDEN, &page, FOR_NOW);
     }
-    if path == "/operate" {
-        return led_to("/operate/sign-in");
-    }
-    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
-    led_to(&format!("/operate/sign-in?{next}"))
+    led_to_sign_in("/operate/sign-in", "/operate", &path)
 }
 
 /// What is answered at viewers' pages to who shows no viewer's session: an operator is told that its own is none.
@@ -170,10 +156,7 @@ async fn has_session(
 }
 
 async fn hold(request: Request, base: &str) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let is_form = media_type(&parts.headers) == FORM;
-    let fields = if is_form { whole_within(&parts, body, HELD_LIMIT).await? } else { axum::body::Bytes::new() };
-    let held = str::from_utf8(&fields).ok().and_then(|fields| held_form(parts.uri.path(), fields));
+    let held = held_form_of(request, held_form).await?;
     let notice = match &held {
         Some(_) => {
             "No operator’s session is open. Sign in; what you filled in is kept on this page, and nothing was done yet."

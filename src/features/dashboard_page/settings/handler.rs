@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::reply::{Belongings, Filled, MOST, SecretPage, SettingsPage};
-use super::request::{FilledFields, asking_merge, filled_in, new_device, new_label, other_name, wanted_zone};
+use super::request::{FilledFields, asking_merge, new_device, new_label, other_name, wanted_zone};
 use super::setups::{Setup, setups_to_read, setups_with_code, setups_with_token};
 use crate::features::dashboard_page::doors::{AccountDoor, PageSecret};
-use crate::features::dashboard_page::handler::{FOR_NOW, id_in_path, led_to, shown, told};
+use crate::features::dashboard_page::handler::{FOR_NOW, filled_in, id_in_path, led_to, shown, told};
 use crate::kernel::access::Viewer;
 use crate::kernel::dashboards::{SumsFilters, SumsQuestion, UsageSums};
 use crate::kernel::http::body::{FormFields, NoParameters};

@@ -52,11 +52,6 @@ pub fn asking_merge(form: &FilledFields) -> Result<Option<Uuid>, Problem> {
     fields.finish(Some(merge))
 }
 
-/// What was filled in under a name, or nothing.
-pub fn filled_in(form: &FilledFields, name: &str) -> String {
-    form.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,27 +1,26 @@
 //! `/sign-in`, `/sign-out`, and what is answered to whoever is not signed in.
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-use super::held::HeldForm;
+use super::held::{HeldForm, LONGEST};
 use super::reply::{SignInPage, SignInStep};
 use super::request::{SignInForm, SignInQuery, SignInSecret};
 use crate::features::dashboard_page::doors::AccountDoor;
-use crate::features::dashboard_page::handler::{FOR_NOW, led_to, shown};
+use crate::features::dashboard_page::handler::{FOR_NOW, led_to, led_to_sign_in, shown};
 use crate::kernel::access::{Sessions, Viewer};
 use crate::kernel::call::RequestContext;
-use crate::kernel::http::body::{FormFields, Parameters, media_type, whole_within};
+use crate::kernel::http::body::{FORM, FormFields, Parameters, media_type, whole_within};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
 
 /// What is told where signing in leads nowhere.
 pub const NOT_KEPT: &str = "Over plain HTTP no browser keeps a session, but on the server’s own machine. Put TLS in front of the \
                         server, and set HALFHOUR_PUBLIC_URL to its https address.";
-/// A form that is held has no more bytes.
-const HELD_LIMIT: usize = 4096;
 
 /// Ask to sign in
 #[utoipa::path(
@@ -119,19 +118,26 @@ fn refused(problem: &Problem, page: SignInPage) -> Result<Response, Problem> {
 pub async fn turn_away(request: Request, public_url: PublicUrl) -> Response {
     let turned = if matches!(*request.method(), Method::GET | Method::HEAD) {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
-        led_to(&if path == "/" { "/sign-in".to_owned() } else { format!("/sign-in?{next}") })
+        led_to_sign_in("/sign-in", "/", path)
     } else {
         hold(request, public_url.path()).await
     };
     turned.unwrap_or_else(Problem::into_response)
 }
 
-async fn hold(request: Request, base: &str) -> Result<Response, Problem> {
+/// The form that a request sends, if `known` takes its path and fields. Errors: what is wrong with its body.
+pub async fn held_form_of(
+    request: Request,
+    known: impl FnOnce(&str, &str) -> Option<HeldForm>,
+) -> Result<Option<HeldForm>, Problem> {
     let (parts, body) = request.into_parts();
-    let is_form = media_type(&parts.headers) == crate::kernel::http::body::FORM;
-    let fields = if is_form { whole_within(&parts, body, HELD_LIMIT).await? } else { axum::body::Bytes::new() };
-    let held = str::from_utf8(&fields).ok().and_then(|fields| HeldForm::of(parts.uri.path(), fields));
+    let is_form = media_type(&parts.headers) == FORM;
+    let fields = if is_form { whole_within(&parts, body, LONGEST).await? } else { Bytes::new() };
+    Ok(str::from_utf8(&fields).ok().and_then(|fields| known(parts.uri.path(), fields)))
+}
+
+async fn hold(request: Request, base: &str) -> Result<Response, Problem> {
+    let held = held_form_of(request, HeldForm::of).await?;
     let notice = match &held {
         Some(_) => "Your session has ended. Sign in again; what you filled in is kept on this page.",
         None => "Your session has ended. Sign in again.",

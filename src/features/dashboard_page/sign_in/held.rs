@@ -3,7 +3,7 @@
 /// Forms of these paths are held. What they do is done when the person sends them again.
 const HELD_AT: &str = "/settings";
 /// No form of ours is longer.
-const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 
 /// The form, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use handler::{NOT_KEPT, turn_away};
+pub use handler::{NOT_KEPT, held_form_of, turn_away};
 pub use held::{HeldForm, local_path};
 pub use reply::{SignInPage, SignInStep};
 

@@ -12,16 +12,13 @@ use super::reply::UsagePage;
 use super::request::{Scene, read_view};
 use super::sheet::sheet;
 use crate::features::dashboard_page::doors::AccountDoor;
-use crate::features::dashboard_page::handler::{FOR_ONE, shown};
+use crate::features::dashboard_page::handler::{FOR_ONE, MOST_DEVICES, shown};
 use crate::kernel::access::Viewer;
 use crate::kernel::clock::Clock;
 use crate::kernel::dashboards::UsageSums;
 use crate::kernel::http::body::Parameters;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{Code, Problem};
-
-/// A page knows the names of so many devices.
-const MOST_DEVICES: u16 = 1000;
 
 /// What pages are made of.
 type Sources = (State<AccountDoor>, State<UsageSums>, State<PublicUrl>, State<Clock>);
