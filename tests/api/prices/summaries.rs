@@ -21,7 +21,7 @@ async fn unpriced_of_receipt(app: &TestApp, me: &TestUser, query: &str) -> Vec<V
         }
     }
     unpriced.sort_by_key(|(_, tokens)| Reverse(*tokens));
-    let row = |([source, model, reason], tokens)| json!({"source": source, "model": model, "tokens": tokens, "reason": reason});
+    let row = |([source, model, reason], tokens): ([Value; 3], u64)| json!({"source": source, "model": model, "tokens": tokens, "reason": reason});
     unpriced.into_iter().map(row).collect()
 }
 
