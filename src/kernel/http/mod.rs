@@ -8,6 +8,7 @@ pub mod counters;
 pub mod cursor;
 pub mod field_reader;
 pub mod http_1_0;
+mod json_value;
 pub mod keyed;
 pub mod malformed;
 pub mod manner;
