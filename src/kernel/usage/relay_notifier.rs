@@ -1,6 +1,6 @@
 //! Tells relays that there may be new events.
 //!
-//! Whoever commits events wakes the relay of its own process at once, and those of other processes
+//! Whoever commits events wakes the relays of its own process at once, and those of other processes
 //! by `NOTIFY`. A wake is a hint that may be lost, so every relay also looks by itself each second.
 //!
 //! `NOTIFY` is sent after the commit, on a connection of its own, and at most ten times a second.
@@ -28,28 +28,51 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait with the next attempt when the database cannot be reached.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Wakes the relay. A wake that comes while it works is kept.
-#[derive(Clone, Debug, Default)]
+/// Wakes relays. A wake that comes while one of them works is kept for it.
+#[derive(Clone, Debug)]
 pub struct Signal(Arc<Wakeful>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wakeful {
-    /// For the relay of this process.
-    here: Notify,
+    /// For each relay of this process.
+    here: Vec<Notify>,
     /// For those of other processes.
     elsewhere: Notify,
 }
 
+impl Default for Signal {
+    fn default() -> Self {
+        Self::of(1)
+    }
+}
+
 impl Signal {
+    /// For so many relays in this process.
+    pub fn of(relays: usize) -> Self {
+        Self(Arc::new(Wakeful { here: (0..relays).map(|_| Notify::new()).collect(), elsewhere: Notify::new() }))
+    }
+
     /// There may be new events, committed by this process.
     pub fn wake(&self) {
-        self.0.here.notify_one();
+        self.wake_here();
         self.0.elsewhere.notify_one();
     }
 
-    /// Waits for the next wake.
+    fn wake_here(&self) {
+        self.0.here.iter().for_each(Notify::notify_one);
+    }
+
+    /// Waits for the next wake of the first relay.
     pub async fn woken(&self) {
-        self.0.here.notified().await;
+        self.woken_at(0).await;
+    }
+
+    /// Waits for the next wake of the relay with that number, from 0 on.
+    pub async fn woken_at(&self, number: usize) {
+        match self.0.here.get(number) {
+            Some(here) => here.notified().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -100,7 +123,7 @@ impl RelayNotifier {
         tx.commit().await
     }
 
-    /// Takes other processes' announcements to the relay of this one, until `stop`. A connection that is lost is opened
+    /// Takes other processes' announcements to the relays of this one, until `stop`. A connection that is lost is opened
     /// again.
     pub async fn listen(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -118,7 +141,7 @@ impl RelayNotifier {
     async fn hear(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         let mut listener = Listener::on(&self.pool, CHANNEL).await?;
         // What was announced before, nobody here has heard.
-        self.signal.0.here.notify_one();
+        self.signal.wake_here();
         let own = self.process.to_string();
         loop {
             let announcement = tokio::select! {
@@ -128,7 +151,7 @@ impl RelayNotifier {
             };
             match announcement {
                 Some(announcement) if announcement == own => {}
-                Some(_) => self.signal.0.here.notify_one(),
+                Some(_) => self.signal.wake_here(),
                 None => return Ok(()),
             }
         }

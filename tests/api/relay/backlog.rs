@@ -12,7 +12,7 @@ const NINE: &str = "2026-11-20T09:00:00Z";
 /// Entries that scans have read of the index by which events are claimed. A connection tells its counts when it ends.
 async fn entries_read(app: &TestApp) -> i64 {
     app.cut_connections("worker").await;
-    let read = "select idx_tup_read::text from pg_stat_all_indexes where indexrelname = 'outbox_lane_id_idx'";
+    let read = "select idx_tup_read::text from pg_stat_all_indexes where indexrelname = 'outbox_lane_part_id_idx'";
     app.ask(read).await[0].parse().unwrap()
 }
 
@@ -39,8 +39,9 @@ async fn a_bulk_backlog_of_a_million_delays_a_post_by_no_more_than_a_round_and_i
         assert_eq!(app.ask(INPUT).await, [format!("2026-11-20 {number}")]);
         assert_eq!(app.ask("select count(*)::text from usage.outbox where lane = 'live'").await, ["0"]);
         let read = entries_read(&app).await - before;
-        // What the round before consumed may be met once more.
-        assert!(read <= 3 * 201, "statistics: {statistics}; {read} entries were read");
+        // The first of each part, those that fill a round to find its parts, and once more to claim them; and what the round
+        // before consumed may be met by each of these.
+        assert!(read <= 64 + 5 * 201, "statistics: {statistics}; {read} entries were read");
         app.tell("analyze usage.outbox").await;
     }
     assert_eq!(app.ask("select count(*)::text from usage.outbox").await, ["999600"]);
@@ -70,11 +71,11 @@ async fn what_was_consumed_and_is_not_vacuumed_is_read_again_once_a_minute_and_n
     assert!(consumed == 1 && read < 5010, "a round back, and not four: {consumed} consumed, {read} read");
     for seconds in [5, 6] {
         let (consumed, read) = after(seconds, &one).await;
-        assert!(consumed == 1 && read < 10, "{consumed} consumed, {read} read");
+        assert!(consumed == 1 && read < 40, "{consumed} consumed, {read} read");
     }
     let (consumed, read) = after(11, &one).await;
     assert!(consumed == 1 && read > 20_000, "the full scan: {consumed} consumed, {read} read");
     let (consumed, read) = after(1, &one).await;
-    assert!(consumed == 1 && read < 10, "{consumed} consumed, {read} read");
+    assert!(consumed == 1 && read < 40, "{consumed} consumed, {read} read");
     release(held).await;
 }
