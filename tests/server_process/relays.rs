@@ -11,7 +11,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::external_database::{database_url, home, start_postgres};
-use crate::http::{Http, INTERVAL, PATIENCE, recent};
+use crate::http::{Http, INTERVAL, PATIENCE, recent, wait_until};
 use crate::support::{Home, Server};
 
 const USERS: usize = 8;
@@ -82,6 +82,17 @@ impl Draws {
     }
 }
 
+/// A server that listens. One that cannot reach PostgreSQL in time ends, and is started again, as whoever supervises it does.
+async fn started(home: &Home) -> Server {
+    loop {
+        let mut running = home.spawn();
+        wait_until("a start", || running.has_ended() || running.stderr().contains("halfhour listens on ")).await;
+        if !running.has_ended() {
+            return running.listening().await;
+        }
+    }
+}
+
 /// Kills or freezes one process after the other.
 async fn strike(home: &Home, running: &mut [Option<Server>; 2], servers: &[RwLock<Http>; 2], draws: &mut Draws) {
     for _ in 0..BLOWS {
@@ -90,7 +101,7 @@ async fn strike(home: &Home, running: &mut [Option<Server>; 2], servers: &[RwLoc
         if draws.below(2) == 0 {
             running[which].take().unwrap().kill().await;
             tokio::time::sleep(Duration::from_millis(draws.below(500))).await;
-            let server = home.serve().await;
+            let server = started(home).await;
             *servers[which].write().await = server.http.clone();
             running[which] = Some(server);
         } else {
@@ -125,7 +136,7 @@ async fn all_folded(connection: &mut PgConnection) {
 async fn what_two_processes_with_three_relays_each_acknowledge_is_folded_once_though_they_are_killed_and_frozen() {
     let (directory, postgres) = start_postgres();
     let home = home(&database_url(directory.path(), &postgres)).with("HALFHOUR_RELAYS", "3");
-    let mut running = [Some(home.serve().await), Some(home.serve().await)];
+    let mut running = [Some(started(&home).await), Some(started(&home).await)];
     let mut admin = PgConnection::connect_with(&postgres.connect_options().database("halfhour")).await.unwrap();
     admin.execute(sqlx::raw_sql(ONE_AT_A_TIME)).await.unwrap();
     let trackers: Vec<_> = (0..USERS).map(|number| Tracker::new(&home, &format!("user {number}"))).collect();

@@ -1,10 +1,9 @@
 //! The fold of a batch: all events at once where their data allows it, else by halves until each culprit stands alone.
 
-use super::Trail;
 use super::store;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::outbox::{self, Event};
+use crate::kernel::usage::outbox::Event;
 
 /// What a round folded.
 #[derive(Debug, Default)]
@@ -17,12 +16,12 @@ pub(super) struct Folded {
 #[derive(Debug)]
 pub(super) struct Poison {
     pub(super) event: Event,
-    pub(super) fault: Fault,
+    pub(super) fault: DataFault,
 }
 
 /// What is wrong with the data of events.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct DataFault {
     /// SQLSTATE and constraint, never row data.
     pub(super) code: String,
     pub(super) problem: Problem,
@@ -45,23 +44,19 @@ pub(super) async fn fold_apart(tx: &mut Tx, events: &[Event], folded: &mut Folde
     Ok(poisons)
 }
 
-/// Folds the parked events of users of whom something was folded, near the days of that. Each user's in one attempt:
-/// what still fails stays parked, however much it is, and holds up nobody. Errors: whatever is no event's fault.
-pub(super) async fn heal(tx: &mut Tx, trail: &mut Trail) -> Result<(), Problem> {
-    let rests = |lane| trail.taken.iter().filter(|offer| offer.rests(lane)).map(|offer| offer.part).collect();
-    let parked = outbox::claim_parked_events(tx, &trail.folded.events, rests).await?;
-    trail.span.link_to_causes(parked.iter().filter_map(|event| event.trace));
-    trail.claimed.extend_from_slice(&parked);
+/// Folds parked events, ordered by user. Each user's in one attempt: what still fails stays parked, however much it is, and
+/// holds up nobody. Errors: whatever is no event's fault.
+pub(super) async fn heal(tx: &mut Tx, parked: &[Event], folded: &mut Folded) -> Result<(), Problem> {
     for of_user in parked.chunk_by(|one, next| one.user_id == next.user_id) {
         // Its fault is known since it was parked.
-        let _ = fold_together(tx, of_user, &mut trail.folded).await?;
+        let _ = fold_together(tx, of_user, folded).await?;
     }
     Ok(())
 }
 
 /// Folds the events in one statement, or changes nothing and says what is wrong with their data. Errors: whatever is no
 /// event's fault.
-async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Option<Fault>, Problem> {
+async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Option<DataFault>, Problem> {
     tx.savepoint().await?;
     let error = match store::fold_events(tx, events).await {
         Ok(user_days) => {
@@ -76,5 +71,5 @@ async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Re
         return Err(error.into());
     };
     tx.rollback_to_savepoint().await?;
-    Ok(Some(Fault { code, problem: error.into() }))
+    Ok(Some(DataFault { code, problem: error.into() }))
 }

@@ -25,8 +25,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use folding::{Fault, Folded, Poison, fold_apart, heal};
-use parts::{Home, Offer, PartStates};
+use folding::{DataFault, Folded, Poison, fold_apart, heal};
+use parts::{HomeParts, Offer, PartStates};
 
 use crate::kernel::call::{CallOutcome, CallSpan, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, doubled, jittered};
@@ -68,7 +68,7 @@ pub struct Relay {
     signal: Signal,
     clock: Clock,
     switches: Switches,
-    home: Home,
+    home: HomeParts,
     parts: Arc<PartStates>,
 }
 
@@ -107,14 +107,14 @@ struct Trail {
 impl Relay {
     /// Folds through `pool`, woken by `signal`; `clock` says which events are due. It looks after all parts.
     pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
-        Self { pool, signal, clock, switches, home: Home::of(0, 1), parts: Arc::default() }
+        Self { pool, signal, clock, switches, home: HomeParts::of(0, 1), parts: Arc::default() }
     }
 
     /// So many relays of one process, at least one, which share the parts out among themselves; `signal` is for as many.
     pub fn several(pool: &Pool, signal: &Signal, clock: &Clock, switches: &Switches, relays: usize) -> Vec<Self> {
         let parts = Arc::<PartStates>::default();
         let relay = |number| Self {
-            home: Home::of(number, relays.max(1)),
+            home: HomeParts::of(number, relays.max(1)),
             parts: parts.clone(),
             ..Self::new(pool.clone(), signal.clone(), clock.clone(), switches.clone())
         };
@@ -286,11 +286,16 @@ impl Relay {
 
         trail.stage = "fold";
         let poisons = fold_apart(tx, &trail.claimed, &mut trail.folded).await?;
-        heal(tx, trail).await?;
+        // Parked events of users of whom something was folded, near the days of that, may be foldable now, too.
+        let rests = |lane| trail.taken.iter().filter(|offer| offer.rests(lane)).map(|offer| offer.part).collect();
+        let parked = outbox::claim_parked_events(tx, &trail.folded.events, rests).await?;
+        trail.span.link_to_causes(parked.iter().filter_map(|event| event.trace));
+        trail.claimed.extend_from_slice(&parked);
+        heal(tx, &parked, &mut trail.folded).await?;
         trail.stage = "consume";
         outbox::consume_events(tx, &trail.folded.events).await?;
         let mut round = Round { consumed: trail.folded.events.len(), more, ..Round::default() };
-        for Poison { event, fault: Fault { code, problem } } in poisons {
+        for Poison { event, fault: DataFault { code, problem } } in poisons {
             outbox::fail_event(tx, &event, &code, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);
             round.failed += 1;

@@ -19,12 +19,12 @@ const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Which parts a relay looks after first: every so manieth one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Home {
+pub(super) struct HomeParts {
     number: usize,
     relays: usize,
 }
 
-impl Home {
+impl HomeParts {
     /// That of one relay of several; both above 0 or, for the number, from 0 on.
     pub(super) const fn of(number: usize, relays: usize) -> Self {
         Self { number, relays }
@@ -100,7 +100,13 @@ impl PartStates {
     }
 
     /// What may be taken of each part, of those that have no pause where the caller keeps pauses.
-    pub(super) fn offers(&self, home: Home, at_most: PerLane, now: DateTime<Utc>, keeps_pauses: bool) -> Vec<Offer> {
+    pub(super) fn offers(
+        &self,
+        home: HomeParts,
+        at_most: PerLane,
+        now: DateTime<Utc>,
+        keeps_pauses: bool,
+    ) -> Vec<Offer> {
         let mut states = self.states();
         let paused = |state: &PartState| keeps_pauses && state.paused_until.is_some_and(|until| Instant::now() < until);
         let awake = UserPart::all().zip(states.iter_mut()).filter(|(_, state)| !paused(state));
@@ -178,14 +184,14 @@ mod tests {
     }
 
     fn offers(states: &PartStates, parts: &[usize], keeps_pauses: bool, now: DateTime<Utc>) -> Vec<Offer> {
-        let offers = states.offers(Home::of(0, 2), AT_MOST, now, keeps_pauses);
+        let offers = states.offers(HomeParts::of(0, 2), AT_MOST, now, keeps_pauses);
         offers.into_iter().filter(|offer| parts.contains(&offer.part.index())).collect()
     }
 
     #[test]
     fn relays_of_a_process_share_all_parts_out_and_none_is_looked_after_twice() {
         for relays in 1..=32 {
-            let looks_after = |part| (0..relays).filter(|number| Home::of(*number, relays).has(part)).count();
+            let looks_after = |part| (0..relays).filter(|number| HomeParts::of(*number, relays).has(part)).count();
             assert!(UserPart::all().all(|part| looks_after(part) == 1), "{relays} relays");
         }
     }

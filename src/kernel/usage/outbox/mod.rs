@@ -16,7 +16,7 @@ use crate::kernel::bucket::Source;
 use crate::kernel::call::{RequestContext, Trace};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
-pub use part::{PARTS, PartLane, UserPart};
+pub use part::{PARTS, UserPart};
 
 /// After this many failures through its own data an event is parked.
 pub const MAX_ATTEMPTS: i32 = 10;
@@ -228,6 +228,19 @@ impl PerLane {
             Lane::Whole => &mut self.whole,
         }
     }
+}
+
+/// Where events may be claimed: one lane of one part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartLane {
+    /// The part.
+    pub part: UserPart,
+    /// The lane.
+    pub lane: Lane,
+    /// No event with a lower id is looked at, unless it failed before.
+    pub scan_from: i64,
+    /// No more events than these, and as many that failed before.
+    pub at_most: i64,
 }
 
 /// The oldest events that are due in these places: at most so many of each lane, and as many that failed before, which are

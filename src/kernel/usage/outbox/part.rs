@@ -3,8 +3,6 @@
 
 use uuid::Uuid;
 
-use super::Lane;
-
 /// How many parts there are: as many as `usage.outbox.part` has values. Fixed for good, because a process that counts other
 /// parts would fold a user beside one that does not.
 pub const PARTS: u8 = 64;
@@ -33,17 +31,4 @@ impl UserPart {
     pub fn index(self) -> usize {
         self.0.into()
     }
-}
-
-/// Where events may be claimed: one lane of one part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartLane {
-    /// The part.
-    pub part: UserPart,
-    /// The lane.
-    pub lane: Lane,
-    /// No event with a lower id is looked at, unless it failed before.
-    pub scan_from: i64,
-    /// No more events than these, and as many that failed before.
-    pub at_most: i64,
 }
