@@ -2,7 +2,9 @@
 //! and knows when devices were heard of. The composition root hands that over.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use crate::features::accounts::Accounts;
@@ -60,9 +62,13 @@ async fn sums(
     let asked = question.filters.clone();
     let filters = Filters { sources: asked.sources, models: asked.models, devices: asked.devices };
     let request = WholeRequest { time_zone: zone, filters: filters.clone() }.checked()?;
-    let mut snapshot = answers.open(context, user_id, request).await?;
-    let read = read(&mut snapshot, &filters, &question).await;
-    snapshot.close(read).await.map(|answered| answered.answer)
+    let snapshot = answers.open(context, user_id, request).await?;
+    let asked = Arc::new((filters, question));
+    let answered = snapshot.answer_with(|snapshot| {
+        let asked = asked.clone();
+        async move { read(snapshot, &asked.0, &asked.1).await }.boxed()
+    });
+    Ok(answered.await?.answer)
 }
 
 async fn read(

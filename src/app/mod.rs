@@ -54,7 +54,7 @@ use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers, watch_co
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{Authenticator, ServerKey, Sessions, TokenCache};
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::database::{Pool, Pools, Standby, by_key, by_range, in_batches};
 use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
@@ -76,6 +76,7 @@ const CONTROL_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub struct App {
     state: AppState,
+    standby: Option<Standby>,
     relay: Arc<Relay>,
     strangers: StrangerLimits,
     retention: Option<Retention>,
@@ -96,10 +97,18 @@ fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
     }
 }
 
+/// The standby, where there is one: as many connections as reads have on the primary.
+fn standby_of(settings: &Settings) -> Option<Standby> {
+    let options = settings.standby.as_deref()?;
+    Some(Standby::new(
+        Pool::new(by_range(options.clone()), "standby", settings.pool_sizes.read).traced(&settings.tracer),
+    ))
+}
+
 impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let pools = pools_of(database, &settings);
+        let (pools, standby) = (pools_of(database, &settings), standby_of(&settings));
         let (signal, switches) = (Signal::default(), Switches::at_start());
         let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
@@ -108,6 +117,7 @@ impl App {
         let process_status = ProcessStatus {
             started: Instant::now(),
             pools: pools.clone(),
+            standby: standby.clone(),
             writer: writer.clone(),
             clock: clock.clone(),
             switches: switches.clone(),
@@ -115,7 +125,7 @@ impl App {
             private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
-        let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
+        let answers = UsageAnswers::new(pools.read.clone(), standby.clone(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
         let (url, sealing) = (&settings.public_url, authenticator.clone());
@@ -166,7 +176,7 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let relay_notifier = RelayNotifier::new(database, signal.clone());
-        Self { state, relay, strangers, retention, backfill_worker, signal, relay_notifier, settings }
+        Self { state, standby, relay, strangers, retention, backfill_worker, signal, relay_notifier, settings }
     }
 
     /// The relay, for callers that fold on demand.
@@ -297,6 +307,9 @@ impl App {
         tasks.spawn(begin_prices(self.settings.data_dir.is_some(), self.state.0.books.clone(), workers.clone()));
         let Handed { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
+        if let Some(standby) = self.standby.clone() {
+            tasks.spawn(standby.watch(pools.control.clone(), workers.clone()));
+        }
         tasks.spawn(watch_coverage(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));
@@ -320,6 +333,9 @@ impl App {
         let _ = tokio::time::timeout_at(asked + closed, async {
             self.relay_notifier.close().await;
             self.state.0.pools.close().await;
+            if let Some(standby) = &self.standby {
+                standby.close().await;
+            }
         })
         .await;
     }

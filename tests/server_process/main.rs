@@ -32,6 +32,7 @@ mod programs;
 mod reference_tracker;
 mod releases;
 mod reprices;
+mod standby;
 mod stopping;
 mod stopping_early;
 mod support;

@@ -35,6 +35,7 @@ mod repricing;
 mod retention;
 mod rollups;
 mod snapshot;
+mod source;
 mod state;
 mod store;
 mod summary;

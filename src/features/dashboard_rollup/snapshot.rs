@@ -3,6 +3,8 @@
 //! The way of a read: [`UsageAnswers::open`] begins a transaction, reads the state of the rollup and finds out which days
 //! are meant; the `answer` that belongs to the request reads its numbers and closes the snapshot. A caller that has the
 //! answer already, as the state tells, closes the snapshot instead.
+//!
+//! Where there is a standby, the state is the primary's all the same, and the numbers may be the standby's (`source`).
 
 use chrono::NaiveDate;
 use uuid::Uuid;
@@ -10,10 +12,11 @@ use uuid::Uuid;
 use super::checked::Checked;
 use super::cost::Rates;
 use super::range::DayRange;
+use super::source::note_source;
 use super::state::RollupState;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::database::{Access, Mode, Pool, Standby, Tx};
 use crate::kernel::problem::Problem;
 
 /// A request that can be asked in a snapshot.
@@ -31,15 +34,16 @@ pub trait UsageRequest {
 /// Answers requests for users' usage. Whoever shows usage is handed a clone by the composition root.
 #[derive(Clone, Debug)]
 pub struct UsageAnswers {
-    pool: Pool,
-    clock: Clock,
+    pub(super) pool: Pool,
+    pub(super) standby: Option<Standby>,
+    pub(super) clock: Clock,
     rates: Rates,
 }
 
 impl UsageAnswers {
-    /// Reads through `pool`; `clock` says which day is today.
-    pub fn new(pool: Pool, clock: Clock) -> Self {
-        Self { pool, clock, rates: Rates::default() }
+    /// Reads through `pool`, and numbers from the `standby` where it has them; `clock` says which day is today.
+    pub fn new(pool: Pool, standby: Option<Standby>, clock: Clock) -> Self {
+        Self { pool, standby, clock, rates: Rates::default() }
     }
 
     /// Opens one snapshot of a user's usage for one request. Errors: 422 for a zone that there is none, for days that are
@@ -54,8 +58,8 @@ impl UsageAnswers {
         let state = RollupState::read(&mut tx, user_id, &self.clock, request.time_zone()).await;
         match state.and_then(|state| Ok((request.resolve(&state)?, state))) {
             Ok((days, state)) => {
-                let rates = self.rates.clone();
-                Ok(OpenSnapshot { tx, user_id, state, days, request, rates })
+                let (rates, answers, context) = (self.rates.clone(), self.clone(), context.clone());
+                Ok(OpenSnapshot { tx, user_id, state, days, request, rates, answers, context, is_of_standby: false })
             }
             Err(problem) => end(tx, Err(problem)).await,
         }
@@ -71,6 +75,10 @@ pub struct OpenSnapshot<R> {
     pub(super) days: DayRange,
     pub(super) request: Checked<R>,
     pub(super) rates: Rates,
+    pub(super) answers: UsageAnswers,
+    pub(super) context: RequestContext,
+    /// Whether `tx` is on the standby.
+    pub(super) is_of_standby: bool,
 }
 
 impl<R> OpenSnapshot<R> {
@@ -93,7 +101,8 @@ impl<R> OpenSnapshot<R> {
 
     /// Ends the snapshot with what came of it. Errors: those of `result`; the database's.
     pub async fn close<T>(self, result: Result<T, Problem>) -> Result<Answered<T>, Problem> {
-        let Self { tx, state, days, .. } = self;
+        let Self { tx, state, days, is_of_standby, context, .. } = self;
+        note_source(&context, is_of_standby);
         let answer = end(tx, result).await?;
         Ok(Answered { state, days, answer })
     }

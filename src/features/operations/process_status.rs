@@ -9,7 +9,7 @@ use super::store::{self, ParkedEvent};
 use crate::embedded_postgres::{Programs, UpgradeState};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, BreakerState, Mode, Pool, PoolLoad, Pools};
+use crate::kernel::database::{Access, BreakerState, Mode, Pool, PoolLoad, Pools, Standby, StandbyReport};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::{Backlog, measure_backlog};
@@ -36,6 +36,8 @@ pub struct ProcessStatus {
     pub started: Instant,
     /// Its pools.
     pub pools: Pools,
+    /// The standby that answers reads; `None` where there is none.
+    pub standby: Option<Standby>,
     /// Its writer.
     pub writer: Writer,
     /// Its clock.
@@ -62,9 +64,10 @@ impl ProcessStatus {
     }
 
     /// How busy the pools are.
-    pub fn loads(&self) -> [PoolLoad; 4] {
+    pub fn loads(&self) -> Vec<PoolLoad> {
         let Pools { ingest, read, worker, control } = &self.pools;
-        [ingest, read, worker, control].map(Pool::load)
+        let on_primary = [ingest, read, worker, control].map(Pool::load);
+        on_primary.into_iter().chain(self.standby.as_ref().map(Standby::load)).collect()
     }
 
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
@@ -84,6 +87,12 @@ impl ProcessStatus {
         for state in UpgradeState::ALL {
             let gauge = metrics::gauge!("halfhour_postgres_upgrade", "state" => state.as_str());
             gauge.set(f64::from(u8::from(upgrade == Some(state))));
+        }
+        if let Some(StandbyReport { usable, lag }) = self.standby.as_ref().map(Standby::report) {
+            metrics::gauge!("halfhour_standby_usable").set(f64::from(u8::from(usable.is_ok())));
+            if let Some(lag) = lag {
+                metrics::gauge!("halfhour_standby_lag_seconds").set(lag.as_secs_f64());
+            }
         }
         for load in self.loads() {
             for (state, connections) in [("open", load.open), ("in_use", load.in_use), ("max", load.max)] {

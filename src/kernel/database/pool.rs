@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{PgPool, Postgres};
 
 use super::breaker::BreakerState;
@@ -125,6 +125,29 @@ impl Pool {
     /// Opens a transaction for this call. Errors: 503 when no connection is to be had, at once where that was so several
     /// times in a row; 504 when the call is overdue, or has less time than it would take to find out.
     pub async fn begin(&self, context: &RequestContext, access: Access<'_>, mode: Mode) -> Result<Tx, Problem> {
+        Ok(self.begin_within(context, &access, mode, None, ACQUIRE_TIMEOUT).await?.0)
+    }
+
+    /// Opens a snapshot within a limit, with what the server answered to a question just before. Errors: as of
+    /// [`Pool::begin`].
+    pub(super) async fn begin_asking(
+        &self,
+        context: &RequestContext,
+        access: &Access<'_>,
+        question: &str,
+        limit: Duration,
+    ) -> Result<(Tx, Option<PgRow>), Problem> {
+        self.begin_within(context, access, Mode::Snapshot, Some(question), limit).await
+    }
+
+    async fn begin_within(
+        &self,
+        context: &RequestContext,
+        access: &Access<'_>,
+        mode: Mode,
+        before: Option<&str>,
+        patience: Duration,
+    ) -> Result<(Tx, Option<PgRow>), Problem> {
         if context.remaining().is_zero() {
             return Err(overdue("The request's time was used up before the database was asked."));
         }
@@ -138,14 +161,14 @@ impl Pool {
         // another one is tried: all may have been lost together, but no more than there are.
         let mut others = self.max;
         loop {
-            let limit = context.remaining().min(ACQUIRE_TIMEOUT);
-            let connection = self.acquire(context, limit).await?;
+            let limit = context.remaining().min(patience);
+            let connection = self.acquire(context, limit, limit < patience).await?;
             let spans = StatementSpans::of(self.names.as_ref(), &context.span);
             let mut tx = Tx::on(connection, context, spans, InUse::of(&self.health));
-            match tx.open(&access, mode, context.remaining().min(ACQUIRE_TIMEOUT)).await {
-                Ok(()) => {
+            match tx.open(access, mode, before, context.remaining().min(patience)).await {
+                Ok(said) => {
                     self.health.answered();
-                    return Ok(tx);
+                    return Ok((tx, said));
                 }
                 Err(Some(problem)) if problem.code() == Code::DatabaseUnavailable && others > 0 => others -= 1,
                 Err(Some(problem)) => {
@@ -192,7 +215,13 @@ impl Pool {
         &self.inner
     }
 
-    async fn acquire(&self, context: &RequestContext, limit: Duration) -> Result<PoolConnection<Postgres>, Problem> {
+    /// `is_hurried` where the caller's time is the limit.
+    async fn acquire(
+        &self,
+        context: &RequestContext,
+        limit: Duration,
+        is_hurried: bool,
+    ) -> Result<PoolConnection<Postgres>, Problem> {
         context.upstream.waits_for_turn();
         let started = Instant::now();
         let acquired = tokio::time::timeout(limit, self.inner.acquire()).await;
@@ -202,7 +231,7 @@ impl Pool {
             Err(_overdue) => sqlx::Error::PoolTimedOut,
         };
         let timed_out = matches!(error, sqlx::Error::PoolTimedOut);
-        let hurried = timed_out && limit < ACQUIRE_TIMEOUT;
+        let hurried = timed_out && is_hurried;
         // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first
         // means that the database was not asked.
         if timed_out && self.health.in_use() >= self.max {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres};
 use uuid::Uuid;
 
@@ -126,21 +127,23 @@ impl Tx {
         }
     }
 
-    /// Begins, with a role, users and a statement timeout, in one round trip. Errors: `None` where that was not answered
-    /// in time.
+    /// Begins, with a role, users and a statement timeout, in one round trip. A question `before` is answered in the same
+    /// one, in a transaction of its own. Errors: `None` where that was not answered in time.
     pub(super) async fn open(
         &mut self,
         access: &Access<'_>,
         mode: Mode,
+        before: Option<&str>,
         limit: Duration,
-    ) -> Result<(), Option<Problem>> {
+    ) -> Result<Option<PgRow>, Option<Problem>> {
         self.is_of_users = matches!(access, Access::Users(_));
         let sql = opening(access, mode, &self.limits);
-        let opened = tokio::time::timeout(limit, self.run(sql)).await;
+        let sql = before.map_or_else(|| sql.clone(), |before| format!("begin read only; {before}; commit; {sql}"));
+        let opened = tokio::time::timeout(limit, self.ask_within(sql, self.limits.for_statement())).await;
         match opened {
-            Ok(Ok(())) => {
+            Ok(Ok(rows)) => {
                 self.is_open = true;
-                Ok(())
+                Ok(rows.into_iter().next())
             }
             Ok(Err(problem)) => Err(Some(problem)),
             Err(_overdue) => {
@@ -195,6 +198,13 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives the changes up, and asks something before, in the same round trip. Errors: the database's.
+    pub(super) async fn rollback_asking(mut self, question: &str) -> Result<Option<PgRow>, Problem> {
+        let rows = self.ask_within(format!("{question}; rollback"), self.limits.for_statement()).await?;
+        self.give_back();
+        Ok(rows.into_iter().next())
+    }
+
     fn give_back(&mut self) {
         match self.connection.take() {
             Some(connection) if self.fate == Fate::Usable => give_back(connection, self.in_use.health()),
@@ -238,12 +248,16 @@ impl Tx {
     }
 
     async fn run_within(&mut self, sql: String, wait: Wait) -> Result<(), Problem> {
+        self.ask_within(sql, wait).await.map(drop)
+    }
+
+    async fn ask_within(&mut self, sql: String, wait: Wait) -> Result<Vec<PgRow>, Problem> {
         Ok(self.run_raw(AssertSqlSafe(sql), wait, false).await?)
     }
 
     /// Runs what undoes work.
     async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.run_raw(sql, Patience::for_undoing(), true).await
+        self.run_raw(sql, Patience::for_undoing(), true).await.map(drop)
     }
 }
 

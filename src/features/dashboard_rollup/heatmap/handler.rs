@@ -102,6 +102,8 @@ pub async fn get_heatmap(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // What was said may have moved on before the numbers were read.
+    let tag = Some(asked.tag(&state, days, &"heatmap")?);
     ReplyMeta { state: &state, tag, next: None }.json(&HeatmapReply {
         from: days.from,
         to: days.to,

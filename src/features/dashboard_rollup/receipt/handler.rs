@@ -165,6 +165,8 @@ pub async fn get_receipt(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // What was said may have moved on before the numbers were read.
+    let tag = Some(asked.tag(&state, days, &"receipt")?);
     ReplyMeta { state: &state, tag, next: None }.json(&ReceiptReply {
         from: days.from,
         to: days.to,

@@ -17,7 +17,7 @@ use crate::kernel::problem::{Problem, Violation};
 
 /// What is known of a user's rollup in one snapshot.
 #[derive(Clone, Debug)]
-pub struct RollupState(StateRow);
+pub struct RollupState(StateRow, DateTime<Utc>);
 
 impl RollupState {
     /// Reads the state for a request that may name a zone. Errors: 422 for a zone that there is none; 401 where the user
@@ -28,8 +28,22 @@ impl RollupState {
         clock: &Clock,
         time_zone: Option<&str>,
     ) -> Result<Self, Problem> {
-        let state = store::rollup_state(tx, user_id, clock.now(), time_zone).await?;
-        let state = Self(state.ok_or_else(erased_user)?);
+        Self::read_at(tx, user_id, clock.now(), time_zone).await
+    }
+
+    /// Reads the state once more, from elsewhere: for the moment that is now in `said`. Errors: as of the first time.
+    pub(super) async fn read_again(
+        tx: &mut Tx,
+        user_id: Uuid,
+        said: &Self,
+        time_zone: Option<&str>,
+    ) -> Result<Self, Problem> {
+        Self::read_at(tx, user_id, said.1, time_zone).await
+    }
+
+    async fn read_at(tx: &mut Tx, user_id: Uuid, now: DateTime<Utc>, time_zone: Option<&str>) -> Result<Self, Problem> {
+        let state = store::rollup_state(tx, user_id, now, time_zone).await?;
+        let state = Self(state.ok_or_else(erased_user)?, now);
         match time_zone {
             Some(asked) if asked != state.time_zone() => {
                 let (code, detail) = UNKNOWN_TIME_ZONE;
@@ -42,6 +56,17 @@ impl RollupState {
     /// Everything acknowledged before this instant is in the rollup.
     pub fn as_of(&self) -> DateTime<Utc> {
         self.0.oldest_event_at.map_or(self.0.read_at, |oldest| oldest.min(self.0.read_at))
+    }
+
+    /// Whether a standby said all this.
+    pub(super) const fn is_of_standby(&self) -> bool {
+        self.0.is_of_standby
+    }
+
+    /// Whether both say the same of the user, whoever said it and whenever.
+    pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
+        let StateRow { read_at, is_of_standby, .. } = self.0;
+        self.0 == StateRow { read_at, is_of_standby, ..other.0.clone() }
     }
 
     /// Whether changes wait to be folded.

@@ -1,5 +1,6 @@
 -- Reads the state of a user's rollup, the age of the events that are not folded yet, and the time
--- zone of the answer, and its book. Exactly one row for a user that exists, and none for one who was erased.
+-- zone of the answer, and its book; and whether a standby says so. Exactly one row for a user that exists, and none
+-- for one who was erased.
 -- $1 user_id; $2 now: for today's local date; $3 time_zone: the zone asked for, or null. Only the
 -- first and the last event are looked at, however many wait. The first by id stands for the oldest:
 -- an event with a higher id was published after that one's transaction had begun. account.time_zone
@@ -16,7 +17,8 @@ select
     coalesce(s.version, 0) as "version!",
     case when s.user_id is null then f.book else s.book end as "book?",
     f.book as "book_in_force?",
-    s.frozen_before
+    s.frozen_before,
+    pg_is_in_recovery() as "is_of_standby!"
 from account.user u
 left join rollup.user_state s on s.user_id = u.user_id
 left join price.in_force f on f.is_only

@@ -7,7 +7,7 @@ use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
 
 /// What a user's rollup is in, how fresh it is, and in which zone a request is answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateRow {
     /// The start of this transaction.
     pub read_at: DateTime<Utc>,
@@ -31,6 +31,8 @@ pub struct StateRow {
     pub today: NaiveDate,
     /// The first day whose buckets are kept; `None` where none were removed.
     pub frozen_before: Option<NaiveDate>,
+    /// Whether a standby said so.
+    pub is_of_standby: bool,
 }
 
 /// Reads the state of a user's rollup, for a request that may name another zone. `None` where the user was erased.
@@ -55,6 +57,7 @@ pub async fn rollup_state(
         other_zone: row.asked_zone,
         today: row.today,
         frozen_before: row.frozen_before,
+        is_of_standby: row.is_of_standby,
     }))
 }
 

@@ -146,6 +146,8 @@ pub async fn get_summary(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // What was said may have moved on before the numbers were read.
+    let tag = Some(asked.tag(&state, days, &"summary")?);
     let book = state.book();
     ReplyMeta { state: &state, tag, next: None }.json(&SummaryReply {
         from: days.from,
