@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::features::accounts::Accounts;
 use crate::features::dashboard_rollup::{
-    DayRange, Filters, GroupBy, IntervalSums, LaterStart, OpenSnapshot, RankBy, RankedAnswer, RankedRow, ReceiptLine,
-    UsageAnswers, WeekStart, WholeRequest, WholeSums, Width,
+    DayRange, Filters, GroupBy, IntervalSums, KnownSpans, LaterStart, OpenSnapshot, RankBy, RankedAnswer, RankedRow,
+    ReceiptLine, UsageAnswers, WeekStart, WholeRequest, WholeSums, Width,
 };
 use crate::features::speaks_vibeusage::{DeviceDoor, StandingCode};
 use crate::kernel::bucket::{Model, Source};
@@ -77,11 +77,15 @@ async fn read(
     question: &SumsQuestion,
 ) -> Result<AnsweredSums, Problem> {
     let book = snapshot.book().await?;
+    let mut spans = KnownSpans::default();
     let mut rankings = Vec::with_capacity(question.rankings.len());
     for ranking in &question.rankings {
-        let mut found = ranked(snapshot, ranking).await?;
+        let mut found = match shortened(question, &rankings, ranking) {
+            Some(found) => found,
+            None => ranked(snapshot, ranking).await?,
+        };
         if ranking.with_cost && book.is_some() {
-            add_costs(snapshot, filters, ranking, &mut found).await?;
+            add_costs(snapshot, filters, ranking, &mut found, &mut spans).await?;
         }
         rankings.push(found);
     }
@@ -91,7 +95,7 @@ async fn read(
             Some((ranking, found)) => narrowed(filters, ranking.dimension, found),
             None => Some(filters.clone()),
         };
-        parts.push(summed(snapshot, part, narrowed.as_ref()).await?);
+        parts.push(summed(snapshot, part, narrowed.as_ref(), &mut spans).await?);
     }
     let hours_of_week = match question.hours_of_week {
         Some(days) => Some(hours_of_week(snapshot, days).await?),
@@ -120,6 +124,17 @@ fn resolved(snapshot: &OpenSnapshot<WholeRequest>, days: PartDays) -> Result<Day
     Ok(DayRange { from, to })
 }
 
+/// The beginning of a longer ranking that was found already, without its costs: what has most tokens comes first in both.
+fn shortened(question: &SumsQuestion, found: &[RankedSums], ranking: &Ranking) -> Option<RankedSums> {
+    let is_longer = |known: &Ranking| {
+        (known.days, known.dimension) == (ranking.days, ranking.dimension) && known.most >= ranking.most
+    };
+    let (_, found) = question.rankings.iter().zip(found).find(|(known, _)| is_longer(known))?;
+    let groups = found.groups.iter().take(usize::from(ranking.most));
+    let groups = groups.map(|group| RankedGroup { cost: Cost::default(), ..group.clone() }).collect();
+    Some(RankedSums { groups, ..*found })
+}
+
 async fn ranked(snapshot: &mut OpenSnapshot<WholeRequest>, ranking: &Ranking) -> Result<RankedSums, Problem> {
     let days = resolved(snapshot, ranking.days)?;
     let by = match ranking.dimension {
@@ -138,6 +153,7 @@ async fn add_costs(
     filters: &Filters,
     ranking: &Ranking,
     found: &mut RankedSums,
+    spans: &mut KnownSpans,
 ) -> Result<(), Problem> {
     let Some(filters) = narrowed(filters, ranking.dimension, found) else { return Ok(()) };
     let (days, dimension) = (resolved(snapshot, ranking.days)?, ranking.dimension);
@@ -148,7 +164,7 @@ async fn add_costs(
     };
     let asked = WholeSums { days, width: Width::Month, group_by, fills: false };
     let mut costs: HashMap<String, Cost> = HashMap::new();
-    for group in snapshot.sums_among(&asked, &filters).await?.into_iter().flat_map(|interval| interval.groups) {
+    for group in snapshot.sums_among(&asked, &filters, spans).await?.into_iter().flat_map(|interval| interval.groups) {
         let name = match dimension {
             Dimension::Tool => group.key.source,
             Dimension::Model => group.key.model,
@@ -179,6 +195,7 @@ async fn summed(
     snapshot: &mut OpenSnapshot<WholeRequest>,
     part: &SumsPart,
     filters: Option<&Filters>,
+    spans: &mut KnownSpans,
 ) -> Result<PartSums, Problem> {
     let days = resolved(snapshot, part.days)?;
     let before = || days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"));
@@ -191,7 +208,7 @@ async fn summed(
         fills: part.fills,
     };
     let intervals = match filters {
-        Some(filters) => snapshot.sums_among(&asked, filters).await?,
+        Some(filters) => snapshot.sums_among(&asked, filters, spans).await?,
         None => Vec::new(),
     };
     let intervals = intervals.into_iter().map(interval).collect();

@@ -61,8 +61,8 @@ pub use relay::{FOLD_LOCK, Relay, Round};
 pub use repricing::{BookChange, Repriced, compare_books};
 pub use retention::{Pass, Retention};
 pub use rollups::{
-    GroupBy, GroupSums, IntervalSums, RankBy, RankedAnswer, RankedRow, ResultKey, RollupsAnswer, RollupsRequest, Span,
-    WholeRequest, WholeSums, Width,
+    GroupBy, GroupSums, IntervalSums, KnownSpans, RankBy, RankedAnswer, RankedRow, ResultKey, RollupsAnswer,
+    RollupsRequest, Span, WholeRequest, WholeSums, Width,
 };
 pub use snapshot::{Answered, OpenSnapshot, UsageAnswers, UsageRequest};
 pub use state::RollupState;

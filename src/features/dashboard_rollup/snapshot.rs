@@ -54,7 +54,7 @@ impl UsageAnswers {
         user_id: Uuid,
         request: Checked<R>,
     ) -> Result<OpenSnapshot<R>, Problem> {
-        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Snapshot).await?;
+        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Sums).await?;
         let state = RollupState::read(&mut tx, user_id, &self.clock, request.time_zone()).await;
         match state.and_then(|state| Ok((request.resolve(&state)?, state))) {
             Ok((days, state)) => {

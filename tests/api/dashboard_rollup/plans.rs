@@ -14,8 +14,9 @@ use crate::support::plans::{
 };
 use crate::support::{NOW, TestApp, instant};
 
-/// What the application's pool of reads sets.
-const AS_SERVED: &str = "plan_cache_mode = force_generic_plan; set local enable_seqscan = off";
+/// What the pool of reads sets, and the transactions of those who sum.
+const AS_SERVED: &str =
+    "plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local enable_sort = off";
 
 /// The book in which buckets are priced.
 const BOOK: i32 = 1;
@@ -138,6 +139,10 @@ fn reads(user: Uuid, models: &[&str]) -> Vec<(&'static str, &'static str, PgArgu
         (sql!("features/dashboard_rollup/receipt/cost_lines.sql"), with(range(user, models), 20_001_i64)),
         (sql!("features/dashboard_rollup/cost/book_day.sql"), with(PgArguments::default(), BOOK)),
         (sql!("features/dashboard_rollup/week_hours/week_hours.sql"), week_hours(user, models, 20_001)),
+        (
+            sql!("features/dashboard_rollup/summary/range_parts.sql"),
+            with(with(both_ranges(user, models), BOOK), 10_001_i64),
+        ),
         (sql!("features/dashboard_rollup/summary/range_sums.sql"), with(both_ranges(user, models), 2040_i64)),
         (sql!("features/dashboard_rollup/summary/streaks.sql"), with(both_ranges(user, models), day("2026-11-20"))),
         (sql!("features/dashboard_rollup/heatmap/heatmap_days.sql"), range(user, models)),

@@ -14,7 +14,7 @@ const ZONES: [&str; 6] =
     ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"];
 
 /// Prices with three changes inside of local days, a peak, and a threshold.
-const LINES: [&str; 8] = [
+pub const LINES: [&str; 8] = [
     "openai,gpt-5,1.25,0.125,10,,,,,,2026-02-03T16:00:00Z,,page,,",
     "openai,gpt-5,1,0.1,9.5,,,,,2026-02-03T16:00:00Z,2026-05-10T03:30:00Z,,page,,",
     "openai,gpt-5,0.003625,0,7,,,,,2026-05-10T03:30:00Z,2026-09-01T21:00:00Z,,page,,",
@@ -34,7 +34,7 @@ const HOLIDAYS: [&str; 22] = [
 ];
 
 /// A request: what it read, what it found in the cache, what it wrote.
-type Request = [u64; 3];
+pub type Request = [u64; 3];
 
 /// The prices of a class at an hour, by the lines above: input, cache reads, output.
 type ClassPrices = [Option<&'static str>; 3];
@@ -105,7 +105,7 @@ impl Expected {
 }
 
 /// What a year's buckets hold: the hour, the model and the requests of each.
-fn year() -> Vec<(DateTime<Utc>, &'static str, Vec<Request>)> {
+pub fn year() -> Vec<(DateTime<Utc>, &'static str, Vec<Request>)> {
     let mut random = 88_172_645_463_325_252_u64;
     let mut next = move |most: u64| {
         random ^= random << 13;
@@ -127,7 +127,7 @@ fn year() -> Vec<(DateTime<Utc>, &'static str, Vec<Request>)> {
     buckets
 }
 
-async fn post_all(app: &TestApp, device: &TestDevice, buckets: &[(DateTime<Utc>, &str, Vec<Request>)]) {
+pub async fn post_all(app: &TestApp, device: &TestDevice, buckets: &[(DateTime<Utc>, &str, Vec<Request>)]) {
     for chunk in buckets.chunks(500) {
         let bucket = |(hour, model, requests): &(DateTime<Utc>, &str, Vec<Request>)| {
             let sum = |class: usize| requests.iter().map(|request| request[class]).sum::<u64>();

@@ -9,6 +9,7 @@ mod laws;
 mod names;
 mod neighbours;
 mod reprice;
+mod summaries;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -8,4 +8,4 @@ mod store;
 
 pub use amount::{CostReply, PricedSums, PricesReply, SumsReply};
 pub use rate::{CLASSES, Rate, tokens};
-pub use rates::{RatedSums, Rates};
+pub use rates::{KnownRates, RatedSums, Rates};

@@ -7,17 +7,16 @@ use chrono::{DateTime, Utc};
 
 use super::request::ReceiptRequest;
 use super::store::{self, Match, Pair};
-use crate::features::dashboard_rollup::cost::{CLASSES, PricedSums, Rate, RatedSums, Rates, tokens};
+use crate::features::dashboard_rollup::cost::{CLASSES, KnownRates, PricedSums, Rate, RatedSums, Rates, tokens};
 use crate::features::dashboard_rollup::range::Scope;
 use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot};
+use crate::features::dashboard_rollup::sums::Counters;
 use crate::kernel::database::Tx;
 use crate::kernel::problem::{Problem, Violation};
 
 /// A receipt has lines for so many pairs of source and model, and rates, at most.
 const MAX_ROWS: usize = 1000;
-/// A summary looks at so many.
-const MAX_LOOKED_AT: i64 = 10_000;
-/// And lists so many pairs without a price.
+/// So many pairs without a price are listed.
 const MAX_UNPRICED: usize = 100;
 
 /// A receipt.
@@ -44,9 +43,12 @@ pub struct ReceiptLine {
     pub class: &'static str,
     /// How many.
     pub tokens: u128,
-    /// What a million of them cost in micro-dollars, at least and at most; or why that is not known.
-    pub price: Result<(u64, u64), &'static str>,
+    /// What a million of them cost.
+    pub price: Price,
 }
+
+/// What a million tokens cost in micro-dollars, at least and at most; or why that is not known.
+type Price = Result<(u64, u64), &'static str>;
 
 impl ReceiptLine {
     /// From when on and until when the rate holds for the model in the book, as far as that is known.
@@ -93,26 +95,24 @@ impl OpenSnapshot<ReceiptRequest> {
     }
 }
 
-/// The pairs of the scope whose tokens have no price, those with the most tokens first.
-pub async fn unpriced(
-    tx: &mut Tx,
-    scope: &Scope<'_>,
-    rates: &Rates,
-    book: Option<i32>,
-) -> Result<Vec<Unpriced>, Problem> {
-    let parts = store::cost_lines(tx, scope, MAX_LOOKED_AT).await?;
+/// The pairs whose tokens have no price, those with the most tokens first: of parts in the order of pairs, each with the
+/// word whether a book has a name for its model.
+pub fn unpriced<'a>(parts: impl Iterator<Item = (&'a RatedSums<Pair>, bool)>, known: &KnownRates) -> Vec<Unpriced> {
     let mut unpriced: Vec<Unpriced> = Vec::new();
-    for ReceiptLine { source, model, tokens, price, .. } in lines(tx, rates, book, &parts).await? {
-        let Err(reason) = price else { continue };
-        let same = unpriced.iter_mut().rev().take(CLASSES.len());
-        match same.into_iter().find(|known| known.source == source && known.model == model && known.reason == reason) {
-            Some(known) => known.tokens += tokens,
-            None => unpriced.push(Unpriced { source, model, tokens, reason }),
+    for (RatedSums { key, rate_id, sums }, is_named) in parts {
+        let Pair { source, model } = key;
+        for (_, tokens, price) in classes(sums, known.get(rate_id).map(AsRef::as_ref), true, is_named) {
+            let Err(reason) = price else { continue };
+            let same = unpriced.iter_mut().rev().take(CLASSES.len());
+            match same.into_iter().find(|u| u.source == *source && u.model == *model && u.reason == reason) {
+                Some(known) => known.tokens += tokens,
+                None => unpriced.push(Unpriced { source: source.clone(), model: model.clone(), tokens, reason }),
+            }
         }
     }
     unpriced.sort_by_key(|unpriced| Reverse(unpriced.tokens));
     unpriced.truncate(MAX_UNPRICED);
-    Ok(unpriced)
+    unpriced
 }
 
 /// A line for each class of each part that has tokens.
@@ -132,18 +132,8 @@ pub async fn lines(
     for (place, RatedSums { key, rate_id, sums }) in parts.iter().enumerate() {
         let matched = found.get(place).unwrap_or(&unmatched);
         let rate = known.get(rate_id).map(|rate| (*rate_id, rate.clone()));
-        let why_not = match (book, &rate, &matched.sku) {
-            (None, None, _) => "no_book",
-            (_, None, None) => "unknown_model",
-            (_, None, Some(_)) => "no_price_then",
-            (_, Some(_), _) => "no_class_price",
-        };
-        let prices = rate.as_ref().map_or([None; 5], |(_, rate)| rate.prices());
-        let classes = CLASSES.into_iter().zip(tokens(sums)).zip(prices);
-        let classes = classes.map(|((class, tokens), price)| (class, tokens, price.ok_or(why_not)));
-        let rest = if rate.is_some() { "unclassified" } else { why_not };
-        let unclassified = ("unclassified", sums.of_counters.unclassified_tokens, Err(rest));
-        for (class, tokens, price) in classes.chain([unclassified]).filter(|(_, tokens, _)| *tokens > 0) {
+        let at = rate.as_ref().map(|(_, rate)| rate.as_ref());
+        for (class, tokens, price) in classes(sums, at, book.is_some(), matched.sku.is_some()) {
             let Pair { source, model } = key.clone();
             lines.push(ReceiptLine {
                 source,
@@ -157,6 +147,27 @@ pub async fn lines(
         }
     }
     Ok(lines)
+}
+
+/// The classes of sums that have tokens, with what is unclassified. Each has its prices, or why it has none.
+fn classes(
+    sums: &Counters,
+    rate: Option<&Rate>,
+    has_book: bool,
+    is_named: bool,
+) -> impl Iterator<Item = (&'static str, u128, Price)> {
+    let why_not = match rate {
+        Some(_) => "no_class_price",
+        None if !has_book => "no_book",
+        None if is_named => "no_price_then",
+        None => "unknown_model",
+    };
+    let prices = rate.map_or([None; 5], Rate::prices);
+    let classes = CLASSES.into_iter().zip(tokens(sums)).zip(prices);
+    let classes = classes.map(move |((class, tokens), price)| (class, tokens, price.ok_or(why_not)));
+    let rest = if rate.is_some() { "unclassified" } else { why_not };
+    let unclassified = ("unclassified", sums.of_counters.unclassified_tokens, Err(rest));
+    classes.chain([unclassified]).filter(|(_, tokens, _)| *tokens > 0)
 }
 
 /// An instant that stands for no bound is none: nothing is kept from before 2020, or from the year 9000 on.

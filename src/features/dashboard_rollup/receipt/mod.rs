@@ -8,3 +8,4 @@ mod store;
 
 pub use answer::{ReceiptLine, Unpriced, unpriced};
 pub use sheets::ReceiptSheet;
+pub use store::Pair;

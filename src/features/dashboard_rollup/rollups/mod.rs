@@ -11,5 +11,5 @@ mod width;
 pub use answer::{IntervalSums, RollupsAnswer};
 pub use request::{GroupBy, ResultKey, RollupsRequest};
 pub use store::{GroupSums, RankBy, RankedAnswer, RankedRow, Span};
-pub use whole::{WholeRequest, WholeSums};
+pub use whole::{KnownSpans, WholeRequest, WholeSums};
 pub use width::Width;

@@ -5,13 +5,14 @@
 
 use super::answer::{IntervalSums, MAX_INTERVALS, by_interval, filled};
 use super::request::GroupBy;
-use super::store::{self, GroupSums, RankBy, RankedAnswer, ResultsPage, ranked_bucket_groups, ranked_groups};
+use super::store::{self, GroupSums, RankBy, RankedAnswer, ResultsPage, Span, ranked_bucket_groups, ranked_groups};
 use super::width::Width;
 use crate::features::dashboard_rollup::checked::{Checked, hold, no_fields};
 use crate::features::dashboard_rollup::cost::PricedSums;
 use crate::features::dashboard_rollup::range::{DayRange, Filters, Scope};
 use crate::features::dashboard_rollup::snapshot::{OpenSnapshot, UsageRequest};
 use crate::features::dashboard_rollup::state::RollupState;
+use crate::kernel::database::Tx;
 use crate::kernel::http::values::time_zone;
 use crate::kernel::problem::{Problem, Violation};
 
@@ -63,22 +64,46 @@ impl UsageRequest for WholeRequest {
     }
 }
 
+/// The intervals that were looked up for sums already, so that several sums of one range look them up once.
+#[derive(Clone, Debug, Default)]
+pub struct KnownSpans(Vec<(DayRange, Width, String, Vec<Span>)>);
+
+impl KnownSpans {
+    async fn find(&mut self, tx: &mut Tx, scope: &Scope<'_>, width: Width) -> Result<Vec<Span>, Problem> {
+        let mut known = self.0.iter();
+        let is_asked = |known: &&(DayRange, Width, String, _)| {
+            (known.0, known.1, &*known.2) == (scope.days, width, scope.time_zone)
+        };
+        if let Some((.., spans)) = known.find(is_asked) {
+            return Ok(spans.clone());
+        }
+        let spans = if width.is_of_clock() {
+            store::clock_intervals(tx, scope, width).await?
+        } else {
+            store::calendar_intervals(tx, scope, width).await?
+        };
+        self.0.push((scope.days, width, scope.time_zone.to_owned(), spans.clone()));
+        Ok(spans)
+    }
+}
+
 impl OpenSnapshot<WholeRequest> {
     /// The sums of a range, interval by interval, of the buckets that these filters let through. Errors: 422 for a range that
     /// is reversed or too long, for more results than an answer has, and where only buckets can answer and retention has
     /// removed some; the database's.
-    pub async fn sums_among(&mut self, asked: &WholeSums, filters: &Filters) -> Result<Vec<IntervalSums>, Problem> {
+    pub async fn sums_among(
+        &mut self,
+        asked: &WholeSums,
+        filters: &Filters,
+        known: &mut KnownSpans,
+    ) -> Result<Vec<IntervalSums>, Problem> {
         let WholeSums { days, width, group_by, fills } = *asked;
         if let Some(violation) = days.violation(&width.cap()) {
             return Err(Problem::invalid(vec![violation]));
         }
         let Self { tx, user_id, state, rates, .. } = self;
         let scope = Scope { user_id: *user_id, days, filters, time_zone: state.time_zone() };
-        let spans = if width.is_of_clock() {
-            store::clock_intervals(tx, &scope, width).await?
-        } else {
-            store::calendar_intervals(tx, &scope, width).await?
-        };
+        let spans = known.find(tx, &scope, width).await?;
         let from_buckets = width.is_of_clock() || state.is_other_zone();
         if let Some(first) = spans.first().filter(|_| from_buckets) {
             let instead = "Ask for later days, or for whole days in the zone of `GET /v1/me`.";

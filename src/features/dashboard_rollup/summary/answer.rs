@@ -1,12 +1,14 @@
 //! The answer to a request for a summary: a range beside the equally long one before it, and how regularly the user works.
 
+use std::collections::BTreeMap;
+
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::request::SummaryRequest;
-use super::store::{self, RangeKey, Streaks};
+use super::store::{self, RangeKey, RangePart, Streaks};
 use crate::features::dashboard_rollup::checked::Checked;
-use crate::features::dashboard_rollup::cost::PricedSums;
+use crate::features::dashboard_rollup::cost::{KnownRates, PricedSums};
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
 use crate::features::dashboard_rollup::receipt::{Unpriced, unpriced};
 use crate::features::dashboard_rollup::snapshot::{Answered, OpenSnapshot, UsageAnswers};
@@ -20,6 +22,9 @@ const MAX_SOURCES: usize = 1000;
 /// Of either range: the whole, and of sources and models one more each, which tells that there are too many. Sources come
 /// first, so that models are cut off only where there are too many of them, or of sources.
 const MAX_ROWS: usize = 2 * (1 + (MAX_SOURCES + 1) + (MAX_MODELS + 1));
+/// So many parts of both ranges are added up here, and looked at for tokens without a price. Where there are more, the
+/// database adds up.
+const MAX_PARTS: usize = 10_000;
 
 /// A range beside the one before it.
 #[derive(Clone, Debug)]
@@ -39,7 +44,7 @@ pub struct SummaryAnswer {
 }
 
 /// Sums of a range and of the one before it; zero where there is no usage.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BothSums {
     /// Of the range.
     pub current: PricedSums,
@@ -69,28 +74,74 @@ impl OpenSnapshot<SummaryRequest> {
         let Self { tx, user_id, state, days, request, rates, .. } = self;
         let before = days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"))?;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
-        let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)?;
-        let parts = store::range_sums(tx, &scope, before, limit).await?;
-        let rows = rates.price(tx, parts).await?;
+        let book = state.book();
+        let limit = |most: usize| i64::try_from(most).map_err(Problem::internal);
+        let parts = store::range_parts(tx, &scope, before, book, limit(MAX_PARTS + 1)?).await?;
+        let known = rates.among(tx, parts.iter().map(|part| part.rated.rate_id)).await?;
+        let sums = if parts.len() > MAX_PARTS {
+            let rows = store::range_sums(tx, &scope, before, limit(MAX_ROWS)?).await?;
+            RangeSums::of_rows(rates.price(tx, rows).await?)
+        } else {
+            RangeSums::of_parts(&parts, &known)
+        };
         let streaks = store::streaks(tx, &scope, before, state.today()).await?;
-        let mut summary = summary(before, rows, streaks)?;
-        if state.book().is_some() && summary.totals.current.cost.unpriced_tokens > 0 {
-            summary.unpriced = unpriced(tx, &scope, rates, state.book()).await?;
+        let mut summary = summary(before, sums, streaks)?;
+        if book.is_some() && summary.totals.current.cost.unpriced_tokens > 0 {
+            let current = parts.iter().take(MAX_PARTS).filter(|part| part.is_current);
+            summary.unpriced = unpriced(current.map(|part| (&part.rated, part.is_named)), &known);
         }
         Ok(summary)
     }
 }
 
-/// One sum of one of the two ranges.
-type RangeSums = (RangeKey, PricedSums);
+/// The sums of both ranges.
+#[derive(Debug, Default)]
+struct RangeSums {
+    totals: BothSums,
+    by_source: BTreeMap<String, BothSums>,
+    by_model: BTreeMap<String, BothSums>,
+}
+
+impl RangeSums {
+    /// Of all parts of both ranges, with their rates.
+    fn of_parts(parts: &[RangePart], known: &KnownRates) -> Self {
+        let mut all = Self::default();
+        for RangePart { is_current, rated, .. } in parts {
+            let priced = PricedSums::at(rated.sums, known.get(&rated.rate_id).map(AsRef::as_ref));
+            let by_source = all.by_source.entry(rated.key.source.clone()).or_default();
+            let by_model = all.by_model.entry(rated.key.model.clone()).or_default();
+            for sums in [&mut all.totals, by_source, by_model] {
+                sums.add(*is_current, priced);
+            }
+        }
+        all
+    }
+
+    /// Of sums that the database has added up.
+    fn of_rows(rows: Vec<(RangeKey, PricedSums)>) -> Self {
+        let mut all = Self::default();
+        for (RangeKey { is_current, source, model }, priced) in rows {
+            let sums = match (source, model) {
+                (Some(source), _) => all.by_source.entry(source).or_default(),
+                (None, Some(model)) => all.by_model.entry(model).or_default(),
+                (None, None) => &mut all.totals,
+            };
+            sums.add(is_current, priced);
+        }
+        all
+    }
+}
+
+impl BothSums {
+    fn add(&mut self, is_current: bool, priced: PricedSums) {
+        let sums = if is_current { &mut self.current } else { &mut self.previous };
+        *sums = *sums + priced;
+    }
+}
 
 /// Puts a summary together. Errors: 422 where there are more tools or models than it may list.
-fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<SummaryAnswer, Problem> {
-    let (whole, parts): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|(key, _)| key.source.is_none() && key.model.is_none());
-    let (by_source, by_model): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(key, _)| key.source.is_some());
-    let by_source = by_name(&by_source, |key| key.source.as_ref());
-    let by_model = by_name(&by_model, |key| key.model.as_ref());
+fn summary(before: DayRange, sums: RangeSums, streaks: Streaks) -> Result<SummaryAnswer, Problem> {
+    let RangeSums { totals, by_source, by_model } = sums;
     for (name, count, most) in [("source", by_source.len(), MAX_SOURCES), ("model", by_model.len(), MAX_MODELS)] {
         if count > most {
             let detail = format!(
@@ -100,24 +151,10 @@ fn summary(before: DayRange, rows: Vec<RangeSums>, streaks: Streaks) -> Result<S
             return Err(Problem::invalid(vec![Violation::new("?from", "too_many_rows", detail)]));
         }
     }
-    let totals = both(&whole);
     for parts in [&by_source, &by_model] {
-        parts.iter().map(|(_, sums)| sums.current).sum::<PricedSums>().within(&totals.current)?;
-        parts.iter().map(|(_, sums)| sums.previous).sum::<PricedSums>().within(&totals.previous)?;
+        parts.values().map(|sums| sums.current).sum::<PricedSums>().within(&totals.current)?;
+        parts.values().map(|sums| sums.previous).sum::<PricedSums>().within(&totals.previous)?;
     }
+    let [by_source, by_model] = [by_source, by_model].map(|sums| sums.into_iter().collect());
     Ok(SummaryAnswer { before, totals, by_source, by_model, unpriced: Vec::new(), streaks })
-}
-
-/// The sums of each name; the rows of one name come together.
-fn by_name(rows: &[RangeSums], name: impl Fn(&RangeKey) -> Option<&String>) -> Vec<(String, BothSums)> {
-    let named = rows.chunk_by(|(key, _), (next, _)| name(key) == name(next));
-    named.map(|rows| (rows.first().and_then(|(key, _)| name(key)).cloned().unwrap_or_default(), both(rows))).collect()
-}
-
-fn both(rows: &[RangeSums]) -> BothSums {
-    let of = |is_current| {
-        let row = rows.iter().find(|(key, _)| key.is_current == is_current);
-        row.map(|(_, priced)| *priced).unwrap_or_default()
-    };
-    BothSums { current: of(true), previous: of(false) }
 }

@@ -4,9 +4,52 @@ use chrono::NaiveDate;
 
 use crate::features::dashboard_rollup::cost::RatedSums;
 use crate::features::dashboard_rollup::range::{DayRange, Scope};
+use crate::features::dashboard_rollup::receipt::Pair;
 use crate::features::dashboard_rollup::store::{Sum, sums_of_row};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
+
+/// What falls under one rate of one tool and model in one of the two ranges.
+#[derive(Clone, Debug)]
+pub struct RangePart {
+    /// In the range, not in the one before it.
+    pub is_current: bool,
+    /// The sums.
+    pub rated: RatedSums<Pair>,
+    /// Whether the book has a name for the model. It is only looked up where the range has tokens without a rate.
+    pub is_named: bool,
+}
+
+/// The parts of the scope's range, and then those of the one `before` it, by source, model and rate: the first `limit`.
+pub async fn range_parts(
+    tx: &mut Tx,
+    scope: &Scope<'_>,
+    before: DayRange,
+    book: Option<i32>,
+    limit: i64,
+) -> Result<Vec<RangePart>, Problem> {
+    let rows = sqlx::query_file!(
+        "src/features/dashboard_rollup/summary/range_parts.sql",
+        scope.user_id,
+        scope.days.from,
+        scope.days.to,
+        before.from,
+        &scope.filters.source_names() as &[&str],
+        &scope.filters.model_names() as &[&str],
+        &scope.filters.devices,
+        book,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    let range_parts = rows.into_iter().map(|row| {
+        let sums = sums_of_row!(row);
+        let key = Pair { source: row.source, model: row.model };
+        let rated = RatedSums { key, rate_id: row.rate_id, sums };
+        RangePart { is_current: row.is_current, rated, is_named: row.is_named }
+    });
+    Ok(range_parts.collect())
+}
 
 /// What one of the two ranges is summed by: a source, a model, or everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
