@@ -8,8 +8,8 @@ use utoipa::openapi::{Object, ObjectBuilder, RefOr, Response, ResponseBuilder, T
 use utoipa::{IntoParams, IntoResponses, PartialSchema};
 
 use super::cells::{CSV, Cells};
-use super::range::MAX_FILTER_VALUES;
 use super::week::{WEEK_START, WeekStart};
+use crate::kernel::http::field_reader::MAX_FILTER_VALUES;
 use crate::kernel::http::parameters::{header, list, query};
 use crate::kernel::http::schemas;
 

@@ -8,14 +8,12 @@ use super::checked::hold;
 use super::state::RollupState;
 use super::week::WeekStart;
 use crate::kernel::bucket::{Model, Source};
-use crate::kernel::http::field_reader::FieldReader;
+use crate::kernel::http::field_reader::{FieldReader, MAX_FILTER_VALUES, too_many_values};
 use crate::kernel::http::values::{date, model, source, uuid};
 use crate::kernel::problem::{Code, Problem, Violation};
 
 /// The days of a range that is not given whole.
 const DEFAULT_DAYS: u64 = 30;
-/// Each filter names at most this many values.
-pub const MAX_FILTER_VALUES: usize = 100;
 /// The parameters that are lists: see [`Filters`].
 pub const FILTERS: [&str; 3] = ["source", "model", "device"];
 
@@ -198,21 +196,18 @@ impl Filters {
 
     /// Reads the parameters `source`, `model` and `device`.
     pub fn read(fields: &mut FieldReader) -> Self {
-        let filters = Self {
-            sources: fields.list("source", source),
-            models: fields.list("model", model),
-            devices: fields.list("device", uuid),
-        };
-        filters.check(fields);
-        filters
+        Self {
+            sources: fields.list("source", MAX_FILTER_VALUES, source),
+            models: fields.list("model", MAX_FILTER_VALUES, model),
+            devices: fields.list("device", MAX_FILTER_VALUES, uuid),
+        }
     }
 
     /// Notes filters that name too many values.
     pub(super) fn check(&self, fields: &mut FieldReader) {
         let counts = [self.sources.len(), self.models.len(), self.devices.len()];
         for (name, count) in FILTERS.into_iter().zip(counts).filter(|(_, count)| *count > MAX_FILTER_VALUES) {
-            let detail = format!("{count} values; name at most {MAX_FILTER_VALUES}, or ask without this filter.");
-            fields.refuse(name, ("too_many_values", detail.into()));
+            fields.refuse(name, too_many_values(count, MAX_FILTER_VALUES));
         }
     }
 }

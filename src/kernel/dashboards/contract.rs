@@ -9,11 +9,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::parameters::{MOST_MONTHS, MOST_WEEKS, WEEKS_BY_DEFAULT};
 use super::zones::FARTHEST;
+use crate::kernel::http::field_reader::MAX_FILTER_VALUES;
 use crate::kernel::http::parameters::{list, query};
 use crate::kernel::http::schemas::{self, BLANKS, text};
-
-/// Each filter names at most this many values.
-const MOST_FILTERED: usize = 100;
 
 /// What [`super::dashboard_reply`] says in headers.
 const FRESHNESS: [(&str, &str); 3] = [
@@ -84,12 +82,12 @@ parameters! {
             "Minutes ahead of UTC, for callers that name no `tz`: of a zone that is as far from UTC all year, else refused.",
             or_blank(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(-FARTHEST)).maximum(Some(FARTHEST)).build()),
         ),
-        list("source", "Count only this tool; repeatable.", source(), MOST_FILTERED),
-        list("model", "Count only this model; repeatable. A comma of its name is `%2C`.", model(), MOST_FILTERED),
+        list("source", "Count only this tool; repeatable.", source(), MAX_FILTER_VALUES),
+        list("model", "Count only this model; repeatable. A comma of its name is `%2C`.", model(), MAX_FILTER_VALUES),
     ]
 
     /// Which devices count.
-    DevicesParameter: [list("device_id", "Count only this device; repeatable.", or_blank(schemas::id()), MOST_FILTERED)]
+    DevicesParameter: [list("device_id", "Count only this device; repeatable.", or_blank(schemas::id()), MAX_FILTER_VALUES)]
 
     /// Some local days.
     RangeParameters: [

@@ -7,7 +7,7 @@ use chrono::{NaiveDate, Weekday};
 use super::days::PartDays;
 use super::question::{NamedZone, SumsFilters, SumsPart, SumsQuestion};
 use super::zones::{FARTHEST, fixed_zone};
-use crate::kernel::http::field_reader::{Broken, FieldReader};
+use crate::kernel::http::field_reader::{Broken, FieldReader, MAX_FILTER_VALUES};
 use crate::kernel::http::values::{date, model, number, source, time_zone, uuid};
 use crate::kernel::problem::Problem;
 
@@ -33,9 +33,11 @@ pub fn read_question(
     own: &[&str],
     parts: impl FnOnce(&mut FieldReader) -> Vec<SumsPart>,
 ) -> Result<SumsQuestion, Problem> {
-    let parameters: Vec<_> = parameters.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
     let known = [ASKED_ALIKE.as_slice(), own].concat();
     let lists: Vec<&str> = LISTED.into_iter().filter(|name| known.contains(name)).collect();
+    // A list is counted with the values that say nothing.
+    let says = |(name, value): &(String, String)| lists.contains(&name.as_str()) || !is_blank(value);
+    let parameters: Vec<_> = parameters.into_iter().filter(says).collect();
     let mut fields = FieldReader::of_query(&parameters, &known, &lists);
     let parts = parts(&mut fields);
     let question = SumsQuestion {
@@ -110,10 +112,22 @@ fn offset(text: &str) -> Result<i16, Broken> {
 
 fn filters(fields: &mut FieldReader) -> SumsFilters {
     SumsFilters {
-        sources: fields.list("source", |text| source(&text.trim().to_ascii_lowercase())),
-        models: fields.list("model", |text| model(text.trim())),
-        devices: fields.list("device_id", uuid),
+        sources: said(fields, "source", |text| source(&text.trim().to_ascii_lowercase())),
+        models: said(fields, "model", |text| model(text.trim())),
+        devices: said(fields, "device_id", uuid),
     }
+}
+
+/// The values of a list that say something.
+fn said<T>(fields: &mut FieldReader, name: &str, rule: impl Fn(&str) -> Result<T, Broken>) -> Vec<T> {
+    let read =
+        fields.list(name, MAX_FILTER_VALUES, |text| if is_blank(text) { Ok(None) } else { rule(text).map(Some) });
+    read.into_iter().flatten().collect()
+}
+
+/// These dashboards send parameters that say nothing, and mean that they are absent.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 #[cfg(test)]
@@ -166,5 +180,17 @@ mod tests {
         let filters = read("source=%20Codex%20&model=GPT-5%2Cx").unwrap().filters;
         assert_eq!((filters.sources[0].as_str(), filters.models[0].as_str()), ("codex", "GPT-5,x"));
         assert_eq!(read("source=two%20words").unwrap_err(), [("?source".to_owned(), "malformed_source")]);
+    }
+
+    #[test]
+    fn a_list_is_counted_with_the_values_that_say_nothing() {
+        for (name, value) in [("model", "%20"), ("model", ""), ("source", "%09"), ("source", "codex"), ("source", ",")]
+        {
+            let values = value.matches(',').count() + 1;
+            let query = |count: usize| vec![format!("{name}={value}"); count / values].join("&");
+            assert!(read(&query(100)).is_ok(), "{name}={value}");
+            assert_eq!(read(&query(102)).unwrap_err(), [(format!("?{name}"), "too_many_values")], "{name}={value}");
+        }
+        assert_eq!(read("model=&model=m&model=%20").unwrap().filters.models.len(), 1);
     }
 }

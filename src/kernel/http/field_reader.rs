@@ -18,6 +18,9 @@ pub const MAX_NAME: usize = 64;
 /// The list whose values may hold commas: names of models. Its values come one by one.
 pub const LISTED_WHOLE: &str = "model";
 
+/// A filter names at most so many values.
+pub const MAX_FILTER_VALUES: usize = 100;
+
 /// The rule that a value broke: its code, and what was expected.
 pub type Broken = (&'static str, Cow<'static, str>);
 
@@ -131,9 +134,14 @@ impl FieldReader {
         self.optional(name, |value| rule(value.text()?))
     }
 
-    /// Each text of a list as `rule` reads it, but for those that break it; none where the list is absent.
-    pub fn list<T>(&mut self, name: &str, mut rule: impl FnMut(&str) -> Result<T, Broken>) -> Vec<T> {
-        let values = self.optional(name, |value| Ok(value.list()?.to_vec())).unwrap_or_default();
+    /// Each text of a list as `rule` reads it, but for those that break it; none where the list is absent, or has more
+    /// than `most` texts, whatever they say.
+    pub fn list<T>(&mut self, name: &str, most: usize, mut rule: impl FnMut(&str) -> Result<T, Broken>) -> Vec<T> {
+        let listed = |value: &Value| match value.list()? {
+            list if list.len() > most => Err(too_many_values(list.len(), most)),
+            list => Ok(list.to_vec()),
+        };
+        let values = self.optional(name, listed).unwrap_or_default();
         let read = values.iter().map(|value| rule(value.text()?));
         read.filter_map(|read| read.map_err(|broken| self.refuse(name, broken)).ok()).collect()
     }
@@ -168,6 +176,11 @@ impl FieldReader {
     pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         self.check(read).map_err(Problem::invalid)
     }
+}
+
+/// What is wrong with a list of so many values.
+pub fn too_many_values(count: usize, most: usize) -> Broken {
+    ("too_many_values", format!("{count} values; name at most {most}, or leave this parameter out.").into())
 }
 
 /// A value as it was sent.

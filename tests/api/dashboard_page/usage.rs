@@ -189,7 +189,7 @@ async fn devices_say_how_they_are() {
     let mut browser = Browser::signed_in(&app, &ann).await;
     let shown = browser.get("/").await;
     let page = shown.page(200);
-    assert!(page.contains("never seen") && !page.contains(">stale<"), "{page}");
+    assert!(page.contains("not seen yet") && !page.contains(">stale<"), "{page}");
     assert!(page.contains("2026-11-20T12:00:00"), "{page}");
     app.clock.set(instant(NOW) + chrono::TimeDelta::days(3));
     assert_eq!(browser.get("/").await.page(200).matches(">stale<").count(), 2);

@@ -63,7 +63,7 @@ impl GroupBy {
 
     fn read(fields: &mut FieldReader) -> Self {
         let mut group_by = Self::default();
-        fields.list("group_by", |name| group_by.add(name));
+        fields.list("group_by", GroupBy::ALL.len(), |name| group_by.add(name));
         group_by
     }
 
