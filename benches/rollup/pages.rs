@@ -187,14 +187,20 @@ pub async fn wait(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyh
     let is_filled = on.admin.number("select count(*) from account.user where name = 'demo'").await? > 0;
     let readers = if is_filled { readers(on).await? } else { viewers(on, plan).await? };
     let each_second = f64::from(u32::try_from(VIEWERS)?);
-    for page in pages(&readers[0]).await? {
+    // Everybody follows links of their own: devices are not shared.
+    let mut followed = Vec::new();
+    for reader in &readers {
+        followed.push(pages(reader).await?.into_iter());
+    }
+    while let Some(targets) = followed.iter_mut().map(Iterator::next).collect::<Option<Vec<String>>>() {
+        let page = &targets[0];
         for (rate, load, wanted) in [
             (Some(each_second), "each opens one a second", "p99 <= 50 ms"),
             (None, "each opens the next one at once", ""),
         ] {
             let (mut p50, mut p99, mut count) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..plan.rounds {
-                let times = look(&readers, &page, rate, plan.window).await?;
+                let times = look(&readers, &targets, rate, plan.window).await?;
                 p50.push(percentile(&times, 50));
                 p99.push(percentile(&times, 99));
                 count.push(times.len());
@@ -211,15 +217,20 @@ pub async fn wait(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyh
     Ok(())
 }
 
-/// How long every document within the window took, to its last byte, sorted.
-async fn look(readers: &[Reader], page: &str, rate: Option<f64>, window: Window) -> anyhow::Result<Vec<Duration>> {
-    for reader in readers {
+/// How long every document within the window took, to its last byte, sorted. Each reader opens its own target.
+async fn look(
+    readers: &[Reader],
+    targets: &[String],
+    rate: Option<f64>,
+    window: Window,
+) -> anyhow::Result<Vec<Duration>> {
+    for (reader, page) in readers.iter().zip(targets) {
         reader.weigh(page, "zstd").await?;
     }
     let schedule = Schedule::begin(window, rate);
     let mut people = JoinSet::new();
-    for reader in readers {
-        let (reader, schedule, page) = (reader.clone(), schedule.clone(), page.to_owned());
+    for (reader, page) in readers.iter().zip(targets) {
+        let (reader, schedule, page) = (reader.clone(), schedule.clone(), page.clone());
         people.spawn(async move {
             let mut times = Vec::new();
             while let Some(due) = schedule.next().await {
