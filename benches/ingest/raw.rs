@@ -11,14 +11,16 @@ use halfhour::kernel::clock::Clock;
 use halfhour::kernel::usage::snapshot::Rank;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres};
+use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::support::load::Window;
-use super::support::posts::{Device, Sample};
+use super::support::posts::{Device, KINDS, Sample};
 
 const UPSERT_ONE: &str = include_str!("upsert_one.sql");
+const UPSERT_SENT: &str = include_str!("upsert_sent.sql");
+const UPSERT_MADE: &str = include_str!("upsert_made.sql");
 const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/upsert_buckets.sql");
 
 /// What one transaction is.
@@ -26,20 +28,23 @@ const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/upsert_
 pub enum Transaction {
     /// One bucket by a plain upsert, as the superuser, which row-level security does not bind: the least there is.
     OneUpsert,
+    /// So many buckets of one device by a plain upsert of rows that are sent, as the superuser.
+    SentRows(u32),
+    /// The same of rows that the database makes itself, so that nobody has to send or read any.
+    MadeRows(u32),
     /// The product's statement over so many buckets of one device, events included, as the superuser.
     Statement(u32),
-    /// The same, opened as the product opens its transactions: three round trips, and row-level security binds.
-    Confined(u32),
 }
 
-/// Writes new buckets over `connections` and returns transactions a second.
+/// Writes new buckets over `connections`. Returns transactions a second, and all of them, those before and behind the window
+/// too.
 pub async fn run(
     database: &PgConnectOptions,
     devices: &[Arc<Device>],
     connections: usize,
     transaction: Transaction,
     window: Window,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<(f64, u32)> {
     let mut opened = Vec::new();
     for _ in 0..connections {
         let options = database.clone().application_name("raw").options([("jit", "off"), ("synchronous_commit", "on")]);
@@ -52,11 +57,12 @@ pub async fn run(
         let devices = devices.iter().skip(index).step_by(connections).cloned().collect();
         tasks.spawn(write(connection, devices, transaction, measured.clone()));
     }
-    let mut transactions = 0;
+    let (mut counted, mut all) = (0, 0);
     while let Some(part) = tasks.join_next().await {
-        transactions += part??;
+        let (within, whole) = part??;
+        (counted, all) = (counted + within, all + whole);
     }
-    Ok(f64::from(transactions) / window.measured.as_secs_f64())
+    Ok((f64::from(counted) / window.measured.as_secs_f64(), all))
 }
 
 async fn write(
@@ -64,35 +70,32 @@ async fn write(
     devices: Vec<Arc<Device>>,
     transaction: Transaction,
     measured: Range<Instant>,
-) -> anyhow::Result<u32> {
-    let mut transactions = 0;
+) -> anyhow::Result<(u32, u32)> {
+    let (mut counted, mut all) = (0, 0);
     for device in devices.iter().cycle() {
         match transaction {
             Transaction::OneUpsert => {
                 upsert_one(device).execute(&mut connection).await?;
             }
+            Transaction::SentRows(buckets) => {
+                Batch::new(device, buckets).upsert_sent().execute(&mut connection).await?;
+            }
+            Transaction::MadeRows(buckets) => {
+                upsert_made(device, buckets)?.execute(&mut connection).await?;
+            }
             Transaction::Statement(buckets) => {
                 Batch::new(device, buckets).upsert().fetch_all(&mut connection).await?;
             }
-            Transaction::Confined(buckets) => {
-                let opening = format!(
-                    "begin isolation level read committed; set local role halfhour_api; \
-                     set local app.user_ids = '{}'; set local statement_timeout = 5000",
-                    device.user_id
-                );
-                sqlx::raw_sql(AssertSqlSafe(opening)).execute(&mut connection).await?;
-                Batch::new(device, buckets).upsert().fetch_all(&mut connection).await?;
-                sqlx::raw_sql("commit").execute(&mut connection).await?;
-            }
         }
+        all += 1;
         let now = Instant::now();
         if now >= measured.end {
             break;
         }
-        transactions += u32::from(measured.contains(&now));
+        counted += u32::from(measured.contains(&now));
     }
     connection.close().await?;
-    Ok(transactions)
+    Ok((counted, all))
 }
 
 fn upsert_one(device: &Device) -> Query<'static, Postgres, PgArguments> {
@@ -104,6 +107,20 @@ fn upsert_one(device: &Device) -> Query<'static, Postgres, PgArguments> {
         .bind(sample.source)
         .bind(sample.model);
     sample.counts.into_values().into_iter().fold(query, Query::bind).bind(sample.observed_at())
+}
+
+/// Eight kinds of bucket in a half hour, as [`Device::sample`] has them.
+fn upsert_made(device: &Device, buckets: u32) -> anyhow::Result<Query<'static, Postgres, PgArguments>> {
+    let places = device.take(buckets);
+    let (sources, models): (Vec<_>, Vec<_>) = KINDS.into_iter().unzip();
+    Ok(sqlx::query(UPSERT_MADE)
+        .bind(device.user_id)
+        .bind(device.device_id)
+        .bind(device.epoch)
+        .bind(i32::try_from(places.start)?)
+        .bind(i32::try_from(places.end)? - 1)
+        .bind(sources)
+        .bind(models))
 }
 
 /// One device's buckets, an array a column.
@@ -131,6 +148,16 @@ impl Batch {
             counts: samples.iter().map(|sample| sample.counts).collect(),
             observed_ats: samples.iter().map(Sample::observed_at).collect(),
         }
+    }
+
+    fn upsert_sent(self) -> Query<'static, Postgres, PgArguments> {
+        let query = sqlx::query(UPSERT_SENT)
+            .bind(self.user_ids)
+            .bind(self.hour_starts)
+            .bind(self.device_ids)
+            .bind(self.sources)
+            .bind(self.models);
+        self.counts.into_values().into_iter().fold(query, Query::bind).bind(self.observed_ats)
     }
 
     fn upsert(self) -> Query<'static, Postgres, PgArguments> {

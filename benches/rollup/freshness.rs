@@ -51,7 +51,7 @@ async fn probe(mut client: Client, device: Arc<Device>, end: Instant) -> anyhow:
     let read = format!("GET /v1/rollups HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", device.viewer)
         .into_bytes();
     while Instant::now() < end {
-        device.request(device.take(1), &mut body, &mut request)?;
+        device.request(device.take(1), false, &mut body, &mut request)?;
         let status = client.exchange(&request).await?;
         ensure!(status == 200, "not what was expected: {}", client.last_reply());
         let acknowledged = Instant::now();

@@ -27,7 +27,7 @@ use support::table::{Table, progress};
 const GROWTH_DAYS: i32 = 60;
 
 /// How much to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     window: Window,
     /// Odd, for the median.

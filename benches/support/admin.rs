@@ -88,6 +88,12 @@ impl Admin {
         self.run("checkpoint".to_owned()).await
     }
 
+    /// PostgreSQL's first process, the parent of the others.
+    pub async fn postmaster(&mut self) -> anyhow::Result<u32> {
+        let first_line = "select split_part(pg_catalog.pg_read_file('postmaster.pid'), E'\\n', 1)::bigint";
+        Ok(u32::try_from(self.number(first_line).await?)?)
+    }
+
     /// The database's processes and what each works for.
     pub async fn processes(&mut self) -> anyhow::Result<Vec<(i32, String)>> {
         Ok(sqlx::query_as(include_str!("database_processes.sql")).fetch_all(&mut self.0).await?)

@@ -1,14 +1,18 @@
 //! What a bench is asked for on its command line.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 
-/// `--seconds N`, `--quick` and `--only LETTER`.
-#[derive(Clone, Copy, Debug, Default)]
+/// `--seconds N`, `--quick`, `--only LETTER` and `--beside PROGRAM`.
+#[derive(Clone, Debug, Default)]
 pub struct Arguments {
     /// How long each run lasts, at least 1 s.
     pub seconds: Option<u64>,
     /// Whether all of it is to be small.
     pub quick: bool,
+    /// Another build of the server, to compare this one with.
+    pub beside: Option<PathBuf>,
     only: Option<char>,
 }
 
@@ -26,10 +30,13 @@ impl Arguments {
                     let letter = arguments.next().and_then(|letter| letter.chars().next());
                     read.only = Some(letter.context("--only needs a letter")?);
                 }
+                "--beside" => {
+                    read.beside = Some(arguments.next().context("--beside needs a program")?.into());
+                }
                 "--quick" => read.quick = true,
                 // Cargo's own.
                 "--bench" => {}
-                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER and --quick"),
+                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER, --quick and --beside PROGRAM"),
             }
         }
         Ok(read)

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::admin::Admin;
+use super::client::Client;
 use super::posts::Device;
 
 const SECRET: &str = "the benchmark's key, which is no secret";
@@ -79,6 +80,7 @@ pub struct Installation {
     /// Only raw SQL writes for them.
     pub raw_devices: Vec<Arc<Device>>,
     log: PathBuf,
+    program: PathBuf,
     /// Buckets that were acknowledged as inserted, or filled in.
     pub expected: i64,
 }
@@ -86,10 +88,15 @@ pub struct Installation {
 impl Installation {
     /// A fresh database with the release's prices in force, and `half_hours` of past for every device, eight buckets each.
     pub async fn new(cluster: &Cluster, name: &str, half_hours: i64) -> anyhow::Result<Self> {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_halfhour")), cluster, name, half_hours).await
+    }
+
+    /// The same, served by this build of the program.
+    pub async fn of(program: &Path, cluster: &Cluster, name: &str, half_hours: i64) -> anyhow::Result<Self> {
         Admin::connect(&cluster.database("postgres")?).await?.run(format!("create database {name}")).await?;
         let database = cluster.database(name)?;
         let log = cluster.folder.join(format!("{name}.log"));
-        let server = Server::start(&database, &log)?;
+        let server = Server::start(program, &database, &log)?;
         put_prices_in_force(&database)?;
         let mut admin = Admin::connect(&database).await?;
         let epoch = if half_hours == 0 { HalfHour::FIRST } else { recent()? };
@@ -100,12 +107,13 @@ impl Installation {
             admin.fill_history(epoch, half_hours).await?;
         }
         let expected = half_hours * 8 * i64::from(DEVICES);
-        Ok(Self { server, database, admin, devices, raw_devices, log, expected })
+        let program = program.to_owned();
+        Ok(Self { server, database, admin, devices, raw_devices, log, program, expected })
     }
 
     /// The program as an operator's tool, on this database.
     pub fn command(&self) -> Command {
-        let mut command = halfhour(&self.database);
+        let mut command = halfhour(&self.program, &self.database);
         command.stdin(Stdio::null());
         command
     }
@@ -124,12 +132,23 @@ impl Installation {
         Ok(issued.token.reveal().to_owned())
     }
 
+    /// Transactions of the server's writer so far, by its own metrics. `operator` is a token for operations.
+    pub async fn batches(&self, operator: &str) -> anyhow::Result<u32> {
+        let mut client = Client::connect(self.server.address).await?;
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {operator}\r\n\r\n");
+        let status = client.exchange(request.as_bytes()).await?;
+        ensure!(status == 200, "no metrics: {}", client.last_reply());
+        let metrics = std::str::from_utf8(client.body())?;
+        let count = metrics.lines().find_map(|line| line.strip_prefix("halfhour_writer_batch_rows_count "));
+        Ok(count.map_or(Ok(0), str::parse)?)
+    }
+
     /// Another server process on the same database; the old one's connections have ended when this returns.
     pub async fn restart_server(&mut self) -> anyhow::Result<()> {
         self.server.stop()?;
         // What a connection counted is reported as it ends, which is a moment after its client.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.server = Server::start(&self.database, &self.log)?;
+        self.server = Server::start(&self.program, &self.database, &self.log)?;
         Ok(())
     }
 
@@ -158,15 +177,15 @@ fn failed(problem: Problem) -> anyhow::Error {
 /// What a server with a PostgreSQL of its own does at its first start.
 fn put_prices_in_force(database: &PgConnectOptions) -> anyhow::Result<()> {
     for arguments in [&["price", "import"][..], &["price", "use", "1", "--reason", "bench"]] {
-        let output = halfhour(database).args(arguments).output().context("a command cannot be started")?;
+        let output = halfhour(Path::new(env!("CARGO_BIN_EXE_halfhour")), database).args(arguments).output().context("a command cannot be started")?;
         ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }
 
-/// The binary, on this database and with nothing else of this process's environment.
-fn halfhour(database: &PgConnectOptions) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfhour"));
+/// The program, on this database and with nothing else of this process's environment.
+fn halfhour(program: &Path, database: &PgConnectOptions) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("DATABASE_URL", database.to_url_lossy().as_str())
@@ -208,10 +227,10 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(database: &PgConnectOptions, log: &Path) -> anyhow::Result<Self> {
+    fn start(program: &Path, database: &PgConnectOptions, log: &Path) -> anyhow::Result<Self> {
         let no_limits =
             VARIABLES.into_iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (name, "0"));
-        let mut child = halfhour(database)
+        let mut child = halfhour(program, database)
             .env("HALFHOUR_BIND", "127.0.0.1:0")
             .env("HALFHOUR_LOG", "info")
             .envs(no_limits)

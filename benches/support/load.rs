@@ -33,6 +33,8 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Whether refusals are expected.
     pub overload: bool,
+    /// Whether each post has an `Idempotency-Key`.
+    pub keyed: bool,
 }
 
 /// What came of it.
@@ -56,7 +58,7 @@ impl Load {
     /// Clients that post new buckets as fast as they are answered, a device each.
     pub fn new(address: SocketAddr, devices: &[Arc<Device>], clients: usize, buckets: u32) -> Self {
         let clients = devices.iter().take(clients).map(|device| vec![device.clone()]).collect();
-        Self { address, clients, buckets, again: None, rate: None, overload: false }
+        Self { address, clients, buckets, again: None, rate: None, overload: false, keyed: false }
     }
 
     /// Runs it. Errors: a reply that is not expected, or a connection that broke.
@@ -75,6 +77,7 @@ impl Load {
                 buckets: self.buckets,
                 again,
                 overload: self.overload,
+                keyed: self.keyed,
                 schedule: schedule.clone(),
             };
             tasks.spawn(session.run());
@@ -151,6 +154,7 @@ struct Session {
     buckets: u32,
     again: Option<Range<u32>>,
     overload: bool,
+    keyed: bool,
     schedule: Schedule,
 }
 
@@ -168,7 +172,7 @@ impl Session {
                 }
                 None => device.take(self.buckets),
             };
-            device.request(places, &mut body, &mut request)?;
+            device.request(places, self.keyed, &mut body, &mut request)?;
             let Some(due) = self.schedule.next().await else { break };
             let status = self.client.exchange(&request).await?;
             let took = self.schedule.took_since(due);

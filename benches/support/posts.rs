@@ -85,8 +85,14 @@ impl Device {
         }
     }
 
-    /// A whole HTTP request.
-    pub fn request(&self, places: Range<u32>, body: &mut Vec<u8>, request: &mut Vec<u8>) -> std::io::Result<()> {
+    /// A whole HTTP request, under a key of its own or without one.
+    pub fn request(
+        &self,
+        places: Range<u32>,
+        keyed: bool,
+        body: &mut Vec<u8>,
+        request: &mut Vec<u8>,
+    ) -> std::io::Result<()> {
         body.clear();
         body.extend_from_slice(b"{\"buckets\":[");
         let mut times = (None, String::new(), String::new());
@@ -116,10 +122,14 @@ impl Device {
         write!(
             request,
             "POST /v1/buckets HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+             content-type: application/json\r\ncontent-length: {}\r\n",
             self.token,
             body.len(),
         )?;
+        if keyed {
+            write!(request, "idempotency-key: bench-{}\r\n", places.start)?;
+        }
+        request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
         Ok(())
     }

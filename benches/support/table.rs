@@ -22,6 +22,16 @@ impl Table {
         self.add(cells);
     }
 
+    /// Rates of runs that took turns with those of raw SQL: each by its median and its extremes, and so is the ratio of
+    /// neighbours.
+    pub fn pairs(&mut self, measure: impl Display, product: &[f64], raw: &[f64], wanted: &str) {
+        let ratios: Vec<f64> =
+            product.iter().zip(raw).map(|(product, raw)| product / raw.max(f64::MIN_POSITIVE)).collect();
+        let cells = [spread(product, 0) + "/s", spread(raw, 0) + "/s", spread(&ratios, 2)];
+        let [product, raw, ratio] = cells;
+        self.add([measure.to_string(), product, raw, ratio, wanted.to_owned()]);
+    }
+
     /// Something that raw SQL has no equal to.
     pub fn note(&mut self, measure: impl Display, product: impl Display, wanted: &str) {
         self.add([measure.to_string(), product.to_string(), String::new(), String::new(), wanted.to_owned()]);
@@ -63,6 +73,13 @@ pub fn rate(per_second: f64) -> String {
 
 pub fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+/// The median of some figures, and the extremes behind it.
+pub fn spread(figures: &[f64], decimals: usize) -> String {
+    let lowest = figures.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{:.decimals$} [{lowest:.decimals$}, {highest:.decimals$}]", median(figures.to_vec()))
 }
 
 /// The middle one of an odd number of figures.
