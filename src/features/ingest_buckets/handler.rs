@@ -1,7 +1,7 @@
 //! `POST /v1/buckets`: from a request to verdicts.
 
 use axum::Json;
-use axum::extract::RawQuery;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -13,10 +13,10 @@ use super::contract::{PostedBuckets, PreferHeader};
 use super::prefer::handling;
 use super::request;
 use crate::kernel::access::{Device, Granted};
-use crate::kernel::http::body::JsonBytes;
+use crate::kernel::http::body::json;
 use crate::kernel::http::keyed::KeyHeader;
 use crate::kernel::http::refusals::Refusals;
-use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines};
+use crate::kernel::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, PREFER, header_lines, key_text};
 use crate::kernel::problem::{Problem, ProblemBody};
 use crate::kernel::usage::intake::{Handling, Intake, Receipt, Repeats, estimated_places};
 use crate::kernel::usage::writer::{Rejection, Verdict};
@@ -162,16 +162,13 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
     ),
     security(("device" = [])),
 )]
-pub(super) async fn ingest_buckets(
-    device: Device,
-    intake: Intake,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-    JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
+pub(super) async fn ingest_buckets(device: Device, intake: Intake, request: Request) -> Result<Response, Problem> {
+    // The head stays where it is: of a small post a copy of it is dear.
+    let (head, body) = request.into_parts();
+    let body = json(&head, body).await?;
     let draft = intake.admit(estimated_places(&body, br#""hour_start""#))?;
-    let key = key(&device, &headers, query.as_deref(), &body)?;
-    let handling = handling(headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
+    let key = key(&device, &head.headers, head.uri.query(), &body)?;
+    let handling = handling(head.headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let draft = request::parse(&body, draft.handled(handling).keyed(key))?;
     let receipt = intake.post(&device, draft).await?;
     Ok(reply(&receipt, handling))
@@ -197,6 +194,9 @@ fn key(
     query: Option<&str>,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
+    if key_text(headers)?.is_none() {
+        return Ok(None);
+    }
     let (media_type, prefer) = (header_lines(headers, CONTENT_TYPE), header_lines(headers, PREFER));
     let request = [body, &media_type, query.unwrap_or_default().as_bytes(), &prefer];
     IdempotencyKey::read(headers, device, "POST /v1/buckets", &request)
