@@ -42,7 +42,12 @@ impl Plan {
         let measured = Duration::from_secs(asked.seconds.unwrap_or(if asked.quick { 1 } else { 5 }));
         let window = Window { warm_up: Duration::from_millis(500), measured };
         let rows = if asked.quick { [100_000, 1_000_000] } else { [1_000_000, 10_000_000] };
-        Ok(Self { window, rounds: if asked.quick { 3 } else { 5 }, half_hours: rows.map(|rows| rows / (8 * i64::from(DEVICES))), asked })
+        Ok(Self {
+            window,
+            rounds: if asked.quick { 3 } else { 5 },
+            half_hours: rows.map(|rows| rows / (8 * i64::from(DEVICES))),
+            asked,
+        })
     }
 }
 
@@ -66,7 +71,8 @@ fn main() -> anyhow::Result<()> {
 async fn beside(cluster: &Cluster, program: &Path, plan: &Plan, table: &mut Table) -> anyhow::Result<String> {
     let mut this = Installation::new(cluster, "this", 0).await?;
     let mut other = Installation::of(program, cluster, "other", 0).await?;
-    let kinds = [('a', 1, false, 16), ('b', 1, false, 64), ('c', 1, false, 256), ('d', 100, false, 64), ('e', 1, true, 64)];
+    let kinds =
+        [('a', 1, false, 16), ('b', 1, false, 64), ('c', 1, false, 256), ('d', 100, false, 64), ('e', 1, true, 64)];
     for (_, buckets, keyed, clients) in kinds.into_iter().filter(|(letter, ..)| plan.asked.wants(&letter.to_string())) {
         opponents::beside([&mut this, &mut other], buckets, keyed, clients, plan, table).await?;
     }

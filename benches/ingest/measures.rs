@@ -53,7 +53,11 @@ pub async fn memory(on: &mut Installation, plan: &Plan, table: &mut Table) -> an
     on.restart_server().await?;
     on.post(500, plan).await?;
     let pid = on.server.pid();
-    table.note("(e) peak memory of a fresh server, 64 clients, posts of 500", mebibytes(peak_memory_mib(pid)), "<= 80 MiB");
+    table.note(
+        "(e) peak memory of a fresh server, 64 clients, posts of 500",
+        mebibytes(peak_memory_mib(pid)),
+        "<= 80 MiB",
+    );
     tokio::time::sleep(if plan.asked.quick { Duration::from_secs(1) } else { Duration::from_mins(1) }).await;
     table.note("    its memory a minute later", mebibytes(resident_memory_mib(pid)), "<= 50 MiB");
     Ok(())

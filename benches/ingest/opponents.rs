@@ -87,7 +87,8 @@ pub async fn batch_posts(on: &mut Installation, buckets: u32, plan: &Plan, table
     }
     let rows = |rates: &[f64]| rates.iter().map(|rate| f64::from(buckets) * rate).collect::<Vec<_>>();
     let rates = rows(&product.rates);
-    let measure = format!("(b) buckets in posts of {buckets}; raw: upserts of as many rows that the client sends, at its best");
+    let measure =
+        format!("(b) buckets in posts of {buckets}; raw: upserts of as many rows that the client sends, at its best");
     table.pairs(measure, &rates, &rows(&sent.best()), if buckets == 100 { ">= 0.8" } else { "" });
     product.note_costs(table);
     product.note_backlog(table);
@@ -149,7 +150,11 @@ pub async fn beside(
     table.pairs(measure, &ours.rates, &theirs.rates, "");
     ours.note_costs(table);
     theirs.note_costs(table);
-    table.note("    processor time of the server, against the other's", ours.dearer_than(&theirs, |cost| cost.server), "");
+    table.note(
+        "    processor time of the server, against the other's",
+        ours.dearer_than(&theirs, |cost| cost.server),
+        "",
+    );
     table.note("    of PostgreSQL", ours.dearer_than(&theirs, |cost| cost.database), "");
     Ok(())
 }

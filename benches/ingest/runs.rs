@@ -115,8 +115,12 @@ impl Runs {
 
     /// How many times dearer for the machine than those of neighbouring runs, all processes together.
     pub fn dearer_than(&self, others: &Self, of: fn(&Cost) -> f64) -> String {
-        let ratios: Vec<f64> =
-            self.costs.iter().zip(&others.costs).map(|(one, other)| of(one) / of(other).max(f64::MIN_POSITIVE)).collect();
+        let ratios: Vec<f64> = self
+            .costs
+            .iter()
+            .zip(&others.costs)
+            .map(|(one, other)| of(one) / of(other).max(f64::MIN_POSITIVE))
+            .collect();
         spread(&ratios, 2)
     }
 }

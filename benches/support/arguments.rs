@@ -36,7 +36,9 @@ impl Arguments {
                 "--quick" => read.quick = true,
                 // Cargo's own.
                 "--bench" => {}
-                other => anyhow::bail!("{other} is not known; there are --seconds N, --only LETTER, --quick and --beside PROGRAM"),
+                other => anyhow::bail!(
+                    "{other} is not known; there are --seconds N, --only LETTER, --quick and --beside PROGRAM"
+                ),
             }
         }
         Ok(read)

@@ -177,7 +177,10 @@ fn failed(problem: Problem) -> anyhow::Error {
 /// What a server with a PostgreSQL of its own does at its first start.
 fn put_prices_in_force(database: &PgConnectOptions) -> anyhow::Result<()> {
     for arguments in [&["price", "import"][..], &["price", "use", "1", "--reason", "bench"]] {
-        let output = halfhour(Path::new(env!("CARGO_BIN_EXE_halfhour")), database).args(arguments).output().context("a command cannot be started")?;
+        let output = halfhour(Path::new(env!("CARGO_BIN_EXE_halfhour")), database)
+            .args(arguments)
+            .output()
+            .context("a command cannot be started")?;
         ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())

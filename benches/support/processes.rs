@@ -84,7 +84,8 @@ fn times(pid: u32, fields: Range<usize>) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold spaces.
     let (_, all) = stat.rsplit_once(") ")?;
-    let ticks: u64 = all.split(' ').skip(fields.start).take(fields.len()).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        all.split(' ').skip(fields.start).take(fields.len()).filter_map(|field| field.parse::<u64>().ok()).sum();
     Some(Duration::from_millis(ticks * 10))
 }
 
