@@ -110,17 +110,45 @@ pub(super) async fn find_answer(tx: &mut Tx, key: &RequestKey) -> Result<Option<
     row.fetch_optional(tx).await
 }
 
-/// Records the answer to a post, and forgets the device's oldest ones beyond a thousand.
-pub async fn record_post(
-    tx: &mut Tx,
-    key: &IdempotencyKey,
-    user_id: Uuid,
-    device_id: Uuid,
-    request_id: Uuid,
-    verdicts: &[u8],
-    rejections: Option<&str>,
-) -> Result<(), sqlx::Error> {
-    record_key(tx, (user_id, device_id), (&key.scope, &key.fingerprint), request_id, (verdicts, rejections), None).await
+/// An answer to a post that is to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewRecord<'a> {
+    /// Under which key.
+    pub key: &'a IdempotencyKey,
+    /// Whose post it was.
+    pub user_id: Uuid,
+    /// Of which device.
+    pub device_id: Uuid,
+    /// The request that was executed.
+    pub request_id: Uuid,
+    /// A byte a bucket.
+    pub verdicts: Vec<u8>,
+    /// As JSON.
+    pub rejections: Option<String>,
+}
+
+/// Records the answers to posts, whose keys are distinct and claimed, and now and then removes the oldest ones of a device, so
+/// that it has a thousand at most.
+pub async fn record_posts(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), sqlx::Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let bytes = |of: fn(&IdempotencyKey) -> &[u8; 32]| {
+        records.iter().map(move |record| of(record.key).to_vec()).collect::<Vec<_>>()
+    };
+    sqlx::query_file!(
+        "src/kernel/idempotency/record_posts.sql",
+        &records.iter().map(|record| record.user_id).collect::<Vec<_>>(),
+        &bytes(|key| &key.scope),
+        &records.iter().map(|record| record.device_id).collect::<Vec<_>>(),
+        &bytes(|key| &key.fingerprint),
+        &records.iter().map(|record| record.request_id).collect::<Vec<_>>(),
+        &records.iter().map(|record| record.verdicts.clone()).collect::<Vec<_>>(),
+        &records.iter().map(|record| record.rejections.clone()).collect::<Vec<_>>() as &[Option<String>],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Records the answer to another request, and forgets the user's oldest ones beyond a thousand.
@@ -130,33 +158,18 @@ pub(super) async fn record_answer(
     request_id: Uuid,
     answer: &KeptAnswer,
 ) -> Result<(), sqlx::Error> {
-    let owner = (key.user_id, key.user_id);
-    record_key(tx, owner, (&key.scope, &key.fingerprint), request_id, (&[], None), Some(answer)).await
-}
-
-async fn record_key(
-    tx: &mut Tx,
-    (user_id, device_id): (Uuid, Uuid),
-    (scope, fingerprint): (&KeyScope, &[u8; 32]),
-    request_id: Uuid,
-    (verdicts, rejections): (&[u8], Option<&str>),
-    answer: Option<&KeptAnswer>,
-) -> Result<(), sqlx::Error> {
     sqlx::query_file!(
         "src/kernel/idempotency/record_key.sql",
-        user_id,
-        scope.as_slice(),
-        device_id,
-        fingerprint.as_slice(),
+        key.user_id,
+        key.scope.as_slice(),
+        key.fingerprint.as_slice(),
         request_id,
-        verdicts,
-        rejections,
-        answer.map(|answer| answer.status),
-        answer.map(|answer| answer.answer.as_str()),
-        answer.and_then(|answer| answer.etag.as_deref()),
-        answer.and_then(|answer| answer.location.as_deref()),
-        answer.map(|answer| answer.seed),
-        answer.and_then(|answer| answer.secret_hash.as_deref()),
+        answer.status,
+        answer.answer.as_str(),
+        answer.etag.as_deref(),
+        answer.location.as_deref(),
+        answer.seed,
+        answer.secret_hash.as_deref(),
     )
     .execute(tx)
     .await?;

@@ -10,6 +10,7 @@ use crate::support::TestApp;
 use crate::support::plans::{buffers, nodes, outline};
 
 const RECORD: &str = include_str!("../../../src/kernel/idempotency/record_key.sql");
+const RECORD_POSTS: &str = include_str!("../../../src/kernel/idempotency/record_posts.sql");
 const FIND: &str = include_str!("../../../src/kernel/idempotency/find_answer.sql");
 const RECORDED: &str = include_str!("../../../src/kernel/idempotency/recorded_keys.sql");
 const PURGE: &str = include_str!("../../../src/kernel/idempotency/purge_keys.sql");
@@ -44,17 +45,26 @@ const QUADRATIC: &str = "
     )";
 
 /// As the application would, with every parameter.
-fn statements(user: Uuid) -> [(&'static str, &'static str, String); 4] {
+fn statements(user: Uuid) -> [(&'static str, String, String); 5] {
     let record = format!(
-        "'{user}', sha256(random()::text::bytea), '{user}', sha256('x'), '{user}', '', null, 200::smallint, '{{}}', null, null,
-         '{user}', null"
+        "'{user}', sha256(random()::text::bytea), sha256('x'), '{user}', 200::smallint, '{{}}', null, null, '{user}', null"
     );
-    [
+    let posts = format!(
+        "array['{user}', '{user}']::uuid[], array[sha256(random()::text::bytea), sha256(random()::text::bytea)],
+         array['{user}', md5('1')]::uuid[], array[sha256('x'), sha256('x')], array['{user}', '{user}']::uuid[],
+         array['', '']::bytea[], array[null, '[]']"
+    );
+    // Everybody's turn.
+    let always = RECORD_POSTS.replace("random() < 0.0625", "random() < 2");
+    assert_ne!(always, RECORD_POSTS);
+    let texts = [
         ("record_key", RECORD, record),
+        ("record_posts", &always, posts),
         ("find_answer", FIND, format!("'{user}', sha256('0 7')")),
         ("recorded_keys", RECORDED, format!("array['{user}'::uuid], array[sha256('0 7')]")),
         ("purge_keys", PURGE, "10000".to_owned()),
-    ]
+    ];
+    texts.map(|(name, sql, arguments)| (name, sql.to_owned(), arguments))
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {

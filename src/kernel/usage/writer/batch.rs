@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,17 +22,16 @@ use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
+use super::waiting::Queue;
 use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
-use crate::kernel::idempotency::{self, Claim, IdempotencyKey, Record};
+use crate::kernel::idempotency::{self, Claim, IdempotencyKey, NewRecord, Record};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::erasure;
 use crate::kernel::usage::outbox::Lane;
 use crate::kernel::usage::relay_notifier::Signal;
 
-/// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
-const BATCH_ROWS: usize = 1_000;
 /// A batch has its own time, not its shortest member's.
 const BATCH_LIMIT: Duration = Duration::from_secs(5);
 /// How often a passing failure is tried again.
@@ -47,17 +45,17 @@ pub(super) struct Batcher {
     pub(super) signal: Signal,
 }
 
-type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Post>>>;
 type Answer = Result<Written, Problem>;
 
 impl Batcher {
     /// Writes batches until `stop`, and then what is left in the queue.
-    pub(super) async fn run(self, queue: Queue, stop: CancellationToken) {
-        while let Some(posts) = next_batch(&queue, &stop).await {
+    pub(super) async fn run(self, queue: Arc<Queue>, stop: CancellationToken) {
+        while let Some((posts, turn)) = queue.next_batch(&stop).await {
             // A bug must cost one batch, not the writer.
             if AssertUnwindSafe(self.write(posts)).catch_unwind().await.is_err() {
                 tracing::error!("a writer task panicked; its batch is answered as an internal error");
             }
+            drop(turn);
         }
     }
 
@@ -174,13 +172,15 @@ impl Batcher {
             WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
         let verdicts = write_in(tx, &entries, door).await?;
         count_kept(tx, &entries, &verdicts, self.clock.now()).await?;
+        let mut records = Vec::new();
         for (position, place) in places {
             let post = &posts[position];
             let verdicts = in_their_places(&verdicts[place], &post.rejections);
-            record(tx, post, &verdicts).await?;
+            records.extend(record(post, &verdicts)?);
             let (request_id, rejections) = (post.context.request_id, post.rejections.clone());
             answers[position] = Some(Ok(Written { request_id, verdicts, rejections, replayed: false }));
         }
+        idempotency::record_posts(tx, &records).await?;
         Ok(answers.into_iter().flatten().collect())
     }
 
@@ -257,27 +257,6 @@ fn note_kept(answers: &[Answer]) {
     }
 }
 
-/// The next posts, as many as fit a batch; `None` when the queue is closed and empty.
-async fn next_batch(queue: &Queue, stop: &CancellationToken) -> Option<Vec<Post>> {
-    let mut queue = queue.lock().await;
-    let first = tokio::select! {
-        post = queue.recv() => post?,
-        () = stop.cancelled() => {
-            queue.close();
-            queue.recv().await?
-        }
-    };
-    let mut rows = first.rows();
-    let mut posts = vec![first];
-    while rows < BATCH_ROWS
-        && let Ok(post) = queue.try_recv()
-    {
-        rows += post.rows();
-        posts.push(post);
-    }
-    Some(posts)
-}
-
 /// The users of a batch, each once, with the request that their events are put down to: the first one that is sampled.
 fn causes(posts: &[Post]) -> Vec<Cause> {
     let mut posts: Vec<&Post> = posts.iter().collect();
@@ -328,12 +307,12 @@ fn replay(record: &Record, replayed: bool) -> Answer {
     Ok(Written { request_id: record.request_id, verdicts, rejections: rejections.into(), replayed })
 }
 
-async fn record(tx: &mut Tx, post: &Post, verdicts: &[Verdict]) -> Result<(), Problem> {
-    let Some(key) = &post.key else { return Ok(()) };
+/// What is to be recorded of a post that has a key.
+fn record<'post>(post: &'post Post, verdicts: &[Verdict]) -> Result<Option<NewRecord<'post>>, Problem> {
+    let Some(key) = &post.key else { return Ok(None) };
     let (verdicts, rejections) = stored_answer::stored(verdicts, &post.rejections)?;
     let (user_id, device_id, request_id) = (post.user_id, post.device_id, post.context.request_id);
-    idempotency::record_post(tx, key, user_id, device_id, request_id, &verdicts, rejections.as_deref()).await?;
-    Ok(())
+    Ok(Some(NewRecord { key, user_id, device_id, request_id, verdicts, rejections }))
 }
 
 fn reply(post: Post, answer: Answer) {

@@ -14,6 +14,8 @@
 -- The early verdict is safe, because the version of a stored bucket only rises. There is one
 -- exception: a rollback lowers the version of a bucket that holds a correction. Such buckets, and
 -- corrections themselves ($22), are therefore compared under the lock only.
+--  Each row is looked up in usage.erasure and usage.horizon only where one of the users has a row there
+-- (`restricted`), which the statement finds out by itself, in its own snapshot. Nearly nobody has one.
 --  Reading usage.horizon takes ACCESS SHARE on it, so lock_horizons.sql (ACCESS EXCLUSIVE) waits
 -- until this transaction ends.
 -- $1 user_ids, $2 hour_starts, $3 device_ids, $4 sources, $5 models: the keys, distinct and sorted
@@ -42,10 +44,15 @@ with entry as (
         observed_at, stamped, rank
     )
 ),
+restricted as materialized (
+    select
+        exists (select from usage.erasure x where x.user_id = any($19::uuid[]))
+            or exists (select from usage.horizon h where h.user_id = any($19::uuid[])) as somebody
+),
 judged as materialized (
     select
         e.*,
-        exists (
+        (select r.somebody from restricted r) and exists (
             select from usage.erasure x
             where x.user_id = e.user_id
               and e.observed_at <= x.erased_at
@@ -53,7 +60,7 @@ judged as materialized (
               and (x.device_id is null or x.device_id = e.device_id)
               and (x.source is null or x.source = e.source)
         ) as erased,
-        case when exists (
+        case when (select r.somebody from restricted r) and exists (
             select from usage.horizon h
             where h.user_id = e.user_id and e.hour_start < h.first_hour
         ) then 'before_retention_horizon'
