@@ -136,7 +136,7 @@ pub async fn beside(
     for round in 0..plan.rounds {
         // Who goes first takes turns, too.
         for turn in 0..2 {
-            let (on, operator, runs) = if (round + turn) % 2 == 0 {
+            let (on, operator, runs) = if (round + turn).is_multiple_of(2) {
                 (&mut *this, &operators[0], &mut ours)
             } else {
                 (&mut *other, &operators[1], &mut theirs)
