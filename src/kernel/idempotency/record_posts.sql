@@ -1,10 +1,8 @@
 -- Records the answers of a batch of posts under their keys, and replaces expired records of these keys.
--- Of a device at most a thousand records are kept. To find the oldest means to walk over all newer ones,
--- so it is done for one record in sixteen, by lot, and leaves eight hundred: that two hundred come between
--- two such turns is one chance in four hundred thousand. Those that go are found first, and then deleted by
--- their places, so that each record is looked at once. They are sorted by an expression that no index has:
--- a plan of a moment when the table was empty would follow idempotency_created_at_idx over everybody's
--- records otherwise. None of them is under a key of this batch, whose records have expired if there are any.
+-- Of a device only the newest thousand stay. Those that go are found first, and then deleted by their
+-- places, so that each record is looked at once. They are sorted by an expression that no index has: a
+-- plan of a moment when the table was empty would follow idempotency_created_at_idx over everybody's
+-- records otherwise. Records of this batch's keys have expired, if there are any, and count for nothing.
 -- Of a user who was erased meanwhile nothing is recorded.
 -- $1 user_ids, $2 scope_hashes, $3 device_ids, $4 fingerprints, $5 request_ids, $6 verdicts, $7
 -- rejections: position by position, the keys distinct.
@@ -19,7 +17,6 @@ device as materialized (
     select e.user_id, e.device_id, count(*) as recorded
     from entry e
     group by e.user_id, e.device_id
-    having bool_or(random() < 0.0625)
 ),
 forgotten as (
     delete from usage.idempotency f
@@ -33,7 +30,7 @@ forgotten as (
               and o.device_id = d.device_id
               and o.created_at + interval '24 hours' > transaction_timestamp()
             order by o.created_at + interval '24 hours' desc
-            offset greatest(800 - d.recorded, 0)
+            offset greatest(1000 - d.recorded, 0)
         ) o
     ))
 )

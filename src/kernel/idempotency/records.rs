@@ -127,8 +127,7 @@ pub struct NewRecord<'a> {
     pub rejections: Option<String>,
 }
 
-/// Records the answers to posts, whose keys are distinct and claimed, and now and then removes the oldest ones of a device, so
-/// that it has a thousand at most.
+/// Records the answers to posts, whose keys are distinct and claimed, and forgets a device's oldest ones beyond a thousand.
 pub async fn record_posts(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), sqlx::Error> {
     if records.is_empty() {
         return Ok(());
