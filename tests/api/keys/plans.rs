@@ -78,13 +78,13 @@ async fn explained(connection: &mut PgConnection, role: &str, user: Uuid, name: 
     plan[0]["Plan"].clone()
 }
 
-/// Nothing is looked at more often than once a record that is skipped.
+/// Nothing is done more often than once for each of the two records that a statement writes at most.
 #[track_caller]
 fn assert_cheap(plan: &Value, what: &str) {
     assert!(buffers(plan) < 3_500, "{what} touches {} pages:\n{}", buffers(plan), outline(plan));
     for node in nodes(plan) {
         let loops = node["Actual Loops"].as_u64().unwrap();
-        assert!(loops <= 1, "{what} does something {loops} times:\n{}", outline(plan));
+        assert!(loops <= 2, "{what} does something {loops} times:\n{}", outline(plan));
         assert_ne!(node["Node Type"], "Seq Scan", "{what}:\n{}", outline(plan));
     }
 }
