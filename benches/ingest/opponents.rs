@@ -106,19 +106,19 @@ pub async fn batch_posts(on: &mut Installation, buckets: u32, plan: &Plan, table
 /// (k) Posts of one bucket under keys against those without, from the first post of each device on.
 pub async fn keyed_posts(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let operator = on.operator().await?;
-    let (mut keyed, mut plain) = (Runs::default(), Runs::default());
+    let (mut keyed, mut unkeyed) = (Runs::default(), Runs::default());
     for round in 0..usize::try_from(plan.rounds)? {
         // Devices that have posted nothing, as long as there are any.
         let mut load = Load::new(on.server.address, &on.devices, CLIENTS, 1);
         let fresh = on.devices.iter().skip((round + 1) * CLIENTS % (on.devices.len() - CLIENTS)).take(CLIENTS);
         load.clients = fresh.map(|device| vec![device.clone()]).collect();
-        plain.through_http(on, &load, &operator, plan).await?;
+        unkeyed.through_http(on, &load, &operator, plan).await?;
         keyed.through_http(on, &Load { keyed: true, ..load }, &operator, plan).await?;
     }
-    table.pairs("(k) one-bucket posts under keys, 64 clients; against those without", &keyed.rates, &plain.rates, "");
+    table.pairs("(k) one-bucket posts under keys, 64 clients; against those without", &keyed.rates, &unkeyed.rates, "");
     keyed.note_costs(table);
     let all = |cost: &Cost| cost.server + cost.database;
-    table.note("    how many times dearer for server and PostgreSQL", keyed.dearer_than(&plain, all), "<= 1.3");
+    table.note("    how many times dearer for server and PostgreSQL", keyed.dearer_than(&unkeyed, all), "<= 1.3");
     Ok(())
 }
 

@@ -37,7 +37,7 @@ const EXCUSED: [(&str, &str); 29] = [
     ("kernel/idempotency/purge_keys.sql", "housekeeping, once a minute; tests/api/keys/plans.rs"),
     ("kernel/idempotency/lock_keys.sql", "looks at no table"),
     ("kernel/idempotency/find_answer.sql", "requests that are no posts; tests/api/keys/plans.rs"),
-    ("kernel/idempotency/record_key.sql", "requests that are no posts; tests/api/keys/plans.rs"),
+    ("kernel/idempotency/record_answer.sql", "requests that are no posts; tests/api/keys/plans.rs"),
     ("kernel/usage/notify_relays.sql", "looks at no table"),
     (
         "kernel/usage/intake/repeated_buckets.sql",

@@ -158,7 +158,7 @@ pub(super) async fn record_answer(
     answer: &KeptAnswer,
 ) -> Result<(), sqlx::Error> {
     sqlx::query_file!(
-        "src/kernel/idempotency/record_key.sql",
+        "src/kernel/idempotency/record_answer.sql",
         key.user_id,
         key.scope.as_slice(),
         key.fingerprint.as_slice(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::TestApp;
 use crate::support::plans::{buffers, nodes, outline};
 
-const RECORD: &str = include_str!("../../../src/kernel/idempotency/record_key.sql");
+const RECORD: &str = include_str!("../../../src/kernel/idempotency/record_answer.sql");
 const RECORD_POSTS: &str = include_str!("../../../src/kernel/idempotency/record_posts.sql");
 const FIND: &str = include_str!("../../../src/kernel/idempotency/find_answer.sql");
 const RECORDED: &str = include_str!("../../../src/kernel/idempotency/recorded_keys.sql");

@@ -22,7 +22,7 @@ use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use super::waiting::Queue;
+use super::waiting::WaitingPosts;
 use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
@@ -49,7 +49,7 @@ type Answer = Result<Written, Problem>;
 
 impl Batcher {
     /// Writes batches until `stop`, and then what is left in the queue.
-    pub(super) async fn run(self, queue: Arc<Queue>, stop: CancellationToken) {
+    pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
         while let Some((posts, turn)) = queue.next_batch(&stop).await {
             // A bug must cost one batch, not the writer.
             if AssertUnwindSafe(self.write(posts)).catch_unwind().await.is_err() {

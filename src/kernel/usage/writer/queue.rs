@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::batch::{Batcher, without_execution};
 use super::post::{Post, Rejections, Written, in_their_places};
 use super::verdict::Verdict;
-use super::waiting::Queue;
+use super::waiting::WaitingPosts;
 use crate::kernel::access::Device;
 use crate::kernel::call::{Evidence, Upstream};
 use crate::kernel::clock::Clock;
@@ -52,7 +52,7 @@ impl Writer {
     /// its commit another fills and sends the next batch.
     pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
         let (queue, posts) = mpsc::unbounded_channel();
-        let posts = Arc::new(Queue::new(posts));
+        let posts = Arc::new(WaitingPosts::new(posts));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         for _ in 0..pool.max_connections() {
             let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What the writer tasks share.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct WaitingPosts {
     posts: Mutex<mpsc::UnboundedReceiver<Post>>,
     /// Held by whose batch is on its way.
     turn: Arc<Mutex<()>>,
@@ -30,7 +30,7 @@ pub(super) struct Queue {
 /// Dropped when the batch is answered. `None` for who did not wait for its turn.
 pub(super) type Turn = Option<OwnedMutexGuard<()>>;
 
-impl Queue {
+impl WaitingPosts {
     /// Posts come out of `posts`.
     pub(super) fn new(posts: mpsc::UnboundedReceiver<Post>) -> Self {
         Self { posts: Mutex::new(posts), turn: Arc::default() }
@@ -102,12 +102,12 @@ mod tests {
         }
     }
 
-    fn queue() -> (mpsc::UnboundedSender<Post>, Queue, CancellationToken) {
+    fn queue() -> (mpsc::UnboundedSender<Post>, WaitingPosts, CancellationToken) {
         let (posts, waiting) = mpsc::unbounded_channel();
-        (posts, Queue::new(waiting), CancellationToken::new())
+        (posts, WaitingPosts::new(waiting), CancellationToken::new())
     }
 
-    async fn rows(queue: &Queue, stop: &CancellationToken) -> Option<(usize, Turn)> {
+    async fn rows(queue: &WaitingPosts, stop: &CancellationToken) -> Option<(usize, Turn)> {
         let (posts, turn) = queue.next_batch(stop).await?;
         Some((posts.iter().map(Post::rows).sum(), turn))
     }
