@@ -19,29 +19,60 @@ const PROBES: usize = 8;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Of the peak of posts, how much is posted meanwhile.
+const SHARES: [f64; 2] = [0.5, 0.8];
+/// Devices of the one who posts a history as fast as it is answered.
+const HOT_DEVICES: usize = 16;
+/// Buckets in each of those posts.
+const HOT_BUCKETS: u32 = 100;
+
+/// (c) While all post.
 pub async fn ack_to_visible(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     on.admin.wait_for_the_relay().await?;
     let load = Load::new(on.server.address, &on.devices, CLIENTS, 1);
     let peak = load.run(plan.window).await?.rate;
-    on.admin.wait_for_the_relay().await?;
+    for share in SHARES {
+        let part = Load { rate: Some(peak * share), ..load.clone() };
+        watch(on, &part, format!("(c) at {share} of the peak"), plan, table).await?;
+    }
+    Ok(())
+}
 
+/// (h) While one user posts a history from many devices, and nobody else more than now and then.
+pub async fn beside_a_hot_user(on: &mut Installation, plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let devices = on.user_of_devices("hot", HOT_DEVICES).await?;
+    let load = Load::new(on.server.address, &devices, HOT_DEVICES, HOT_BUCKETS);
+    watch(on, &load, "(h) beside a user with 16 devices that post a history".to_owned(), plan, table).await
+}
+
+/// Probes while others post.
+async fn watch(
+    on: &mut Installation,
+    load: &Load,
+    measure: String,
+    plan: &Plan,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    on.admin.wait_for_the_relay().await?;
     let end = Instant::now() + plan.window.warm_up + plan.window.measured;
     let mut probes = JoinSet::new();
     for device in on.devices.iter().skip(CLIENTS).take(PROBES) {
         let client = Client::connect(on.server.address).await?;
         probes.spawn(probe(client, device.clone(), end));
     }
-    let half = Load { rate: Some(peak / 2.0), ..load };
-    let kept = half.run(plan.window).await?.rate;
+    let kept = load.run(plan.window).await?.rate;
     let mut times = Vec::new();
     while let Some(part) = probes.join_next().await {
         times.extend(part??);
     }
     times.sort_unstable();
     ensure!(!times.is_empty(), "nothing became visible");
+    let left = on.admin.wait_for_the_relay().await?;
     let shown = [50, 99].map(|per_cent| milliseconds(percentile(&times, per_cent))).join(" / ");
-    let measure = format!("(c) from acknowledged to visible, p50 / p99 of {}, at {}", times.len(), rate(kept));
+    let count = times.len();
+    let measure = format!("{measure}, {} posts: from acknowledged to visible, p50 / p99 of {count}", rate(kept));
     table.note(measure, shown, "p99 <= 1 s");
+    table.note("    until all was folded when the posts ended", milliseconds(left), "");
     Ok(())
 }
 

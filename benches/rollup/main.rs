@@ -70,12 +70,15 @@ fn main() -> anyhow::Result<()> {
 async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::Result<String> {
     let mut fresh = Installation::new(cluster, "fresh", 0).await?;
     let version = fresh.admin.version().await?;
-    if plan.asked.wants("abc") {
+    if plan.asked.wants("abchr") {
         progress(format_args!("filling {} days of {DEVICES} users in, and {} strangers", plan.days, plan.strangers));
         let mut rollups = Rollups::connect(&fresh.database).await?;
         rollups.fill_days(plan.days).await?;
         if plan.asked.wants("a") {
             fold::rate(&mut fresh, &mut rollups, plan, table).await?;
+        }
+        if plan.asked.wants("r") {
+            fold::relays(&mut fresh, &mut rollups, plan, table).await?;
         }
         rollups.fold_all().await?;
         rollups.fill_strangers(plan.strangers).await?;
@@ -84,6 +87,9 @@ async fn measure(cluster: &Cluster, plan: &Plan, table: &mut Table) -> anyhow::R
         }
         if plan.asked.wants("c") {
             freshness::ack_to_visible(&mut fresh, plan, table).await?;
+        }
+        if plan.asked.wants("h") {
+            freshness::beside_a_hot_user(&mut fresh, plan, table).await?;
         }
     }
     fresh.server.stop()?;

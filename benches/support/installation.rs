@@ -96,7 +96,7 @@ impl Installation {
         Admin::connect(&cluster.database("postgres")?).await?.run(format!("create database {name}")).await?;
         let database = cluster.database(name)?;
         let log = cluster.folder.join(format!("{name}.log"));
-        let server = Server::start(program, &database, &log)?;
+        let server = Server::start(program, &database, &log, &[])?;
         put_prices_in_force(&database)?;
         let mut admin = Admin::connect(&database).await?;
         let epoch = if half_hours == 0 { HalfHour::FIRST } else { recent()? };
@@ -109,6 +109,24 @@ impl Installation {
         let expected = half_hours * 8 * i64::from(DEVICES);
         let program = program.to_owned();
         Ok(Self { server, database, admin, devices, raw_devices, log, program, expected })
+    }
+
+    /// One more user, with so many devices.
+    pub async fn user_of_devices(&self, name: &str, count: usize) -> anyhow::Result<Vec<Arc<Device>>> {
+        let pool = Pool::new(self.database.clone(), "bench", 1);
+        let accounts = Accounts::new(pool.clone(), server_key()?);
+        let context = RequestContext::internal(Duration::from_secs(30));
+        let user = accounts.users.add(&context, Actor::Command, name, "UTC").await.map_err(failed)?;
+        let mut devices = Vec::new();
+        for number in 0..count {
+            let device =
+                accounts.devices.add(&context, Actor::Command, name, &format!("{name} {number}"), "bench").await;
+            let device = device.map_err(failed)?;
+            let tokens = [&device.token, &user.viewer_token].map(|token| token.reveal().to_owned());
+            devices.push(Arc::new(Device::new(user.user_id, device.device_id, tokens, self.devices[0].epoch)));
+        }
+        pool.close().await;
+        Ok(devices)
     }
 
     /// The program as an operator's tool, on this database.
@@ -145,10 +163,15 @@ impl Installation {
 
     /// Another server process on the same database; the old one's connections have ended when this returns.
     pub async fn restart_server(&mut self) -> anyhow::Result<()> {
+        self.restart_server_with(&[]).await
+    }
+
+    /// The same, with variables of its own.
+    pub async fn restart_server_with(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         self.server.stop()?;
         // What a connection counted is reported as it ends, which is a moment after its client.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.server = Server::start(&self.program, &self.database, &self.log)?;
+        self.server = Server::start(&self.program, &self.database, &self.log, variables)?;
         Ok(())
     }
 
@@ -230,13 +253,19 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(program: &Path, database: &PgConnectOptions, log: &Path) -> anyhow::Result<Self> {
+    fn start(
+        program: &Path,
+        database: &PgConnectOptions,
+        log: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let no_limits =
             VARIABLES.into_iter().filter(|name| name.starts_with("HALFHOUR_LIMIT_")).map(|name| (name, "0"));
         let mut child = halfhour(program, database)
             .env("HALFHOUR_BIND", "127.0.0.1:0")
             .env("HALFHOUR_LOG", "info")
             .envs(no_limits)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(File::options().create(true).append(true).open(log)?)
             .stderr(Stdio::piped())
