@@ -76,7 +76,7 @@ const CONTROL_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub struct App {
     state: AppState,
-    relay: Arc<Relay>,
+    relays: Arc<Vec<Relay>>,
     strangers: StrangerLimits,
     retention: Option<Retention>,
     backfill_worker: Worker,
@@ -100,7 +100,7 @@ impl App {
     /// Puts everything together. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
         let pools = pools_of(database, &settings);
-        let (signal, switches) = (Signal::default(), Switches::at_start());
+        let (signal, switches) = (Signal::of(settings.relays), Switches::at_start());
         let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(&pools.ingest, &clock, &signal);
@@ -161,20 +161,25 @@ impl App {
             pools,
         }));
         let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
-        let relay = Arc::new(Relay::new(workers.clone(), signal.clone(), clock.clone(), switches.clone()));
+        let relays = Arc::new(Relay::several(&workers, &signal, &clock, &switches, settings.relays));
         let verify = verify_with(&workers);
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let relay_notifier = RelayNotifier::new(database, signal.clone());
-        Self { state, relay, strangers, retention, backfill_worker, signal, relay_notifier, settings }
+        Self { state, relays, strangers, retention, backfill_worker, signal, relay_notifier, settings }
     }
 
-    /// The relay, for callers that fold on demand.
+    /// The first relay, for callers that fold on demand.
     pub fn relay(&self) -> &Relay {
-        &self.relay
+        &self.relays[0]
     }
 
-    /// What wakes the relay, for callers that wait for it.
+    /// All relays, for callers that have several fold.
+    pub fn relays(&self) -> &[Relay] {
+        &self.relays
+    }
+
+    /// What wakes the relays, for callers that wait for them.
     pub fn signal(&self) -> &Signal {
         &self.signal
     }
@@ -279,8 +284,10 @@ impl App {
         let tasks = TaskTracker::new();
         // Workers stop after the requests, so that what was just acknowledged is folded too.
         let workers = CancellationToken::new();
-        let (relay, stop) = (self.relay.clone(), workers.clone());
-        tasks.spawn(async move { relay.run(stop).await });
+        for number in 0..self.relays.len() {
+            let (relays, stop) = (self.relays.clone(), workers.clone());
+            tasks.spawn(async move { relays[number].run(stop).await });
+        }
         let (relay_notifier, stop) = (self.relay_notifier.clone(), workers.clone());
         tasks.spawn(async move { tokio::join!(relay_notifier.announce(stop.clone()), relay_notifier.listen(stop)) });
         if let Some(retention) = self.retention.clone() {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
     /// Connections by purpose.
     pub pool_sizes: PoolSizes,
+    /// How many relays fold beside each other, at least one.
+    pub relays: usize,
     /// How often one caller may call.
     pub limits: Limits,
     /// How long a token is remembered, at most [`REVOCATION_BOUND`](crate::kernel::access::REVOCATION_BOUND).

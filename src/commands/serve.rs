@@ -92,6 +92,7 @@ async fn run(
         request_deadline: config.request_deadline,
         cors_origins: config.cors_origins.clone(),
         pool_sizes: config.pool_sizes,
+        relays: config.relays.try_into()?,
         limits: config.limits,
         token_memory: REVOCATION_BOUND,
         trusted_proxies: config.trusted_proxies.clone(),

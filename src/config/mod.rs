@@ -49,6 +49,8 @@ pub struct Config {
     pub cors_origins: Vec<HeaderValue>,
     /// `HALFHOUR_POOL_*`.
     pub pool_sizes: PoolSizes,
+    /// `HALFHOUR_RELAYS`: how many relays fold beside each other.
+    pub relays: u32,
     /// `HALFHOUR_REQUEST_DEADLINE_MS`.
     pub request_deadline: Duration,
     /// `HALFHOUR_TRUSTED_PROXIES`: whose word on where a request comes from is taken.
@@ -70,7 +72,7 @@ pub struct PoolSizes {
     pub ingest: u32,
     /// Authentication and reads.
     pub read: u32,
-    /// The relay and operators.
+    /// The relays and operators: `HALFHOUR_POOL_WORKER`, and one more for each relay beyond the first.
     pub worker: u32,
 }
 
@@ -108,6 +110,16 @@ impl Limits {
 /// What the private PostgreSQL admits to the pools: the rest is for the process's other connections, for commands that join
 /// it, and for people who look.
 const EMBEDDED_CONNECTIONS: u32 = MAX_CONNECTIONS - OTHER_CONNECTIONS - 8;
+
+/// More relays than this have little to share out. Unasked there are fewer: each is a connection to PostgreSQL.
+const MAX_RELAYS: u32 = 32;
+const MAX_USUAL_RELAYS: u32 = 16;
+
+/// Half of the processors: PostgreSQL folds, and it has other things to do.
+fn usual_relays() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2);
+    u32::try_from(processors).unwrap_or(MAX_USUAL_RELAYS).clamp(1, MAX_USUAL_RELAYS)
+}
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]
@@ -164,16 +176,20 @@ impl VariableReader {
             let what = "is required with DATABASE_URL: at least 32 random characters, the same on every process";
             self.fault("HALFHOUR_SECRET", what);
         }
-        let pool_sizes = PoolSizes {
+        let mut pool_sizes = PoolSizes {
             ingest: self.number("HALFHOUR_POOL_INGEST", raw.halfhour_pool_ingest, 2, 1..=16),
             read: self.number("HALFHOUR_POOL_READ", raw.halfhour_pool_read, 4, 1..=200),
             worker: self.number("HALFHOUR_POOL_WORKER", raw.halfhour_pool_worker, 4, 2..=50),
         };
+        let is_embedded = matches!(database, Database::Embedded);
+        let room = if is_embedded { EMBEDDED_CONNECTIONS.saturating_sub(pool_sizes.total()) } else { u32::MAX - 1 };
+        let relays = self.number("HALFHOUR_RELAYS", raw.halfhour_relays, usual_relays().min(room + 1), 1..=MAX_RELAYS);
+        pool_sizes.worker += relays - 1;
         let connections = pool_sizes.total();
-        if matches!(database, Database::Embedded) && connections > EMBEDDED_CONNECTIONS {
+        if is_embedded && connections > EMBEDDED_CONNECTIONS {
             let what = format!(
-                "and HALFHOUR_POOL_READ, HALFHOUR_POOL_WORKER may have {EMBEDDED_CONNECTIONS} connections together on the \
-                 private PostgreSQL, not {connections}; lower them, or set DATABASE_URL"
+                "and HALFHOUR_POOL_READ, HALFHOUR_POOL_WORKER, with HALFHOUR_RELAYS, may have {EMBEDDED_CONNECTIONS} \
+                 connections together on the private PostgreSQL, not {connections}; lower them, or set DATABASE_URL"
             );
             self.fault("HALFHOUR_POOL_INGEST", what);
         }
@@ -213,6 +229,7 @@ impl VariableReader {
             trusted_proxies: self.trusted_proxies(raw.halfhour_trusted_proxies),
             cors_origins: self.cors_origins(raw.halfhour_cors_origins),
             pool_sizes,
+            relays,
             request_deadline: Duration::from_millis(deadline_ms.into()),
             limits,
             traces,
@@ -282,6 +299,23 @@ mod tests {
         assert!(read(&pools).unwrap_err().to_string().contains("HALFHOUR_POOL_READ"));
         let external = [("DATABASE_URL", "postgres://h/db"), ("HALFHOUR_SECRET", &"s".repeat(32)), pools[0]];
         assert!(read(&external).is_ok());
+    }
+
+    #[test]
+    fn each_relay_beyond_the_first_has_a_connection_more_and_none_too_many_is_started_unasked() {
+        let relays =
+            |variables: &[(&str, &str)]| read(variables).map(|config| (config.relays, config.pool_sizes.worker));
+        assert_eq!(relays(&[("HALFHOUR_RELAYS", "1")]), Ok((1, 4)));
+        assert_eq!(relays(&[("HALFHOUR_RELAYS", "3"), ("HALFHOUR_POOL_WORKER", "2")]), Ok((3, 4)));
+        let (usual, worker) = relays(&[]).unwrap();
+        assert!((1..=MAX_USUAL_RELAYS).contains(&usual) && worker == 3 + usual, "{usual} {worker}");
+        let full = ("HALFHOUR_POOL_READ", "42");
+        assert_eq!(relays(&[full]), Ok((1, 4)), "all that the private PostgreSQL admits");
+        let faults = relays(&[full, ("HALFHOUR_RELAYS", "2")]).unwrap_err().to_string();
+        assert!(faults.contains("HALFHOUR_RELAYS, may have 48 connections"), "{faults}");
+        for text in ["0", "33", "many"] {
+            assert!(relays(&[("HALFHOUR_RELAYS", text)]).unwrap_err().to_string().contains("HALFHOUR_RELAYS must"));
+        }
     }
 
     #[test]

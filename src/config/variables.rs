@@ -19,6 +19,7 @@ pub(super) struct Raw {
     pub(super) halfhour_pool_ingest: Option<String>,
     pub(super) halfhour_pool_read: Option<String>,
     pub(super) halfhour_pool_worker: Option<String>,
+    pub(super) halfhour_relays: Option<String>,
     pub(super) halfhour_request_deadline_ms: Option<String>,
     pub(super) halfhour_limit_anonymous_per_minute: Option<String>,
     pub(super) halfhour_limit_device_per_minute: Option<String>,
@@ -34,7 +35,7 @@ pub(super) struct Raw {
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 26] = [
+pub const VARIABLES: [&str; 27] = [
     "DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
@@ -49,6 +50,7 @@ pub const VARIABLES: [&str; 26] = [
     "HALFHOUR_POOL_INGEST",
     "HALFHOUR_POOL_READ",
     "HALFHOUR_POOL_WORKER",
+    "HALFHOUR_RELAYS",
     "HALFHOUR_REQUEST_DEADLINE_MS",
     "HALFHOUR_LIMIT_ANONYMOUS_PER_MINUTE",
     "HALFHOUR_LIMIT_DEVICE_PER_MINUTE",

@@ -215,7 +215,7 @@ async fn a_change_of_an_old_bucket_that_commits_during_the_removal_is_folded_fir
 #[tokio::test]
 async fn retention_waits_for_a_fold_and_a_fold_is_locked_out_by_retention() {
     let app = TestApp::start().await;
-    three_days(&app).await;
+    let device = three_days(&app).await;
     let held = hold(&app, &format!("select pg_advisory_xact_lock({FOLD_LOCK})")).await;
     let retention = app.retention(3);
     let releasing = async {
@@ -226,6 +226,8 @@ async fn retention_waits_for_a_fold_and_a_fold_is_locked_out_by_retention() {
     let (pass, ()) = tokio::join!(retention.run_pass(), releasing);
     assert_eq!(pass.unwrap().buckets, 1);
 
+    // Of a day that stays.
+    app.post_usage(&device, &[Usage::input("2026-11-20T10:00:00Z", 70)]).await;
     let held = hold(&app, "select from usage.bucket where hour_start < '2026-11-17' for update").await;
     let retention = app.retention(2);
     let meanwhile = async {

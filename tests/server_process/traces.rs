@@ -80,7 +80,7 @@ async fn a_post_is_a_tree_from_its_caller_to_the_statements_and_the_round_that_f
     let round = spans.one("relay_round");
     assert!(links(round, request), "{round:?}");
     let statements = spans.children(round);
-    for name in ["begin", "try_fold_lock", "claim_events", "fold_user_days", "consume_events", "commit"] {
+    for name in ["begin", "take_parts", "claim_events", "fold_user_days", "consume_events", "commit"] {
         assert!(statements.contains(name), "{name} in {statements:?}");
     }
 

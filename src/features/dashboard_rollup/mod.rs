@@ -4,8 +4,9 @@
 //! an event is consumed in the transaction that takes its effect, so that nothing is lost or counted twice; totals are
 //! exact over the whole range; every reply says as of when it is true, and in which price book its costs are.
 //!
-//! Invariants: only the holder of the fold lock writes `rollup.*`; a user's version rises only when a row changed; a
-//! day belongs to the zone that `rollup.user_state` records; days before the retention horizon are never touched.
+//! Invariants: only the holder of the fold lock of a user's part writes that user's rows of `rollup.*`; a user's version
+//! rises only when a row changed; a day belongs to the zone that `rollup.user_state` records; days before the retention
+//! horizon are never touched.
 //!
 //! Every read is one snapshot that opens with the rollup's state, so that its sums, `as_of`, `pending` and `version`
 //! belong together. Days, weeks and months come from the rollup only; half hours, hours and

@@ -3,6 +3,7 @@
 mod backlog;
 mod laws;
 mod outages;
+mod parts;
 mod plans;
 mod rebuild;
 mod relay_notifier;

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use halfhour::features::dashboard_rollup::Round;
+use halfhour::kernel::usage::outbox::UserPart;
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
+use super::parts::two_relays;
 use super::{INPUT, one_user};
 use crate::support::TestApp;
 use crate::support::rollups::Usage;
@@ -88,6 +90,37 @@ async fn a_thousand_commits_are_announced_ten_times_a_second_at_most() {
         announced += 1;
     }
     assert!(announced <= 1 + started.elapsed().as_millis() / 100, "{announced} in {:?}", started.elapsed());
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wake_is_for_the_relay_that_looks_after_the_user_be_it_told_here_or_by_another_process() {
+    let app = two_relays().await;
+    let (me, device) = one_user(&app).await;
+    let is_woken = async |number, limit| tokio::time::timeout(limit, app.signal().woken_at(number)).await.is_ok();
+    let (soon, now) = (Duration::from_secs(20), Duration::ZERO);
+    let mine = UserPart::of(me.user_id).index() % 2;
+    app.post_usage(&device, &[Usage::input("2026-11-20T09:00:00Z", 5)]).await;
+    assert!(is_woken(mine, soon).await && !is_woken(1 - mine, now).await);
+
+    let mut anyone = PgListener::connect_with(&app.admin).await.unwrap();
+    anyone.listen("halfhour_outbox").await.unwrap();
+    let stop = CancellationToken::new();
+    let (relay_notifier, told) = (app.relay_notifier().clone(), stop.clone());
+    let task =
+        tokio::spawn(async move { tokio::join!(relay_notifier.announce(told.clone()), relay_notifier.listen(told)) });
+    // Whoever begins to listen has missed something, and looks everywhere.
+    assert!(is_woken(0, soon).await && is_woken(1, soon).await);
+    let announcement = tokio::time::timeout(soon, anyone.recv()).await.unwrap().unwrap();
+    let bits = u64::from_str_radix(announcement.payload().split_once(' ').unwrap().1, 16).unwrap();
+    assert_eq!(bits, 1 << UserPart::of(me.user_id).number());
+    for (payload, number) in [("somebody 10", 0), ("somebody 8000000000000000", 1)] {
+        app.tell(&format!("select pg_notify('halfhour_outbox', '{payload}')")).await;
+        assert!(is_woken(number, soon).await && !is_woken(1 - number, now).await, "{payload}");
+    }
+    app.tell("select pg_notify('halfhour_outbox', 'somebody of a release that had no parts')").await;
+    assert!(is_woken(0, soon).await && is_woken(1, soon).await);
     stop.cancel();
     task.await.unwrap();
 }

@@ -146,6 +146,7 @@ impl TestApp {
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
+            relays: 1,
             limits: Limits::OFF,
             token_memory: halfhour::kernel::access::REVOCATION_BOUND,
             door: DoorLimits::default(),
@@ -218,6 +219,11 @@ impl TestApp {
     /// The application's own relay.
     pub fn relay(&self) -> &halfhour::features::dashboard_rollup::Relay {
         self.app.relay()
+    }
+
+    /// All relays of the application.
+    pub fn relays(&self) -> &[halfhour::features::dashboard_rollup::Relay] {
+        self.app.relays()
     }
 
     /// What keeps so many days of buckets, and removes the others on demand.

@@ -65,7 +65,7 @@ impl Erasures {
         record(&mut tx, context, actor, "usage.erase", user_id, &details).await?;
         let erasure = Erasure::of(asked, &erased, Some(erased_at));
         once.commit(tx, context, &erasure).await?;
-        self.signal.wake();
+        self.signal.wake_for([user_id]);
         Ok(erasure)
     }
 

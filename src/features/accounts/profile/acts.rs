@@ -62,7 +62,7 @@ impl Profiles {
         let profile = Profile::of(user_id, ProfileRow { time_zone: time_zone.to_owned(), ..row });
         once.commit(tx, context, &profile).await?;
         if is_new {
-            self.signal.wake();
+            self.signal.wake_for([user_id]);
         }
         Ok(profile)
     }

@@ -31,7 +31,7 @@ pub async fn forget_rows_of(pool: &Pool, context: &RequestContext, user_id: Uuid
     let mut tx = pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
     // One at a time for one person: the next statement sees what the other one has left.
     shut_out_writers(&mut tx, user_id).await?;
-    take_fold_lock(&mut tx).await?;
+    take_fold_lock(&mut tx, user_id).await?;
     let mut rows = store::forget_rollup_rows(&mut tx, user_id, BATCH).await?;
     if rows == 0 {
         rows = store::forget_user_state(&mut tx, user_id).await?;

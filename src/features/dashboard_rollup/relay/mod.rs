@@ -2,35 +2,42 @@
 //! transaction a round.
 //!
 //! Consumption and effect commit together, so each event takes effect exactly once. The fold is
-//! idempotent besides. One relay folds at a time in the whole database. The lock belongs to the
-//! transaction, so a relay that dies gives it up.
+//! idempotent besides. Users are in 64 parts, and one relay at a time folds a part in the whole
+//! database. Relays of a process share the parts out among themselves. Each takes over a part of
+//! another one, of any process, where events have waited for more than a second. The lock of a part
+//! belongs to the transaction, so a relay that dies gives it up.
 //!
-//! An event fails only through its own data. Whatever else goes wrong ends the round, counts
-//! against no event, and makes the relay wait longer each time.
+//! An event fails only through its own data. Whatever else goes wrong ends the round and counts
+//! against no event. Its parts are then tried one by one, and one that fails alone waits longer each
+//! time.
 
 mod backlog;
+mod folding;
 mod lane_backoff;
+mod parts;
 mod scan_floor;
 mod store;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use lane_backoff::LaneBackoff;
-use scan_floor::ScanFloor;
+use folding::{DataFault, Folded, Poison, fold_apart, heal};
+use parts::{Offer, PartStates, Taking};
 
 use crate::kernel::call::{CallOutcome, CallSpan, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, doubled, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::usage::outbox::{self, Event, Lane, PerLane};
+use crate::kernel::usage::outbox::{self, Event, Lane, PartLane, PartSet, PerLane, UserPart};
 use crate::kernel::usage::relay_notifier::Signal;
 
-/// The key of the advisory lock whose holder alone writes `rollup.*`: "halfhour" in ASCII.
+/// The key of the advisory lock that is held in shared mode by whoever writes `rollup.*`, and alone by who wants no fold
+/// under way: "halfhour" in ASCII. The keys of the parts' locks follow it.
 pub const FOLD_LOCK: i64 = 0x6861_6c66_686f_7572;
 
 /// Events in one round, at most. Many posts touch the same days, which are folded once. A large backfill, or many users
@@ -45,24 +52,28 @@ const ROUND_LIMIT: Duration = Duration::from_mins(2);
 const GATHER: Duration = Duration::from_millis(200);
 /// Without a wake the relay looks this often: events of other processes wake nobody here.
 const POLL: Duration = Duration::from_secs(1);
-/// How soon to look again while another relay folds.
+/// How soon to look again while other relays fold whatever is due.
 const LOCKED_OUT_PAUSE: Duration = Duration::from_millis(50);
-/// The pause after the first failed round; it doubles up to the longest.
+/// The pause after the first round that failed before it had events; it doubles up to the longest.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 /// How long an event waits after its first failure; it doubles up to the longest.
 const EVENT_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_EVENT_PAUSE: Duration = Duration::from_mins(10);
 
-/// The only consumer of the outbox, and with it the only writer of the rollups.
+/// A consumer of the outbox. Relays are the only ones, and with retention and erasure the only writers of the rollups.
 #[derive(Debug)]
 pub struct Relay {
     pool: Pool,
     signal: Signal,
     clock: Clock,
     switches: Switches,
-    scan_floor: Mutex<ScanFloor>,
-    lane_backoff: Mutex<LaneBackoff>,
+    /// Its number in its process, from 0 on.
+    number: usize,
+    /// The parts that it looks after.
+    home: PartSet,
+    /// What all relays of the process know of the parts.
+    parts: Arc<PartStates>,
 }
 
 /// What one round did.
@@ -74,7 +85,7 @@ pub struct Round {
     pub failed: usize,
     /// The batch was full: more may wait.
     pub more: bool,
-    /// Another relay was folding, so this one did nothing.
+    /// Other relays were folding whatever is due, so this one did nothing.
     pub locked_out: bool,
     /// The relay is switched off, so it did nothing.
     pub paused: bool,
@@ -84,54 +95,51 @@ pub struct Round {
 #[derive(Debug, Default)]
 struct Trail {
     stage: &'static str,
+    /// Parts that have a pause are left alone.
+    keeps_pauses: bool,
     span: CallSpan,
     poison: Option<Problem>,
-    /// How many events of each lane might be claimed.
-    allowed: PerLane,
+    /// The parts that it took, and those that it left.
+    parts: Taking,
     /// What was claimed, parked events included.
     claimed: Vec<Event>,
     folded: Folded,
 }
 
-/// What a round folded.
-#[derive(Debug, Default)]
-struct Folded {
-    events: Vec<Event>,
-    user_days: u64,
-}
-
-/// An event that fails through its own data.
-#[derive(Debug)]
-struct Poison {
-    event: Event,
-    fault: Fault,
-}
-
-/// What is wrong with the data of events.
-#[derive(Debug)]
-struct Fault {
-    /// SQLSTATE and constraint, never row data.
-    code: String,
-    problem: Problem,
-}
-
 impl Relay {
-    /// Folds through `pool`, woken by `signal`; `clock` says which events are due.
+    /// Folds through `pool`, woken by `signal`; `clock` says which events are due. It looks after all parts.
     pub fn new(pool: Pool, signal: Signal, clock: Clock, switches: Switches) -> Self {
-        Self { pool, signal, clock, switches, scan_floor: Mutex::default(), lane_backoff: Mutex::default() }
+        Self { pool, signal, clock, switches, number: 0, home: PartSet::ALL, parts: Arc::default() }
+    }
+
+    /// So many relays of one process, at least one, which share the parts out among themselves; `signal` is for as many.
+    pub fn several(pool: &Pool, signal: &Signal, clock: &Clock, switches: &Switches, relays: usize) -> Vec<Self> {
+        let parts = Arc::<PartStates>::default();
+        let relay = |number| Self {
+            number,
+            home: PartSet::share(number, relays),
+            parts: parts.clone(),
+            ..Self::new(pool.clone(), signal.clone(), clock.clone(), switches.clone())
+        };
+        (0..relays.max(1)).map(relay).collect()
     }
 
     /// Works until `shutdown`, and one round more, for what was acknowledged last. To be dropped in the middle of a
-    /// round loses nothing.
+    /// round loses nothing. The first relay of a process also measures the backlog.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(self.work(&shutdown), backlog::watch(&self.pool, &self.clock, &shutdown));
+        let watching = async {
+            if self.number == 0 {
+                backlog::watch(&self.pool, &self.clock, &shutdown).await;
+            }
+        };
+        tokio::join!(self.work(&shutdown), watching);
     }
 
     async fn work(&self, shutdown: &CancellationToken) {
         let mut failures = 0_u32;
         loop {
             let last = shutdown.is_cancelled();
-            let round = self.run_round().await;
+            let (round, had_parts) = self.counted_round(true).await;
             if last {
                 return;
             }
@@ -140,13 +148,15 @@ impl Relay {
                 Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
                 Ok(Round { consumed: 1.., .. }) => (GATHER, false),
                 Ok(_) => (POLL, true),
+                // The parts wait, and not the relay: other parts may be well.
+                Err(_) if had_parts => (FAILURE_PAUSE, false),
                 Err(_) => (doubled(FAILURE_PAUSE, failures, LONGEST_FAILURE_PAUSE), false),
             };
-            failures = if round.is_err() { failures.saturating_add(1) } else { 0 };
+            failures = if round.is_err() && !had_parts { failures.saturating_add(1) } else { 0 };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
-                () = self.signal.woken(), if listens => {}
+                () = self.signal.woken_at(self.number), if listens => {}
                 () = tokio::time::sleep(jittered(pause)) => {}
             }
         }
@@ -164,12 +174,18 @@ impl Relay {
         }
     }
 
-    /// Claims, folds and consumes one batch. Errors: whatever is no event's fault; then nothing has changed.
+    /// Claims, folds and consumes one batch, of whichever part. Errors: whatever is no event's fault; then nothing has
+    /// changed.
     pub async fn run_round(&self) -> Result<Round, Problem> {
-        let result = if self.switches.is_on(Switch::Relay) {
-            self.watched_round().await
+        self.counted_round(false).await.0
+    }
+
+    /// One round, of parts that have no pause where it `keeps_pauses`, and whether it had taken parts.
+    async fn counted_round(&self, keeps_pauses: bool) -> (Result<Round, Problem>, bool) {
+        let (result, had_parts) = if self.switches.is_on(Switch::Relay) {
+            self.watched_round(keeps_pauses).await
         } else {
-            Ok(Round { paused: true, ..Round::default() })
+            (Ok(Round { paused: true, ..Round::default() }), false)
         };
         let outcome = match &result {
             Err(_) => "failed",
@@ -180,59 +196,49 @@ impl Relay {
             Ok(_) => "idle",
         };
         metrics::counter!("halfhour_relay_rounds_total", "outcome" => outcome).increment(1);
-        result
+        (result, had_parts)
     }
 
-    async fn watched_round(&self) -> Result<Round, Problem> {
+    async fn watched_round(&self, keeps_pauses: bool) -> (Result<Round, Problem>, bool) {
         let started = Instant::now();
         // Rounds that find nothing leave no span: it begins where events are found whose traces are recorded.
         let context =
             RequestContext { statement_limit: Some(STATEMENT_LIMIT), ..RequestContext::internal(ROUND_LIMIT) }
                 .within(self.pool.tracer().undecided());
-        let mut trail = Trail { span: context.span.clone(), ..Trail::default() };
+        let mut trail = Trail { span: context.span.clone(), keeps_pauses, ..Trail::default() };
         let result =
             tokio::time::timeout(ROUND_LIMIT, self.round(&context, &mut trail)).await.unwrap_or_else(|overdue| {
                 Err(Problem::new(Code::DeadlineExceeded, "The database did not finish a round in time.")
                     .because(overdue))
             });
         match &result {
-            Ok(_) => self.took(&trail),
-            Err(problem) if problem.code() == Code::DeadlineExceeded => {
-                self.lane_backoff().took_too_long(&trail.claimed, self.clock.now());
+            Ok(_) => self.took(&trail, started.elapsed()),
+            Err(problem) => {
+                let took_too_long = problem.code() == Code::DeadlineExceeded;
+                self.parts.failed(&trail.parts.taken, &trail.claimed, took_too_long, self.clock.now());
             }
-            Err(_) => {}
         }
+        let had_parts = !trail.parts.taken.is_empty();
         let outcome = match (&result, &trail.poison) {
             (Err(problem), _) | (Ok(_), Some(problem)) => CallOutcome::Failed(problem),
             (Ok(round), None) if round.consumed > 0 => CallOutcome::Done(200),
-            _ => return result,
+            _ => return (result, had_parts),
         };
         let place = Place { function: "relay_round", stage: trail.stage, method: None, route: None, principal: None };
         note_counts(&trail);
         RequestLogLine::new(&context, place, &outcome, started.elapsed()).write();
-        result
+        (result, had_parts)
     }
 
     /// After the commit.
-    fn took(&self, trail: &Trail) {
+    fn took(&self, trail: &Trail, lasted: Duration) {
         let now = self.clock.now();
-        if !trail.claimed.is_empty() {
-            self.scan_floor().took(&trail.claimed, now);
-        }
-        self.lane_backoff().came_through(trail.allowed);
+        self.parts.came_through(&trail.parts, &trail.claimed, now, lasted);
         metrics::counter!("halfhour_folded_user_days_total").increment(trail.folded.user_days);
         for event in trail.folded.events.iter().filter(|event| event.lane == Lane::Live) {
             let age = (now - event.created_at).to_std().unwrap_or_default();
             metrics::histogram!("halfhour_ack_to_fold_seconds").record(age.as_secs_f64());
         }
-    }
-
-    fn scan_floor(&self) -> MutexGuard<'_, ScanFloor> {
-        self.scan_floor.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lane_backoff(&self) -> MutexGuard<'_, LaneBackoff> {
-        self.lane_backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn round(&self, context: &RequestContext, trail: &mut Trail) -> Result<Round, Problem> {
@@ -247,7 +253,7 @@ impl Relay {
             }
             Ok(round) => tx.rollback().await.map(|()| round),
             Err(problem) => {
-                // At once, so that the lock is free; where the connection is lost, it already is.
+                // At once, so that the locks are free; where the connection is lost, it already is.
                 let _ = tx.rollback().await;
                 Err(problem)
             }
@@ -256,32 +262,36 @@ impl Relay {
 
     async fn fold_batch(&self, tx: &mut Tx, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "lock";
-        if !store::try_fold_lock(tx, FOLD_LOCK).await? {
-            return Ok(Round { locked_out: true, ..Round::default() });
+        let now = self.clock.now();
+        let offers = self.parts.offers(self.home, AT_MOST, now, trail.keeps_pauses);
+        let due = store::take_parts(tx, FOLD_LOCK, &offers, now, AT_MOST).await?;
+        trail.parts = Taking::of(&offers, &due);
+        let Taking { taken, is_any_due, some_wait, .. } = &trail.parts;
+        if taken.is_empty() {
+            return Ok(Round { locked_out: *is_any_due, ..Round::default() });
         }
         trail.stage = "claim";
-        let now = self.clock.now();
-        let from = self.scan_floor().scan_from(now);
-        trail.allowed = self.lane_backoff().allows(AT_MOST, now);
-        let events = outbox::claim_events(tx, now, trail.allowed, from).await?;
+        let places: Vec<_> = taken.iter().flat_map(Offer::places).collect();
+        let events = outbox::claim_events(tx, now, &places, AT_MOST).await?;
         if events.is_empty() {
-            return Ok(Round::default());
+            return Ok(Round { more: *some_wait, ..Round::default() });
         }
-        let full = |lane: Lane| {
-            let claimed = events.iter().filter(|event| event.lane == lane).count();
-            i64::try_from(claimed).is_ok_and(|claimed| claimed > 0 && claimed >= trail.allowed.of(lane))
-        };
-        let more = Lane::ALL.into_iter().any(full);
+        let more = *some_wait || is_full(&events, &places);
         trail.span.begin("relay_round", events.iter().filter_map(|event| event.trace));
         trail.claimed = events;
 
         trail.stage = "fold";
         let poisons = fold_apart(tx, &trail.claimed, &mut trail.folded).await?;
-        heal(tx, trail).await?;
+        // Parked events of users of whom something was folded, near the days of that, may be foldable now, too.
+        let rests = |lane| trail.parts.taken.iter().filter(|offer| offer.rests(lane)).map(|offer| offer.part).collect();
+        let parked = outbox::claim_parked_events(tx, &trail.folded.events, rests).await?;
+        trail.span.link_to_causes(parked.iter().filter_map(|event| event.trace));
+        trail.claimed.extend_from_slice(&parked);
+        heal(tx, &parked, &mut trail.folded).await?;
         trail.stage = "consume";
         outbox::consume_events(tx, &trail.folded.events).await?;
         let mut round = Round { consumed: trail.folded.events.len(), more, ..Round::default() };
-        for Poison { event, fault: Fault { code, problem } } in poisons {
+        for Poison { event, fault: DataFault { code, problem } } in poisons {
             outbox::fail_event(tx, &event, &code, now, retry_at(&event, now)).await?;
             trail.poison = Some(problem);
             round.failed += 1;
@@ -290,59 +300,22 @@ impl Relay {
     }
 }
 
-/// Waits for the lock whose holder alone writes `rollup.*`, and holds it until the transaction ends.
-pub(super) async fn take_fold_lock(tx: &mut Tx) -> Result<(), Problem> {
-    store::take_fold_lock(tx, FOLD_LOCK).await
+/// Waits for the lock whose holder alone writes a user's rollup, and holds it until the transaction ends.
+pub(super) async fn take_fold_lock(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
+    store::take_fold_lock(tx, FOLD_LOCK, UserPart::of(user_id)).await
 }
 
-/// Folds the events, all at once where their data allows it, else by halves until each culprit stands alone. Errors:
-/// whatever is no event's fault.
-async fn fold_apart(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Vec<Poison>, Problem> {
-    let mut poisons = Vec::new();
-    let mut waiting = vec![events];
-    while let Some(batch) = waiting.pop() {
-        let Some(fault) = fold_together(tx, batch, folded).await? else { continue };
-        if let [event] = batch {
-            poisons.push(Poison { event: event.clone(), fault });
-        } else {
-            let (first, second) = batch.split_at(batch.len() / 2);
-            waiting.extend([second, first]);
-        }
-    }
-    Ok(poisons)
-}
-
-/// Folds the parked events of users of whom something was folded, near the days of that. Each user's in one attempt:
-/// what still fails stays parked, however much it is, and holds up nobody. Errors: whatever is no event's fault.
-async fn heal(tx: &mut Tx, trail: &mut Trail) -> Result<(), Problem> {
-    let parked = outbox::claim_parked_events(tx, &trail.folded.events, trail.allowed).await?;
-    trail.span.link_to_causes(parked.iter().filter_map(|event| event.trace));
-    trail.claimed.extend_from_slice(&parked);
-    for of_user in parked.chunk_by(|one, next| one.user_id == next.user_id) {
-        // Its fault is known since it was parked.
-        let _ = fold_together(tx, of_user, &mut trail.folded).await?;
-    }
-    Ok(())
-}
-
-/// Folds the events in one statement, or changes nothing and says what is wrong with their data. Errors: whatever is no
-/// event's fault.
-async fn fold_together(tx: &mut Tx, events: &[Event], folded: &mut Folded) -> Result<Option<Fault>, Problem> {
-    tx.savepoint().await?;
-    let error = match store::fold_events(tx, events).await {
-        Ok(user_days) => {
-            tx.release_savepoint().await?;
-            folded.events.extend_from_slice(events);
-            folded.user_days += user_days;
-            return Ok(None);
-        }
-        Err(error) => error,
+/// Whether a lane gave as many events as a round may have, or one that rested in a part as many as it may give there.
+fn is_full(events: &[Event], places: &[PartLane]) -> bool {
+    let reaches = |count: usize, at_most| i64::try_from(count).is_ok_and(|count| count >= at_most);
+    let of_lane = |lane| events.iter().filter(move |event| event.lane == lane);
+    let of_place = |place: &PartLane| {
+        let part = place.part;
+        of_lane(place.lane).filter(move |event| UserPart::of(event.user_id) == part).count()
     };
-    let Some(code) = store::event_fault(&error) else {
-        return Err(error.into());
-    };
-    tx.rollback_to_savepoint().await?;
-    Ok(Some(Fault { code, problem: error.into() }))
+    let mut fewer = places.iter().filter(|place| place.at_most < AT_MOST.of(place.lane));
+    Lane::ALL.into_iter().any(|lane| reaches(of_lane(lane).count(), AT_MOST.of(lane)))
+        || fewer.any(|place| reaches(of_place(place), place.at_most))
 }
 
 fn note_counts(trail: &Trail) {

@@ -1,4 +1,4 @@
-//! From which id the relay scans each lane.
+//! From which id the relays of a process scan each lane of a part.
 //!
 //! Consumed events are deleted but not vacuumed yet, and a scan from the very beginning would read
 //! all of them again. So the relay begins at the id that it had reached [`TRAIL`] ago. A
@@ -14,7 +14,7 @@ const TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// How often everything is looked at.
 const FULL_SCAN: TimeDelta = TimeDelta::minutes(1);
 
-/// The remembered low ids of one relay.
+/// The remembered low ids of one part.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScanFloor {
     /// Where scans begin.
@@ -26,13 +26,19 @@ pub(super) struct ScanFloor {
 }
 
 impl ScanFloor {
-    /// From which ids to scan now.
+    /// From which ids to scan now. What was reached long enough ago counts.
     pub(super) fn scan_from(&mut self, now: DateTime<Utc>) -> PerLane {
-        if self.scanned_at.is_some_and(|last| within(now, last, FULL_SCAN)) {
-            return self.from;
+        if self.noted_at.is_some_and(|noted| !within(now, noted, TRAIL)) {
+            self.from = self.next;
         }
-        self.scanned_at = Some(now);
-        PerLane::default()
+        if self.scanned_at.is_some_and(|last| within(now, last, FULL_SCAN)) { self.from } else { PerLane::default() }
+    }
+
+    /// A scan from there came through.
+    pub(super) fn scanned(&mut self, from: &PerLane, now: DateTime<Utc>) {
+        if *from == PerLane::default() {
+            self.scanned_at = Some(now);
+        }
     }
 
     /// What a round took for good: in each lane everything before the last of these, but for what failed, which is
@@ -77,6 +83,7 @@ mod tests {
     fn a_scan_begins_at_what_was_taken_ten_seconds_ago_in_the_same_lane() {
         let mut scan_floor = ScanFloor::default();
         assert_eq!(scan_floor.scan_from(at(0)), PerLane::default());
+        scan_floor.scanned(&PerLane::default(), at(0));
         scan_floor.took(&[event(70, Lane::Live, 0), event(50, Lane::Live, 0), event(7, Lane::Bulk, 0)], at(0));
         assert_eq!(scan_floor.scan_from(at(1)), PerLane::default(), "who drew 69 may not have committed yet");
         scan_floor.took(&[event(90, Lane::Live, 0)], at(9));
@@ -90,19 +97,30 @@ mod tests {
     #[test]
     fn everything_is_scanned_once_a_minute_and_whenever_the_clock_steps_back() {
         let mut scan_floor = ScanFloor::default();
-        scan_floor.scan_from(at(0));
+        scan_floor.scanned(&PerLane::default(), at(0));
         scan_floor.took(&[event(70, Lane::Live, 0)], at(0));
         scan_floor.took(&[], at(10));
         assert_eq!(scan_floor.scan_from(at(59)).live, 70);
         assert_eq!(scan_floor.scan_from(at(60)).live, 0);
+        assert_eq!(scan_floor.scan_from(at(61)).live, 0, "until one came through");
+        scan_floor.scanned(&PerLane::default(), at(61));
         assert_eq!(scan_floor.scan_from(at(61)).live, 70);
         assert_eq!(scan_floor.scan_from(at(30)).live, 0);
     }
 
     #[test]
+    fn a_lane_in_which_nothing_is_taken_any_more_is_scanned_from_where_it_ended() {
+        let mut scan_floor = ScanFloor::default();
+        scan_floor.scanned(&PerLane::default(), at(0));
+        scan_floor.took(&[event(70, Lane::Live, 0)], at(0));
+        assert_eq!(scan_floor.scan_from(at(9)).live, 0);
+        assert_eq!(scan_floor.scan_from(at(10)).live, 70);
+    }
+
+    #[test]
     fn an_event_that_is_tried_again_moves_nothing() {
         let mut scan_floor = ScanFloor::default();
-        scan_floor.scan_from(at(0));
+        scan_floor.scanned(&PerLane::default(), at(0));
         scan_floor.took(&[event(700, Lane::Live, 3)], at(0));
         scan_floor.took(&[], at(10));
         assert_eq!(scan_floor.scan_from(at(10)), PerLane::default());

@@ -1,18 +1,52 @@
-//! The SQL of the relay: the lock, and the fold.
+//! The SQL of the relay: the locks, and the fold.
 
+use chrono::{DateTime, Utc};
+
+use super::parts::Offer;
 use crate::kernel::database::{Tx, is_data_fault};
 use crate::kernel::problem::Problem;
-use crate::kernel::usage::outbox::{Event, Topic, keys};
+use crate::kernel::usage::outbox::{Event, PerLane, Topic, UserPart, keys};
 
-/// Takes the fold lock until the transaction ends; false when another holds it.
-pub async fn try_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<bool, Problem> {
-    let query = sqlx::query_file_scalar!("src/features/dashboard_rollup/relay/try_fold_lock.sql", fold_lock);
-    Ok(query.fetch_one(tx).await?)
+/// Takes the locks of parts in which events are due, until the transaction ends: as many as fill a round. Returns the parts in
+/// which some are due, in the order of their turns, each with whether it was taken.
+pub async fn take_parts(
+    tx: &mut Tx,
+    fold_lock: i64,
+    offers: &[Offer],
+    now: DateTime<Utc>,
+    at_most: PerLane,
+) -> Result<Vec<(UserPart, bool)>, Problem> {
+    let places = || offers.iter().flat_map(|offer| offer.places().map(move |place| (offer, place)));
+    let parts: Vec<_> = places().map(|(_, place)| place.part.number()).collect();
+    let lanes: Vec<_> = places().map(|(_, place)| place.lane.as_str()).collect();
+    let (is_home, is_alone): (Vec<_>, Vec<_>) = places().map(|(offer, _)| (offer.is_home, offer.is_alone)).unzip();
+    let (scan_from, at_most_there): (Vec<_>, Vec<_>) =
+        places().map(|(_, place)| (place.scan_from, place.at_most)).unzip();
+    let query = sqlx::query_file!(
+        "src/features/dashboard_rollup/relay/take_parts.sql",
+        fold_lock,
+        &parts,
+        &lanes as &[&str],
+        &is_home,
+        &is_alone,
+        &scan_from,
+        &at_most_there,
+        now,
+        at_most.live,
+        at_most.bulk,
+        at_most.whole
+    );
+    let rows = query.fetch_all(tx).await?;
+    let part_of = |number| offers.iter().map(|offer| offer.part).find(|part| part.number() == number);
+    Ok(rows.iter().filter_map(|row| Some((part_of(row.part)?, row.is_taken))).collect())
 }
 
-/// Waits for the fold lock and holds it until the transaction ends. Errors: 55P03 where it is not to be had in time.
-pub async fn take_fold_lock(tx: &mut Tx, fold_lock: i64) -> Result<(), Problem> {
-    sqlx::query_file!("src/features/dashboard_rollup/relay/take_fold_lock.sql", fold_lock).execute(tx).await?;
+/// Waits for the lock of a part and holds it until the transaction ends. Errors: 55P03 where it is not to be had in time.
+pub async fn take_fold_lock(tx: &mut Tx, fold_lock: i64, part: UserPart) -> Result<(), Problem> {
+    let part_lock = fold_lock + 1 + i64::from(part.number());
+    sqlx::query_file!("src/features/dashboard_rollup/relay/take_fold_lock.sql", fold_lock, part_lock)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

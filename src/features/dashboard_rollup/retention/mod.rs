@@ -3,8 +3,8 @@
 //!
 //! First the horizons of many users are raised, in a transaction of their own. After its commit no
 //! writer takes an older bucket, and none is on its way. Then each user has a transaction under the
-//! fold lock: the days before the horizon lose their buckets and become frozen, and the audit gets
-//! its entry. A user with an event of such a day that is not folded yet waits for the next pass.
+//! fold lock of its part: the days before the horizon lose their buckets and become frozen, and the
+//! audit gets its entry. A user with an event of such a day that is not folded yet waits for the next pass.
 //!
 //! A process that dies in between leaves a horizon without a removal. The next pass makes up for
 //! it.
@@ -169,7 +169,7 @@ impl Retention {
         let mut removed = 0;
         loop {
             let mut tx = self.begin(context).await?;
-            take_fold_lock(&mut tx).await?;
+            take_fold_lock(&mut tx, user_id).await?;
             let Some(FrozenDays { time_zone, day }) = store::next_frozen_days(&mut tx, user_id, DAYS_AT_ONCE).await?
             else {
                 tx.rollback().await?;

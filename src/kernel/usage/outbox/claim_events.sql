@@ -1,50 +1,48 @@
--- Finds the events to fold next: the oldest of each lane that have never failed, and failed ones
--- whose time to be tried again has come.
--- $1 now; $2 live, $3 bulk, $4 whole: the most events of each lane, and as many failed ones
--- besides;
--- $5 live_from, $6 bulk_from, $7 whole_from: the lowest id to look at in each lane. The index below
--- it may be full of events that were consumed and are not vacuumed yet.
--- Index: outbox_lane_id_idx, outbox_retry_idx.
-(
-    select user_id as "user_id!", id as "id!", topic as "topic!", created_at as "created_at!", attempts as "attempts!",
-        lane as "lane!", traceparent
-    from usage.outbox
-    where lane = 'live' and id >= $5 and retry_at is null and parked_at is null
-    order by id
-    limit $2
+-- Finds the events to fold next in some parts: the oldest of each lane that have never failed, and
+-- failed ones whose time to be tried again has come.
+-- $1 now; $2 parts, $3 lanes: where to look, position by position, in the order of their turns, with
+-- $4 scan_from: the lowest id to look at, because the index below it may be full of events that were
+-- consumed and are not vacuumed yet; $5 at_most: the most events of that lane and part, above 0.
+-- $6 live, $7 bulk, $8 whole: the most events of each lane, and as many failed ones besides. A part
+-- gets what those before it leave.
+-- Index: outbox_lane_part_id_idx, outbox_lane_part_retry_idx.
+with place as materialized (
+    select *
+    from unnest($2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
+        with ordinality as c (part, lane, scan_from, at_most, turn)
+),
+round as materialized (
+    select * from (values ('live', $6::bigint), ('bulk', $7::bigint), ('whole', $8::bigint)) as r (lane, at_most)
 )
+select e.user_id as "user_id!", e.id as "id!", e.topic as "topic!", e.created_at as "created_at!",
+    e.attempts as "attempts!", e.lane as "lane!", e.traceparent
+from round r
+cross join lateral (
+    select o.*
+    from (select c.* from place c where c.lane = r.lane order by c.turn) c
+    cross join lateral (
+        select o.user_id, o.id, o.topic, o.created_at, o.attempts, o.lane, o.traceparent
+        from usage.outbox o
+        where o.lane = c.lane and o.part = c.part and o.id >= c.scan_from and o.retry_at is null and o.parked_at is null
+        order by o.id
+        limit c.at_most
+    ) o
+    limit r.at_most
+) e
 union all
-(
-    select user_id, id, topic, created_at, attempts, lane, traceparent
-    from usage.outbox
-    where lane = 'bulk' and id >= $6 and retry_at is null and parked_at is null
-    order by id
-    limit $3
-)
-union all
-(
-    select user_id, id, topic, created_at, attempts, lane, traceparent
-    from usage.outbox
-    where lane = 'whole' and id >= $7 and retry_at is null and parked_at is null
-    order by id
-    limit $4
-)
-union all
-(
-    select r.user_id, r.id, r.topic, r.created_at, r.attempts, r.lane, r.traceparent
-    from (
-        select o.*, row_number() over (partition by o.lane order by o.retry_at) as place
-        from (
-            select user_id, id, topic, created_at, attempts, lane, traceparent, retry_at
-            from usage.outbox
-            where retry_at <= $1
-              and parked_at is null
-              -- No event of a lane that rests. The condition is a case, because the planner would use
-              -- another one to read an index by lane, whatever waits in that lane.
-              and case lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end > 0
-            order by retry_at
-            limit $2
-        ) o
-    ) r
-    where r.place <= case r.lane when 'bulk' then $3::bigint when 'whole' then $4::bigint else $2::bigint end
-)
+select e.user_id, e.id, e.topic, e.created_at, e.attempts, e.lane, e.traceparent
+from round r
+cross join lateral (
+    select o.*
+    from place c
+    cross join lateral (
+        select o.user_id, o.id, o.topic, o.created_at, o.attempts, o.lane, o.traceparent, o.retry_at
+        from usage.outbox o
+        where o.lane = c.lane and o.part = c.part and o.retry_at <= $1::timestamptz and o.parked_at is null
+        order by o.retry_at
+        limit c.at_most
+    ) o
+    where c.lane = r.lane
+    order by o.retry_at
+    limit r.at_most
+) e

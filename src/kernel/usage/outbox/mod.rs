@@ -4,6 +4,10 @@
 //! a `publish` function. It is deleted in the transaction that takes its effect. A consumer deletes
 //! exactly the ids that it claimed, because reading by "id greater than the last seen" would lose
 //! events that commit late.
+//!
+//! Events stand in lanes by what they cost, and in parts by their user.
+
+mod part;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -12,6 +16,7 @@ use crate::kernel::bucket::Source;
 use crate::kernel::call::{RequestContext, Trace};
 use crate::kernel::database::Tx;
 use crate::kernel::problem::Problem;
+pub use part::{PARTS, PartSet, UserPart};
 
 /// After this many failures through its own data an event is parked.
 pub const MAX_ATTEMPTS: i32 = 10;
@@ -225,34 +230,56 @@ impl PerLane {
     }
 }
 
-/// The oldest events that are due: at most so many of each lane, and none with an id below `from`; besides as many that
-/// failed before, which are found by their time. The caller holds the lock that makes it the only consumer.
+/// Where events may be claimed: one lane of one part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartLane {
+    /// The part.
+    pub part: UserPart,
+    /// The lane.
+    pub lane: Lane,
+    /// No event with a lower id is looked at, unless it failed before.
+    pub scan_from: i64,
+    /// No more events than these, and as many that failed before.
+    pub at_most: i64,
+}
+
+/// The oldest events that are due in these places: at most so many of each lane, and as many that failed before, which are
+/// found by their time. The caller holds the locks that make it the only consumer of those parts.
 pub async fn claim_events(
     tx: &mut Tx,
     now: DateTime<Utc>,
+    places: &[PartLane],
     at_most: PerLane,
-    from: PerLane,
 ) -> Result<Vec<Event>, Problem> {
+    let parts: Vec<_> = places.iter().map(|place| place.part.number()).collect();
+    let lanes: Vec<_> = places.iter().map(|place| place.lane.as_str()).collect();
+    let (scan_from, at_most_there): (Vec<_>, Vec<_>) =
+        places.iter().map(|place| (place.scan_from, place.at_most)).unzip();
     let query = sqlx::query_file!(
         "src/kernel/usage/outbox/claim_events.sql",
         now,
+        &parts,
+        &lanes as &[&str],
+        &scan_from,
+        &at_most_there,
         at_most.live,
         at_most.bulk,
-        at_most.whole,
-        from.live,
-        from.bulk,
-        from.whole
+        at_most.whole
     );
     query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
 }
 
 /// Parked events of the users of `events` that may touch the same days, ordered by user. `events` took effect, so these
-/// may have become foldable too. A lane of which `at_most` allows nothing is left out.
-pub async fn claim_parked_events(tx: &mut Tx, events: &[Event], at_most: PerLane) -> Result<Vec<Event>, Problem> {
+/// may have become foldable too. Of a part that `rests` in a large lane, no event of that lane is taken.
+pub async fn claim_parked_events(
+    tx: &mut Tx,
+    events: &[Event],
+    rests: impl Fn(Lane) -> Vec<UserPart>,
+) -> Result<Vec<Event>, Problem> {
     let (user_ids, ids) = keys(events);
-    let lanes: Vec<_> = Lane::ALL.into_iter().filter(|lane| at_most.of(*lane) > 0).map(Lane::as_str).collect();
-    let query =
-        sqlx::query_file!("src/kernel/usage/outbox/claim_parked_events.sql", &user_ids, &ids, &lanes as &[&str]);
+    let [bulk, whole] =
+        [Lane::Bulk, Lane::Whole].map(|lane| rests(lane).into_iter().map(UserPart::number).collect::<Vec<_>>());
+    let query = sqlx::query_file!("src/kernel/usage/outbox/claim_parked_events.sql", &user_ids, &ids, &bulk, &whole);
     query.fetch_all(tx).await?.into_iter().map(|row| event!(row)).collect()
 }
 

@@ -87,7 +87,7 @@ impl Batcher {
                     metrics::histogram!("halfhour_writer_batch_rows")
                         .record(u32::try_from(rows).map_or(0.0, f64::from));
                     note_kept(&answers);
-                    self.signal.wake();
+                    self.signal.wake_for(group.iter().map(|post| post.user_id));
                     for (post, answer) in group.into_iter().zip(answers) {
                         // What the database answered to the others says nothing of a post that left the batch.
                         if answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseConflict) {
