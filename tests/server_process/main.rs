@@ -30,6 +30,7 @@ mod mistakes;
 mod processes;
 mod programs;
 mod reference_tracker;
+mod relays;
 mod releases;
 mod reprices;
 mod stopping;
