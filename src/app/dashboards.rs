@@ -2,7 +2,10 @@
 //! and knows when devices were heard of. The composition root hands that over.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::features::accounts::Accounts;
@@ -26,10 +29,7 @@ const ON_A_PAGE: usize = 200;
 
 /// What answers questions about sums.
 pub(crate) fn sums_with(answers: UsageAnswers) -> UsageSums {
-    UsageSums::new(move |context, user_id, question| {
-        let answers = answers.clone();
-        Box::pin(async move { sums(&answers, &context, user_id, question).await })
-    })
+    UsageSums::new(move |context, user_id, question| sums(answers.clone(), context, user_id, question))
 }
 
 /// What accounts can do for a tracker's protocol.
@@ -50,19 +50,26 @@ pub(crate) fn devices_with(accounts: &Accounts) -> DeviceDoor {
     )
 }
 
-async fn sums(
-    answers: &UsageAnswers,
-    context: &RequestContext,
+fn sums(
+    answers: UsageAnswers,
+    context: RequestContext,
     user_id: Uuid,
     question: SumsQuestion,
-) -> Result<AnsweredSums, Problem> {
-    let zone = question.zone.as_ref().map(|zone| zone.name.clone());
-    let asked = question.filters.clone();
-    let filters = Filters { sources: asked.sources, models: asked.models, devices: asked.devices };
-    let request = WholeRequest { time_zone: zone, filters: filters.clone() }.checked()?;
-    let mut snapshot = answers.open(context, user_id, request).await?;
-    let read = read(&mut snapshot, &filters, &question).await;
-    snapshot.close(read).await.map(|answered| answered.answer)
+) -> BoxFuture<'static, Result<AnsweredSums, Problem>> {
+    let answered = async move {
+        let zone = question.zone.as_ref().map(|zone| zone.name.clone());
+        let asked = question.filters.clone();
+        let filters = Filters { sources: asked.sources, models: asked.models, devices: asked.devices };
+        let request = WholeRequest { time_zone: zone, filters: filters.clone() }.checked()?;
+        let snapshot = answers.open(&context, user_id, request).await?;
+        let asked = Arc::new((filters, question));
+        let answered = snapshot.answer_with(|snapshot| {
+            let asked = asked.clone();
+            async move { read(snapshot, &asked.0, &asked.1).await }.boxed()
+        });
+        Ok(answered.await?.answer)
+    };
+    answered.boxed()
 }
 
 async fn read(

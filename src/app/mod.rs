@@ -54,7 +54,7 @@ use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers, watch_co
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{Authenticator, ServerKey, Sessions, TokenCache};
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Pool, Pools, by_key, by_range, in_batches};
+use crate::kernel::database::{Pool, Pools, Standby, by_key, by_range, in_batches};
 use crate::kernel::dialect::Enrolment;
 use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
@@ -69,7 +69,7 @@ use routes::Routes;
 use shipped_prices::begin_prices;
 use state::{AppState, Handed};
 
-/// For readiness, the switches and the database's clock. Each of these takes a few milliseconds.
+/// For readiness, the switches, the database's clock and marks for the standby. Each of these takes a few milliseconds.
 const CONTROL_CONNECTIONS: u32 = 2;
 
 /// The application, ready to serve.
@@ -88,11 +88,17 @@ pub struct App {
 /// The pools of connections, each for work that another kind must not hold up.
 fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
     let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
+    let control = Pool::new(database.clone(), "control", CONTROL_CONNECTIONS);
+    let standby = settings.standby.as_deref().map(|options| {
+        let pool = Pool::new(by_range(options.clone()), "standby", sizes.read).traced(tracer);
+        Standby::new(pool, control.clone())
+    });
     Pools {
         ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
         read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
         worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
-        control: Pool::new(database.clone(), "control", CONTROL_CONNECTIONS),
+        control,
+        standby,
     }
 }
 
@@ -115,7 +121,7 @@ impl App {
             private_postgres: settings.private_postgres.clone(),
             metrics: settings.metrics.clone(),
         };
-        let answers = UsageAnswers::new(pools.read.clone(), clock.clone());
+        let answers = UsageAnswers::new(pools.reads(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
         let (url, sealing) = (&settings.public_url, authenticator.clone());
@@ -304,6 +310,9 @@ impl App {
         tasks.spawn(begin_prices(self.settings.data_dir.is_some(), self.state.0.books.clone(), workers.clone()));
         let Handed { pools, clock, .. } = &*self.state.0;
         tasks.spawn(follow_clock(pools.control.clone(), clock.clone(), workers.clone()));
+        if let Some(standby) = pools.standby.clone() {
+            tasks.spawn(standby.watch(workers.clone()));
+        }
         tasks.spawn(watch_coverage(pools.worker.clone(), clock.clone(), workers.clone()));
         tasks.spawn(tidy(self.settings.metrics.clone(), workers.clone()));
         tasks.spawn(self.housekeeper().run(workers.clone()));

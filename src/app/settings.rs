@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
+use sqlx::postgres::PgConnectOptions;
 
 use super::activity::Activity;
 use super::door::DoorLimits;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub request_deadline: Duration,
     /// Web origins that may call.
     pub cors_origins: Vec<HeaderValue>,
+    /// A standby of the database, from which reads are answered where it has the numbers.
+    pub standby: Option<Box<PgConnectOptions>>,
     /// Connections by purpose.
     pub pool_sizes: PoolSizes,
     /// How many relays fold beside each other, at least one.

@@ -15,7 +15,7 @@ use super::shutdown::Shutdown;
 use crate::app::telemetry::Telemetry;
 use crate::app::traces::Traces;
 use crate::app::{Activity, App, DoorLimits, Settings};
-use crate::config::{Config, OTHER_CONNECTIONS};
+use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
 use crate::kernel::call::Tracer;
@@ -91,6 +91,7 @@ async fn run(
         public_url: public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         request_deadline: config.request_deadline,
         cors_origins: config.cors_origins.clone(),
+        standby: config.read_database.clone(),
         pool_sizes: config.pool_sizes,
         relays: config.relays.try_into()?,
         limits: config.limits,
@@ -99,7 +100,7 @@ async fn run(
         ingest_max_age_days: config.ingest_max_age_days,
         retention_days: config.retention_days,
         backfill_max_days: config.backfill_max_days,
-        door: DoorLimits::of_this_process(config.pool_sizes.total() + OTHER_CONNECTIONS + 1),
+        door: DoorLimits::of_this_process(config.database_connections() + 1),
         bodies: Bodies::default(),
         activity: activity.clone(),
         private_postgres: opened.programs(),

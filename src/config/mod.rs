@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
+use sqlx::postgres::PgConnectOptions;
 
 use crate::embedded_postgres::MAX_CONNECTIONS;
 use crate::kernel::access::ServerKey;
@@ -29,6 +30,8 @@ pub use variables::{CREDENTIALS, VARIABLES};
 pub struct Config {
     /// `DATABASE_URL`.
     pub database: Database,
+    /// `HALFHOUR_READ_DATABASE_URL`: a standby of it that reads are answered from. Boxed, because connection options are large.
+    pub read_database: Option<Box<PgConnectOptions>>,
     /// `HALFHOUR_SECRET`; always there with an external database.
     pub secret: Option<ServerKey>,
     /// `HALFHOUR_BIND`.
@@ -135,6 +138,12 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Config {
+    /// Connections to databases that a process may open. As many reads may be on the standby as on the primary.
+    pub fn database_connections(&self) -> u32 {
+        let on_standby = self.read_database.as_ref().map_or(0, |_| self.pool_sizes.read);
+        self.pool_sizes.total() + on_standby + OTHER_CONNECTIONS
+    }
+
     /// Reads the process's environment. Errors: every fault, with its variable.
     pub fn from_env() -> Result<Self, Faults> {
         let variables = std::env::vars_os()
@@ -171,6 +180,7 @@ impl VariableReader {
     fn config(&mut self, raw: Raw) -> Config {
         let traces = self.traces(&raw);
         let database = self.database(raw.database_url);
+        let read_database = self.read_database(raw.halfhour_read_database_url, &database);
         let secret = self.secret(raw.halfhour_secret);
         if matches!(database, Database::External(_)) && secret.is_none() {
             let what = "is required with DATABASE_URL: at least 32 random characters, the same on every process";
@@ -213,6 +223,7 @@ impl VariableReader {
         }
         Config {
             database,
+            read_database,
             secret,
             bind: self.parsed(
                 "HALFHOUR_BIND",
@@ -286,6 +297,19 @@ mod tests {
         let faults = read(&[("DATABASE_URL", "mysql://u:hunter2@h/db"), ("HALFHOUR_SECRET", "short")]).unwrap_err();
         assert!(!faults.to_string().contains("hunter2"), "{faults}");
         assert_eq!(faults.0.len(), 2, "{faults}");
+    }
+
+    #[test]
+    fn a_standby_needs_a_database_that_it_can_follow_and_its_url_is_not_repeated() {
+        let read_url = ("HALFHOUR_READ_DATABASE_URL", "postgres://u:hunter2@replica/db");
+        let secret = "s".repeat(32);
+        let external = [("DATABASE_URL", "postgres://h/db"), ("HALFHOUR_SECRET", &*secret)];
+        assert!(read(&external).unwrap().read_database.is_none());
+        assert!(read(&[external[0], external[1], read_url]).unwrap().read_database.is_some());
+        for variables in [&[read_url][..], &[external[0], external[1], (read_url.0, "replica:hunter2")]] {
+            let faults = read(variables).unwrap_err().to_string();
+            assert!(faults.contains("HALFHOUR_READ_DATABASE_URL ") && !faults.contains("hunter2"), "{faults}");
+        }
     }
 
     #[test]

@@ -61,16 +61,28 @@ impl VariableReader {
     }
 
     pub(crate) fn database(&mut self, url: Option<String>) -> Database {
-        let Some(url) = url else { return Database::Embedded };
+        let options = url.and_then(|url| self.database_url("DATABASE_URL", &url));
+        options.map_or(Database::Embedded, |options| Database::External(Box::new(options)))
+    }
+
+    /// Only beside a database that can have a standby: the private PostgreSQL has none.
+    pub(crate) fn read_database(&mut self, url: Option<String>, database: &Database) -> Option<Box<PgConnectOptions>> {
+        const NAME: &str = "HALFHOUR_READ_DATABASE_URL";
+        let options = self.database_url(NAME, &url?)?;
+        if matches!(database, Database::Embedded) {
+            self.fault(NAME, "names a standby of the PostgreSQL of DATABASE_URL, which is not set");
+        }
+        Some(Box::new(options))
+    }
+
+    fn database_url(&mut self, name: &str, url: &str) -> Option<PgConnectOptions> {
         // The URL may hold a password: neither it nor the parser's words about it are repeated.
         let has_scheme = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-        match url.parse::<PgConnectOptions>() {
-            Ok(options) if has_scheme => Database::External(Box::new(options)),
-            _ => {
-                self.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/halfhour");
-                Database::Embedded
-            }
+        let options = url.parse::<PgConnectOptions>().ok().filter(|_| has_scheme);
+        if options.is_none() {
+            self.fault(name, "must be a URL such as postgres://user:password@host:5432/halfhour");
         }
+        options
     }
 
     pub(crate) fn secret(&mut self, secret: Option<String>) -> Option<ServerKey> {

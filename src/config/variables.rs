@@ -6,6 +6,7 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Raw {
     pub(super) database_url: Option<String>,
+    pub(super) halfhour_read_database_url: Option<String>,
     pub(super) halfhour_secret: Option<String>,
     pub(super) halfhour_bind: Option<String>,
     pub(super) halfhour_public_url: Option<String>,
@@ -35,8 +36,9 @@ pub(super) struct Raw {
 }
 
 /// Every variable that halfhour reads, in the order of `.env.example`.
-pub const VARIABLES: [&str; 27] = [
+pub const VARIABLES: [&str; 28] = [
     "DATABASE_URL",
+    "HALFHOUR_READ_DATABASE_URL",
     "HALFHOUR_SECRET",
     "HALFHOUR_BIND",
     "HALFHOUR_PUBLIC_URL",

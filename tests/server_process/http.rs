@@ -24,6 +24,7 @@ pub struct Reply {
     pub status: u16,
     pub content_type: String,
     pub retry_after: Option<u64>,
+    pub etag: Option<String>,
     pub json: Value,
 }
 
@@ -108,8 +109,9 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, reqwest::Error>
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = content_type.to_owned();
     let retry_after = response.headers().get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
+    let etag = response.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
     let json = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);
-    Ok(Reply { status, content_type, retry_after, json })
+    Ok(Reply { status, content_type, retry_after, etag, json })
 }
 
 /// A post of one bucket of an hour ago.

@@ -33,6 +33,7 @@ mod reference_tracker;
 mod relays;
 mod releases;
 mod reprices;
+mod standby;
 mod stopping;
 mod stopping_early;
 mod support;

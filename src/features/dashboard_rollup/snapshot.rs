@@ -3,8 +3,11 @@
 //! The way of a read: [`UsageAnswers::open`] begins a transaction, reads the state of the rollup and finds out which days
 //! are meant; the `answer` that belongs to the request reads its numbers and closes the snapshot. A caller that has the
 //! answer already, as the state tells, closes the snapshot instead.
+//!
+//! The snapshot may be a standby's. What fails there is read once more, from the state on, on the primary.
 
 use chrono::NaiveDate;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::checked::Checked;
@@ -13,7 +16,7 @@ use super::range::DayRange;
 use super::state::RollupState;
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, Mode, Pool, Tx};
+use crate::kernel::database::{Mode, ReadFrom, Tx, UsageReads};
 use crate::kernel::problem::Problem;
 
 /// A request that can be asked in a snapshot.
@@ -31,15 +34,15 @@ pub trait UsageRequest {
 /// Answers requests for users' usage. Whoever shows usage is handed a clone by the composition root.
 #[derive(Clone, Debug)]
 pub struct UsageAnswers {
-    pool: Pool,
+    reads: UsageReads,
     clock: Clock,
     rates: Rates,
 }
 
 impl UsageAnswers {
-    /// Reads through `pool`; `clock` says which day is today.
-    pub fn new(pool: Pool, clock: Clock) -> Self {
-        Self { pool, clock, rates: Rates::default() }
+    /// Reads through `reads`; `clock` says which day is today.
+    pub fn new(reads: UsageReads, clock: Clock) -> Self {
+        Self { reads, clock, rates: Rates::default() }
     }
 
     /// Opens one snapshot of a user's usage for one request. Errors: 422 for a zone that there is none, for days that are
@@ -50,14 +53,29 @@ impl UsageAnswers {
         user_id: Uuid,
         request: Checked<R>,
     ) -> Result<OpenSnapshot<R>, Problem> {
-        let mut tx = self.pool.begin(context, Access::Users(&[user_id]), Mode::Sums).await?;
-        let state = RollupState::read(&mut tx, user_id, &self.clock, request.time_zone()).await;
+        let begun = self.reads.begin(context, user_id, Mode::Sums).await?;
+        self.open_in(begun, context, user_id, request).await
+    }
+
+    /// The same in a snapshot that is begun.
+    async fn open_in<R: UsageRequest>(
+        &self,
+        (mut tx, mut from): (Tx, ReadFrom),
+        context: &RequestContext,
+        user_id: Uuid,
+        request: Checked<R>,
+    ) -> Result<OpenSnapshot<R>, Problem> {
+        let mut state = RollupState::read((&mut tx, from), user_id, &self.clock, request.time_zone()).await;
+        if self.reads.was_failed(context, from, &state) {
+            (tx, from) = self.reads.begin_on_primary(context, user_id, Mode::Sums).await?;
+            state = RollupState::read((&mut tx, from), user_id, &self.clock, request.time_zone()).await;
+        }
         match state.and_then(|state| Ok((request.resolve(&state)?, state))) {
             Ok((days, state)) => {
-                let rates = self.rates.clone();
-                Ok(OpenSnapshot { tx, user_id, state, days, request, rates })
+                let (rates, answers, context) = (self.rates.clone(), self.clone(), context.clone());
+                Ok(OpenSnapshot { tx, from, user_id, state, days, request, rates, answers, context })
             }
-            Err(problem) => end(tx, Err(problem)).await,
+            Err(problem) => self.reads.close(context, (tx, from), Err(problem)).await,
         }
     }
 }
@@ -66,11 +84,14 @@ impl UsageAnswers {
 #[derive(Debug)]
 pub struct OpenSnapshot<R> {
     pub(super) tx: Tx,
+    from: ReadFrom,
     pub(super) user_id: Uuid,
     pub(super) state: RollupState,
     pub(super) days: DayRange,
     pub(super) request: Checked<R>,
     pub(super) rates: Rates,
+    answers: UsageAnswers,
+    context: RequestContext,
 }
 
 impl<R> OpenSnapshot<R> {
@@ -93,9 +114,28 @@ impl<R> OpenSnapshot<R> {
 
     /// Ends the snapshot with what came of it. Errors: those of `result`; the database's.
     pub async fn close<T>(self, result: Result<T, Problem>) -> Result<Answered<T>, Problem> {
-        let Self { tx, state, days, .. } = self;
-        let answer = end(tx, result).await?;
+        let Self { tx, from, state, days, answers, context, .. } = self;
+        let answer = answers.reads.close(&context, (tx, from), result).await?;
         Ok(Answered { state, days, answer })
+    }
+}
+
+impl<R: UsageRequest> OpenSnapshot<R> {
+    /// Reads with `read` and closes the snapshot. Where the standby fails that, all of it is read once more on the primary,
+    /// whose state may be a later one. Errors: those of `read`; the database's.
+    pub async fn answer_with<T>(
+        mut self,
+        read: impl for<'a> Fn(&'a mut Self) -> BoxFuture<'a, Result<T, Problem>>,
+    ) -> Result<Answered<T>, Problem> {
+        let mut result = read(&mut self).await;
+        if self.answers.reads.was_failed(&self.context, self.from, &result) {
+            let Self { user_id, request, answers, context, .. } = self;
+            let begun = answers.reads.begin_on_primary(&context, user_id, Mode::Sums).await?;
+            // Boxed, because that is rare and its future is large.
+            self = Box::pin(answers.open_in(begun, &context, user_id, request)).await?;
+            result = read(&mut self).await;
+        }
+        self.close(result).await
     }
 }
 
@@ -108,11 +148,4 @@ pub struct Answered<T> {
     pub days: DayRange,
     /// What was asked for.
     pub answer: T,
-}
-
-/// Gives the transaction back. What it failed with counts more than that it could not be given back.
-async fn end<T>(tx: Tx, result: Result<T, Problem>) -> Result<T, Problem> {
-    let rolled_back = tx.rollback().await;
-    let value = result?;
-    rolled_back.map(|()| value)
 }

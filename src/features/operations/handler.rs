@@ -15,6 +15,7 @@ use super::private_postgres::PrivatePostgresReply;
 use super::process_status::{ProcessStatus, Waiting};
 use super::readiness::Readiness;
 use super::request::{Setting, SwitchName};
+use super::standby::StandbyReply;
 use super::store::{ParkedEvent, ThrownSwitch};
 use super::switchboard::Switchboard;
 use crate::kernel::access::Operator;
@@ -234,6 +235,8 @@ pub(super) struct StatusReply {
     queued_rows: usize,
     /// Connections, by purpose.
     pools: Vec<PoolReply>,
+    /// The standby that answers reads; null where `HALFHOUR_READ_DATABASE_URL` names none.
+    standby: Option<StandbyReply>,
     /// The price book that is in force; null where there is none.
     prices: Option<BookInForceReply>,
     /// The private PostgreSQL; null where `DATABASE_URL` names another one.
@@ -287,7 +290,7 @@ pub(super) struct ParkedReply {
 /// One pool.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PoolReply {
-    /// `ingest`, `read`, `worker` or `control`.
+    /// `ingest`, `read`, `worker` or `control`; `standby` where there is one.
     #[schema(example = "ingest")]
     name: &'static str,
     /// How many connections it may open.
@@ -324,9 +327,9 @@ impl LaneReply {
 
 /// How the server is doing
 ///
-/// Of the process that answers: release, switches as it obeys them, clock, queue, pools, and the private PostgreSQL with an
-/// upgrade that is not over. Of the database: how many events wait to be folded, since when, and which were set aside, with
-/// the reason; and how old the prices are that are in force.
+/// Of the process that answers: release, switches as it obeys them, clock, queue, pools, the standby, and the private
+/// PostgreSQL with an upgrade that is not over. Of the database: how many events wait to be folded, since when, and which
+/// were set aside, with the reason; and how old the prices are that are in force.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "get_status", tag = "operations",
     responses(
@@ -354,7 +357,8 @@ pub(super) async fn get_status(
         backlog: backlog.iter().map(|lane| LaneReply::new(lane, now)).collect(),
         parked: first_parked.into_iter().map(ParkedReply::from).collect(),
         queued_rows: process_status.writer.queued_rows(),
-        pools: process_status.loads().map(PoolReply::from).into(),
+        pools: process_status.pools.loads().into_iter().map(PoolReply::from).collect(),
+        standby: process_status.pools.standby.as_ref().map(StandbyReply::new),
         prices: book.map(|book| BookInForceReply::new(book, now)),
         private_postgres: process_status.private_postgres.as_ref().map(PrivatePostgresReply::new),
     }))

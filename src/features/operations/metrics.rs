@@ -41,7 +41,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 36] = [
+pub const METRICS: [Metric; 40] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -102,6 +102,18 @@ pub const METRICS: [Metric; 36] = [
         &["pool"],
         "Connections given up because nothing came back on them, by pool.",
     ),
+    Metric::counter("halfhour_reads_total", &["source"], "Reads of usage, by where their numbers came from."),
+    Metric::counter(
+        "halfhour_standby_fallbacks_total",
+        &["reason"],
+        "Reads that the primary answered although there is a standby, by reason.",
+    ),
+    Metric::gauge(
+        "halfhour_standby_lag_seconds",
+        &[],
+        "How long ago the primary was where the standby has not come to.",
+    ),
+    Metric::gauge("halfhour_standby_usable", &[], "1 while reads ask the standby."),
     Metric::gauge("halfhour_switch_on", &["switch"], "1 where the switch is on, as this process knows it."),
     Metric::gauge("halfhour_clock_offset_seconds", &[], "The database's clock minus this machine's."),
     Metric::gauge("halfhour_clock_error_seconds", &[], "By how much the time that this process goes by may be wrong."),

@@ -26,6 +26,7 @@ mod readiness;
 mod readings;
 mod request;
 mod sources;
+mod standby;
 mod store;
 mod switchboard;
 

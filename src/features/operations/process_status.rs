@@ -9,7 +9,7 @@ use super::store::{self, ParkedEvent};
 use crate::embedded_postgres::{Programs, UpgradeState};
 use crate::kernel::call::RequestContext;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::{Access, BreakerState, Mode, Pool, PoolLoad, Pools};
+use crate::kernel::database::{Access, BreakerState, Mode, Pools, Standby, StandbyReport};
 use crate::kernel::operations::switches::{Switch, Switches};
 use crate::kernel::problem::Problem;
 use crate::kernel::usage::outbox::{Backlog, measure_backlog};
@@ -61,12 +61,6 @@ impl ProcessStatus {
         Ok(Waiting { backlog, first_parked, book })
     }
 
-    /// How busy the pools are.
-    pub fn loads(&self) -> [PoolLoad; 4] {
-        let Pools { ingest, read, worker, control } = &self.pools;
-        [ingest, read, worker, control].map(Pool::load)
-    }
-
     /// Everything that was counted and measured, as Prometheus reads it. It asks nothing of the database.
     pub fn exposition(&self) -> String {
         metrics::gauge!("halfhour_uptime_seconds").set(self.started.elapsed().as_secs_f64());
@@ -85,7 +79,13 @@ impl ProcessStatus {
             let gauge = metrics::gauge!("halfhour_postgres_upgrade", "state" => state.as_str());
             gauge.set(f64::from(u8::from(upgrade == Some(state))));
         }
-        for load in self.loads() {
+        if let Some(StandbyReport { usable, lag }) = self.pools.standby.as_ref().map(Standby::report) {
+            metrics::gauge!("halfhour_standby_usable").set(f64::from(u8::from(usable.is_ok())));
+            if let Some(lag) = lag {
+                metrics::gauge!("halfhour_standby_lag_seconds").set(lag.as_secs_f64());
+            }
+        }
+        for load in self.pools.loads() {
             for (state, connections) in [("open", load.open), ("in_use", load.in_use), ("max", load.max)] {
                 let gauge = metrics::gauge!("halfhour_pool_connections", "pool" => load.name, "state" => state);
                 gauge.set(f64::from(connections));

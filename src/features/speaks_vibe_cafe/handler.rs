@@ -5,6 +5,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::reply::{
@@ -109,10 +110,15 @@ pub(super) async fn vibe_cafe_usage(
 ) -> Result<Json<VibeCafeUsage>, Problem> {
     let from = clock.now() - TimeDelta::days(request::days(&parameters)?.into());
     let (user_id, device_id) = (reader.user_id(), reader.device_id());
-    let mut tx = pools.read.begin(reader.context(), Access::Users(&[user_id]), Mode::Snapshot).await?;
-    let owner = store::find_owner(&mut tx, user_id, device_id).await?;
-    let rows = store::list_usage(&mut tx, user_id, device_id, from, MOST_BUCKETS + 1).await?;
-    tx.rollback().await?;
+    let reads = pools.reads();
+    let read = reads.read(reader.context(), user_id, Mode::Snapshot, |tx| {
+        let rows = async move {
+            let owner = store::find_owner(tx, user_id, device_id).await?;
+            Ok((owner, store::list_usage(tx, user_id, device_id, from, MOST_BUCKETS + 1).await?))
+        };
+        rows.boxed()
+    });
+    let (owner, rows) = read.await?;
     if i64::try_from(rows.len()).is_ok_and(|rows| rows > MOST_BUCKETS) {
         let detail = format!("These days have more than {MOST_BUCKETS} buckets; ask for fewer days.");
         return Err(Problem::new(Code::BatchTooLarge, detail));

@@ -83,6 +83,8 @@ pub struct RequestLogLine<'a> {
     pub(crate) attribution: Attribution,
     pub(crate) retries: u32,
     pub(crate) idempotency: Option<&'static str>,
+    pub(crate) read_from: Option<&'static str>,
+    pub(crate) read_fallback: Option<&'static str>,
     pub(crate) error: Option<String>,
     span: &'a CallSpan,
 }
@@ -144,6 +146,8 @@ impl<'a> RequestLogLine<'a> {
             attribution: attribute(status, latency, &answers),
             retries: answers.retries,
             idempotency: answers.idempotency,
+            read_from: answers.read_from,
+            read_fallback: answers.read_fallback,
             error: problem.and_then(Problem::source_chain),
             span: &context.span,
         }
@@ -174,6 +178,8 @@ impl<'a> RequestLogLine<'a> {
                     attribution = self.attribution.as_str(),
                     retries = self.retries,
                     idempotency = self.idempotency,
+                    read_from = self.read_from,
+                    read_fallback = self.read_fallback,
                     error = self.error.as_deref(),
                 )
             };

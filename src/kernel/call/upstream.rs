@@ -68,6 +68,10 @@ pub struct Answers {
     pub retries: u32,
     /// `executed` or `replayed`, for a request with an Idempotency-Key.
     pub idempotency: Option<&'static str>,
+    /// `primary` or `standby`, for a call that read usage: where the last numbers came from.
+    pub read_from: Option<&'static str>,
+    /// Why the primary answered although there is a standby.
+    pub read_fallback: Option<&'static str>,
 }
 
 impl Answers {
@@ -166,6 +170,16 @@ impl Upstream {
     /// What the Idempotency-Key led to.
     pub fn keyed(&self, outcome: &'static str) {
         self.change(|answers| answers.idempotency = Some(outcome));
+    }
+
+    /// Where numbers came from.
+    pub fn read_from(&self, source: &'static str) {
+        self.change(|answers| answers.read_from = Some(source));
+    }
+
+    /// Why they came from the primary although there is a standby.
+    pub fn fell_back(&self, reason: &'static str) {
+        self.change(|answers| answers.read_fallback = Some(reason));
     }
 
     /// Takes over what the database answered to work that was done on this call's behalf.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{PgPool, Postgres};
 
 use super::breaker::BreakerState;
@@ -12,7 +12,7 @@ use super::failure::is_unreachable;
 use super::health::{InUse, PoolHealth};
 use super::retries::RetryBudget;
 use super::statement_spans::{StatementNames, StatementSpans};
-use super::tx::{Access, BY_KEY, Mode, Tx};
+use super::tx::{Access, BY_KEY, Mode, Opening, Tx};
 use crate::kernel::call::{Evidence, RequestContext, Tracer};
 use crate::kernel::problem::{Code, Problem};
 
@@ -22,27 +22,6 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// When a refused caller may come back: the database is asked more often than that.
 const RETRY_AFTER_S: u64 = 1;
-
-/// The pools of one process, by purpose.
-#[derive(Clone, Debug)]
-pub struct Pools {
-    /// Trackers' posts.
-    pub ingest: Pool,
-    /// Authentication and dashboards' reads.
-    pub read: Pool,
-    /// The relay, other workers and operators.
-    pub worker: Pool,
-    /// What must not wait behind any work: readiness, switches, and the database's clock.
-    pub control: Pool,
-}
-
-impl Pools {
-    /// Waits until all connections are closed: at shutdown.
-    pub async fn close(&self) {
-        let Self { ingest, read, worker, control } = self;
-        tokio::join!(ingest.close(), read.close(), worker.close(), control.close());
-    }
-}
 
 /// For connections that only ever look rows up by keys.
 pub fn by_key(options: PgConnectOptions) -> PgConnectOptions {
@@ -125,6 +104,39 @@ impl Pool {
     /// Opens a transaction for this call. Errors: 503 when no connection is to be had, at once where that was so several
     /// times in a row; 504 when the call is overdue, or has less time than it would take to find out.
     pub async fn begin(&self, context: &RequestContext, access: Access<'_>, mode: Mode) -> Result<Tx, Problem> {
+        let opening = Opening::Transaction { access: &access, mode, before: None };
+        Ok(self.open(context, &opening, ACQUIRE_TIMEOUT).await?.0)
+    }
+
+    /// The same, and in the same round trip the answer to a question. A connection and that may take so long each.
+    pub(super) async fn begin_asking(
+        &self,
+        context: &RequestContext,
+        (access, mode): (&Access<'_>, Mode),
+        question: &str,
+        patience: Duration,
+    ) -> Result<(Tx, Option<PgRow>), Problem> {
+        self.open(context, &Opening::Transaction { access, mode, before: Some(question) }, patience).await
+    }
+
+    /// Asks a question that needs no rights. A connection and the answer may take so long each. Errors: as of [`Pool::begin`].
+    pub(super) async fn ask(
+        &self,
+        context: &RequestContext,
+        question: &str,
+        patience: Duration,
+    ) -> Result<Option<PgRow>, Problem> {
+        let (tx, answer) = self.open(context, &Opening::Question(question), patience).await?;
+        tx.give_back();
+        Ok(answer)
+    }
+
+    async fn open(
+        &self,
+        context: &RequestContext,
+        opening: &Opening<'_>,
+        patience: Duration,
+    ) -> Result<(Tx, Option<PgRow>), Problem> {
         if context.remaining().is_zero() {
             return Err(overdue("The request's time was used up before the database was asked."));
         }
@@ -138,14 +150,14 @@ impl Pool {
         // another one is tried: all may have been lost together, but no more than there are.
         let mut others = self.max;
         loop {
-            let limit = context.remaining().min(ACQUIRE_TIMEOUT);
-            let connection = self.acquire(context, limit).await?;
+            let limit = context.remaining().min(patience);
+            let connection = self.acquire(context, limit, limit < patience).await?;
             let spans = StatementSpans::of(self.names.as_ref(), &context.span);
             let mut tx = Tx::on(connection, context, spans, InUse::of(&self.health));
-            match tx.open(&access, mode, context.remaining().min(ACQUIRE_TIMEOUT)).await {
-                Ok(()) => {
+            match tx.open(opening, context.remaining().min(patience)).await {
+                Ok(answer) => {
                     self.health.answered();
-                    return Ok(tx);
+                    return Ok((tx, answer));
                 }
                 Err(Some(problem)) if problem.code() == Code::DatabaseUnavailable && others > 0 => others -= 1,
                 Err(Some(problem)) => {
@@ -192,7 +204,13 @@ impl Pool {
         &self.inner
     }
 
-    async fn acquire(&self, context: &RequestContext, limit: Duration) -> Result<PoolConnection<Postgres>, Problem> {
+    /// `is_hurried` where the caller's time is the limit.
+    async fn acquire(
+        &self,
+        context: &RequestContext,
+        limit: Duration,
+        is_hurried: bool,
+    ) -> Result<PoolConnection<Postgres>, Problem> {
         context.upstream.waits_for_turn();
         let started = Instant::now();
         let acquired = tokio::time::timeout(limit, self.inner.acquire()).await;
@@ -202,7 +220,7 @@ impl Pool {
             Err(_overdue) => sqlx::Error::PoolTimedOut,
         };
         let timed_out = matches!(error, sqlx::Error::PoolTimedOut);
-        let hurried = timed_out && limit < ACQUIRE_TIMEOUT;
+        let hurried = timed_out && is_hurried;
         // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first
         // means that the database was not asked.
         if timed_out && self.health.in_use() >= self.max {

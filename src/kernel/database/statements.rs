@@ -39,12 +39,17 @@ impl Tx {
         Ok((&mut *connection, answer))
     }
 
-    /// Runs what needs no parameters.
-    pub(super) async fn run_raw(&mut self, sql: impl SqlSafeStr, wait: Wait, undoes: bool) -> Result<(), sqlx::Error> {
+    /// Runs what needs no parameters, and returns the rows of it.
+    pub(super) async fn run_raw(
+        &mut self,
+        sql: impl SqlSafeStr,
+        wait: Wait,
+        undoes: bool,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         let sql = sql.into_sql_str();
         let (connection, mut answer) = self.ask(sql.as_str(), wait)?;
         answer.undoes = undoes;
-        answer.within(sqlx::raw_sql(sql).execute(connection)).await.map(drop)
+        answer.within(sqlx::raw_sql(sql).fetch_all(connection)).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres};
 use uuid::Uuid;
 
@@ -51,8 +52,22 @@ pub(super) const BY_KEY: [(&str, &str); 5] = [
     ("enable_mergejoin", "off"),
 ];
 
+/// What is to be done with a connection first, in one round trip.
+#[derive(Debug)]
+pub(super) enum Opening<'a> {
+    /// To begin, with a role, users and a statement timeout. A question `before` has a transaction of its own.
+    Transaction { access: &'a Access<'a>, mode: Mode, before: Option<&'a str> },
+    /// To answer a question, and no more.
+    Question(&'a str),
+}
+
+/// A question in a transaction that ends with it.
+fn asking(question: &str) -> String {
+    format!("begin read only; {question}; commit")
+}
+
 /// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
-fn opening(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
+fn beginning(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
     let mut sql = match mode {
         Mode::ReadWrite => "begin isolation level read committed".to_owned(),
         Mode::Snapshot | Mode::Sums => "begin isolation level repeatable read read only".to_owned(),
@@ -133,21 +148,25 @@ impl Tx {
         }
     }
 
-    /// Begins, with a role, users and a statement timeout, in one round trip. Errors: `None` where that was not answered
-    /// in time.
+    /// Opens it in one round trip, and returns the answer to the question. Errors: `None` where that was not answered in time.
     pub(super) async fn open(
         &mut self,
-        access: &Access<'_>,
-        mode: Mode,
+        opening: &Opening<'_>,
         limit: Duration,
-    ) -> Result<(), Option<Problem>> {
-        self.is_of_users = matches!(access, Access::Users(_));
-        let sql = opening(access, mode, &self.limits);
-        let opened = tokio::time::timeout(limit, self.run(sql)).await;
+    ) -> Result<Option<PgRow>, Option<Problem>> {
+        self.is_of_users = matches!(opening, Opening::Transaction { access: Access::Users(_), .. });
+        let sql = match *opening {
+            Opening::Question(question) => asking(question),
+            Opening::Transaction { access, mode, before: None } => beginning(access, mode, &self.limits),
+            Opening::Transaction { access, mode, before: Some(question) } => {
+                format!("{}; {}", asking(question), beginning(access, mode, &self.limits))
+            }
+        };
+        let opened = tokio::time::timeout(limit, self.ask_within(sql, self.limits.for_statement())).await;
         match opened {
-            Ok(Ok(())) => {
+            Ok(Ok(rows)) => {
                 self.is_open = true;
-                Ok(())
+                Ok(rows.into_iter().next())
             }
             Ok(Err(problem)) => Err(Some(problem)),
             Err(_overdue) => {
@@ -202,7 +221,8 @@ impl Tx {
         Ok(())
     }
 
-    fn give_back(&mut self) {
+    /// Gives the connection back, on which nothing is open any more.
+    pub(super) fn give_back(mut self) {
         match self.connection.take() {
             Some(connection) if self.fate == Fate::Usable => give_back(connection, self.in_use.health()),
             Some(connection) => close(connection),
@@ -245,12 +265,16 @@ impl Tx {
     }
 
     async fn run_within(&mut self, sql: String, wait: Wait) -> Result<(), Problem> {
+        self.ask_within(sql, wait).await.map(drop)
+    }
+
+    async fn ask_within(&mut self, sql: String, wait: Wait) -> Result<Vec<PgRow>, Problem> {
         Ok(self.run_raw(AssertSqlSafe(sql), wait, false).await?)
     }
 
     /// Runs what undoes work.
     async fn undo(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.run_raw(sql, Patience::for_undoing(), true).await
+        self.run_raw(sql, Patience::for_undoing(), true).await.map(drop)
     }
 }
 
@@ -272,7 +296,7 @@ mod tests {
     fn a_transaction_opens_with_its_role_its_users_and_a_timeout_in_one_statement() {
         let (a, b) = (Uuid::nil(), Uuid::max());
         let limits = Patience::of(&RequestContext::internal(Duration::from_millis(1500)));
-        let sql = opening(&Access::Users(&[a, b]), Mode::Snapshot, &limits);
+        let sql = beginning(&Access::Users(&[a, b]), Mode::Snapshot, &limits);
         assert_eq!(
             sql,
             format!(
@@ -282,14 +306,14 @@ mod tests {
             )
         );
         assert!((1_400..=1_425).contains(&limits.statement_timeout_ms()), "{limits:?}");
-        let of_sums = opening(&Access::Users(&[a, b]), Mode::Sums, &limits);
+        let of_sums = beginning(&Access::Users(&[a, b]), Mode::Sums, &limits);
         assert_eq!(of_sums.replace("; set local enable_sort = off", ""), sql);
         assert_ne!(of_sums, sql);
     }
 
     #[test]
     fn nobody_is_named_by_an_empty_setting_and_a_spent_deadline_never_means_no_timeout() {
-        let sql = opening(&Access::NOBODY, Mode::ReadWrite, &Patience::of(&RequestContext::internal(Duration::ZERO)));
+        let sql = beginning(&Access::NOBODY, Mode::ReadWrite, &Patience::of(&RequestContext::internal(Duration::ZERO)));
         assert!(sql.contains("app.user_ids = ''"), "{sql}");
         assert!(sql.ends_with("statement_timeout = 1"), "{sql}");
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::logs;
 
 /// What every line of a request has, null or not, and nothing else.
-pub const LINE_FIELDS: [&str; 20] = [
+pub const LINE_FIELDS: [&str; 22] = [
     "timestamp",
     "level",
     "request_id",
@@ -27,6 +27,8 @@ pub const LINE_FIELDS: [&str; 20] = [
     "attribution",
     "retries",
     "idempotency",
+    "read_from",
+    "read_fallback",
     "error",
 ];
 

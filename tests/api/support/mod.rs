@@ -145,6 +145,7 @@ impl TestApp {
             public_url: url.clone(),
             request_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
+            standby: None,
             pool_sizes: PoolSizes { ingest: 2, read: 4, worker: 3 },
             relays: 1,
             limits: Limits::OFF,

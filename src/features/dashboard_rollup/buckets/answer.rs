@@ -1,5 +1,6 @@
 //! The answer to a request for buckets: one page of them as they stand.
 
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::request::{BucketsRequest, RowKey};
@@ -33,9 +34,8 @@ impl UsageAnswers {
 
 impl OpenSnapshot<BucketsRequest> {
     /// Reads the page and closes the snapshot. Errors: 422 where retention has removed buckets; the database's.
-    pub async fn answer(mut self) -> Result<Answered<BucketsAnswer>, Problem> {
-        let result = self.read().await;
-        self.close(result).await
+    pub async fn answer(self) -> Result<Answered<BucketsAnswer>, Problem> {
+        self.answer_with(|snapshot| snapshot.read().boxed()).await
     }
 
     async fn read(&mut self) -> Result<BucketsAnswer, Problem> {

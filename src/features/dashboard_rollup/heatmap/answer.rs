@@ -1,5 +1,6 @@
 //! The answer to a request for a heatmap: every day of a range or of some weeks.
 
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::request::HeatmapRequest;
@@ -31,9 +32,8 @@ impl UsageAnswers {
 
 impl OpenSnapshot<HeatmapRequest> {
     /// Reads the days and closes the snapshot. Errors: the database's.
-    pub async fn answer(mut self) -> Result<Answered<HeatmapAnswer>, Problem> {
-        let result = self.read().await;
-        self.close(result).await
+    pub async fn answer(self) -> Result<Answered<HeatmapAnswer>, Problem> {
+        self.answer_with(|snapshot| snapshot.read().boxed()).await
     }
 
     async fn read(&mut self) -> Result<HeatmapAnswer, Problem> {

@@ -102,6 +102,8 @@ pub async fn get_heatmap(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // The state may be a later one: what a standby fails is read once more.
+    let tag = Some(asked.tag(&state, days, &"heatmap")?);
     ReplyMeta { state: &state, tag, next: None }.json(&HeatmapReply {
         from: days.from,
         to: days.to,

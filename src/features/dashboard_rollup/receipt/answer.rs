@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 
 use super::request::ReceiptRequest;
 use super::store::{self, Match, Pair};
@@ -72,13 +73,12 @@ pub struct Unpriced {
 
 impl OpenSnapshot<ReceiptRequest> {
     /// Reads the sums and closes the snapshot. Errors: 422 for more lines than a receipt has; the database's.
-    pub async fn answer(mut self) -> Result<Answered<ReceiptAnswer>, Problem> {
-        let result = self.read().await;
-        self.close(result).await
+    pub async fn answer(self) -> Result<Answered<ReceiptAnswer>, Problem> {
+        self.answer_with(|snapshot| snapshot.read().boxed()).await
     }
 
     async fn read(&mut self) -> Result<ReceiptAnswer, Problem> {
-        let Self { tx, user_id, state, days, request, rates } = self;
+        let Self { tx, user_id, state, days, request, rates, .. } = self;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         let limit = i64::try_from(MAX_ROWS).map_err(Problem::internal)? + 1;
         let parts = store::cost_lines(tx, &scope, limit).await?;

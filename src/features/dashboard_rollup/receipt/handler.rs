@@ -165,6 +165,8 @@ pub async fn get_receipt(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // The state may be a later one: what a standby fails is read once more.
+    let tag = Some(asked.tag(&state, days, &"receipt")?);
     ReplyMeta { state: &state, tag, next: None }.json(&ReceiptReply {
         from: days.from,
         to: days.to,

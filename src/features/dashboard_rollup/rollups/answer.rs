@@ -1,5 +1,6 @@
 //! The answer to a request for rollups: one page of sums by interval and group, and the totals of the whole range.
 
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::request::{ResultKey, RollupsRequest};
@@ -54,14 +55,13 @@ impl OpenSnapshot<RollupsRequest> {
     }
 
     /// Reads the sums and closes the snapshot. Errors: 422 where retention has removed buckets; the database's.
-    pub async fn answer(mut self) -> Result<Answered<RollupsAnswer>, Problem> {
-        let result = self.read().await;
-        self.close(result).await
+    pub async fn answer(self) -> Result<Answered<RollupsAnswer>, Problem> {
+        self.answer_with(|snapshot| snapshot.read().boxed()).await
     }
 
     async fn read(&mut self) -> Result<RollupsAnswer, Problem> {
         let from_buckets = self.is_from_buckets();
-        let Self { tx, user_id, state, days, request, rates } = self;
+        let Self { tx, user_id, state, days, request, rates, .. } = self;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         let spans = if request.width.is_of_clock() {
             store::clock_intervals(tx, &scope, request.width).await?

@@ -152,10 +152,12 @@ pub async fn get_rollups(
     let book = state.book();
     let totals = SumsReply::new(answer.totals, book);
     let data = intervals(answer.intervals, width, group_by, book);
-    // Usage may move between the hours of a day without a change of its sums, and from behind this page before it.
-    let tag = match tag {
-        Some(tag) => tag,
-        None => asked.tag(&state, days, &(&totals, &data, answer.next.is_some()))?,
+    // The state may be a later one, in another zone: what a standby fails is read once more.
+    let tag = if is_folded && !state.is_other_zone() {
+        asked.tag(&state, days, &())?
+    } else {
+        // Usage may move between the hours of a day without a change of its sums, and from behind this page before it.
+        asked.tag(&state, days, &(&totals, &data, answer.next.is_some()))?
     };
     let next_cursor = answer.next.map(|next| cursors.seal(&list, &next)).transpose()?;
     let next = next_cursor.as_ref().map(|next| format!("/v1/rollups?{}", range::next_query(&parameters, next)));

@@ -11,7 +11,7 @@ use store::StateRow;
 use crate::kernel::access::erased_user;
 use crate::kernel::bucket::HALF_HOUR_S;
 use crate::kernel::clock::Clock;
-use crate::kernel::database::Tx;
+use crate::kernel::database::{ReadFrom, Tx};
 use crate::kernel::http::values::UNKNOWN_TIME_ZONE;
 use crate::kernel::problem::{Problem, Violation};
 
@@ -23,13 +23,16 @@ impl RollupState {
     /// Reads the state for a request that may name a zone. Errors: 422 for a zone that there is none; 401 where the user
     /// was erased since its token was looked up.
     pub(super) async fn read(
-        tx: &mut Tx,
+        (tx, from): (&mut Tx, ReadFrom),
         user_id: Uuid,
         clock: &Clock,
         time_zone: Option<&str>,
     ) -> Result<Self, Problem> {
         let state = store::rollup_state(tx, user_id, clock.now(), time_zone).await?;
-        let state = Self(state.ok_or_else(erased_user)?);
+        let mut state = Self(state.ok_or_else(erased_user)?);
+        if let ReadFrom::Standby(as_of) = from {
+            state.0.read_at = as_of;
+        }
         match time_zone {
             Some(asked) if asked != state.time_zone() => {
                 let (code, detail) = UNKNOWN_TIME_ZONE;

@@ -9,7 +9,7 @@ use crate::kernel::problem::Problem;
 /// What a user's rollup is in, how fresh it is, and in which zone a request is answered.
 #[derive(Clone, Debug)]
 pub struct StateRow {
-    /// The start of this transaction.
+    /// As of when: the start of this transaction, until it is known that a standby has it.
     pub read_at: DateTime<Utc>,
     /// When the user's first change began that is not folded yet, parked or not.
     pub oldest_event_at: Option<DateTime<Utc>>,

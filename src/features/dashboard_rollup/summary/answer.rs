@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::request::SummaryRequest;
@@ -65,13 +66,12 @@ impl UsageAnswers {
 
 impl OpenSnapshot<SummaryRequest> {
     /// Reads the sums and closes the snapshot. Errors: 422 for more tools or models than a summary lists; the database's.
-    pub async fn answer(mut self) -> Result<Answered<SummaryAnswer>, Problem> {
-        let result = self.read().await;
-        self.close(result).await
+    pub async fn answer(self) -> Result<Answered<SummaryAnswer>, Problem> {
+        self.answer_with(|snapshot| snapshot.read().boxed()).await
     }
 
     async fn read(&mut self) -> Result<SummaryAnswer, Problem> {
-        let Self { tx, user_id, state, days, request, rates } = self;
+        let Self { tx, user_id, state, days, request, rates, .. } = self;
         let before = days.before().ok_or_else(|| Problem::internal("no range is before the first day of all"))?;
         let scope = Scope { user_id: *user_id, days: *days, filters: &request.filters, time_zone: state.time_zone() };
         let book = state.book();

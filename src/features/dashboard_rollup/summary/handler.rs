@@ -146,6 +146,8 @@ pub async fn get_summary(
         return ReplyMeta { state: &state, tag, next: None }.not_modified();
     }
     let Answered { state, days, answer } = snapshot.answer().await?;
+    // The state may be a later one: what a standby fails is read once more.
+    let tag = Some(asked.tag(&state, days, &"summary")?);
     let book = state.book();
     ReplyMeta { state: &state, tag, next: None }.json(&SummaryReply {
         from: days.from,
