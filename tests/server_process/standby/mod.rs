@@ -41,6 +41,30 @@ fn people(home: &Home) -> People {
     }
 }
 
+/// What most tests begin with.
+struct Scene {
+    pair: Pair,
+    home: Home,
+    server: Server,
+    people: People,
+    /// The rollups as they are then.
+    known: Value,
+}
+
+impl Scene {
+    /// So many tokens are folded, and the standby answers reads.
+    async fn begin(tokens: u64) -> Self {
+        let pair = Pair::start().await;
+        let home = home(&pair, &pair.standby.url());
+        let server = home.serve().await;
+        let people = people(&home);
+        server.post(&people.device, &recent("m", tokens)).await;
+        let known = server.folded(&people.viewer, "/v1/rollups").await;
+        people.until(&server, None).await;
+        Self { pair, home, server, people, known }
+    }
+}
+
 impl People {
     /// A counter or gauge of a server, by its series with its labels.
     pub async fn measured<T: FromStr + Default>(&self, server: &Server, series: &str) -> T {
@@ -178,13 +202,7 @@ fn without_moment(mut reply: Value) -> Value {
 
 #[tokio::test]
 async fn what_was_posted_is_read_at_once_however_far_the_standby_is_behind() {
-    let pair = Pair::start().await;
-    let home = home(&pair, &pair.standby.url());
-    let server = home.serve().await;
-    let people = people(&home);
-    server.post(&people.device, &recent("m", 1)).await;
-    let known = server.folded(&people.viewer, "/v1/rollups").await;
-    people.until(&server, None).await;
+    let Scene { pair, home: _home, server, people, known } = Scene::begin(1).await;
 
     pair.standby.pause().await;
     server.post(&people.device, &recent("m", 42)).await;
@@ -216,13 +234,7 @@ async fn what_was_posted_is_read_at_once_however_far_the_standby_is_behind() {
 
 #[tokio::test]
 async fn what_the_primary_does_not_show_yet_is_not_shown_by_the_standby_either() {
-    let pair = Pair::start().await;
-    let home = home(&pair, &pair.standby.url());
-    let server = home.serve().await;
-    let people = people(&home);
-    server.post(&people.device, &recent("m", 1)).await;
-    let known = server.folded(&people.viewer, "/v1/rollups").await;
-    people.until(&server, None).await;
+    let Scene { pair, home: _home, server, people, known } = Scene::begin(1).await;
 
     pair.hold_commits().await;
     let (http, device) = (server.http.clone(), people.device.clone());
@@ -244,13 +256,7 @@ async fn what_the_primary_does_not_show_yet_is_not_shown_by_the_standby_either()
 
 #[tokio::test]
 async fn a_standby_that_is_promoted_is_never_read_again() {
-    let pair = Pair::start().await;
-    let home = home(&pair, &pair.standby.url());
-    let server = home.serve().await;
-    let people = people(&home);
-    server.post(&people.device, &recent("m", 42)).await;
-    server.folded(&people.viewer, "/v1/rollups").await;
-    people.until(&server, None).await;
+    let Scene { pair, home: _home, server, people, .. } = Scene::begin(42).await;
     people.told_by_standby(&server, "/v1/rollups").await;
     let before = people.standby_reads(&server).await;
 
@@ -267,13 +273,7 @@ async fn a_standby_that_is_promoted_is_never_read_again() {
 
 #[tokio::test]
 async fn a_read_that_the_standby_ends_in_the_middle_is_answered_by_the_primary() {
-    let pair = Pair::start().await;
-    let home = home(&pair, &pair.standby.url());
-    let server = home.serve().await;
-    let people = people(&home);
-    server.post(&people.device, &recent("m", 42)).await;
-    server.folded(&people.viewer, "/v1/rollups").await;
-    people.until(&server, None).await;
+    let Scene { pair, home: _home, server, people, .. } = Scene::begin(42).await;
 
     // The standby replays the lock, so that the read waits for it behind the state.
     let held = pair.hold_on_primary("lock table rollup.daily in access exclusive mode").await;
@@ -319,13 +319,7 @@ async fn what_is_no_standby_of_this_database_is_never_read() {
 
 #[tokio::test]
 async fn a_standby_that_says_nothing_delays_a_few_reads_and_fails_none() {
-    let pair = Pair::start().await;
-    let home = home(&pair, &pair.standby.url());
-    let server = home.serve().await;
-    let people = people(&home);
-    server.post(&people.device, &recent("m", 42)).await;
-    server.folded(&people.viewer, "/v1/rollups").await;
-    people.until(&server, None).await;
+    let Scene { pair, home: _home, server, people, .. } = Scene::begin(42).await;
     people.totals(&server).await;
 
     pair.standby.freeze();
