@@ -68,11 +68,7 @@ impl VariableReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Faults};
-
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Faults> {
-        Config::from_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
+    use crate::config::tests::read;
 
     #[test]
     fn the_private_database_has_only_so_many_connections() {

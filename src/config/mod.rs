@@ -203,7 +203,7 @@ impl VariableReader {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    pub(super) fn read(variables: &[(&str, &str)]) -> Result<Config, Faults> {
         Config::from_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     }
 

@@ -97,12 +97,8 @@ fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Faults};
     use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Faults> {
-        Config::from_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
+    use crate::config::tests::read;
 
     #[test]
     fn nothing_is_exported_unless_a_collector_is_named_and_the_export_is_not_disabled() {

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use folding::{DataFault, Folded, Poison, fold_apart, heal};
-use parts::{Offer, PartStates, Taking};
+use parts::{FAILURE_PAUSE, LONGEST_FAILURE_PAUSE, Offer, PartStates, Taking};
 
 use crate::kernel::call::{CallOutcome, CallSpan, Place, RequestContext, RequestLogLine};
 use crate::kernel::clock::{Clock, doubled, jittered};
@@ -54,9 +54,6 @@ const GATHER: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_secs(1);
 /// How soon to look again while other relays fold whatever is due.
 const LOCKED_OUT_PAUSE: Duration = Duration::from_millis(50);
-/// The pause after the first round that failed before it had events; it doubles up to the longest.
-const FAILURE_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 /// How long an event waits after its first failure; it doubles up to the longest.
 const EVENT_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_EVENT_PAUSE: Duration = Duration::from_mins(10);

@@ -13,9 +13,10 @@ use crate::kernel::usage::outbox::{Event, Lane, PartLane, PartSet, PerLane, User
 
 /// Where a round took longer than this, each of its parts is folded alone until it is quicker.
 const SLOW_ROUND: Duration = Duration::from_secs(5);
-/// The pause of a part after the first round that failed with it alone; it doubles up to the longest.
-const FAILURE_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
+/// The pause of a part after the first round that failed with it alone, and of a relay after the first that failed before it
+/// had parts. It doubles up to the longest.
+pub(super) const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a relay may take of one part now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
