@@ -1,7 +1,7 @@
 //! `cargo bench --bench ingest`: what the README claims, measured. The real server runs as its own process, with its log
 //! and its relay at work, on a durable PostgreSQL on the real disk; client, server and database share the machine.
-//! Raw SQL is measured in the same run. Speed is reported and not judged; correctness is: what was acknowledged must be
-//! there, and every reply must be the expected one.
+//! Raw SQL is measured in the same run, and so are InfluxDB 1 and VictoriaMetrics where they are installed. Speed is
+//! reported and not judged; correctness is: what was acknowledged must be there, and every reply must be the expected one.
 //!
 //! `-- --seconds N` sets how long each run lasts (5), `-- --quick` makes all of it small, `-- --only LETTER` takes one
 //! measure. `-- --beside PROGRAM` measures nothing but this build of the server beside another one. PostgreSQL is the one
@@ -11,6 +11,7 @@ mod measures;
 mod opponents;
 mod raw;
 mod runs;
+mod stores;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the benches share it, and each leaves some of it unused")]
 mod support;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Plan;
 use super::raw::{self, Transaction};
+use super::stores::Store;
 use super::support::installation::Installation;
 use super::support::load::{Load, Outcome};
 use super::support::processes::{Cost, Usage};
@@ -89,6 +90,23 @@ impl Runs {
         self.rates.push(rate);
         self.costs.push(after.cost_since(&before, transactions));
         Ok(())
+    }
+
+    /// One more run of posts to another store, while the product and its database have nothing to do.
+    pub async fn of_store(
+        &mut self,
+        on: &mut Installation,
+        store: &mut Store,
+        buckets: u32,
+        plan: &Plan,
+    ) -> anyhow::Result<()> {
+        on.settle().await?;
+        let before = Usage::now(store.pid(), &mut on.admin).await?;
+        let outcome = store.post(buckets, plan.window).await?;
+        let after = Usage::now(store.pid(), &mut on.admin).await?;
+        self.rates.push(outcome.rate);
+        self.costs.push(after.cost_since(&before, outcome.posts));
+        store.rest().await
     }
 
     /// What one post cost, by process, and how many were committed together.

@@ -10,7 +10,7 @@ use super::Plan;
 use super::support::client::Client;
 use super::support::installation::Installation;
 use super::support::load::{Load, percentile};
-use super::support::posts::Device;
+use super::support::posts::{Device, Format};
 use super::support::table::{Table, milliseconds, rate};
 
 const CLIENTS: usize = 64;
@@ -82,7 +82,7 @@ async fn probe(mut client: Client, device: Arc<Device>, end: Instant) -> anyhow:
     let read = format!("GET /v1/rollups HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", device.viewer)
         .into_bytes();
     while Instant::now() < end {
-        device.request(device.take(1), false, &mut body, &mut request)?;
+        device.request(device.take(1), Format::Product { keyed: false }, &mut body, &mut request)?;
         let status = client.exchange(&request).await?;
         ensure!(status == 200, "not what was expected: {}", client.last_reply());
         let acknowledged = Instant::now();

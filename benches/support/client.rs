@@ -45,9 +45,10 @@ impl Client {
                 && let Some(end) = find(&self.input, b"\r\n\r\n")
             {
                 self.head_length = end + 4;
-                // 304 has no body and does not say so.
-                let unchanged = self.input.starts_with(b"HTTP/1.1 304 ");
-                length = Some(if unchanged { 0 } else { number_after(&self.input[..end], b"content-length: ")? });
+                // 204 and 304 have no body and do not say so.
+                let status = number_after(&self.input, b"HTTP/1.1 ")?;
+                let bodiless = matches!(status, 204 | 304);
+                length = Some(if bodiless { 0 } else { number_after(&self.input[..end], b"content-length: ")? });
             }
             if length.is_some_and(|length| self.input.len() >= self.head_length + length as usize) {
                 break;

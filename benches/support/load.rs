@@ -10,7 +10,7 @@ use anyhow::ensure;
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::posts::Device;
+use super::posts::{Device, Format};
 
 /// How long to measure, and how long to let things settle before.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,7 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Whether refusals are expected.
     pub overload: bool,
-    /// Whether each post has an `Idempotency-Key`.
-    pub keyed: bool,
+    pub format: Format,
 }
 
 /// What came of it.
@@ -58,7 +57,8 @@ impl Load {
     /// Clients that post new buckets as fast as they are answered, a device each.
     pub fn new(address: SocketAddr, devices: &[Arc<Device>], clients: usize, buckets: u32) -> Self {
         let clients = devices.iter().take(clients).map(|device| vec![device.clone()]).collect();
-        Self { address, clients, buckets, again: None, rate: None, overload: false, keyed: false }
+        let format = Format::Product { keyed: false };
+        Self { address, clients, buckets, again: None, rate: None, overload: false, format }
     }
 
     /// Runs it. Errors: a reply that is not expected, or a connection that broke.
@@ -77,7 +77,7 @@ impl Load {
                 buckets: self.buckets,
                 again,
                 overload: self.overload,
-                keyed: self.keyed,
+                format: self.format,
                 schedule: schedule.clone(),
             };
             tasks.spawn(session.run());
@@ -154,7 +154,7 @@ struct Session {
     buckets: u32,
     again: Option<Range<u32>>,
     overload: bool,
-    keyed: bool,
+    format: Format,
     schedule: Schedule,
 }
 
@@ -172,24 +172,35 @@ impl Session {
                 }
                 None => device.take(self.buckets),
             };
-            device.request(places, self.keyed, &mut body, &mut request)?;
+            device.request(places, self.format, &mut body, &mut request)?;
             let Some(due) = self.schedule.next().await else { break };
             let status = self.client.exchange(&request).await?;
             let took = self.schedule.took_since(due);
             match status {
-                200 => {
-                    let inserted = self.client.number("inserted")?;
-                    let settled = if self.again.is_some() { self.client.number("unchanged")? } else { inserted };
-                    ensure!(settled == self.buckets, "not what was expected: {}", self.client.last_reply());
-                    outcome.posts += 1;
-                    outcome.inserted += inserted;
-                    outcome.accepted.extend(took);
-                }
                 503 if self.overload => outcome.overloaded.extend(took),
                 429 if self.overload => outcome.limited += u32::from(took.is_some()),
-                _ => anyhow::bail!("not what was expected: {}", self.client.last_reply()),
+                _ => {
+                    outcome.inserted += self.inserted(status)?;
+                    outcome.posts += 1;
+                    outcome.accepted.extend(took);
+                }
             }
         }
         Ok(outcome)
+    }
+
+    /// How many buckets the last reply says were inserted. Errors: it does not acknowledge the whole post.
+    fn inserted(&self, status: u16) -> anyhow::Result<u32> {
+        let (inserted, settled) = match (self.format, status) {
+            (Format::Product { .. }, 200) => {
+                let inserted = self.client.number("inserted")?;
+                (inserted, if self.again.is_some() { self.client.number("unchanged")? } else { inserted })
+            }
+            // It says no more than that all were accepted.
+            (Format::Lines, 204) if self.client.body().is_empty() => (self.buckets, self.buckets),
+            _ => (0, 0),
+        };
+        ensure!(settled == self.buckets, "not what was expected: {}", self.client.last_reply());
+        Ok(inserted)
     }
 }

@@ -42,9 +42,23 @@ pub struct Sample {
     pub counts: TokenCounts,
 }
 
+/// How a post is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For the product, with an `Idempotency-Key` or without one.
+    Product { keyed: bool },
+    /// InfluxDB's line protocol, into the database `bench`.
+    Lines,
+}
+
 impl Sample {
     pub fn observed_at(&self) -> DateTime<Utc> {
         self.hour_start + TimeDelta::minutes(29)
+    }
+
+    /// The counters as they are sent, each with its name: trackers leave zeros out.
+    fn nonzero_counts(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        TokenCounts::NAMES.into_iter().zip(self.counts.into_values()).filter(|(_, count)| *count != 0)
     }
 }
 
@@ -85,15 +99,40 @@ impl Device {
         }
     }
 
-    /// A whole HTTP request, under a key of its own or without one.
+    /// A whole HTTP request that posts these buckets.
     pub fn request(
         &self,
         places: Range<u32>,
-        keyed: bool,
+        format: Format,
         body: &mut Vec<u8>,
         request: &mut Vec<u8>,
     ) -> std::io::Result<()> {
         body.clear();
+        request.clear();
+        match format {
+            Format::Product { keyed } => {
+                self.write_json(places.clone(), body)?;
+                write!(
+                    request,
+                    "POST /v1/buckets HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\
+                     content-type: application/json\r\n",
+                    self.token,
+                )?;
+                if keyed {
+                    write!(request, "idempotency-key: bench-{}\r\n", places.start)?;
+                }
+            }
+            Format::Lines => {
+                self.write_lines(places, body)?;
+                request.extend_from_slice(b"POST /write?db=bench&precision=s HTTP/1.1\r\nhost: bench\r\n");
+            }
+        }
+        write!(request, "content-length: {}\r\n\r\n", body.len())?;
+        request.extend_from_slice(body);
+        Ok(())
+    }
+
+    fn write_json(&self, places: Range<u32>, body: &mut Vec<u8>) -> std::io::Result<()> {
         body.extend_from_slice(b"{\"buckets\":[");
         let mut times = (None, String::new(), String::new());
         for place in places.clone() {
@@ -110,27 +149,28 @@ impl Device {
                  \"observed_at\":\"{observed_at}\"",
                 sample.source, sample.model,
             )?;
-            // Trackers leave zeros out.
-            let counts = TokenCounts::NAMES.into_iter().zip(sample.counts.into_values());
-            for (name, count) in counts.filter(|(_, count)| *count != 0) {
+            for (name, count) in sample.nonzero_counts() {
                 write!(body, ",\"{name}\":{count}")?;
             }
             body.push(b'}');
         }
         body.extend_from_slice(b"]}");
-        request.clear();
-        write!(
-            request,
-            "POST /v1/buckets HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n",
-            self.token,
-            body.len(),
-        )?;
-        if keyed {
-            write!(request, "idempotency-key: bench-{}\r\n", places.start)?;
+        Ok(())
+    }
+
+    /// One line a bucket, with its hour in seconds. No name in it has a character that would have to be escaped.
+    fn write_lines(&self, places: Range<u32>, body: &mut Vec<u8>) -> std::io::Result<()> {
+        for place in places {
+            let sample = self.sample(place);
+            let (user, device) = (self.user_id, self.device_id);
+            write!(body, "bucket,user={user},device={device},source={},model={}", sample.source, sample.model)?;
+            let mut separator = ' ';
+            for (name, count) in sample.nonzero_counts() {
+                write!(body, "{separator}{name}={count}i")?;
+                separator = ',';
+            }
+            writeln!(body, " {}", sample.hour_start.timestamp())?;
         }
-        request.extend_from_slice(b"\r\n");
-        request.extend_from_slice(body);
         Ok(())
     }
 }
