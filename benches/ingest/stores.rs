@@ -157,6 +157,8 @@ impl Store {
         let Some((program, version)) = kind.find() else { return Ok(None) };
         let name = format!("bench-{}-{}", kind.names().1, std::process::id());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // A bench that was killed, whose process had the same number, may have left one.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
         // The client speaks plain HTTP only, but is built with TLS because another crate asks for it.
         let _ = rustls::crypto::ring::default_provider().install_default();
