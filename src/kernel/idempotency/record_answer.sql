@@ -25,6 +25,7 @@ select $1, $2, $1, $3, $4, '', null, $5, $6, $7, $8, $9, $10
 where not exists (select from account.erased_user x where x.user_id = $1)
 on conflict (user_id, scope_hash) do update set
     device_id = excluded.device_id,
+    number = excluded.number,
     fingerprint = excluded.fingerprint,
     request_id = excluded.request_id,
     verdicts = excluded.verdicts,

@@ -1,22 +1,46 @@
 -- Records the answers of a batch of posts under their keys, and replaces expired records of these keys.
--- Of a device only the newest thousand stay. Those that go are found first, and then deleted by their
--- places, so that each record is looked at once. They are sorted by an expression that no index has: a
--- plan of a moment when the table was empty would follow idempotency_created_at_idx over everybody's
--- records otherwise. Records of this batch's keys have expired, if there are any, and count for nothing.
--- Of a user who was erased meanwhile nothing is recorded.
+-- Of a device only the newest thousand stay. Its answers are numbered, a microsecond apart, so that the
+-- newest says which of the oldest are beyond the thousand. All of the device's records are looked through
+-- where numbers cannot tell: where the oldest has none, and at each 250th, because batches of two processes
+-- that were recorded at the same moment have taken the same numbers.
+-- Those that go are found first, and then deleted by their places. A plan of a moment when the table was
+-- empty stays in use, and to it all indexes cost the same. So a device is asked for as a range, in the order
+-- of idempotency_newest_idx, which no other index has, and what is sorted by time is sorted by an
+-- expression, which is in no index at all.
+-- Records of this batch's keys have expired, if there are any, and count for nothing. Of a user who was
+-- erased meanwhile nothing is recorded.
 -- $1 user_ids, $2 scope_hashes, $3 device_ids, $4 fingerprints, $5 request_ids, $6 verdicts, $7
 -- rejections: position by position, the keys distinct.
 -- Index: idempotency_pkey, idempotency_newest_idx, erased_user_pkey.
 with entry as materialized (
-    select *
+    select
+        e.*,
+        row_number() over device as place,
+        count(*) over device as recorded,
+        coalesce((
+            select o.number
+            from usage.idempotency o
+            where o.user_id = e.user_id and o.device_id between e.device_id and e.device_id
+            order by o.device_id desc, o.created_at desc
+            limit 1
+        ), 0) as newest
     from unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::bytea[], $5::uuid[], $6::bytea[], $7::text[]) as e (
         user_id, scope_hash, device_id, fingerprint, request_id, verdicts, rejections
     )
+    window device as (partition by e.user_id, e.device_id)
 ),
 device as materialized (
-    select e.user_id, e.device_id, count(*) as recorded
+    select
+        e.user_id, e.device_id, e.recorded, e.newest + e.recorded as newest,
+        e.newest / 250 < (e.newest + e.recorded) / 250 or (
+            select o.number is null
+            from usage.idempotency o
+            where o.user_id = e.user_id and o.device_id between e.device_id and e.device_id
+            order by o.device_id, o.created_at
+            limit 1
+        ) as is_looked_through
     from entry e
-    group by e.user_id, e.device_id
+    where e.place = 1
 ),
 forgotten as (
     delete from usage.idempotency f
@@ -25,24 +49,40 @@ forgotten as (
         from device d
         cross join lateral (
             select o.ctid
-            from usage.idempotency o
-            where o.user_id = d.user_id
-              and o.device_id = d.device_id
-              and o.created_at + interval '24 hours' > transaction_timestamp()
-            order by o.created_at + interval '24 hours' desc
-            offset greatest(1000 - d.recorded, 0)
+            from (
+                select o.ctid, o.number, o.created_at
+                from usage.idempotency o
+                where o.user_id = d.user_id and o.device_id between d.device_id and d.device_id
+                order by o.device_id, o.created_at
+                limit d.recorded
+            ) o
+            where o.number <= d.newest - 1000 and o.created_at + interval '24 hours' > transaction_timestamp()
+            union all
+            (
+                select o.ctid
+                from usage.idempotency o
+                where d.is_looked_through
+                  and o.user_id = d.user_id
+                  and o.device_id = d.device_id
+                  and o.created_at + interval '24 hours' > transaction_timestamp()
+                order by o.created_at + interval '24 hours' desc
+                offset greatest(1000 - d.recorded, 0)
+            )
         ) o
     ))
 )
 insert into usage.idempotency (
-    user_id, scope_hash, device_id, fingerprint, request_id, verdicts, rejections
+    user_id, scope_hash, device_id, number, fingerprint, request_id, verdicts, rejections, created_at
 )
-select e.user_id, e.scope_hash, e.device_id, e.fingerprint, e.request_id, e.verdicts, e.rejections
+select
+    e.user_id, e.scope_hash, e.device_id, e.newest + e.place, e.fingerprint, e.request_id, e.verdicts,
+    e.rejections, transaction_timestamp() + e.place * interval '1 microsecond'
 from entry e
 where not exists (select from account.erased_user x where x.user_id = e.user_id)
 order by e.user_id, e.scope_hash
 on conflict (user_id, scope_hash) do update set
     device_id = excluded.device_id,
+    number = excluded.number,
     fingerprint = excluded.fingerprint,
     request_id = excluded.request_id,
     verdicts = excluded.verdicts,
