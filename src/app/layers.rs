@@ -2,13 +2,16 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, CACHE_CONTROL, VARY};
 use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::OpenApi as Document;
@@ -17,8 +20,10 @@ use utoipa_axum::router::OpenApiRouter;
 use super::contract_headers::{answer_headers, request_headers};
 use super::paths::KnownPaths;
 use crate::config::Limits;
-use crate::kernel::access::{Addresses, AnonymousCallers, Limit};
+use crate::kernel::access::{Addresses, AnonymousCallers, Authenticator, Limit};
 use crate::kernel::http::content_coding::undo_codings;
+use crate::kernel::http::request_line::RequestLine;
+use crate::kernel::http::unread_body::{Bodies, throw_away_unread};
 use crate::kernel::idempotency;
 use crate::kernel::problem::Problem;
 
@@ -106,23 +111,60 @@ fn refuse_key(known: &Operations, request: Request, instead: &'static str) -> Re
     if is_operation { Err(refused) } else { Ok(request) }
 }
 
-/// What routes are given: a body without its codings, for a path that may have a route.
-pub(crate) async fn plain(State(paths): State<Arc<KnownPaths>>, request: Request) -> Result<Request, Problem> {
-    paths.admit(undo_codings(request).await?)
+/// What stands around every route.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) bodies: Bodies,
+    pub(crate) line: RequestLine,
+    pub(crate) paths: Arc<KnownPaths>,
+}
+
+/// The outermost layer. It calls what it is made of, because each layer of a router costs a request copies of itself and of
+/// its answer.
+pub(crate) async fn observed(State(all): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+    let observed = |request| all.line.observe(request, |request| next.run(request));
+    throw_away_unread(&all.bodies, request, observed).await
+}
+
+/// The innermost layer of all routes: they get a body without its codings, for a path that may have a route, and neither
+/// panics nor want of time leave a request without an answer.
+pub(crate) async fn answered(State(all): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+    let plain = async |request| match undo_codings(request).await.and_then(|request| all.paths.admit(request)) {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let caught = async |request| AssertUnwindSafe(plain(request)).catch_unwind().await.unwrap_or_else(panicked);
+    all.line.answer_in_time(request, caught).await
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "whoever catches it hands it over")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// Who has a token may enter, and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenGate {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) limit: Option<Limit>,
+}
+
+/// The layer around routes that are not for everyone.
+pub(crate) async fn admitted(State(gate): State<TokenGate>, request: Request, next: Next) -> Response {
+    let limited = async |request| match &gate.limit {
+        Some(limit) => limit.within(request, |request| next.run(request)).await,
+        None => next.run(request).await,
+    };
+    keep_private(gate.authenticator.admit(request, limited).await)
 }
 
 /// One user's data is for no shared cache.
-pub(crate) async fn keep_private(mut response: Response) -> Response {
+fn keep_private(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     headers.append(VARY, HeaderValue::from_static("authorization"));
     response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
 }
 
 /// What stands around routes, where there are any.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::layers::{
-    self, Operations, StrangerLimits, around, cors, keep_private, limited, panicked, plain, without_key,
-    without_key_for_trackers, without_key_to_read,
+    self, Operations, StrangerLimits, Surroundings, TokenGate, admitted, answered, around, cors, limited, observed,
+    without_key, without_key_for_trackers, without_key_to_read,
 };
 use super::pages::PageLimits;
 use super::paths::KnownPaths;
@@ -22,11 +21,10 @@ use crate::features;
 use crate::features::{
     accounts, backfill, dashboard_page, dashboard_rollup, ingest_buckets, operations, pricing, speaks_otlp,
 };
-use crate::kernel::access::{Limit, require_principal};
+use crate::kernel::access::Limit;
 use crate::kernel::dialect::{Spoken, spoken};
 use crate::kernel::http::manner::Manner;
-use crate::kernel::http::request_line::{RequestLine, answer_in_time, observe};
-use crate::kernel::http::unread_body::throw_away_unread;
+use crate::kernel::http::request_line::RequestLine;
 use crate::kernel::usage::intake::note_beginning;
 
 /// What the routes are made of.
@@ -95,7 +93,7 @@ impl Routes<'_> {
         let operations = Arc::new(operations);
         let operations = known.get_or_init(|| operations).clone();
         let cors = cors(&self.settings.cors_origins, &document);
-        let line = Arc::new(RequestLine {
+        let line = RequestLine {
             deadline: self.settings.request_deadline,
             streaming_routes: backfill::STREAMING_ROUTES,
             manners,
@@ -103,7 +101,8 @@ impl Routes<'_> {
             operations,
             anonymous_callers: self.strangers.callers.clone(),
             tracer: self.settings.tracer.clone(),
-        });
+        };
+        let all = Arc::new(Surroundings { bodies: self.settings.bodies.clone(), line, paths: paths.clone() });
         // The last layer is the outermost.
         router
             .merge(pages)
@@ -111,17 +110,11 @@ impl Routes<'_> {
                 openapi::publish(document, &public_url).into(),
                 self.strangers.routes.as_ref(),
             )))
-            .fallback({
-                let paths = paths.clone();
-                async move |uri: Uri| paths.refuse(&uri)
-            })
-            .layer(map_request_with_state(paths, plain))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(line.clone(), answer_in_time))
+            .fallback(async move |uri: Uri| paths.refuse(&uri))
+            .layer(from_fn_with_state(all.clone(), answered))
             .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
             .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(line, observe))
-            .layer(from_fn_with_state(Arc::new(self.settings.bodies.clone()), throw_away_unread))
+            .layer(from_fn_with_state(all, observed))
             .with_state(self.state.clone())
     }
 
@@ -147,8 +140,7 @@ impl Routes<'_> {
 
     /// A slice's routes behind authentication and its role's limit.
     fn behind_token(&self, routes: OpenApiRouter<AppState>, limit: Option<&Limit>) -> OpenApiRouter<AppState> {
-        limited(routes, limit)
-            .route_layer(from_fn_with_state(self.state.0.authenticator.clone(), require_principal))
-            .route_layer(map_response(keep_private))
+        let gate = TokenGate { authenticator: self.state.0.authenticator.clone(), limit: limit.cloned() };
+        routes.route_layer(from_fn_with_state(gate, admitted))
     }
 }

@@ -63,6 +63,27 @@ impl Authenticator {
         Ok(self.recognize(text, context).await?.0)
     }
 
+    /// The answer of `next` to a request with a valid token, whose principal rides along; else the refusal.
+    pub async fn admit<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
+            return Problem::internal("the request line did not run before authentication").into_response();
+        };
+        match self.authenticate(request.headers(), &context).await {
+            Ok(principal) => {
+                if let Some(observed) = request.extensions().get::<Observed>() {
+                    observed.set_principal(PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() });
+                }
+                request.extensions_mut().insert(principal);
+                next(request).await
+            }
+            // A refusal for want of a token is counted where the request is answered, like any other of a stranger.
+            Err(problem) => problem.into_response(),
+        }
+    }
+
     /// The principal behind a token's text, and what stands for that. Errors: as of a request that sends it.
     pub(super) async fn recognize(
         &self,
@@ -139,25 +160,8 @@ async fn authenticate(tx: &mut Tx, hash: &TokenHash) -> Result<Option<Principal>
 }
 
 /// The middleware in front of every route that is not for everyone: no principal, no entry.
-pub async fn require_principal(
-    State(authenticator): State<Authenticator>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
-        return Problem::internal("the request line did not run before authentication").into_response();
-    };
-    match authenticator.authenticate(request.headers(), &context).await {
-        Ok(principal) => {
-            if let Some(observed) = request.extensions().get::<Observed>() {
-                observed.set_principal(PrincipalName { kind: principal.kind().as_str(), id: principal.token_id() });
-            }
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
-        // A refusal for want of a token is counted where the request is answered, like any other of a stranger.
-        Err(problem) => problem.into_response(),
-    }
+pub async fn require_principal(State(authenticator): State<Authenticator>, request: Request, next: Next) -> Response {
+    authenticator.admit(request, |request| next.run(request)).await
 }
 
 #[cfg(test)]

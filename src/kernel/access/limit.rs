@@ -8,22 +8,21 @@
 //! come, and nobody can choose whose bucket to empty. Two callers share a bucket with a probability
 //! of one in 262,144.
 
-use std::future::ready;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use axum::middleware::map_response;
-use axum::response::IntoResponse;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use governor::NotUntil;
 use governor::clock::{Clock as _, DefaultClock, QuantaInstant};
 use governor::middleware::StateInformationMiddleware;
+use tower_governor::GovernorError;
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
 use tower_governor::key_extractor::KeyExtractor;
-use tower_governor::{GovernorError, GovernorLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::address::Addresses;
@@ -121,18 +120,35 @@ impl Limit {
 
     /// Puts routes behind the limit.
     pub fn guard<S: Clone + Send + Sync + 'static>(&self, routes: OpenApiRouter<S>) -> OpenApiRouter<S> {
-        let policy = self.policy;
-        let layer: GovernorLayer<_, _, Body> =
-            GovernorLayer::new(self.config.clone()).error_handler(move |error| policy.refuse(error));
-        routes
-            .route_layer(layer)
-            .route_layer(map_response(move |response: Response<Body>| ready(policy.translate(response))))
+        let guard = async |State(limit): State<Self>, request: Request, next: Next| {
+            limit.within(request, |request| next.run(request)).await
+        };
+        routes.route_layer(from_fn_with_state(self.clone(), guard))
+    }
+
+    /// The answer of `next` with what is left, or 429.
+    pub async fn within<F>(&self, request: Request, next: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let slot = match self.slots.extract(&request) {
+            Ok(slot) => slot,
+            Err(error) => return Problem::internal(error).into_response(),
+        };
+        match self.take_from(slot, NonZeroU32::MIN) {
+            Ok(granted) => Granted::told(Some(granted), next(request).await),
+            Err(refused) => refused.into_response(),
+        }
     }
 
     /// Takes from the bucket of `caller`, all or nothing.
     pub fn take(&self, caller: impl Hash, count: NonZeroU32) -> Result<Granted, Refused> {
+        self.take_from(self.slots.of(caller), count)
+    }
+
+    fn take_from(&self, slot: u32, count: NonZeroU32) -> Result<Granted, Refused> {
         let policy = self.policy;
-        match self.config.limiter().check_key_n(&self.slots.of(caller), count) {
+        match self.config.limiter().check_key_n(&slot, count) {
             Ok(Ok(state)) => Ok(Granted { policy, remaining: state.remaining_burst_capacity() }),
             Ok(Err(not_until)) => Err(Refused { policy, retry_after_s: seconds_until(&not_until) }),
             // More than the whole quota: what is refused is as large as ever after a whole window.
@@ -160,7 +176,7 @@ impl Slots {
 impl KeyExtractor for Slots {
     type Key = u32;
 
-    fn extract<T>(&self, request: &Request<T>) -> Result<u32, GovernorError> {
+    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<u32, GovernorError> {
         let caller = match &self.callers {
             Callers::Tokens => request.extensions().get::<Principal>().map(|principal| self.of(principal.token_id())),
             Callers::Addresses(addresses) => {
@@ -173,27 +189,6 @@ impl KeyExtractor for Slots {
 }
 
 impl Policy {
-    fn refuse(self, error: GovernorError) -> Response<Body> {
-        match error {
-            // The wait is given in whole seconds, rounded down.
-            GovernorError::TooManyRequests { wait_time, .. } => {
-                Refused { policy: self, retry_after_s: wait_time + 1 }.into_response()
-            }
-            other => Problem::internal(other).into_response(),
-        }
-    }
-
-    /// From the header fields that `tower_governor` writes to those of the draft.
-    fn translate(self, mut response: Response<Body>) -> Response<Body> {
-        let headers = response.headers_mut();
-        headers.remove("x-ratelimit-limit");
-        let remaining = headers.remove("x-ratelimit-remaining").and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Some(remaining) = remaining {
-            Granted { policy: self, remaining }.describe(headers);
-        }
-        response
-    }
-
     /// Adds a member to each of the two lists.
     fn describe(self, headers: &mut HeaderMap, remaining: u32) {
         let Self { name, quota, window, .. } = self;
@@ -213,7 +208,7 @@ impl Policy {
 
 impl Granted {
     /// A reply that says what is left, where something was counted.
-    pub fn told(granted: Option<Self>, reply: impl IntoResponse) -> Response<Body> {
+    pub fn told(granted: Option<Self>, reply: impl IntoResponse) -> Response {
         let mut response = reply.into_response();
         if let Some(granted) = granted {
             granted.describe(response.headers_mut());
@@ -241,7 +236,7 @@ impl Refused {
 }
 
 impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
+    fn into_response(self) -> Response {
         self.problem().into_response()
     }
 }

@@ -41,7 +41,7 @@ const UNMATCHED: &str = "unmatched";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What the outermost layer needs to know. Every request takes clones, hence it is shared.
+/// What the outermost layer needs to know.
 #[derive(Debug)]
 pub struct RequestLine {
     /// How long a request may take.
@@ -111,6 +111,86 @@ impl RequestLine {
         let context = RequestContext::new(request_id, trace, self.deadline).within(span);
         RequestContext { caller: self.anonymous_callers.caller(request), ..context }
     }
+
+    /// The answer of `next`, with what every answer has, and the line about it.
+    pub async fn observe<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let manner = Manner::of(&request, &self.manners);
+        let refused = request.extensions_mut().remove::<RefusedAtDoor>();
+        let reader = request.extensions().get::<AnswerReader>().cloned();
+        let method = refused.is_none().then(|| request.method().clone());
+        // Also of a stream the first transaction is to begin soon.
+        let context = self.call_of(&request, method.as_ref());
+        let mut record = Record {
+            started: Instant::now(),
+            context: context.clone(),
+            observed: Observed::default(),
+            method,
+            route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
+            operations: self.operations.clone(),
+            written: false,
+        };
+        request.extensions_mut().insert(context.clone());
+        request.extensions_mut().insert(record.observed.clone());
+
+        let speaks_1_0 = http_1_0::speaks_it(&request);
+        let refused = match refused {
+            Some(RefusedAtDoor(problem)) => Some(problem),
+            None if speaks_1_0 => http_1_0::prepare(request.headers_mut()).err(),
+            None => None,
+        };
+        let response = match refused {
+            // A browser's question before its request would be answered on the way in.
+            Some(problem) if request.method() == Method::OPTIONS => problem.into_response(),
+            Some(problem) => {
+                request.extensions_mut().insert(RefusedAtDoor(problem));
+                next(request).await
+            }
+            None => next(request).await,
+        };
+        let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
+        let problem = problem_of(&response);
+        let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
+        record.write(&outcome);
+        if let Some(reader) = reader {
+            reader.begins(record);
+        }
+        let mut response = match problem {
+            Some(problem) => render(&problem, response, manner, context.request_id, &self.public_url),
+            None => response,
+        };
+        response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
+        self.public_url.lead_headers(response.headers_mut());
+        secure(response.headers_mut());
+        response
+    }
+
+    /// The answer of `next`, or what is answered in its place: a refusal at the door, the end of the request's time, or the
+    /// end of what a stranger may be refused. It stands within the layers that say what a page of another origin may read,
+    /// so that a page can read these like any other.
+    pub async fn answer_in_time<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let observed = request.extensions().get::<Observed>().cloned().unwrap_or_default();
+        let caller = request.extensions().get::<RequestContext>().and_then(|context| context.caller);
+        let deadline = self.deadline_of(&request);
+        let sender = self.anonymous_callers.sender(&request);
+        let response = match request.extensions_mut().remove::<RefusedAtDoor>() {
+            Some(RefusedAtDoor(problem)) => problem.into_response(),
+            None => answer(request, next, deadline).await,
+        };
+        let is_strangers = observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
+        let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
+        let response =
+            if is_strangers && is_refused { self.anonymous_callers.count(caller, response) } else { response };
+        if response.status() == StatusCode::TOO_MANY_REQUESTS && observed.principal().is_none() {
+            self.anonymous_callers.note_refused(sender);
+        }
+        response
+    }
 }
 
 /// The lines of a header that is a list, as one.
@@ -120,55 +200,8 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// The middleware.
-pub async fn observe(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
-    let manner = Manner::of(&request, &settings.manners);
-    let refused = request.extensions_mut().remove::<RefusedAtDoor>();
-    let reader = request.extensions().get::<AnswerReader>().cloned();
-    let method = refused.is_none().then(|| request.method().clone());
-    // Also of a stream the first transaction is to begin soon.
-    let context = settings.call_of(&request, method.as_ref());
-    let mut record = Record {
-        started: Instant::now(),
-        context: context.clone(),
-        observed: Observed::default(),
-        method,
-        route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
-        operations: settings.operations.clone(),
-        written: false,
-    };
-    request.extensions_mut().insert(context.clone());
-    request.extensions_mut().insert(record.observed.clone());
-
-    let speaks_1_0 = http_1_0::speaks_it(&request);
-    let refused = match refused {
-        Some(RefusedAtDoor(problem)) => Some(problem),
-        None if speaks_1_0 => http_1_0::prepare(request.headers_mut()).err(),
-        None => None,
-    };
-    let response = match refused {
-        // A browser's question before its request would be answered on the way in.
-        Some(problem) if request.method() == Method::OPTIONS => problem.into_response(),
-        Some(problem) => {
-            request.extensions_mut().insert(RefusedAtDoor(problem));
-            next.run(request).await
-        }
-        None => next.run(request).await,
-    };
-    let response = if speaks_1_0 { http_1_0::whole_or_refused(response) } else { response };
-    let problem = problem_of(&response);
-    let outcome = problem.as_ref().map_or(CallOutcome::Done(response.status().as_u16()), CallOutcome::Failed);
-    record.write(&outcome);
-    if let Some(reader) = reader {
-        reader.begins(record);
-    }
-    let mut response = match problem {
-        Some(problem) => render(&problem, response, manner, context.request_id, &settings.public_url),
-        None => response,
-    };
-    response.headers_mut().insert(X_REQUEST_ID, header(&context.request_id.to_string()));
-    settings.public_url.lead_headers(response.headers_mut());
-    secure(response.headers_mut());
-    response
+pub async fn observe(State(line): State<Arc<RequestLine>>, request: Request, next: Next) -> Response {
+    line.observe(request, |request| next.run(request)).await
 }
 
 /// Whatever a browser is led to show of this server runs nothing, and stands in nobody's frame. A page shares nothing with
@@ -185,35 +218,17 @@ fn secure(headers: &mut HeaderMap) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
 }
 
-/// The middleware within those that say what a page of another origin may read. What it answers itself is a refusal at the
-/// door, the end of the request's time, or the end of what a stranger may be refused. A page can read these like any other.
-pub async fn answer_in_time(State(settings): State<Arc<RequestLine>>, mut request: Request, next: Next) -> Response {
-    let observed = request.extensions().get::<Observed>().cloned().unwrap_or_default();
-    let caller = request.extensions().get::<RequestContext>().and_then(|context| context.caller);
-    let deadline = settings.deadline_of(&request);
-    let sender = settings.anonymous_callers.sender(&request);
-    let response = match request.extensions_mut().remove::<RefusedAtDoor>() {
-        Some(RefusedAtDoor(problem)) => problem.into_response(),
-        None => answer(request, next, deadline).await,
-    };
-    let is_strangers = observed.principal().is_none() && !response.headers().contains_key(RATE_LIMIT);
-    let is_refused = response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
-    let response =
-        if is_strangers && is_refused { settings.anonymous_callers.count(caller, response) } else { response };
-    if response.status() == StatusCode::TOO_MANY_REQUESTS && observed.principal().is_none() {
-        settings.anonymous_callers.note_refused(sender);
-    }
-    response
-}
-
-async fn answer(request: Request, next: Next, deadline: Duration) -> Response {
+async fn answer<F>(request: Request, next: impl FnOnce(Request) -> F, deadline: Duration) -> Response
+where
+    F: Future<Output = Response>,
+{
     let (home, last_call) =
         (request.extensions().get::<Home>().cloned(), request.extensions().get::<LastCall>().cloned());
     // Time that went by until the client had sent its body is the client's.
     let is_clients = |time: Duration| home.as_ref().is_some_and(|home| home.waited() * 2 >= time);
     let began = Instant::now();
     let response = tokio::select! {
-        ended = tokio::time::timeout(deadline, next.run(request)) => {
+        ended = tokio::time::timeout(deadline, next(request)) => {
             ended.unwrap_or_else(|_elapsed| overdue(deadline).into_response())
         }
         () = called(last_call) => return stopped(is_clients(began.elapsed())).into_response(),

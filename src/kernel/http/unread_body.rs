@@ -10,10 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{CONNECTION, EXPECT};
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -75,15 +74,18 @@ pub struct Bodies {
 }
 
 /// The middleware, which has to be the outermost one.
-pub async fn throw_away_unread(State(bodies): State<Arc<Bodies>>, request: Request, next: Next) -> Response {
+pub async fn throw_away_unread<F>(bodies: &Bodies, request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return next(request).await;
     }
     let may_wait = request.headers().contains_key(EXPECT);
     let home = Home { journey: Arc::default(), room: bodies.room.clone() };
     let mut request = request.map(|body| Body::new(Lent { body, asked: false, ended: false, home: home.clone() }));
     request.extensions_mut().insert(home.clone());
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if let Some((rest, asked)) = home.take() {
         // A caller that was never asked for its body may send it or not. Only on a connection that is closed after this
         // answer is what comes next surely a part of it.
