@@ -170,6 +170,8 @@ pub(super) async fn ingest_buckets(device: Device, intake: Intake, request: Requ
     let key = key(&device, &head.headers, head.uri.query(), &body)?;
     let handling = handling(head.headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()));
     let draft = request::parse(&body, draft.handled(handling).keyed(key))?;
+    // Nothing of it is needed any more while the writer has its turn.
+    drop(body);
     let receipt = intake.post(&device, draft).await?;
     Ok(reply(&receipt, handling))
 }
