@@ -1,6 +1,6 @@
 //! Turns the bearer token of a request into a [`Principal`], or refuses the request.
 //!
-//! The middleware [`require_principal`] stands in front of every route that is not for everyone.
+//! [`Authenticator::admit`] stands in front of every route that is not for everyone.
 //! The principal it finds rides in the request's extensions, where the extractors of `principal`
 //! take it from.
 
@@ -159,7 +159,7 @@ async fn authenticate(tx: &mut Tx, hash: &TokenHash) -> Result<Option<Principal>
     }))
 }
 
-/// The middleware in front of every route that is not for everyone: no principal, no entry.
+/// [`Authenticator::admit`] as a layer, for who puts nothing else beside it.
 pub async fn require_principal(State(authenticator): State<Authenticator>, request: Request, next: Next) -> Response {
     authenticator.admit(request, |request| next.run(request)).await
 }

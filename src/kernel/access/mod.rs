@@ -1,6 +1,6 @@
 //! Who is calling, and how often they may.
 //!
-//! A request with a bearer token goes through [`require_principal`]: the [`Authenticator`] checks the token's own
+//! A request with a bearer token goes through [`Authenticator::admit`]: the authenticator checks the token's own
 //! signature, then asks its cache, then the database. What comes out is a [`Principal`], from which handlers take a
 //! [`Device`], a [`Viewer`] or an [`Operator`], or, where it does not matter which, a [`Caller`]. A browser that is signed
 //! in shows a cookie instead, and goes through [`require_session`]. A [`Limit`] counts by token, and by address for [`AnonymousCallers`].

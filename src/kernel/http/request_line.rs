@@ -199,7 +199,7 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(","))
 }
 
-/// The middleware.
+/// [`RequestLine::observe`] as a layer, for who puts nothing else beside it.
 pub async fn observe(State(line): State<Arc<RequestLine>>, request: Request, next: Next) -> Response {
     line.observe(request, |request| next.run(request)).await
 }
