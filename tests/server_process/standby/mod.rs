@@ -274,6 +274,9 @@ async fn a_standby_that_is_promoted_is_never_read_again() {
 #[tokio::test]
 async fn a_read_that_the_standby_ends_in_the_middle_is_answered_by_the_primary() {
     let Scene { pair, home: _home, server, people, .. } = Scene::begin(42).await;
+    people.told_by_standby(&server, "/v1/rollups").await;
+    // On a busy machine reads may have fallen back before.
+    let before = people.fallbacks(&server, "unreachable").await;
 
     // The standby replays the lock, so that the read waits for it behind the state.
     let held = pair.hold_on_primary("lock table rollup.daily in access exclusive mode").await;
@@ -285,7 +288,7 @@ async fn a_read_that_the_standby_ends_in_the_middle_is_answered_by_the_primary()
     drop(held);
     let reply = read.await.unwrap();
     assert_eq!((reply.status, &reply.json["totals"]["input_tokens"]), (200, &json!(42)), "{}", reply.json);
-    assert_eq!(people.fallbacks(&server, "unreachable").await, 1);
+    assert_eq!(people.fallbacks(&server, "unreachable").await - before, 1);
     server.stop().await;
 }
 
