@@ -34,14 +34,9 @@ const LIMITED: [(&str, &str); 2] = [
 const UNKNOWN_CALLER: (&str, &str) = ("WWW-Authenticate", "How to say who is calling: `Bearer`.");
 
 /// Describes what no route describes for itself, because some layer around all of them does it.
-pub(crate) fn describe(document: &mut Document) {
-    for (path, item) in &mut document.paths.paths {
-        let is_limited = !path.starts_with("/health/");
-        for operation in operations_of(item) {
-            describe_request(operation);
-            describe_answers(operation, is_limited);
-        }
-    }
+pub(crate) fn describe(operation: &mut Operation, is_limited: bool) {
+    describe_request(operation);
+    describe_answers(operation, is_limited);
 }
 
 /// Every header that a request may have, in lower case.

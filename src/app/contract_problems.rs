@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::{OpenApi as Document, RefOr, Response};
+use utoipa::openapi::{RefOr, Response};
 
-use super::contract_headers::{described, operations_of};
+use super::contract_headers::described;
 use crate::kernel::http::refusals::refusal;
 use crate::kernel::problem::Code;
 
@@ -32,21 +32,15 @@ const TOO_SLOW: (Code, &str) = (Code::RequestTimeout, "The body came too slowly,
 const TOO_OFTEN: (Code, &str) = (Code::RateLimited, "Too many requests: wait as long as `Retry-After` says.");
 
 /// Describes what no route describes for itself, and which codes each status has.
-pub(crate) fn describe(document: &mut Document) {
-    for (path, item) in &mut document.paths.paths {
-        let is_limited = !path.starts_with("/health/");
-        for operation in operations_of(item) {
-            let has_body = operation.request_body.is_some();
-            let more =
-                [TOO_SLOW].into_iter().filter(|_| has_body).chain([TOO_OFTEN].into_iter().filter(|_| is_limited));
-            for (code, about) in OF_EVERY_ROUTE.into_iter().chain(more) {
-                let status = code.status().as_str().to_owned();
-                let responses = &mut operation.responses.responses;
-                responses.entry(status).or_insert_with(|| RefOr::T(refusal(code.status(), about)));
-            }
-            name_codes(operation);
-        }
+pub(crate) fn describe(operation: &mut Operation, is_limited: bool) {
+    let has_body = operation.request_body.is_some();
+    let more = [TOO_SLOW].into_iter().filter(|_| has_body).chain([TOO_OFTEN].into_iter().filter(|_| is_limited));
+    for (code, about) in OF_EVERY_ROUTE.into_iter().chain(more) {
+        let status = code.status().as_str().to_owned();
+        let responses = &mut operation.responses.responses;
+        responses.entry(status).or_insert_with(|| RefOr::T(refusal(code.status(), about)));
     }
+    name_codes(operation);
 }
 
 fn name_codes(operation: &mut Operation) {

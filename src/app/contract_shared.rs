@@ -2,32 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Response};
 
-use super::contract_headers::operations_of;
+/// What operations have in common.
+#[derive(Default)]
+pub(crate) struct Shared {
+    headers: BTreeMap<String, RefOr<Header>>,
+    refusals: BTreeMap<String, Response>,
+}
 
-/// Puts what is repeated among the document's components, and refers to it.
-pub(crate) fn share(document: &mut Document) {
-    let (mut headers, mut refusals) = (BTreeMap::new(), BTreeMap::new());
-    for item in document.paths.paths.values_mut() {
-        for operation in operations_of(item) {
-            for (status, answer) in &mut operation.responses.responses {
-                let RefOr::T(response) = answer else { continue };
-                share_headers(response, &mut headers);
-                if !status.starts_with(['2', '3']) {
-                    let name = name_of(status, response, &mut refusals);
-                    *answer = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
-                }
+impl Shared {
+    /// Takes out of an operation what is repeated, and leaves references to it.
+    pub(crate) fn take_from(&mut self, operation: &mut Operation) {
+        for (status, answer) in &mut operation.responses.responses {
+            let RefOr::T(response) = answer else { continue };
+            share_headers(response, &mut self.headers);
+            if !status.starts_with(['2', '3']) {
+                let name = name_of(status, response, &mut self.refusals);
+                *answer = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
             }
         }
     }
-    let components = document.components.get_or_insert_default();
-    components.headers.extend(headers);
-    components.responses.extend(refusals.into_iter().map(|(name, response)| (name, RefOr::T(response))));
+
+    /// Puts it among the document's components.
+    pub(crate) fn put_into(self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        components.headers.extend(self.headers);
+        let refusals = self.refusals.into_iter().map(|(name, response)| (name, RefOr::T(response)));
+        components.responses.extend(refusals);
+    }
 }
 
 /// A header that means the same everywhere is described once. One that means something else stays where it is.
-fn share_headers(response: &mut Response, shared: &mut BTreeMap<String, RefOr<utoipa::openapi::header::Header>>) {
+fn share_headers(response: &mut Response, shared: &mut BTreeMap<String, RefOr<Header>>) {
     for (name, header) in &mut response.headers {
         if shared.entry(name.clone()).or_insert_with(|| header.clone()) == header {
             *header = RefOr::Ref(Ref::new(format!("#/components/headers/{name}")));

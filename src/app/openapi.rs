@@ -2,14 +2,17 @@
 //! binary, and a page for every problem code.
 
 use std::collections::HashMap;
+use std::future::ready;
 
 use axum::Extension;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Schema, ServerBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
@@ -17,9 +20,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::contract_shared::Shared;
 use super::paths::{DOCUMENT_PATH, PAGE_PATH};
 use super::problem_pages::ProblemPages;
-use super::{contract_headers, contract_links, contract_problems, contract_shared};
+use super::{contract_headers, contract_links, contract_problems};
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{self, Code, Problem, ProblemBody};
 
@@ -76,23 +80,35 @@ pub fn frame<S: Clone + Send + Sync + 'static>(public_url: &PublicUrl) -> OpenAp
 
 /// What the slices cannot know: the headers that layers read and send, and under which URL all paths are.
 pub fn complete(document: &mut Document, public_url: &PublicUrl) {
-    contract_problems::describe(document);
-    contract_headers::describe(document);
+    let mut shared = Shared::default();
+    for (path, item) in &mut document.paths.paths {
+        let is_limited = !path.starts_with("/health/");
+        for operation in contract_headers::operations_of(item) {
+            contract_problems::describe(operation, is_limited);
+            contract_headers::describe(operation, is_limited);
+            // At once: the headers of all answers together take ten megabytes.
+            shared.take_from(operation);
+        }
+    }
+    shared.put_into(document);
     contract_links::describe(document);
-    contract_shared::share(document);
     let root = if public_url.path().is_empty() { "/" } else { public_url.as_str() };
     let server = ServerBuilder::new().url(root).description(Some("Where this document was read."));
     document.servers = Some(vec![server.build()]);
 }
 
-/// The routes that publish a finished document.
-pub fn publish<S>(document: Document, public_url: &PublicUrl) -> Router<S>
+/// The routes that publish a finished document. It is written once: as a tree it would take megabytes for ever.
+pub fn publish<S>(document: &Document, public_url: &PublicUrl) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let config = Config::from(format!("{}{DOCUMENT_PATH}", public_url.path()));
-    let page = SwaggerUi::new(PAGE_PATH).url(DOCUMENT_PATH, document).config(config);
-    Router::from(page).route_layer(map_response(async |mut response: Response| {
+    let page = SwaggerUi::new(PAGE_PATH).config(config);
+    // A document of texts always becomes JSON.
+    let json = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
+    let document = get(move || ready(([(CONTENT_TYPE, "application/json")], json.clone())));
+    let published = Router::from(page).route(DOCUMENT_PATH, document);
+    published.route_layer(map_response(async |mut response: Response| {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
         response
     }))

@@ -107,7 +107,7 @@ impl Routes<'_> {
         router
             .merge(pages)
             .merge(Router::from(limited(
-                openapi::publish(document, &public_url).into(),
+                openapi::publish(&document, &public_url).into(),
                 self.strangers.routes.as_ref(),
             )))
             .fallback(async move |uri: Uri| paths.refuse(&uri))

@@ -329,7 +329,24 @@ fn product(prices: ClassPrices, factor: i64) -> Option<ClassPrices> {
     Some(products)
 }
 
+/// JSON is hashed while it is written: that of a whole book takes megabytes.
+#[derive(Default)]
+struct JsonHash(Sha256);
+
+impl std::io::Write for JsonHash {
+    fn write(&mut self, json: &[u8]) -> std::io::Result<usize> {
+        self.0.update(json);
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn hash_of(said: &impl serde::Serialize) -> Hash {
+    let mut hash = JsonHash::default();
     // Numbers and texts always become JSON.
-    Sha256::digest(serde_json::to_vec(said).unwrap_or_default()).into()
+    let _ = serde_json::to_writer(&mut hash, said);
+    hash.0.finalize().into()
 }

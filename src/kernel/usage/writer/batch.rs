@@ -22,7 +22,7 @@ use super::post::{Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
-use super::waiting::WaitingPosts;
+use super::waiting::{Turn, WaitingPosts};
 use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
@@ -52,14 +52,13 @@ impl Batcher {
     pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
         while let Some((posts, turn)) = queue.next_batch(&stop).await {
             // A bug must cost one batch, not the writer.
-            if AssertUnwindSafe(self.write(posts)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(self.write(posts, turn)).catch_unwind().await.is_err() {
                 tracing::error!("a writer task panicked; its batch is answered as an internal error");
             }
-            drop(turn);
         }
     }
 
-    async fn write(&self, posts: Vec<Post>) {
+    async fn write(&self, posts: Vec<Post>, mut turn: Turn) {
         // Nobody waits for these, so they never start. A key's execution is waited for by whoever repeats it.
         let (posts, _abandoned): (Vec<_>, Vec<_>) =
             posts.into_iter().partition(|post| post.key.is_some() || !post.reply.is_closed());
@@ -75,7 +74,7 @@ impl Batcher {
             for post in &group {
                 post.context.upstream.waits_for(&context.upstream);
             }
-            let result = self.attempts(&context, &group).await;
+            let result = self.attempts(&context, &group, &mut turn).await;
             for post in &group {
                 post.context.upstream.take_over(&context.upstream);
                 post.context.span.link_to(&context.span);
@@ -106,10 +105,15 @@ impl Batcher {
     }
 
     /// Errors: what the last attempt failed with.
-    async fn attempts(&self, context: &RequestContext, posts: &[Post]) -> Result<Vec<Answer>, Problem> {
+    async fn attempts(
+        &self,
+        context: &RequestContext,
+        posts: &[Post],
+        turn: &mut Turn,
+    ) -> Result<Vec<Answer>, Problem> {
         let mut attempt = 0;
         loop {
-            let problem = match self.attempt(context, posts, attempt).await {
+            let problem = match self.attempt(context, posts, attempt, turn).await {
                 Ok(answers) => return Ok(answers),
                 Err(problem) => problem,
             };
@@ -124,13 +128,22 @@ impl Batcher {
         }
     }
 
-    /// One transaction. One answer a post, in order.
-    async fn attempt(&self, context: &RequestContext, posts: &[Post], attempt: u32) -> Result<Vec<Answer>, Problem> {
+    /// One transaction. One answer a post, in order. The turn ends where the commit begins.
+    async fn attempt(
+        &self,
+        context: &RequestContext,
+        posts: &[Post],
+        attempt: u32,
+        turn: &mut Turn,
+    ) -> Result<Vec<Answer>, Problem> {
         let causes = causes(posts);
         let users: Vec<Uuid> = causes.iter().map(|cause| cause.user_id).collect();
         let mut tx = self.pool.begin(context, Access::Users(&users), Mode::ReadWrite).await?;
         match self.execute(&mut tx, posts, &causes, &users, attempt).await {
-            Ok(answers) => tx.commit().await.map(|()| answers),
+            Ok(answers) => {
+                drop(turn.take());
+                tx.commit().await.map(|()| answers)
+            }
             Err(problem) => {
                 // At once, so that the next attempt finds its keys unlocked; a lost connection has lost them already.
                 let _ = tx.rollback().await;

@@ -8,7 +8,7 @@
 //! An operator's corrections come through the second door, `corrections`, in transactions of the backfill slice, and end
 //! in the same statement. What they hide is in `pre_images`. Merges of devices come through the third one, `moves`.
 //!
-//! While one batch is on its way, the next one forms (`waiting`). The queue is bounded by rows; what does not fit is
+//! While one batch is executed, the next one forms (`waiting`). The queue is bounded by rows; what does not fit is
 //! refused at once.
 
 mod batch;

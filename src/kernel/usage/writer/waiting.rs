@@ -1,7 +1,8 @@
 //! Posts that wait for a writer task, and whose turn it is.
 //!
-//! A batch has its price, whatever is in it. So a few posts that come while another batch is on its way wait for its end
-//! and are one batch then. Where there is much to write, several batches are on their way at once.
+//! A batch has its price, whatever is in it. So a few posts that come while another batch is executed wait until that is
+//! committed, and are one batch then: it is executed while the disk is waited for. Where there is much to write, several
+//! batches are executed at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +14,21 @@ use super::post::Post;
 
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;
-/// Fewer rows than these wait for the end of a batch that is on its way: a batch costs as much as twenty rows, whatever is
-/// in it (measured).
+/// Fewer rows than these wait for a batch that is being executed: a batch costs as much as twenty rows, whatever is in it
+/// (measured).
 const ENOUGH_ROWS: usize = 250;
-/// They wait for no longer than this: that batch may be held up by somebody's lock, or by a slow disk.
+/// They wait for no longer than this: that batch may be held up by somebody's lock.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What the writer tasks share.
 #[derive(Debug)]
 pub(super) struct WaitingPosts {
     posts: Mutex<mpsc::UnboundedReceiver<Post>>,
-    /// Held by whose batch is on its way.
+    /// Held by whose batch is being executed.
     turn: Arc<Mutex<()>>,
 }
 
-/// Dropped when the batch is answered. `None` for who did not wait for its turn.
+/// Dropped when the batch is being committed. `None` for who did not wait for its turn.
 pub(super) type Turn = Option<OwnedMutexGuard<()>>;
 
 impl WaitingPosts {
