@@ -183,6 +183,7 @@ async fn a_standby_that_has_caught_up_answers_every_read_as_the_primary_does() {
         assert_eq!(without_moment(there.json), without_moment(here.json), "{path}");
     }
     assert!(people.standby_reads(&other).await == 0 && people.standby(&other).await.is_null());
+    people.until(&server, None).await;
     assert_eq!(people.measured::<u64>(&server, "halfhour_standby_usable").await, 1);
     let lines = server.running.stdout();
     assert!(lines.contains("\"read_from\":\"standby\""), "{lines}");
