@@ -33,7 +33,8 @@ const LIMITED: [(&str, &str); 2] = [
 /// What an answer to somebody unknown says.
 const UNKNOWN_CALLER: (&str, &str) = ("WWW-Authenticate", "How to say who is calling: `Bearer`.");
 
-/// Describes what no route describes for itself, because some layer around all of them does it.
+/// Describes what no route describes for itself, because some layer around all of them does it. `is_limited` where one of
+/// them counts requests.
 pub(crate) fn describe(operation: &mut Operation, is_limited: bool) {
     describe_request(operation);
     describe_answers(operation, is_limited);

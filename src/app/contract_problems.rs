@@ -31,7 +31,7 @@ const TOO_SLOW: (Code, &str) = (Code::RequestTimeout, "The body came too slowly,
 /// The same of routes behind a limit.
 const TOO_OFTEN: (Code, &str) = (Code::RateLimited, "Too many requests: wait as long as `Retry-After` says.");
 
-/// Describes what no route describes for itself, and which codes each status has.
+/// Describes what no route describes for itself, and which codes each status has. `is_limited` where requests are counted.
 pub(crate) fn describe(operation: &mut Operation, is_limited: bool) {
     let has_body = operation.request_body.is_some();
     let more = [TOO_SLOW].into_iter().filter(|_| has_body).chain([TOO_OFTEN].into_iter().filter(|_| is_limited));

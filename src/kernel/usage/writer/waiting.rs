@@ -1,8 +1,8 @@
 //! Posts that wait for a writer task, and whose turn it is.
 //!
-//! A batch has its price, whatever is in it. So a few posts that come while another batch is executed wait until that is
-//! committed, and are one batch then: it is executed while the disk is waited for. Where there is much to write, several
-//! batches are executed at once.
+//! A batch has its price, whatever is in it. So a few posts that come while another batch is executed wait until its commit
+//! begins, and are one batch then. That one is executed while the other waits for the disk. Where there is much to write,
+//! several batches are executed at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct WaitingPosts {
     turn: Arc<Mutex<()>>,
 }
 
-/// Dropped when the batch is being committed. `None` for who did not wait for its turn.
+/// Dropped when the commit of the batch begins, or the batch has failed. `None` for who did not wait for its turn.
 pub(super) type Turn = Option<OwnedMutexGuard<()>>;
 
 impl WaitingPosts {
