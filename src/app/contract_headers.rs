@@ -120,11 +120,6 @@ fn header(meaning: &str) -> Header {
     HeaderBuilder::new().description(Some(meaning)).schema(Some(String::schema())).build()
 }
 
-pub(crate) fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
-}
-
 fn operations(document: &Document) -> impl Iterator<Item = &Operation> {
     document.paths.paths.values().flat_map(|item| {
         let PathItem { get, put, post, delete, patch, .. } = item;

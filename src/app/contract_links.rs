@@ -2,11 +2,9 @@
 //! readers walk along them from one call to the next.
 
 use serde_json::Value;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{OpenApi as Document, RefOr};
-
-use super::contract_headers::operations_of;
 
 /// A value of an answer, and the parameters or the body that takes it.
 struct Told {
@@ -84,15 +82,11 @@ const LINKS: &[Told] = &[
     told(("add_source", "201"), "retire", "retire_source", &[("name", "$response.body#/name")], "The tool's end."),
 ];
 
-/// Puts the links into the document, as far as it has the operations that answer.
-pub(crate) fn describe(document: &mut Document) {
-    for item in document.paths.paths.values_mut() {
-        for operation in operations_of(item) {
-            let name = operation.operation_id.clone().unwrap_or_default();
-            for told in LINKS.iter().filter(|told| told.from.0 == name) {
-                add(operation, told);
-            }
-        }
+/// Puts the links into the operation that answers with what they need.
+pub(crate) fn describe(operation: &mut Operation) {
+    let name = operation.operation_id.clone().unwrap_or_default();
+    for told in LINKS.iter().filter(|told| told.from.0 == name) {
+        add(operation, told);
     }
 }
 

@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Schema, ServerBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
@@ -24,6 +25,7 @@ use super::contract_shared::Shared;
 use super::paths::{DOCUMENT_PATH, PAGE_PATH};
 use super::problem_pages::ProblemPages;
 use super::{contract_headers, contract_links, contract_problems};
+use crate::kernel::http::body::JSON;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::problem::{self, Code, Problem, ProblemBody};
 
@@ -83,18 +85,23 @@ pub fn complete(document: &mut Document, public_url: &PublicUrl) {
     let mut shared = Shared::default();
     for (path, item) in &mut document.paths.paths {
         let is_limited = !path.starts_with("/health/");
-        for operation in contract_headers::operations_of(item) {
+        for operation in operations_of(item) {
             contract_problems::describe(operation, is_limited);
             contract_headers::describe(operation, is_limited);
+            contract_links::describe(operation);
             // At once: the headers of all answers together take ten megabytes.
             shared.take_from(operation);
         }
     }
     shared.put_into(document);
-    contract_links::describe(document);
     let root = if public_url.path().is_empty() { "/" } else { public_url.as_str() };
     let server = ServerBuilder::new().url(root).description(Some("Where this document was read."));
     document.servers = Some(vec![server.build()]);
+}
+
+fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
 }
 
 /// The routes that publish a finished document. It is written once: as a tree it would take megabytes for ever.
@@ -106,7 +113,7 @@ where
     let page = SwaggerUi::new(PAGE_PATH).config(config);
     // A document of texts always becomes JSON.
     let json = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
-    let document = get(move || ready(([(CONTENT_TYPE, "application/json")], json.clone())));
+    let document = get(move || ready(([(CONTENT_TYPE, JSON)], json.clone())));
     let published = Router::from(page).route(DOCUMENT_PATH, document);
     published.route_layer(map_response(async |mut response: Response| {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
