@@ -34,6 +34,8 @@ impl Access<'_> {
 pub enum Mode {
     /// Read committed, for changes.
     ReadWrite,
+    /// The same, for who writes sums of many rows. Groups are hashed where they can be, as in [`Mode::Sums`].
+    WriteSums,
     /// One snapshot for the whole transaction: `repeatable read, read only`.
     Snapshot,
     /// The same, for who sums rows of one user. A generic plan expects a handful of rows, whatever there are, and would sort
@@ -69,7 +71,7 @@ fn asking(question: &str) -> String {
 /// `begin` and everything a transaction needs, as one simple query. All of it is typed: nothing here can be injected.
 fn beginning(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
     let mut sql = match mode {
-        Mode::ReadWrite => "begin isolation level read committed".to_owned(),
+        Mode::ReadWrite | Mode::WriteSums => "begin isolation level read committed".to_owned(),
         Mode::Snapshot | Mode::Sums => "begin isolation level repeatable read read only".to_owned(),
     };
     match access {
@@ -84,7 +86,7 @@ fn beginning(access: &Access<'_>, mode: Mode, limits: &Patience) -> String {
         }
         Access::Worker => sql.push_str("; set local role halfhour_worker"),
     }
-    if mode == Mode::Sums {
+    if matches!(mode, Mode::Sums | Mode::WriteSums) {
         sql.push_str("; set local enable_sort = off");
     }
     let _ = write!(sql, "; set local statement_timeout = {}", limits.statement_timeout_ms());
@@ -309,6 +311,9 @@ mod tests {
         let of_sums = beginning(&Access::Users(&[a, b]), Mode::Sums, &limits);
         assert_eq!(of_sums.replace("; set local enable_sort = off", ""), sql);
         assert_ne!(of_sums, sql);
+        let writing = |mode| beginning(&Access::Worker, mode, &limits);
+        assert_eq!(writing(Mode::WriteSums).replace("; set local enable_sort = off", ""), writing(Mode::ReadWrite));
+        assert_ne!(writing(Mode::WriteSums), writing(Mode::ReadWrite));
     }
 
     #[test]

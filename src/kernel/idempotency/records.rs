@@ -135,7 +135,8 @@ pub async fn record_posts(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), 
     let bytes = |of: fn(&IdempotencyKey) -> &[u8; 32]| {
         records.iter().map(move |record| of(record.key).to_vec()).collect::<Vec<_>>()
     };
-    sqlx::query_file!(
+    let full = sqlx::query_file_as!(
+        FullDevice,
         "src/kernel/idempotency/record_posts.sql",
         &records.iter().map(|record| record.user_id).collect::<Vec<_>>(),
         &bytes(|key| &key.scope),
@@ -144,6 +145,33 @@ pub async fn record_posts(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), 
         &records.iter().map(|record| record.request_id).collect::<Vec<_>>(),
         &records.iter().map(|record| record.verdicts.clone()).collect::<Vec<_>>(),
         &records.iter().map(|record| record.rejections.clone()).collect::<Vec<_>>() as &[Option<String>],
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if full.is_empty() { Ok(()) } else { forget_posts(tx, &full).await }
+}
+
+/// A device that may have more than a thousand answers, after a batch.
+#[derive(Clone, Debug)]
+struct FullDevice {
+    user_id: Uuid,
+    device_id: Uuid,
+    /// How many of its answers the batch recorded.
+    recorded: i64,
+    /// The number of the newest.
+    newest: i64,
+    /// Whether numbers do not say which are the oldest.
+    is_looked_through: bool,
+}
+
+async fn forget_posts(tx: &mut Tx, devices: &[FullDevice]) -> Result<(), sqlx::Error> {
+    sqlx::query_file!(
+        "src/kernel/idempotency/forget_posts.sql",
+        &devices.iter().map(|device| device.user_id).collect::<Vec<_>>(),
+        &devices.iter().map(|device| device.device_id).collect::<Vec<_>>(),
+        &devices.iter().map(|device| device.recorded).collect::<Vec<_>>(),
+        &devices.iter().map(|device| device.newest).collect::<Vec<_>>(),
+        &devices.iter().map(|device| device.is_looked_through).collect::<Vec<_>>(),
     )
     .execute(tx)
     .await?;

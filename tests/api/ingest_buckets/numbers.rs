@@ -74,6 +74,22 @@ async fn answers_of_the_release_before_have_no_numbers_and_go_by_their_time() {
 }
 
 #[tokio::test]
+async fn answers_without_numbers_are_found_after_each_25th_and_are_gone_with_the_thousandth() {
+    let tracker = Tracker::start().await;
+    fill(&tracker, &tracker.device, 1..=700, 1).await;
+    let older = "update usage.idempotency set number = null, created_at = created_at - interval '1 hour'";
+    tracker.execute(older.to_owned()).await;
+    fill(&tracker, &tracker.device, 1..=624, 1).await;
+    post(&tracker, "625").await;
+    assert_eq!(kept(&tracker, &tracker.device).await, "1325: 1-625");
+    post(&tracker, "626").await;
+    assert_eq!(kept(&tracker, &tracker.device).await, "1000: 1-626");
+    fill(&tracker, &tracker.device, 627..=999, 1).await;
+    post(&tracker, "1000").await;
+    assert_eq!(kept(&tracker, &tracker.device).await, "1000: 1-1000");
+}
+
+#[tokio::test]
 async fn what_two_processes_record_at_once_is_kept_and_repeated_though_they_take_the_same_numbers() {
     let tracker = Tracker::start().await;
     let other = tracker.app.second_server().await;

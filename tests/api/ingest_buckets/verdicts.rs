@@ -121,6 +121,19 @@ async fn an_arrival_time_does_not_outweigh_a_correction_and_a_newer_stamp_does()
 }
 
 #[tokio::test]
+async fn what_is_new_is_told_apart_from_what_a_correction_hides_in_the_same_batch() {
+    let tracker = Tracker::start().await;
+    tracker.verdicts(&[snapshot(100, 40)]).await;
+    tracker.execute(CORRECT.to_owned()).await;
+    let of = |model: &str| bucket(&json!({"model": model}));
+    let hidden = bucket(&json!({"input_tokens": 1}));
+    let mixed = [of("a"), hidden.clone(), of("z")];
+    assert_eq!(tracker.verdicts(&mixed).await, ["inserted", "corrected", "inserted"]);
+    assert_eq!(tracker.verdicts(&mixed).await, ["unchanged", "corrected", "unchanged"]);
+    assert_eq!(tracker.verdicts(&[of("b"), of("a"), of("c")]).await, ["inserted", "unchanged", "inserted"]);
+}
+
+#[tokio::test]
 async fn a_stamped_runner_up_of_the_same_request_may_still_outweigh_a_correction() {
     let tracker = Tracker::start().await;
     tracker.verdicts(&[snapshot(100, 40)]).await;

@@ -11,6 +11,7 @@ use crate::support::plans::{buffers, nodes, outline};
 
 const RECORD: &str = include_str!("../../../src/kernel/idempotency/record_answer.sql");
 const RECORD_POSTS: &str = include_str!("../../../src/kernel/idempotency/record_posts.sql");
+const FORGET_POSTS: &str = include_str!("../../../src/kernel/idempotency/forget_posts.sql");
 const FIND: &str = include_str!("../../../src/kernel/idempotency/find_answer.sql");
 const RECORDED: &str = include_str!("../../../src/kernel/idempotency/recorded_keys.sql");
 const PURGE: &str = include_str!("../../../src/kernel/idempotency/purge_keys.sql");
@@ -45,7 +46,7 @@ const QUADRATIC: &str = "
     )";
 
 /// As the application would, with every parameter.
-fn statements(user: Uuid) -> [(&'static str, String, String); 5] {
+fn statements(user: Uuid) -> [(&'static str, String, String); 6] {
     let record = format!(
         "'{user}', sha256(random()::text::bytea), sha256('x'), '{user}', 200::smallint, '{{}}', null, null, '{user}', null"
     );
@@ -54,9 +55,14 @@ fn statements(user: Uuid) -> [(&'static str, String, String); 5] {
          array['{user}', md5('1')]::uuid[], array[sha256('x'), sha256('x')], array['{user}', '{user}']::uuid[],
          array['', '']::bytea[], array[null, '[]']"
     );
+    let forgotten = format!(
+        "array['{user}', '{user}']::uuid[], array['{user}', md5('1')]::uuid[], array[1, 1]::bigint[],
+         array[1001, 2000]::bigint[], array[true, false]"
+    );
     let texts = [
         ("record_key", RECORD, record),
         ("record_posts", RECORD_POSTS, posts),
+        ("forget_posts", FORGET_POSTS, forgotten),
         ("find_answer", FIND, format!("'{user}', sha256('0 7')")),
         ("recorded_keys", RECORDED, format!("array['{user}'::uuid], array[sha256('0 7')]")),
         ("purge_keys", PURGE, "10000".to_owned()),

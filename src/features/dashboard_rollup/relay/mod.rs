@@ -47,9 +47,12 @@ const AT_MOST: PerLane = PerLane { live: 5000, bulk: 200, whole: 4 };
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 /// No round may take longer than this: a connection on which nothing comes back any more is given up.
 const ROUND_LIMIT: Duration = Duration::from_mins(2);
-/// After a round that folded something the relay gathers events for this long: under load a day is then folded a few
-/// times a second, and not after every commit. The first event after a quiet time is folded at once.
-const GATHER: Duration = Duration::from_millis(200);
+/// After a round that folded something the relay gathers events for so many times as long as the round took, within these
+/// bounds: under load a day is then folded a few times a second, and not after every commit. The first event after a quiet
+/// time is folded at once.
+const GATHER: u32 = 8;
+const SHORTEST_GATHER: Duration = Duration::from_millis(200);
+const LONGEST_GATHER: Duration = Duration::from_millis(500);
 /// Without a wake the relay looks this often: events of other processes wake nobody here.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon to look again while other relays fold whatever is due.
@@ -136,14 +139,16 @@ impl Relay {
         let mut failures = 0_u32;
         loop {
             let last = shutdown.is_cancelled();
+            let began = Instant::now();
             let (round, had_parts) = self.counted_round(true).await;
+            let lasted = began.elapsed();
             if last {
                 return;
             }
             let (pause, listens) = match round {
                 Ok(Round { more: true, .. }) => (Duration::ZERO, false),
                 Ok(Round { locked_out: true, .. }) => (LOCKED_OUT_PAUSE, false),
-                Ok(Round { consumed: 1.., .. }) => (GATHER, false),
+                Ok(Round { consumed: 1.., .. }) => (gathering(lasted), false),
                 Ok(_) => (POLL, true),
                 // The parts wait, and not the relay: other parts may be well.
                 Err(_) if had_parts => (FAILURE_PAUSE, false),
@@ -240,7 +245,7 @@ impl Relay {
 
     async fn round(&self, context: &RequestContext, trail: &mut Trail) -> Result<Round, Problem> {
         trail.stage = "begin";
-        let mut tx = self.pool.begin(context, Access::Worker, Mode::ReadWrite).await?;
+        let mut tx = self.pool.begin(context, Access::Worker, Mode::WriteSums).await?;
         match self.fold_batch(&mut tx, trail).await {
             Ok(round) if round.consumed + round.failed > 0 => {
                 trail.stage = "commit";
@@ -297,6 +302,11 @@ impl Relay {
     }
 }
 
+/// How long events are gathered after a round that lasted so long.
+fn gathering(lasted: Duration) -> Duration {
+    (lasted * GATHER).clamp(SHORTEST_GATHER, LONGEST_GATHER)
+}
+
 /// Waits for the lock whose holder alone writes a user's rollup, and holds it until the transaction ends.
 pub(super) async fn take_fold_lock(tx: &mut Tx, user_id: Uuid) -> Result<(), Problem> {
     store::take_fold_lock(tx, FOLD_LOCK, UserPart::of(user_id)).await
@@ -324,4 +334,16 @@ fn retry_at(event: &Event, now: DateTime<Utc>) -> DateTime<Utc> {
     let attempts = u32::try_from(event.attempts).unwrap_or(0);
     let pause = jittered(doubled(EVENT_PAUSE, attempts, LONGEST_EVENT_PAUSE));
     now + TimeDelta::from_std(pause).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_relay_gathers_longer_but_no_longer_than_half_a_second() {
+        let gathered =
+            [0, 1, 25, 40, 62, 63, 10_000].map(|lasted| gathering(Duration::from_millis(lasted)).as_millis());
+        assert_eq!(gathered, [200, 200, 200, 320, 496, 500, 500]);
+    }
 }

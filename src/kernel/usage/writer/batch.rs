@@ -18,7 +18,7 @@ use super::counting::{RecordEntry, count_in};
 use super::entry::{Cause, Entry};
 use super::kept::count_kept;
 use super::kinds::{decide, other_kind};
-use super::post::{Post, Written, in_their_places};
+use super::post::{Answer, Post, Written, in_their_places};
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
@@ -45,8 +45,6 @@ pub(super) struct Batcher {
     pub(super) signal: Signal,
 }
 
-type Answer = Result<Written, Problem>;
-
 impl Batcher {
     /// Writes batches until `stop`, and then what is left in the queue.
     pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
@@ -59,9 +57,8 @@ impl Batcher {
     }
 
     async fn write(&self, posts: Vec<Post>, mut turn: Turn) {
-        // Nobody waits for these, so they never start. A key's execution is waited for by whoever repeats it.
-        let (posts, _abandoned): (Vec<_>, Vec<_>) =
-            posts.into_iter().partition(|post| post.key.is_some() || !post.reply.is_closed());
+        // Nobody waits for these, so they never start.
+        let (_abandoned, posts): (Vec<_>, Vec<_>) = posts.into_iter().partition(|post| post.reply.is_abandoned());
         // A transaction that locked buckets for snapshots and then others for records would lock them out of order.
         let (counting, snapshots) = posts.into_iter().partition(|post| !post.records.is_empty());
         let mut groups: Vec<Vec<Post>> = vec![counting, snapshots];
@@ -92,14 +89,14 @@ impl Batcher {
                         if answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseConflict) {
                             post.context.upstream.not_asked(Evidence::Queued);
                         }
-                        reply(post, answer);
+                        post.reply.send(answer);
                     }
                 }
                 Err(problem) if group.len() > 1 && is_of_one_post(&problem) => {
                     let second = group.split_off(group.len() / 2);
                     groups.extend([second, group]);
                 }
-                Err(problem) => group.into_iter().for_each(|post| reply(post, Err(problem.clone()))),
+                Err(problem) => group.into_iter().for_each(|post| post.reply.send(Err(problem.clone()))),
             }
         }
     }
@@ -326,9 +323,4 @@ fn record<'post>(post: &'post Post, verdicts: &[Verdict]) -> Result<Option<NewRe
     let (verdicts, rejections) = stored_answer::stored(verdicts, &post.rejections)?;
     let (user_id, device_id, request_id) = (post.user_id, post.device_id, post.context.request_id);
     Ok(Some(NewRecord { key, user_id, device_id, request_id, verdicts, rejections }))
-}
-
-fn reply(post: Post, answer: Answer) {
-    // A client that left in the meantime is committed all the same.
-    let _ = post.reply.send(answer);
 }

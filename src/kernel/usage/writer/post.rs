@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use utoipa::ToSchema;
 
+use super::queue::Execution;
 use super::verdict::Verdict;
 use crate::kernel::access::DeviceKind;
 use crate::kernel::call::RequestContext;
@@ -46,6 +47,33 @@ pub(in crate::kernel::usage) struct Written {
     pub(in crate::kernel::usage) replayed: bool,
 }
 
+/// What a request gets.
+pub(super) type Answer = Result<Written, Problem>;
+
+/// Where the answer to a post goes.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// To its caller.
+    Caller(oneshot::Sender<Answer>),
+    /// To everybody who waits for the execution of its key.
+    Execution(Execution),
+}
+
+impl Reply {
+    /// Whether nobody waits for it. A key's execution is waited for by whoever repeats it.
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Caller(caller) if caller.is_closed())
+    }
+
+    /// Who went away needs no answer.
+    pub(super) fn send(self, answer: Answer) {
+        match self {
+            Self::Caller(caller) => drop(caller.send(answer)),
+            Self::Execution(execution) => execution.finish(&answer),
+        }
+    }
+}
+
 /// One device's request on its way through the queue.
 #[derive(Debug)]
 pub(super) struct Post {
@@ -60,7 +88,7 @@ pub(super) struct Post {
     /// What stands in the places between them.
     pub(super) rejections: Rejections,
     pub(super) key: Option<IdempotencyKey>,
-    pub(super) reply: oneshot::Sender<Result<Written, Problem>>,
+    pub(super) reply: Reply,
     /// Its place in the queue, in rows.
     pub(super) _room: OwnedSemaphorePermit,
 }

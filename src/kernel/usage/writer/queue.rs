@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
-use super::post::{Post, Rejections, Written, in_their_places};
+use super::post::{Answer, Post, Rejections, Reply, Written, in_their_places};
 use super::verdict::Verdict;
 use super::waiting::WaitingPosts;
 use crate::kernel::access::Device;
@@ -37,14 +37,23 @@ pub struct Writer {
 
 /// Keys of requests that are being executed in this process, with those who wait for the same answer.
 #[derive(Debug, Default)]
-struct InFlight(Mutex<HashMap<KeyScope, Execution>>);
+struct InFlight(Mutex<HashMap<KeyScope, Waiting>>);
 
+/// Who waits for the execution of a key.
 #[derive(Debug)]
-struct Execution {
+struct Waiting {
     key: IdempotencyKey,
     /// What the database answers to it.
     upstream: Upstream,
-    waiting: Vec<oneshot::Sender<Result<Written, Problem>>>,
+    callers: Vec<oneshot::Sender<Answer>>,
+}
+
+/// The execution of a key. Dropped unfinished, it says so to everybody who waits.
+#[derive(Debug)]
+pub(super) struct Execution {
+    /// `None` once finished.
+    in_flight: Option<Arc<InFlight>>,
+    scope: KeyScope,
 }
 
 impl Writer {
@@ -97,7 +106,11 @@ impl Writer {
                 let verdicts = in_their_places(&[], &rejections);
                 Ok(Written { request_id, verdicts, rejections, replayed: false })
             }
-            None => self.enqueue(device, (buckets, Vec::new()), rejections, None)?.await.map_err(|_| unanswered())?,
+            None => {
+                let (reply, answer) = oneshot::channel();
+                self.enqueue(device, (buckets, Vec::new()), rejections, None, Reply::Caller(reply));
+                answer.await.map_err(|_| unanswered())?
+            }
             Some(key) => self.write_once(device, buckets, rejections, key).await,
         }
     }
@@ -115,7 +128,8 @@ impl Writer {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.enqueue(device, (Vec::new(), records), Rejections::default(), None)?;
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(device, (Vec::new(), records), Rejections::default(), None, Reply::Caller(reply));
         Ok(answer.await.map_err(|_| unanswered())??.verdicts)
     }
 
@@ -152,23 +166,21 @@ impl Writer {
         {
             let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
             match executions.get_mut(key.scope()) {
-                Some(execution) if !execution.key.same_request(&key) => return Err(idempotency::key_reused()),
-                Some(execution) => {
-                    execution.waiting.push(mine);
-                    upstream.waits_for(&execution.upstream);
-                    joined = Some(execution.upstream.clone());
+                Some(waiting) if !waiting.key.same_request(&key) => return Err(idempotency::key_reused()),
+                Some(waiting) => {
+                    waiting.callers.push(mine);
+                    upstream.waits_for(&waiting.upstream);
+                    joined = Some(waiting.upstream.clone());
                 }
                 None => {
-                    let execution = self.enqueue(device, (buckets, Vec::new()), rejections, Some(key.clone()))?;
-                    let (upstream, waiting) = (upstream.clone(), vec![mine]);
-                    executions.insert(*key.scope(), Execution { key: key.clone(), upstream, waiting });
-                    let in_flight = self.in_flight.clone();
-                    self.tasks.spawn(async move {
-                        let result = execution.await.unwrap_or_else(|_| Err(unanswered()));
-                        in_flight.finish(key.scope(), &result);
-                    });
+                    let (upstream, callers) = (upstream.clone(), vec![mine]);
+                    executions.insert(*key.scope(), Waiting { key: key.clone(), upstream, callers });
                 }
             }
+        }
+        if joined.is_none() {
+            let execution = Execution { in_flight: Some(self.in_flight.clone()), scope: *key.scope() };
+            self.enqueue(device, (buckets, Vec::new()), rejections, Some(key), Reply::Execution(execution));
         }
         let answer = answer.await.map_err(|_| unanswered())?;
         if let Some(joined) = joined {
@@ -180,16 +192,18 @@ impl Writer {
         answer
     }
 
+    /// Puts a post into the queue. What cannot be is answered at once.
     fn enqueue(
         &self,
         device: &Device,
         (buckets, records): (Vec<Bucket>, Vec<UsageRecord>),
         rejections: Rejections,
         key: Option<IdempotencyKey>,
-    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
-        let rows = u32::try_from((buckets.len() + records.len()).max(1)).map_err(Problem::internal)?;
-        let room = self.room.clone().try_acquire_many_owned(rows).map_err(|_| overloaded())?;
-        let (reply, answer) = oneshot::channel();
+        reply: Reply,
+    ) {
+        let rows = (buckets.len() + records.len()).max(1);
+        let room = u32::try_from(rows).ok().and_then(|rows| self.room.clone().try_acquire_many_owned(rows).ok());
+        let Some(room) = room else { return reply.send(Err(overloaded())) };
         device.context().upstream.waits_for_turn();
         let post = Post {
             user_id: device.user_id(),
@@ -203,24 +217,40 @@ impl Writer {
             reply,
             _room: room,
         };
-        self.queue.send(post).map_err(|refused| {
-            refused.0.context.upstream.not_asked(Evidence::Queued);
-            Problem::new(Code::Overloaded, "The server is stopping; nothing was written.")
-        })?;
-        Ok(answer)
+        if let Err(mpsc::error::SendError(post)) = self.queue.send(post) {
+            post.context.upstream.not_asked(Evidence::Queued);
+            let detail = "The server is stopping; nothing was written.";
+            post.reply.send(Err(Problem::new(Code::Overloaded, detail)));
+        }
+    }
+}
+
+impl Execution {
+    /// Hands the answer to everybody who waits; the first of them caused it, for the others it is a replay.
+    pub(super) fn finish(mut self, answer: &Answer) {
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.finish(&self.scope, answer);
+        }
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.finish(&self.scope, &Err(unanswered()));
+        }
     }
 }
 
 impl InFlight {
-    /// Hands the answer to everybody who waits; the first of them caused it, for the others it is a replay.
-    fn finish(&self, scope: &KeyScope, result: &Result<Written, Problem>) {
-        let execution = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
-        let waiting = execution.map(|execution| execution.waiting).unwrap_or_default();
-        for (position, waiting) in waiting.into_iter().enumerate() {
-            let result =
-                result.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
+    fn finish(&self, scope: &KeyScope, answer: &Answer) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
+        let callers = waiting.map(|waiting| waiting.callers).unwrap_or_default();
+        for (position, caller) in callers.into_iter().enumerate() {
+            let answer =
+                answer.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
             // Who went away needs no answer.
-            let _ = waiting.send(result);
+            let _ = caller.send(answer);
         }
     }
 }

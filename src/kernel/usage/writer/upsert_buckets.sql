@@ -28,7 +28,8 @@
 -- events name as their cause.
 -- $22 backfill_id: the job whose corrections these are, null for trackers' snapshots.
 -- $23 only_inserts: true where no stored bucket may change, for corrections of absent buckets.
--- Returns a verdict for each key, but for those that were erased or lost only under the lock.
+-- Returns a verdict for each key, but for those that were erased or lost only under the lock. Where there
+-- are none of these, a row without a key stands for all that were inserted: most batches are new throughout.
 -- Index: bucket_pkey, erasure_pkey, horizon_pkey.
 with entry as (
     select *
@@ -200,13 +201,24 @@ event as (
         where w.changed
         group by w.user_id, (w.hour_start at time zone 'UTC')::date
     ) d
+),
+-- Whether every key was written or has lost to what stands.
+whole as materialized (
+    select (select count(*) from written) + count(*) filter (where not j.erased and j.lost is not null) = count(*) as is_so
+    from judged j
 )
 select
-    user_id as "user_id!", hour_start as "hour_start!", device_id as "device_id!", source as "source!", model as "model!",
-    case when inserted then 'inserted' when changed then 'updated' else 'unchanged' end as "verdict!",
+    w.user_id as "user_id?", w.hour_start as "hour_start?", w.device_id as "device_id?", w.source as "source?",
+    w.model as "model?",
+    case when w.inserted then 'inserted' when w.changed then 'updated' else 'unchanged' end as "verdict!",
     true as "written!"
-from written
+from written w
+where not w.inserted or not (select a.is_so from whole a)
 union all
-select user_id, hour_start, device_id, source, model, lost, false
-from judged
-where not erased and lost is not null
+select j.user_id, j.hour_start, j.device_id, j.source, j.model, j.lost, false
+from judged j
+where not j.erased and j.lost is not null
+union all
+select null, null, null, null, null, 'inserted', true
+from whole a
+where a.is_so

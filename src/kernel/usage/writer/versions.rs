@@ -142,15 +142,16 @@ async fn upsert_buckets(
     )
     .fetch_all(tx)
     .await?;
-    let mut outcomes = vec![UpsertOutcome::Lost; batch.len()];
+    let others_are_new = rows.iter().any(|row| row.user_id.is_none());
+    let other = if others_are_new { UpsertOutcome::Written(Verdict::Inserted) } else { UpsertOutcome::Lost };
+    let mut outcomes = vec![other; batch.len()];
     for row in &rows {
-        let key = BucketKeyRef {
-            user_id: row.user_id,
-            hour_start: row.hour_start,
-            device_id: row.device_id,
-            source: &row.source,
-            model: &row.model,
+        let (Some(user_id), Some(hour_start), Some(device_id), Some(source), Some(model)) =
+            (row.user_id, row.hour_start, row.device_id, &row.source, &row.model)
+        else {
+            continue;
         };
+        let key = BucketKeyRef { user_id, hour_start, device_id, source, model };
         if let Ok(index) = batch.binary_search_by(|(candidate, _)| candidate.cmp(&key)) {
             let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == row.verdict);
             outcomes[index] = match verdict {
