@@ -177,3 +177,35 @@ async fn no_worker_scans_a_table_and_what_it_costs_to_work_for_one_user_does_not
     }
     connection.close().await.unwrap();
 }
+
+/// What a fold of a day of so many users costs, all of whose rows are wrong.
+async fn round_of(app: &TestApp, connection: &mut PgConnection, users: usize) -> (u64, u64) {
+    let published = format!(
+        "insert into usage.outbox (user_id, topic, utc_day, first_hour, last_hour, lane, request_id)
+         select user_id, 'bucket_changed', '2026-11-10', '2026-11-10T00:00Z', '2026-11-10T23:30Z', 'live', user_id
+         from account.user order by user_id limit {users} returning user_id || ' ' || id"
+    );
+    let events = app.ask(&published).await;
+    let (user_ids, ids): (Vec<Uuid>, Vec<i64>) = events
+        .iter()
+        .map(|event| event.split_once(' ').unwrap())
+        .map(|(user_id, id)| (user_id.parse::<Uuid>().unwrap(), id.parse::<i64>().unwrap()))
+        .unzip();
+    assert_eq!(user_ids.len(), users);
+    let (path, sql) = sql!("features/dashboard_rollup/relay/fold_user_days.sql");
+    let arranged = "update rollup.daily set input_tokens = 9".to_owned();
+    let work = Work { path, sql, arranged, arguments: with(with(PgArguments::default(), user_ids), ids) };
+    cost(&work.plan(connection, "enable_seqscan = off; set local enable_sort = off").await)
+}
+
+#[tokio::test]
+async fn a_round_costs_in_proportion_to_its_users() {
+    let app = TestApp::start().await;
+    let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
+    fill(&app, 1, 150).await;
+    let (few_pages, few_rows) = round_of(&app, &mut connection, 12).await;
+    let (pages, rows) = round_of(&app, &mut connection, 120).await;
+    assert!(rows <= 12 * few_rows, "{few_rows} rows for 12 users, {rows} for 120");
+    assert!(pages <= 12 * few_pages, "{few_pages} pages for 12 users, {pages} for 120");
+    connection.close().await.unwrap();
+}

@@ -78,9 +78,10 @@ summed as materialized (
                 sum(b.unclassified_tokens)::bigint,
                 sum(b.request_count)::bigint,
                 count(*),
-                min(b.hour_start), max(b.hour_start)
+                min(h.begins_at), max(h.begins_at)
             )
             from usage.bucket b
+            cross join lateral (select b.hour_start as begins_at) h
             where b.user_id = t.user_id
               -- The first day that is not frozen also takes buckets that the present zone would give
               -- to the day before.

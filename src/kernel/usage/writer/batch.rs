@@ -18,11 +18,12 @@ use super::counting::{RecordEntry, count_in};
 use super::entry::{Cause, Entry};
 use super::kept::count_kept;
 use super::kinds::{decide, other_kind};
-use super::post::{Answer, Post, Written, in_their_places};
+use super::post::Post;
 use super::stored_answer;
 use super::verdict::Verdict;
 use super::versions::{WriteOptions, write_in};
 use super::waiting::{Turn, WaitingPosts};
+use super::written::{Written, in_their_places};
 use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
 use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
@@ -45,6 +46,8 @@ pub(super) struct Batcher {
     pub(super) signal: Signal,
 }
 
+type Answer = Result<Written, Problem>;
+
 impl Batcher {
     /// Writes batches until `stop`, and then what is left in the queue.
     pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
@@ -58,7 +61,7 @@ impl Batcher {
 
     async fn write(&self, posts: Vec<Post>, mut turn: Turn) {
         // Nobody waits for these, so they never start.
-        let (_abandoned, posts): (Vec<_>, Vec<_>) = posts.into_iter().partition(|post| post.reply.is_abandoned());
+        let (_abandoned, posts): (Vec<_>, Vec<_>) = posts.into_iter().partition(|post| post.recipient.is_gone());
         // A transaction that locked buckets for snapshots and then others for records would lock them out of order.
         let (counting, snapshots) = posts.into_iter().partition(|post| !post.records.is_empty());
         let mut groups: Vec<Vec<Post>> = vec![counting, snapshots];
@@ -89,14 +92,14 @@ impl Batcher {
                         if answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseConflict) {
                             post.context.upstream.not_asked(Evidence::Queued);
                         }
-                        post.reply.send(answer);
+                        post.recipient.send(answer);
                     }
                 }
                 Err(problem) if group.len() > 1 && is_of_one_post(&problem) => {
                     let second = group.split_off(group.len() / 2);
                     groups.extend([second, group]);
                 }
-                Err(problem) => group.into_iter().for_each(|post| post.reply.send(Err(problem.clone()))),
+                Err(problem) => group.into_iter().for_each(|post| post.recipient.send(Err(problem.clone()))),
             }
         }
     }

@@ -21,14 +21,16 @@ pub mod moves;
 mod post;
 mod pre_images;
 mod queue;
+mod recipient;
 mod stored_answer;
 mod verdict;
 mod versions;
 mod waiting;
+mod written;
 
 pub use kept::{CarriedKept, carry_kept, return_kept};
 pub(in crate::kernel::usage) use kinds::other_kind;
-pub(in crate::kernel::usage) use post::Written;
-pub use post::{Rejection, Rejections};
 pub use queue::Writer;
 pub use verdict::Verdict;
+pub(in crate::kernel::usage) use written::Written;
+pub use written::{Rejection, Rejections};

@@ -1,78 +1,14 @@
-//! One request on its way through the queue, and its answer.
+//! One request on its way through the queue.
 
-use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
-use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use utoipa::ToSchema;
-
-use super::queue::Execution;
-use super::verdict::Verdict;
+use super::recipient::Recipient;
+use super::written::Rejections;
 use crate::kernel::access::DeviceKind;
 use crate::kernel::call::RequestContext;
 use crate::kernel::idempotency::IdempotencyKey;
-use crate::kernel::problem::Problem;
 use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::snapshot::Bucket;
-
-/// One thing wrong with one bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Rejection {
-    /// The bucket's place in the request, from 0.
-    #[schema(example = 3)]
-    pub index: usize,
-    /// RFC 6901 JSON pointer into the body.
-    #[schema(example = "/buckets/3/hour_start")]
-    pub pointer: String,
-    /// A stable word for the rule that was broken.
-    #[schema(example = "not_a_half_hour")]
-    pub code: String,
-    /// What was expected, in a sentence.
-    pub detail: String,
-}
-
-/// The rejections of one request, in the order of its places; a place may have several.
-pub type Rejections = Arc<[Rejection]>;
-
-/// What a request was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::kernel::usage) struct Written {
-    /// The request that was executed: an earlier one where this is a replay.
-    pub(in crate::kernel::usage) request_id: uuid::Uuid,
-    /// One a place, in order.
-    pub(in crate::kernel::usage) verdicts: Vec<Verdict>,
-    /// Why places are [`Verdict::Rejected`].
-    pub(in crate::kernel::usage) rejections: Rejections,
-    /// True where the answer is of an earlier execution.
-    pub(in crate::kernel::usage) replayed: bool,
-}
-
-/// What a request gets.
-pub(super) type Answer = Result<Written, Problem>;
-
-/// Where the answer to a post goes.
-#[derive(Debug)]
-pub(super) enum Reply {
-    /// To its caller.
-    Caller(oneshot::Sender<Answer>),
-    /// To everybody who waits for the execution of its key.
-    Execution(Execution),
-}
-
-impl Reply {
-    /// Whether nobody waits for it. A key's execution is waited for by whoever repeats it.
-    pub(super) fn is_abandoned(&self) -> bool {
-        matches!(self, Self::Caller(caller) if caller.is_closed())
-    }
-
-    /// Who went away needs no answer.
-    pub(super) fn send(self, answer: Answer) {
-        match self {
-            Self::Caller(caller) => drop(caller.send(answer)),
-            Self::Execution(execution) => execution.finish(&answer),
-        }
-    }
-}
 
 /// One device's request on its way through the queue.
 #[derive(Debug)]
@@ -88,7 +24,7 @@ pub(super) struct Post {
     /// What stands in the places between them.
     pub(super) rejections: Rejections,
     pub(super) key: Option<IdempotencyKey>,
-    pub(super) reply: Reply,
+    pub(super) recipient: Recipient,
     /// Its place in the queue, in rows.
     pub(super) _room: OwnedSemaphorePermit,
 }
@@ -105,46 +41,6 @@ impl Post {
             (_, false) => Some(DeviceKind::Counting),
             (false, true) => Some(DeviceKind::Snapshotting),
             (true, true) => None,
-        }
-    }
-}
-
-/// The verdicts on what was written, with [`Verdict::Rejected`] at each place that a rejection
-/// names.
-pub(super) fn in_their_places(written: &[Verdict], rejections: &[Rejection]) -> Vec<Verdict> {
-    let mut verdicts = Vec::with_capacity(written.len() + rejections.len());
-    let mut written = written.iter().copied();
-    for rejection in rejections {
-        // The second reason for one place says nothing new.
-        if let Some(before) = rejection.index.checked_sub(verdicts.len()) {
-            verdicts.extend(written.by_ref().take(before));
-            verdicts.push(Verdict::Rejected);
-        }
-    }
-    verdicts.extend(written);
-    verdicts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rejections(places: &[usize]) -> Vec<Rejection> {
-        let rejection = |&index| Rejection { index, pointer: String::new(), code: "x".into(), detail: String::new() };
-        places.iter().map(rejection).collect()
-    }
-
-    #[test]
-    fn each_place_has_one_verdict_however_many_reasons_it_has() {
-        use Verdict::{Inserted, Rejected, Stale, Updated};
-        for (written, places, expected) in [
-            (&[][..], &[][..], &[][..]),
-            (&[Inserted, Stale], &[], &[Inserted, Stale]),
-            (&[Inserted, Stale], &[1, 1, 3], &[Inserted, Rejected, Stale, Rejected]),
-            (&[Inserted, Stale, Updated], &[0, 1, 1, 1], &[Rejected, Rejected, Inserted, Stale, Updated]),
-            (&[], &[0, 1, 2, 2], &[Rejected, Rejected, Rejected]),
-        ] {
-            assert_eq!(in_their_places(written, &rejections(places)), expected, "{places:?}");
         }
     }
 }

@@ -1,21 +1,22 @@
 //! The trackers' door: a bounded queue of posts, and the tasks that write it down in batches.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
-use super::post::{Answer, Post, Rejections, Reply, Written, in_their_places};
+use super::post::Post;
+use super::recipient::{InFlight, Joined, Recipient, unanswered};
 use super::verdict::Verdict;
 use super::waiting::WaitingPosts;
+use super::written::{Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
-use crate::kernel::call::{Evidence, Upstream};
+use crate::kernel::call::Evidence;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
-use crate::kernel::idempotency::{self, IdempotencyKey, KeyScope};
+use crate::kernel::idempotency::{self, IdempotencyKey};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::relay_notifier::Signal;
@@ -29,31 +30,10 @@ const QUEUE_ROWS: usize = 32_000;
 pub struct Writer {
     queue: mpsc::UnboundedSender<Post>,
     room: Arc<Semaphore>,
-    in_flight: Arc<InFlight>,
+    in_flight: InFlight,
     pool: Pool,
     stop: CancellationToken,
     tasks: TaskTracker,
-}
-
-/// Keys of requests that are being executed in this process, with those who wait for the same answer.
-#[derive(Debug, Default)]
-struct InFlight(Mutex<HashMap<KeyScope, Waiting>>);
-
-/// Who waits for the execution of a key.
-#[derive(Debug)]
-struct Waiting {
-    key: IdempotencyKey,
-    /// What the database answers to it.
-    upstream: Upstream,
-    callers: Vec<oneshot::Sender<Answer>>,
-}
-
-/// The execution of a key. Dropped unfinished, it says so to everybody who waits.
-#[derive(Debug)]
-pub(super) struct Execution {
-    /// `None` once finished.
-    in_flight: Option<Arc<InFlight>>,
-    scope: KeyScope,
 }
 
 impl Writer {
@@ -69,7 +49,7 @@ impl Writer {
         }
         tasks.close();
         let room = Arc::new(Semaphore::new(QUEUE_ROWS));
-        Self { queue, room, in_flight: Arc::default(), pool: pool.clone(), stop, tasks }
+        Self { queue, room, in_flight: InFlight::default(), pool: pool.clone(), stop, tasks }
     }
 
     /// Rows that wait or are being written; a post without buckets counts as one.
@@ -107,8 +87,8 @@ impl Writer {
                 Ok(Written { request_id, verdicts, rejections, replayed: false })
             }
             None => {
-                let (reply, answer) = oneshot::channel();
-                self.enqueue(device, (buckets, Vec::new()), rejections, None, Reply::Caller(reply));
+                let (caller, answer) = oneshot::channel();
+                self.enqueue(device, (buckets, Vec::new()), rejections, None, Recipient::Caller(caller));
                 answer.await.map_err(|_| unanswered())?
             }
             Some(key) => self.write_once(device, buckets, rejections, key).await,
@@ -128,8 +108,8 @@ impl Writer {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let (reply, answer) = oneshot::channel();
-        self.enqueue(device, (Vec::new(), records), Rejections::default(), None, Reply::Caller(reply));
+        let (caller, answer) = oneshot::channel();
+        self.enqueue(device, (Vec::new(), records), Rejections::default(), None, Recipient::Caller(caller));
         Ok(answer.await.map_err(|_| unanswered())??.verdicts)
     }
 
@@ -160,27 +140,17 @@ impl Writer {
         rejections: Rejections,
         key: IdempotencyKey,
     ) -> Result<Written, Problem> {
-        let (mine, answer) = oneshot::channel();
+        let (caller, answer) = oneshot::channel();
         let upstream = &device.context().upstream;
         let mut joined = None;
-        {
-            let mut executions = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match executions.get_mut(key.scope()) {
-                Some(waiting) if !waiting.key.same_request(&key) => return Err(idempotency::key_reused()),
-                Some(waiting) => {
-                    waiting.callers.push(mine);
-                    upstream.waits_for(&waiting.upstream);
-                    joined = Some(waiting.upstream.clone());
-                }
-                None => {
-                    let (upstream, callers) = (upstream.clone(), vec![mine]);
-                    executions.insert(*key.scope(), Waiting { key: key.clone(), upstream, callers });
-                }
+        match self.in_flight.join(&key, upstream, caller)? {
+            Joined::Executes(execution) => {
+                self.enqueue(device, (buckets, Vec::new()), rejections, Some(key), Recipient::Execution(execution));
             }
-        }
-        if joined.is_none() {
-            let execution = Execution { in_flight: Some(self.in_flight.clone()), scope: *key.scope() };
-            self.enqueue(device, (buckets, Vec::new()), rejections, Some(key), Reply::Execution(execution));
+            Joined::Waits(other) => {
+                upstream.waits_for(&other);
+                joined = Some(other);
+            }
         }
         let answer = answer.await.map_err(|_| unanswered())?;
         if let Some(joined) = joined {
@@ -199,11 +169,11 @@ impl Writer {
         (buckets, records): (Vec<Bucket>, Vec<UsageRecord>),
         rejections: Rejections,
         key: Option<IdempotencyKey>,
-        reply: Reply,
+        recipient: Recipient,
     ) {
         let rows = (buckets.len() + records.len()).max(1);
         let room = u32::try_from(rows).ok().and_then(|rows| self.room.clone().try_acquire_many_owned(rows).ok());
-        let Some(room) = room else { return reply.send(Err(overloaded())) };
+        let Some(room) = room else { return recipient.send(Err(overloaded())) };
         device.context().upstream.waits_for_turn();
         let post = Post {
             user_id: device.user_id(),
@@ -214,51 +184,17 @@ impl Writer {
             records,
             rejections,
             key,
-            reply,
+            recipient,
             _room: room,
         };
         if let Err(mpsc::error::SendError(post)) = self.queue.send(post) {
             post.context.upstream.not_asked(Evidence::Queued);
             let detail = "The server is stopping; nothing was written.";
-            post.reply.send(Err(Problem::new(Code::Overloaded, detail)));
-        }
-    }
-}
-
-impl Execution {
-    /// Hands the answer to everybody who waits; the first of them caused it, for the others it is a replay.
-    pub(super) fn finish(mut self, answer: &Answer) {
-        if let Some(in_flight) = self.in_flight.take() {
-            in_flight.finish(&self.scope, answer);
-        }
-    }
-}
-
-impl Drop for Execution {
-    fn drop(&mut self) {
-        if let Some(in_flight) = self.in_flight.take() {
-            in_flight.finish(&self.scope, &Err(unanswered()));
-        }
-    }
-}
-
-impl InFlight {
-    fn finish(&self, scope: &KeyScope, answer: &Answer) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(scope);
-        let callers = waiting.map(|waiting| waiting.callers).unwrap_or_default();
-        for (position, caller) in callers.into_iter().enumerate() {
-            let answer =
-                answer.clone().map(|written| Written { replayed: written.replayed || position > 0, ..written });
-            // Who went away needs no answer.
-            let _ = caller.send(answer);
+            post.recipient.send(Err(Problem::new(Code::Overloaded, detail)));
         }
     }
 }
 
 fn overloaded() -> Problem {
     Problem::new(Code::Overloaded, "The writer's queue is full; nothing was written.")
-}
-
-fn unanswered() -> Problem {
-    Problem::internal("a writer task dropped a post without an answer")
 }

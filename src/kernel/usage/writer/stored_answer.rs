@@ -1,8 +1,8 @@
 //! An answer as `usage.idempotency` keeps it for a day: a verdict byte for each place, and the
 //! rejections as JSON.
 
-use super::post::{Rejection, in_their_places};
 use super::verdict::Verdict;
+use super::written::{Rejection, in_their_places};
 use crate::kernel::idempotency::Record;
 use crate::kernel::problem::Problem;
 

@@ -80,7 +80,7 @@ mod tests {
     use crate::kernel::bucket::{HalfHour, Model, Source, TokenCounts};
     use crate::kernel::call::RequestContext;
     use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
-    use crate::kernel::usage::writer::post::Reply;
+    use crate::kernel::usage::writer::recipient::Recipient;
 
     fn post(rows: usize) -> Post {
         let bucket = Bucket {
@@ -99,7 +99,7 @@ mod tests {
             records: Vec::new(),
             rejections: [].into(),
             key: None,
-            reply: Reply::Caller(oneshot::channel().0),
+            recipient: Recipient::Caller(oneshot::channel().0),
             _room: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         }
     }
