@@ -4,8 +4,8 @@
 -- have no thousand.
 -- All of a device's records are to be looked through where numbers cannot tell: at each 250th, because
 -- batches of two processes that were recorded at the same moment have taken the same numbers, and where the
--- oldest has none. That is asked after each 25th, and only up to the thousandth, at which the older ones are
--- gone.
+-- oldest has none. That is asked for the first number and after each 25th, and only up to the thousandth, at
+-- which the older ones are gone.
 -- A plan of a moment when the table was empty stays in use, and to it all indexes cost the same. So a device
 -- is asked for as a range, in the order of idempotency_newest_idx, which no other index has.
 -- Records of this batch's keys have expired, if there are any, and count for nothing. Of a user who was
@@ -65,7 +65,7 @@ from (
         e.user_id, e.device_id, e.recorded, e.newest + e.recorded as newest,
         case
             when e.newest / 250 < (e.newest + e.recorded) / 250 then true
-            when e.newest >= 1000 or (e.newest - 1) / 25 = (e.newest - 1 + e.recorded) / 25 then false
+            when e.newest >= 1000 or (e.newest + 24) / 25 = (e.newest + 24 + e.recorded) / 25 then false
             else coalesce((
                 select o.number is null
                 from usage.idempotency o
