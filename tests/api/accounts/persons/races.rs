@@ -78,7 +78,10 @@ async fn who_asks_twice_at_once_is_erased_once_and_told_so_twice() {
     app.somebody("bob", 5).await;
     for round in 0..4 {
         let (ann, _) = app.somebody(&format!("ann {round}"), 7).await;
-        other.get(&ann.viewer, "/v1/me").await.expect_ok();
+        // Both know the token, or whoever looks it up last finds that it went with its owner.
+        for server in [&app, &other] {
+            server.get(&ann.viewer, "/v1/me").await.expect_ok();
+        }
         let asked = join_all([&app, &other, &app].map(|server| server.erase_person(&ann))).await;
         assert!(asked.iter().all(|reply| [200, 202].contains(&reply.status)), "{asked:?}");
         assert!(asked.iter().all(|reply| reply.json["erased_at"] == asked[0].json["erased_at"]), "{asked:?}");
