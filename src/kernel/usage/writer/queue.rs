@@ -86,11 +86,7 @@ impl Writer {
                 let verdicts = in_their_places(&[], &rejections);
                 Ok(Written { request_id, verdicts, rejections, replayed: false })
             }
-            None => {
-                let (caller, answer) = oneshot::channel();
-                self.enqueue(device, (buckets, Vec::new()), rejections, None, Recipient::Caller(caller));
-                answer.await.map_err(|_| unanswered())?
-            }
+            None => self.write_unkeyed(device, (buckets, Vec::new()), rejections).await,
             Some(key) => self.write_once(device, buckets, rejections, key).await,
         }
     }
@@ -108,9 +104,7 @@ impl Writer {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let (caller, answer) = oneshot::channel();
-        self.enqueue(device, (Vec::new(), records), Rejections::default(), None, Recipient::Caller(caller));
-        Ok(answer.await.map_err(|_| unanswered())??.verdicts)
+        Ok(self.write_unkeyed(device, (Vec::new(), records), Rejections::default()).await?.verdicts)
     }
 
     /// The answer that a key has already got, for a request that the rules of today would refuse. Errors: 409 while
@@ -132,6 +126,17 @@ impl Writer {
         Ok(answer)
     }
 
+    async fn write_unkeyed(
+        &self,
+        device: &Device,
+        rows: (Vec<Bucket>, Vec<UsageRecord>),
+        rejections: Rejections,
+    ) -> Result<Written, Problem> {
+        let (caller, answer) = oneshot::channel();
+        self.enqueue(device, rows, rejections, None, Recipient::Caller(caller));
+        answer.await.map_err(|_| unanswered())?
+    }
+
     /// Joins the execution of the same key in this process, or begins one that outlives its caller.
     async fn write_once(
         &self,
@@ -142,16 +147,16 @@ impl Writer {
     ) -> Result<Written, Problem> {
         let (caller, answer) = oneshot::channel();
         let upstream = &device.context().upstream;
-        let mut joined = None;
-        match self.in_flight.join(&key, upstream, caller)? {
+        let joined = match self.in_flight.join(&key, upstream, caller)? {
             Joined::Executes(execution) => {
                 self.enqueue(device, (buckets, Vec::new()), rejections, Some(key), Recipient::Execution(execution));
+                None
             }
             Joined::Waits(other) => {
                 upstream.waits_for(&other);
-                joined = Some(other);
+                Some(other)
             }
-        }
+        };
         let answer = answer.await.map_err(|_| unanswered())?;
         if let Some(joined) = joined {
             upstream.take_over(&joined);
