@@ -103,7 +103,14 @@ impl Routes<'_> {
             tracer: self.settings.tracer.clone(),
         };
         let all = Arc::new(Surroundings { bodies: self.settings.bodies.clone(), line, paths: paths.clone() });
-        // The last layer is the outermost.
+        // The first is the outermost. They are one layer of the router: each of its own would keep a service and a future in
+        // memory of its own.
+        let around_all = (
+            from_fn_with_state(all.clone(), observed),
+            CompressionLayer::new(),
+            tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))),
+            from_fn_with_state(all, answered),
+        );
         router
             .merge(pages)
             .merge(Router::from(limited(
@@ -111,10 +118,7 @@ impl Routes<'_> {
                 self.strangers.routes.as_ref(),
             )))
             .fallback(async move |uri: Uri| paths.refuse(&uri))
-            .layer(from_fn_with_state(all.clone(), answered))
-            .layer(tower::util::option_layer(cors.map(|cors| (map_response(layers::say_nothing_to_preflight), cors))))
-            .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(all, observed))
+            .layer(around_all)
             .with_state(self.state.clone())
     }
 

@@ -87,11 +87,11 @@ where
         let mut values = Values::of(metadata.fields().len());
         event.record(&mut values);
         let timestamp = Clock::machine_now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let mut line = format!(r#"{{"timestamp":"{timestamp}","level":"{}""#, metadata.level());
+        write!(writer, r#"{{"timestamp":"{timestamp}","level":"{}""#, metadata.level())?;
         let mut fields = metadata.fields().iter().enumerate().peekable();
         while let Some((place, field)) = fields.next() {
             let Some((object, member)) = field.name().split_once('.') else {
-                write!(line, r#","{}":{}"#, field.name(), values.at(place))?;
+                write!(writer, r#","{}":{}"#, field.name(), values.at(place))?;
                 continue;
             };
             let mut members = format!(r#""{member}":{}"#, values.at(place));
@@ -103,12 +103,12 @@ where
                 is_known |= values.is_set(place);
             }
             let value = if is_known { format!("{{{members}}}") } else { NULL.to_owned() };
-            write!(line, r#","{object}":{value}"#)?;
+            write!(writer, r#","{object}":{value}"#)?;
         }
         if metadata.target() != REQUEST_LOG {
-            write!(line, r#","target":"{}""#, metadata.target())?;
+            write!(writer, r#","target":"{}""#, metadata.target())?;
         }
-        writeln!(writer, "{line}}}")
+        writer.write_str("}\n")
     }
 }
 

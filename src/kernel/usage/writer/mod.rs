@@ -22,6 +22,7 @@ mod post;
 mod pre_images;
 mod queue;
 mod recipient;
+mod room;
 mod stored_answer;
 mod verdict;
 mod versions;

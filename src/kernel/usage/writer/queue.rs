@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
 use super::post::Post;
 use super::recipient::{InFlight, Joined, Recipient, unanswered};
+use super::room::WriterRoom;
 use super::verdict::Verdict;
 use super::waiting::WaitingPosts;
 use super::written::{Rejections, Written, in_their_places};
@@ -22,14 +23,11 @@ use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::relay_notifier::Signal;
 use crate::kernel::usage::snapshot::Bucket;
 
-/// Rows that may wait; at the measured rate less than a second's work.
-const QUEUE_ROWS: usize = 32_000;
-
 /// The tracker's door. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Writer {
     queue: mpsc::UnboundedSender<Post>,
-    room: Arc<Semaphore>,
+    room: WriterRoom,
     in_flight: InFlight,
     pool: Pool,
     stop: CancellationToken,
@@ -41,25 +39,25 @@ impl Writer {
     /// its commit another fills and sends the next batch.
     pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
         let (queue, posts) = mpsc::unbounded_channel();
-        let posts = Arc::new(WaitingPosts::new(posts));
+        let room = WriterRoom::empty();
+        let posts = Arc::new(WaitingPosts::new(posts, room.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         for _ in 0..pool.max_connections() {
             let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
             tasks.spawn(batcher.run(posts.clone(), stop.clone()));
         }
         tasks.close();
-        let room = Arc::new(Semaphore::new(QUEUE_ROWS));
         Self { queue, room, in_flight: InFlight::default(), pool: pool.clone(), stop, tasks }
     }
 
     /// Rows that wait or are being written; a post without buckets counts as one.
     pub fn queued_rows(&self) -> usize {
-        QUEUE_ROWS - self.room.available_permits()
+        self.room.taken()
     }
 
     /// Whether so many rows would fit just now. Errors: 503 `overloaded`.
     pub(in crate::kernel::usage) fn check_room(&self, rows: usize) -> Result<(), Problem> {
-        if self.room.available_permits() < rows { Err(overloaded()) } else { Ok(()) }
+        if self.room.free() < rows { Err(overloaded()) } else { Ok(()) }
     }
 
     /// Takes nothing more, writes what waits and ends the tasks.
@@ -177,8 +175,7 @@ impl Writer {
         recipient: Recipient,
     ) {
         let rows = (buckets.len() + records.len()).max(1);
-        let room = u32::try_from(rows).ok().and_then(|rows| self.room.clone().try_acquire_many_owned(rows).ok());
-        let Some(room) = room else { return recipient.send(Err(overloaded())) };
+        let Some(room) = self.room.take(rows) else { return recipient.send(Err(overloaded())) };
         device.context().upstream.waits_for_turn();
         let post = Post {
             user_id: device.user_id(),

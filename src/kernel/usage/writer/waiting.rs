@@ -3,6 +3,9 @@
 //! A batch has its price, whatever is in it. So a few posts that come while another batch is executed wait until its commit
 //! begins, and are one batch then. That one is executed while the other waits for the disk. Where there is much to write,
 //! several batches are executed at once.
+//!
+//! No batch takes more than half of the rows that are there. Clients post again when they are answered: if one batch had
+//! them all, nobody would post while it is executed, and the processors would take turns with resting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::post::Post;
+use super::room::WriterRoom;
 
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;
@@ -24,6 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct WaitingPosts {
     posts: Mutex<mpsc::UnboundedReceiver<Post>>,
+    /// Where they have their places.
+    room: WriterRoom,
     /// Held by whose batch is being executed.
     turn: Arc<Mutex<()>>,
 }
@@ -32,13 +38,13 @@ pub(super) struct WaitingPosts {
 pub(super) type Turn = Option<OwnedMutexGuard<()>>;
 
 impl WaitingPosts {
-    /// Posts come out of `posts`.
-    pub(super) fn new(posts: mpsc::UnboundedReceiver<Post>) -> Self {
-        Self { posts: Mutex::new(posts), turn: Arc::default() }
+    /// Posts come out of `posts`, and have their places in `room`.
+    pub(super) fn new(posts: mpsc::UnboundedReceiver<Post>, room: WriterRoom) -> Self {
+        Self { posts: Mutex::new(posts), room, turn: Arc::default() }
     }
 
-    /// The next posts, as many as fit a batch, and the turn to write them, unless that is not waited for; `None` when the
-    /// queue is closed and empty.
+    /// The next posts, as many as fit a batch and not many more than half of the rows, and the turn to write them, unless
+    /// that is not waited for; `None` when the queue is closed and empty.
     pub(super) async fn next_batch(&self, stop: &CancellationToken) -> Option<(Vec<Post>, Turn)> {
         let mut queue = self.posts.lock().await;
         let first = tokio::select! {
@@ -51,7 +57,8 @@ impl WaitingPosts {
         let mut rows = first.rows();
         let mut posts = vec![first];
         let mut fill = |queue: &mut mpsc::UnboundedReceiver<Post>| {
-            while rows < BATCH_ROWS
+            let enough = self.room.taken().div_ceil(2).min(BATCH_ROWS);
+            while rows < enough
                 && let Ok(post) = queue.try_recv()
             {
                 rows += post.rows();
@@ -73,7 +80,7 @@ mod tests {
     use std::time::Instant;
 
     use chrono::DateTime;
-    use tokio::sync::{Semaphore, oneshot};
+    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     use super::*;
@@ -82,7 +89,7 @@ mod tests {
     use crate::kernel::usage::snapshot::{Bucket, Rank, Stamp};
     use crate::kernel::usage::writer::recipient::Recipient;
 
-    fn post(rows: usize) -> Post {
+    fn post(room: &WriterRoom, rows: usize) -> Post {
         let bucket = Bucket {
             hour_start: HalfHour::new(HalfHour::FIRST).unwrap(),
             source: Source::parse("codex").unwrap(),
@@ -100,65 +107,86 @@ mod tests {
             rejections: [].into(),
             key: None,
             recipient: Recipient::Caller(oneshot::channel().0),
-            _room: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+            _room: room.take(rows).unwrap(),
         }
     }
 
     fn queue() -> (mpsc::UnboundedSender<Post>, WaitingPosts, CancellationToken) {
         let (posts, waiting) = mpsc::unbounded_channel();
-        (posts, WaitingPosts::new(waiting), CancellationToken::new())
+        (posts, WaitingPosts::new(waiting, WriterRoom::empty()), CancellationToken::new())
     }
 
-    async fn rows(queue: &WaitingPosts, stop: &CancellationToken) -> Option<(usize, Turn)> {
-        let (posts, turn) = queue.next_batch(stop).await?;
-        Some((posts.iter().map(Post::rows).sum(), turn))
+    fn send(posts: &mpsc::UnboundedSender<Post>, queue: &WaitingPosts, count: usize, rows: usize) {
+        (0..count).for_each(|_| posts.send(post(&queue.room, rows)).unwrap());
+    }
+
+    fn rows(posts: &[Post]) -> usize {
+        posts.iter().map(Post::rows).sum()
     }
 
     #[tokio::test]
     async fn posts_that_come_while_a_batch_is_on_its_way_are_the_next_batch() {
         let (posts, queue, stop) = queue();
-        posts.send(post(1)).unwrap();
-        let (first, turn) = rows(&queue, &stop).await.unwrap();
-        assert!(first == 1 && turn.is_some(), "nobody waits where nobody writes");
-        posts.send(post(1)).unwrap();
+        send(&posts, &queue, 1, 1);
+        let (first, turn) = queue.next_batch(&stop).await.unwrap();
+        assert!(rows(&first) == 1 && turn.is_some(), "nobody waits where nobody writes");
+        send(&posts, &queue, 1, 1);
         let others = async {
             tokio::task::yield_now().await;
-            (0..3).for_each(|_| posts.send(post(1)).unwrap());
-            drop(turn);
+            send(&posts, &queue, 1, 1);
+            drop((first, turn));
+            send(&posts, &queue, 2, 1);
         };
-        let (next, ()) = tokio::join!(rows(&queue, &stop), others);
+        let (next, ()) = tokio::join!(queue.next_batch(&stop), others);
         let (next, turn) = next.unwrap();
-        assert_eq!((next, turn.is_some()), (4, true));
+        assert_eq!((rows(&next), turn.is_some()), (2, true), "half of the four");
+    }
+
+    #[tokio::test]
+    async fn a_batch_leaves_half_of_what_is_there_to_others_and_never_nothing_to_itself() {
+        let (posts, queue, stop) = queue();
+        send(&posts, &queue, 61, 1);
+        let (first, turn) = queue.next_batch(&stop).await.unwrap();
+        drop(turn);
+        // The first is written still, so that these are half of all, and not of the rest.
+        let (second, turn) = queue.next_batch(&stop).await.unwrap();
+        assert_eq!((rows(&first), rows(&second)), (31, 30));
+        drop((first, second, turn));
+        send(&posts, &queue, 3, 7);
+        let mut sizes = Vec::new();
+        for _ in 0..2 {
+            let (batch, _turn) = queue.next_batch(&stop).await.unwrap();
+            sizes.push(rows(&batch));
+        }
+        assert_eq!(sizes, [14, 7], "a post is not divided");
+        assert_eq!(queue.room.taken(), 0);
     }
 
     #[tokio::test]
     async fn a_batch_that_is_held_up_holds_others_up_for_a_moment_only_and_much_work_not_at_all() {
         let (posts, queue, stop) = queue();
-        posts.send(post(1)).unwrap();
-        let held = rows(&queue, &stop).await;
-        posts.send(post(1)).unwrap();
+        send(&posts, &queue, 1, 1);
+        let held = queue.next_batch(&stop).await;
+        send(&posts, &queue, 1, 1);
         let began = Instant::now();
-        let (others, turn) = rows(&queue, &stop).await.unwrap();
-        assert!(others == 1 && turn.is_none() && began.elapsed() >= PATIENCE);
-        for _ in 0..5 {
-            posts.send(post(ENOUGH_ROWS)).unwrap();
-        }
-        let (much, turn) = rows(&queue, &stop).await.unwrap();
-        assert_eq!((much, turn.is_none()), (BATCH_ROWS, true));
+        let (others, turn) = queue.next_batch(&stop).await.unwrap();
+        assert!(rows(&others) == 1 && turn.is_none() && began.elapsed() >= PATIENCE);
+        send(&posts, &queue, 10, ENOUGH_ROWS);
+        let (much, turn) = queue.next_batch(&stop).await.unwrap();
+        assert_eq!((rows(&much), turn.is_none()), (BATCH_ROWS, true));
         drop(held);
     }
 
     #[tokio::test]
     async fn what_waits_when_the_server_stops_is_taken_to_its_end() {
         let (posts, queue, stop) = queue();
-        for _ in 0..3 {
-            posts.send(post(BATCH_ROWS)).unwrap();
-        }
+        send(&posts, &queue, 3, BATCH_ROWS);
         stop.cancel();
         for _ in 0..3 {
-            assert_eq!(rows(&queue, &stop).await.map(|(rows, _)| rows), Some(BATCH_ROWS));
+            let batch = queue.next_batch(&stop).await;
+            assert_eq!(batch.map(|(posts, _)| rows(&posts)), Some(BATCH_ROWS));
         }
-        assert!(rows(&queue, &stop).await.is_none());
-        assert!(posts.send(post(1)).is_err(), "nothing more is taken");
+        assert!(queue.next_batch(&stop).await.is_none());
+        assert!(posts.send(post(&queue.room, 1)).is_err(), "nothing more is taken");
     }
 }
