@@ -4,8 +4,9 @@
 //! begins, and are one batch then. That one is executed while the other waits for the disk. Where there is much to write,
 //! several batches are executed at once.
 //!
-//! No batch takes more than half of the rows that are there. Clients post again when they are answered: if one batch had
-//! them all, nobody would post while it is executed, and the processors would take turns with resting.
+//! Unless they are few, a batch takes no more than half of the rows that are there. Clients post again when they are
+//! answered: if one batch had them all, nobody would post while it is executed, and the processors would take turns with
+//! resting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use super::room::WriterRoom;
 
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;
-/// Fewer rows than these wait for a batch that is being executed: a batch costs as much as twenty rows, whatever is in it
-/// (measured).
+/// What a batch costs besides its rows, in rows (measured). So few are not divided.
+const PRICE_ROWS: usize = 20;
+/// Fewer rows than these wait for a batch that is being executed, because of that price.
 const ENOUGH_ROWS: usize = 250;
 /// They wait for no longer than this: that batch may be held up by somebody's lock.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -43,8 +45,8 @@ impl WaitingPosts {
         Self { posts: Mutex::new(posts), room, turn: Arc::default() }
     }
 
-    /// The next posts, as many as fit a batch and not many more than half of the rows, and the turn to write them, unless
-    /// that is not waited for; `None` when the queue is closed and empty.
+    /// The next posts, as many as are to be one batch, and the turn to write them, unless that is not waited for; `None`
+    /// when the queue is closed and empty.
     pub(super) async fn next_batch(&self, stop: &CancellationToken) -> Option<(Vec<Post>, Turn)> {
         let mut queue = self.posts.lock().await;
         let first = tokio::select! {
@@ -57,7 +59,7 @@ impl WaitingPosts {
         let mut rows = first.rows();
         let mut posts = vec![first];
         let mut fill = |queue: &mut mpsc::UnboundedReceiver<Post>| {
-            let enough = self.room.taken().div_ceil(2).min(BATCH_ROWS);
+            let enough = self.room.taken().div_ceil(2).clamp(PRICE_ROWS, BATCH_ROWS);
             while rows < enough
                 && let Ok(post) = queue.try_recv()
             {
@@ -133,17 +135,16 @@ mod tests {
         send(&posts, &queue, 1, 1);
         let others = async {
             tokio::task::yield_now().await;
-            send(&posts, &queue, 1, 1);
-            drop((first, turn));
-            send(&posts, &queue, 2, 1);
+            send(&posts, &queue, 3, 1);
+            drop(turn);
         };
         let (next, ()) = tokio::join!(queue.next_batch(&stop), others);
         let (next, turn) = next.unwrap();
-        assert_eq!((rows(&next), turn.is_some()), (2, true), "half of the four");
+        assert_eq!((rows(&next), turn.is_some()), (4, true));
     }
 
     #[tokio::test]
-    async fn a_batch_leaves_half_of_what_is_there_to_others_and_never_nothing_to_itself() {
+    async fn a_batch_leaves_half_of_what_is_there_to_others_unless_that_is_little() {
         let (posts, queue, stop) = queue();
         send(&posts, &queue, 61, 1);
         let (first, turn) = queue.next_batch(&stop).await.unwrap();
@@ -152,13 +153,13 @@ mod tests {
         let (second, turn) = queue.next_batch(&stop).await.unwrap();
         assert_eq!((rows(&first), rows(&second)), (31, 30));
         drop((first, second, turn));
-        send(&posts, &queue, 3, 7);
         let mut sizes = Vec::new();
-        for _ in 0..2 {
+        for (count, size) in [(PRICE_ROWS, 1), (3, PRICE_ROWS), (1, 0)] {
+            send(&posts, &queue, count, size);
             let (batch, _turn) = queue.next_batch(&stop).await.unwrap();
             sizes.push(rows(&batch));
         }
-        assert_eq!(sizes, [14, 7], "a post is not divided");
+        assert_eq!(sizes, [PRICE_ROWS, 2 * PRICE_ROWS, PRICE_ROWS], "a post is not divided");
         assert_eq!(queue.room.taken(), 0);
     }
 
