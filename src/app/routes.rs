@@ -103,8 +103,8 @@ impl Routes<'_> {
             tracer: self.settings.tracer.clone(),
         };
         let all = Arc::new(Surroundings { bodies: self.settings.bodies.clone(), line, paths: paths.clone() });
-        // The first is the outermost. They are one layer of the router: each of its own would keep a service and a future in
-        // memory of its own.
+        // The first is the outermost. To the router they are one layer: of several it would copy and keep each one apart for
+        // every request.
         let around_all = (
             from_fn_with_state(all.clone(), observed),
             CompressionLayer::new(),
