@@ -1,6 +1,6 @@
 //! Posts that wait for a writer task, and whose turn it is.
 //!
-//! A batch has its price, whatever is in it. So a few posts that come while another batch is executed wait until its commit
+//! A batch has its cost, whatever is in it. So a few posts that come while another batch is executed wait until its commit
 //! begins, and are one batch then. That one is executed while the other waits for the disk. Where there is much to write,
 //! several batches are executed at once.
 //!
@@ -20,8 +20,8 @@ use super::room::WriterRoom;
 /// Rows of one batch, at most, unless a single post has more: longer transactions are not faster (measured).
 const BATCH_ROWS: usize = 1_000;
 /// What a batch costs besides its rows, in rows (measured). So few are not divided.
-const PRICE_ROWS: usize = 20;
-/// Fewer rows than these wait for a batch that is being executed, because of that price.
+const BATCH_COST_ROWS: usize = 20;
+/// A batch of fewer rows than these waits for one that is being executed, because of that cost.
 const ENOUGH_ROWS: usize = 250;
 /// They wait for no longer than this: that batch may be held up by somebody's lock.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -45,7 +45,7 @@ impl WaitingPosts {
         Self { posts: Mutex::new(posts), room, turn: Arc::default() }
     }
 
-    /// The next posts, as many as are to be one batch, and the turn to write them, unless that is not waited for; `None`
+    /// The next posts, as many as one batch takes, and the turn to write them, unless that is not waited for; `None`
     /// when the queue is closed and empty.
     pub(super) async fn next_batch(&self, stop: &CancellationToken) -> Option<(Vec<Post>, Turn)> {
         let mut queue = self.posts.lock().await;
@@ -59,7 +59,7 @@ impl WaitingPosts {
         let mut rows = first.rows();
         let mut posts = vec![first];
         let mut fill = |queue: &mut mpsc::UnboundedReceiver<Post>| {
-            let enough = self.room.taken().div_ceil(2).clamp(PRICE_ROWS, BATCH_ROWS);
+            let enough = self.room.taken().div_ceil(2).clamp(BATCH_COST_ROWS, BATCH_ROWS);
             while rows < enough
                 && let Ok(post) = queue.try_recv()
             {
@@ -154,12 +154,12 @@ mod tests {
         assert_eq!((rows(&first), rows(&second)), (31, 30));
         drop((first, second, turn));
         let mut sizes = Vec::new();
-        for (count, size) in [(PRICE_ROWS, 1), (3, PRICE_ROWS), (1, 0)] {
+        for (count, size) in [(BATCH_COST_ROWS, 1), (3, BATCH_COST_ROWS), (1, 0)] {
             send(&posts, &queue, count, size);
             let (batch, _turn) = queue.next_batch(&stop).await.unwrap();
             sizes.push(rows(&batch));
         }
-        assert_eq!(sizes, [PRICE_ROWS, 2 * PRICE_ROWS, PRICE_ROWS], "a post is not divided");
+        assert_eq!(sizes, [BATCH_COST_ROWS, 2 * BATCH_COST_ROWS, BATCH_COST_ROWS], "a post is not divided");
         assert_eq!(queue.room.taken(), 0);
     }
 
