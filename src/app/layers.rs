@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
@@ -141,6 +144,18 @@ pub(crate) async fn answered(State(all): State<Arc<Surroundings>>, request: Requ
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
+}
+
+/// The layer around routes that are not for trackers. They are answered by another runtime than the one that serves the
+/// connection, so that the posts that are served beside them do not wait while an answer is put together.
+pub(crate) async fn aside(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
+    // Who goes away takes the work along.
+    let answer = AbortOnDropHandle::new(runtime.spawn(next.run(request)));
+    match answer.await.map_err(JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(ended)) => Problem::internal(ended).into_response(),
+    }
 }
 
 /// Who has a token may enter, and how often.

@@ -34,6 +34,7 @@ use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,7 @@ use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
+use crate::kernel::threads::Threads;
 use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
@@ -75,6 +77,9 @@ const CONTROL_CONNECTIONS: u32 = 2;
 /// The application, ready to serve.
 #[derive(Debug)]
 pub struct App {
+    threads: Threads,
+    /// The caller's runtime.
+    workers: Handle,
     state: AppState,
     relays: Arc<Vec<Relay>>,
     strangers: StrangerLimits,
@@ -86,7 +91,7 @@ pub struct App {
 }
 
 /// The pools of connections, each for work that another kind must not hold up.
-fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
+fn pools_of(threads: &Threads, database: &PgConnectOptions, settings: &Settings) -> Pools {
     let (sizes, tracer) = (settings.pool_sizes, &settings.tracer);
     let control = Pool::new(database.clone(), "control", CONTROL_CONNECTIONS);
     let standby = settings.standby.as_deref().map(|options| {
@@ -94,7 +99,7 @@ fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
         Standby::new(pool, control.clone())
     });
     Pools {
-        ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).traced(tracer),
+        ingest: Pool::new(by_key(database.clone()), "ingest", sizes.ingest).divided_among(threads).traced(tracer),
         read: Pool::new(by_range(database.clone()), "read", sizes.read).traced(tracer),
         worker: Pool::new(in_batches(database.clone()), "worker", sizes.worker).traced(tracer),
         control,
@@ -103,13 +108,24 @@ fn pools_of(database: &PgConnectOptions, settings: &Settings) -> Pools {
 }
 
 impl App {
-    /// Puts everything together. `database` must have been migrated.
+    /// Puts everything together, for requests that are served by the caller's runtime. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
-        let pools = pools_of(database, &settings);
+        Self::on(&Threads::of_caller(), database, key, settings, clock)
+    }
+
+    /// The same, for requests that are served on `threads`. All other work is the caller's runtime's.
+    pub fn on(
+        threads: &Threads,
+        database: &PgConnectOptions,
+        key: ServerKey,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        let pools = pools_of(threads, database, &settings);
         let (signal, switches) = (Signal::of(settings.relays), Switches::at_start());
         let strangers = StrangerLimits::new(&settings.limits, &settings.trusted_proxies);
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
-        let writer = Writer::start(&pools.ingest, &clock, &signal);
+        let writer = Writer::start(threads, &pools.ingest, &clock, &signal);
         let sources = Sources::new(pools.worker.clone(), clock.clone());
         let process_status = ProcessStatus {
             started: Instant::now(),
@@ -172,7 +188,19 @@ impl App {
         let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
         let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
         let relay_notifier = RelayNotifier::new(database, signal.clone());
-        Self { state, relays, strangers, retention, backfill_worker, signal, relay_notifier, settings }
+        let (threads, workers) = (threads.clone(), Handle::current());
+        Self {
+            threads,
+            workers,
+            state,
+            relays,
+            strangers,
+            retention,
+            backfill_worker,
+            signal,
+            relay_notifier,
+            settings,
+        }
     }
 
     /// The first relay, for callers that fold on demand.
@@ -272,7 +300,7 @@ impl App {
 
     fn router(&self) -> Router {
         let Self { state, settings, strangers, .. } = self;
-        Routes { state, settings, strangers }.router()
+        Routes { state, settings, strangers, workers: self.workers.clone() }.router()
     }
 
     /// The routes as a service that knows where each connection comes from.
@@ -282,7 +310,7 @@ impl App {
 
     /// Answers whoever connects, until `shutdown` and for as long after it as open requests may take.
     pub async fn listen(&self, listener: TcpListener, shutdown: CancellationToken) {
-        door::serve(listener, self.router(), self.settings.door, shutdown).await;
+        door::serve(listener, self.router(), self.settings.door, &self.threads, shutdown).await;
     }
 
     /// Serves until `shutdown`, then lets open requests finish, stops the workers and closes the pools, all within `patience`.

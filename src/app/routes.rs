@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request_with_state, map_response};
+use tokio::runtime::Handle;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::layers::{
-    self, Operations, StrangerLimits, Surroundings, TokenGate, admitted, answered, around, cors, limited, observed,
-    without_key, without_key_for_trackers, without_key_to_read,
+    self, Operations, StrangerLimits, Surroundings, TokenGate, admitted, answered, around, aside, cors, limited,
+    observed, without_key, without_key_for_trackers, without_key_to_read,
 };
 use super::pages::PageLimits;
 use super::paths::KnownPaths;
@@ -32,6 +33,8 @@ pub(super) struct Routes<'app> {
     pub(super) state: &'app AppState,
     pub(super) settings: &'app Settings,
     pub(super) strangers: &'app StrangerLimits,
+    /// The runtime that answers what is answered aside.
+    pub(super) workers: Handle,
 }
 
 impl Routes<'_> {
@@ -53,7 +56,8 @@ impl Routes<'_> {
         };
         let strangers =
             around(strangers, |routes| limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref()));
-        let routes = behind(of_devices, devices).merge(behind(of_viewers, viewers)).merge(strangers);
+        let of_viewers = around(behind(of_viewers, viewers), |routes| self.aside(routes));
+        let routes = behind(of_devices, devices).merge(of_viewers).merge(strangers);
         (around(routes, |routes| routes.route_layer(begins)), manners)
     }
 
@@ -71,13 +75,15 @@ impl Routes<'_> {
         let (devices, viewers) = (Limit::by_token("device", limits.device), Limit::by_token("viewer", limits.viewer));
         let (for_trackers, mut manners) = self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
         manners.extend([speaks_otlp::MANNER, dashboard_page::MANNER, dashboard_page::OPERATE_MANNER]);
-        let for_principals = self
+        let of_devices = self
             .behind_token(ingest_buckets::router(), devices.as_ref())
             .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
-            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
-            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
+            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()));
+        let of_others = self
+            .behind_token(sources, Limit::by_token("sources", limits.device).as_ref())
             .merge(self.behind_token(of_viewers, viewers.as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
+        let for_principals = of_devices.merge(self.aside(of_others));
         let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
         let exchange = limited(exchange, self.strangers.exchange.as_ref());
         let page = accounts::page_router();
@@ -86,7 +92,7 @@ impl Routes<'_> {
         let counted = self.counted(for_principals.merge(exchange).merge(for_trackers));
         let (router, mut document) = for_everyone.merge(counted).split_for_parts();
         openapi::complete(&mut document, &public_url);
-        let (pages, of_pages) = self.pages().split_for_parts();
+        let (pages, of_pages) = self.aside(self.pages()).split_for_parts();
         let paths = Arc::new(KnownPaths::new(&document, &of_pages));
         let mut operations = openapi::operations(&document);
         operations.extend(openapi::operations(&of_pages));
@@ -140,6 +146,11 @@ impl Routes<'_> {
             Some(activity) => routes.route_layer(from_fn_with_state(activity, activity::note)),
             None => routes,
         }
+    }
+
+    /// Routes that posts do not wait for.
+    fn aside(&self, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+        routes.route_layer(from_fn_with_state(self.workers.clone(), aside))
     }
 
     /// A slice's routes behind authentication and its role's limit.

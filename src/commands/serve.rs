@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use super::database::Opened;
@@ -22,6 +23,7 @@ use crate::kernel::call::Tracer;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::Bodies;
+use crate::kernel::threads::Threads;
 
 /// Once the server is told to stop: by when its requests and workers have ended, and by when its PostgreSQL has. What is
 /// left of ten seconds is for the log.
@@ -109,7 +111,8 @@ async fn run(
         tracer,
     };
     let clock = Clock::system();
-    let app = App::new(opened.options(), opened.key(), settings, clock.clone());
+    let threads = Threads::start_for_processors().context("the threads that serve cannot be started")?;
+    let app = App::on(threads.threads(), opened.options(), opened.key(), settings, clock.clone());
     if let Some(programs) = opened.programs() {
         let writer = app.writer().clone();
         let is_quiet = move || activity.quiet_for().is_some_and(|quiet| quiet >= QUIET) && writer.queued_rows() == 0;

@@ -16,6 +16,7 @@
 //! | 1 | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | 1 | `clock` | time, passed in |
 //! | 1 | `money` | prices and amounts as whole numbers |
+//! | 1 | `threads` | the threads that requests are served on, and what each has of its own |
 //! | 1 | `problem` | every error, from every layer, as problem+json |
 //!
 //! Two rules of admission. A rule moves in here when two slices need the same **rule**, not when their code looks alike;
@@ -34,4 +35,5 @@ pub mod idempotency;
 pub mod money;
 pub mod operations;
 pub mod problem;
+pub mod threads;
 pub mod usage;

@@ -12,11 +12,13 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -27,6 +29,7 @@ use super::room::{Room, Seat};
 use super::wire::Wire;
 use crate::kernel::http::request_line::{LastCall, RefusedAtDoor};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::threads::Threads;
 
 /// What the parser may hold of what it has read, and of what it has to write.
 const PARSER_BUFFER: usize = 128 * 1024;
@@ -37,12 +40,19 @@ const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// Below this path are the probes of orchestrators.
 const PROBES: &str = "/health/";
 
-/// Serves until `shutdown`. Then no more connections are accepted, idle ones end, and open requests get some time.
-pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, shutdown: CancellationToken) {
+/// Serves on `threads` until `shutdown`. Then no more connections are accepted, idle ones end, and open requests get some
+/// time.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    limits: DoorLimits,
+    threads: &Threads,
+    shutdown: CancellationToken,
+) {
     let room = Arc::new(Room::new(limits.connections, limits.reserve));
     let (last_call, cut) = (CancellationToken::new(), CancellationToken::new());
     let connections = Connections { routes, limits, room: room.clone(), stopping: shutdown.clone(), last_call, cut };
-    let tasks = TaskTracker::new();
+    let (tasks, hosts) = (TaskTracker::new(), Hosts::new(threads));
     let mut is_exhausted = false;
     loop {
         let accepted = tokio::select! {
@@ -56,7 +66,9 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, sh
                     room.is_made();
                     tracing::info!("connections are accepted again");
                 }
-                tasks.spawn(connections.clone().serve(stream, peer, place));
+                let (host, guest) = hosts.least_busy();
+                let served = connections.clone().serve(stream, peer, place);
+                tasks.spawn_on(served.map(|()| drop(guest)), host);
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -83,10 +95,28 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: DoorLimits, sh
     }
 }
 
-/// The place comes first: what waits to be accepted costs this process nothing.
-async fn accept(listener: &TcpListener, room: &Room) -> io::Result<(TcpStream, SocketAddr, Seat)> {
+/// The threads, each with what its connections hold a clone of.
+#[derive(Debug)]
+struct Hosts(Vec<(Handle, Arc<()>)>);
+
+impl Hosts {
+    fn new(threads: &Threads) -> Self {
+        Self(threads.runtimes().iter().map(|runtime| (runtime.clone(), Arc::default())).collect())
+    }
+
+    /// The one with the fewest connections, and what one more holds.
+    fn least_busy(&self) -> (&Handle, Arc<()>) {
+        let fewest = self.0.iter().min_by_key(|(_, guests)| Arc::strong_count(guests));
+        let (host, guests) = fewest.unwrap_or(&self.0[0]);
+        (host, guests.clone())
+    }
+}
+
+/// The place comes first: what waits to be accepted costs this process nothing. The stream is still on no runtime.
+async fn accept(listener: &TcpListener, room: &Room) -> io::Result<(std::net::TcpStream, SocketAddr, Seat)> {
     let place = room.place().await;
     let (stream, peer) = listener.accept().await?;
+    let stream = stream.into_std()?;
     // What was the last of the reserve may have become an ordinary place while nobody called.
     if !room.is_ordinary(&place) {
         room.make();
@@ -113,7 +143,11 @@ struct Connections {
 }
 
 impl Connections {
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, place: Seat) {
+    async fn serve(self, stream: std::net::TcpStream, peer: SocketAddr, place: Seat) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::error!(%error, "a connection was accepted and cannot be listened to"),
+        };
         let open = metrics::gauge!("halfhour_connections_open");
         open.increment(1.0);
         self.converse(stream, peer, &place).await;

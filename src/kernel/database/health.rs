@@ -20,7 +20,6 @@ const PROBE_PAUSE: Duration = Duration::from_millis(400);
 pub(super) struct PoolHealth {
     name: &'static str,
     options: PgConnectOptions,
-    in_use: AtomicU32,
     breaker: Mutex<Breaker>,
     silent_at: Mutex<Option<Instant>>,
 }
@@ -29,12 +28,7 @@ impl PoolHealth {
     /// Of a pool of this name. Probes connect by `options`.
     pub(super) fn new(name: &'static str, options: PgConnectOptions) -> Arc<Self> {
         let (breaker, silent_at) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { name, options, in_use: AtomicU32::new(0), breaker, silent_at })
-    }
-
-    /// How many connections are in a transaction.
-    pub(super) fn in_use(&self) -> u32 {
-        self.in_use.load(Ordering::Relaxed)
+        Arc::new(Self { name, options, breaker, silent_at })
     }
 
     /// Whether a caller may ask the database now.
@@ -89,24 +83,27 @@ impl PoolHealth {
 
 /// Counts a connection as busy while it lives.
 #[derive(Debug)]
-pub(super) struct InUse(Arc<PoolHealth>);
+pub(super) struct InUse {
+    count: Arc<AtomicU32>,
+    health: Arc<PoolHealth>,
+}
 
 impl InUse {
-    /// One connection more of this pool.
-    pub(super) fn of(health: &Arc<PoolHealth>) -> Self {
-        health.in_use.fetch_add(1, Ordering::Relaxed);
-        Self(health.clone())
+    /// One busy connection more, of a pool in this health.
+    pub(super) fn of(count: &Arc<AtomicU32>, health: &Arc<PoolHealth>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self { count: count.clone(), health: health.clone() }
     }
 
     /// The pool's.
     pub(super) const fn health(&self) -> &Arc<PoolHealth> {
-        &self.0
+        &self.health
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

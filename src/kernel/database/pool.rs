@@ -1,8 +1,10 @@
 //! Pools of connections that may do nothing until a transaction opens on them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{PgPool, Postgres};
@@ -15,6 +17,7 @@ use super::statement_spans::{StatementNames, StatementSpans};
 use super::tx::{Access, BY_KEY, Mode, Opening, Tx};
 use crate::kernel::call::{Evidence, RequestContext, Tracer};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::threads::{PerThread, Threads};
 
 /// Acquiring a connection may take at most this long, and so may opening a transaction on it.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,13 +48,50 @@ pub fn in_batches(options: PgConnectOptions) -> PgConnectOptions {
 #[derive(Clone, Debug)]
 pub struct Pool {
     name: &'static str,
-    inner: PgPool,
-    max: u32,
+    parts: Arc<Parts>,
     health: Arc<PoolHealth>,
     retries: RetryBudget,
     tracer: Tracer,
     /// `None` where nothing is traced.
     names: Option<StatementNames>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    all: Vec<Part>,
+    /// Which part is each thread's; `None` where there is but one.
+    places: Option<PerThread<usize>>,
+}
+
+/// Connections that are opened, waited for and used by the same threads.
+#[derive(Debug)]
+struct Part {
+    connections: PgPool,
+    max: u32,
+    in_use: Arc<AtomicU32>,
+}
+
+impl Part {
+    fn new(health: &Arc<PoolHealth>, options: PgConnectOptions, max: u32) -> Self {
+        let judge = health.clone();
+        let connections = PgPoolOptions::new()
+            .max_connections(max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_mins(10))
+            // Whether a connection is still there shows when a transaction opens.
+            .test_before_acquire(false)
+            .before_acquire(move |_, meta| {
+                let trusted = judge.trusts_idle_for(meta.idle_for);
+                Box::pin(async move { Ok(trusted) })
+            })
+            .connect_lazy_with(options);
+        Self { connections, max, in_use: Arc::default() }
+    }
+
+    /// How many connections are in a transaction.
+    fn in_use(&self) -> u32 {
+        self.in_use.load(Ordering::Relaxed)
+    }
 }
 
 impl Pool {
@@ -73,20 +113,26 @@ impl Pool {
             ("tcp_user_timeout", "15s"),
         ]);
         let health = PoolHealth::new(name, options.clone());
-        let judge = health.clone();
-        let inner = PgPoolOptions::new()
-            .max_connections(max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_mins(10))
-            // Whether a connection is still there shows when a transaction opens.
-            .test_before_acquire(false)
-            .before_acquire(move |_, meta| {
-                let trusted = judge.trusts_idle_for(meta.idle_for);
-                Box::pin(async move { Ok(trusted) })
-            })
-            .connect_lazy_with(options);
+        let parts = Arc::new(Parts { all: vec![Part::new(&health, options, max)], places: None });
         let (retries, tracer) = (RetryBudget::default(), Tracer::off());
-        Self { name, inner, max, health, retries, tracer, names: None }
+        Self { name, parts, health, retries, tracer, names: None }
+    }
+
+    /// As many connections, divided among threads: each thread opens its own and uses no other's. Where there are fewer
+    /// connections than threads, some threads share one.
+    #[must_use]
+    pub fn divided_among(self, threads: &Threads) -> Self {
+        let all = self.max_connections();
+        let count = u32::try_from(threads.runtimes().len()).map_or(all, |count| count.min(all));
+        if count < 2 {
+            return self;
+        }
+        let options = self.part().connections.connect_options();
+        let share = |number| all / count + u32::from(number < all % count);
+        let part = |number| Part::new(&self.health, (*options).clone(), share(number));
+        let all: Vec<Part> = (0..count).map(part).collect();
+        let places = Some(PerThread::new(threads, |number| number % all.len()));
+        Self { parts: Arc::new(Parts { all, places }), ..self }
     }
 
     /// The same, whose statements are spans of the calls that `tracer` records.
@@ -148,12 +194,13 @@ impl Pool {
         self.retries.worked();
         // A connection may have been lost since it was last used. To open a transaction on it changes nothing, so that
         // another one is tried: all may have been lost together, but no more than there are.
-        let mut others = self.max;
+        let part = self.part();
+        let mut others = part.max;
         loop {
             let limit = context.remaining().min(patience);
-            let connection = self.acquire(context, limit, limit < patience).await?;
+            let connection = self.acquire(part, context, limit, limit < patience).await?;
             let spans = StatementSpans::of(self.names.as_ref(), &context.span);
-            let mut tx = Tx::on(connection, context, spans, InUse::of(&self.health));
+            let mut tx = Tx::on(connection, context, spans, InUse::of(&part.in_use, &self.health));
             match tx.open(opening, context.remaining().min(patience)).await {
                 Ok(answer) => {
                     self.health.answered();
@@ -184,36 +231,54 @@ impl Pool {
     }
 
     /// How many connections it may open.
-    pub const fn max_connections(&self) -> u32 {
-        self.max
+    pub fn max_connections(&self) -> u32 {
+        self.max_of_parts().sum()
+    }
+
+    /// The same of each part, in the order of the threads.
+    pub fn max_of_parts(&self) -> impl Iterator<Item = u32> {
+        self.parts.all.iter().map(|part| part.max)
     }
 
     /// How busy it is just now.
     pub fn load(&self) -> PoolLoad {
-        let Self { name, max, .. } = *self;
-        PoolLoad { name, max, open: self.inner.size(), in_use: self.health.in_use(), breaker: self.health.state() }
+        PoolLoad {
+            name: self.name,
+            max: self.max_connections(),
+            open: self.parts.all.iter().map(|part| part.connections.size()).sum(),
+            in_use: self.parts.all.iter().map(Part::in_use).sum(),
+            breaker: self.health.state(),
+        }
     }
 
     /// Waits until the connections are closed: at shutdown. What is not closed in time ends with the process.
     pub async fn close(&self) {
-        let _ = tokio::time::timeout(CLOSE_LIMIT, self.inner.close()).await;
+        let all = join_all(self.parts.all.iter().map(|part| part.connections.close()));
+        let _ = tokio::time::timeout(CLOSE_LIMIT, all).await;
     }
 
-    /// The pool itself: for who listens, outside of transactions, and for tests that show what is not allowed there.
+    /// The pool itself, or this thread's part of it: for who listens, outside of transactions, and for tests that show what
+    /// is not allowed there.
     pub fn connections(&self) -> &PgPool {
-        &self.inner
+        &self.part().connections
+    }
+
+    fn part(&self) -> &Part {
+        let Parts { all, places } = &*self.parts;
+        &all[places.as_ref().map_or(0, |places| *places.here())]
     }
 
     /// `is_hurried` where the caller's time is the limit.
     async fn acquire(
         &self,
+        part: &Part,
         context: &RequestContext,
         limit: Duration,
         is_hurried: bool,
     ) -> Result<PoolConnection<Postgres>, Problem> {
         context.upstream.waits_for_turn();
         let started = Instant::now();
-        let acquired = tokio::time::timeout(limit, self.inner.acquire()).await;
+        let acquired = tokio::time::timeout(limit, part.connections.acquire()).await;
         let error = match acquired {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
@@ -223,7 +288,7 @@ impl Pool {
         let hurried = timed_out && is_hurried;
         // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first
         // means that the database was not asked.
-        if timed_out && self.health.in_use() >= self.max {
+        if timed_out && part.in_use() >= part.max {
             context.upstream.not_asked(Evidence::PoolExhausted);
             return Err(if hurried {
                 overdue("The request's time was used up while all database connections were busy.")

@@ -14,6 +14,7 @@ mod lenient;
 mod numbers;
 mod orders;
 mod refusals;
+mod threads;
 mod verdicts;
 mod writer;
 

@@ -20,7 +20,7 @@ async fn all(sent: impl IntoIterator<Item = Sent>) -> Vec<Reply> {
 
 impl Tracker {
     /// Other users with a device each.
-    async fn strangers(&self, count: u32) -> Vec<(TestUser, TestDevice)> {
+    pub async fn strangers(&self, count: u32) -> Vec<(TestUser, TestDevice)> {
         let mut strangers = Vec::new();
         for number in 0..count {
             let user = self.app.user(&format!("stranger-{number}"), "UTC").await;

@@ -28,6 +28,7 @@ use halfhour::kernel::clock::Clock;
 use halfhour::kernel::database::Pools;
 use halfhour::kernel::http::unread_body::Bodies;
 use halfhour::kernel::operations::switches::Switch;
+use halfhour::kernel::threads::Threads;
 use halfhour::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use reqwest::Method;
 use serde_json::Value;
@@ -129,14 +130,25 @@ impl TestApp {
     /// Another server on the same database that goes by another clock.
     pub async fn second_server_by(&self, clock: Clock) -> Self {
         let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
-        Self::by(clock, database, |_| {}).await
+        Self::by(&Threads::of_caller(), clock, database, |_| {}).await
+    }
+
+    /// Another server on the same database that serves on these threads.
+    pub async fn second_server_on(&self, threads: &Threads) -> Self {
+        let database = cluster::Database { superuser: self.superuser.clone(), login: self.login.clone() };
+        Self::by(threads, Clock::fixed(NOW.parse().unwrap()), database, |_| {}).await
     }
 
     async fn on(database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
-        Self::by(Clock::fixed(NOW.parse().unwrap()), database, change).await
+        Self::by(&Threads::of_caller(), Clock::fixed(NOW.parse().unwrap()), database, change).await
     }
 
-    async fn by(clock: Clock, database: cluster::Database, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn by(
+        threads: &Threads,
+        clock: Clock,
+        database: cluster::Database,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         logs::capture();
         let cluster::Database { superuser, login } = database;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -164,7 +176,7 @@ impl TestApp {
         };
         change(&mut settings);
         let key = server_key();
-        let app = Arc::new(App::new(&login, key.clone(), settings, clock.clone()));
+        let app = Arc::new(App::on(threads, &login, key.clone(), settings, clock.clone()));
         let (serving, shutdown) = (app.clone(), CancellationToken::new());
         tokio::spawn(async move { serving.listen(listener, shutdown).await });
         let admin = PgPoolOptions::new().max_connections(3).connect_lazy_with(superuser.clone());

@@ -53,7 +53,8 @@ impl Batcher {
     pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
         while let Some((posts, turn)) = queue.next_batch(&stop).await {
             // A bug must cost one batch, not the writer.
-            if AssertUnwindSafe(self.write(posts, turn)).catch_unwind().await.is_err() {
+            let written = AssertUnwindSafe(self.write(posts, turn)).catch_unwind();
+            if queue.not_behind(written).await.is_err() {
                 tracing::error!("a writer task panicked; its batch is answered as an internal error");
             }
         }

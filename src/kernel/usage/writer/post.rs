@@ -5,8 +5,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::recipient::Recipient;
 use super::written::Rejections;
 use crate::kernel::access::DeviceKind;
-use crate::kernel::call::RequestContext;
+use crate::kernel::call::{Evidence, RequestContext};
 use crate::kernel::idempotency::IdempotencyKey;
+use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::snapshot::Bucket;
 
@@ -30,6 +31,12 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// Answers it where nobody writes it any more.
+    pub(super) fn refuse_while_stopping(self) {
+        self.context.upstream.not_asked(Evidence::Queued);
+        self.recipient.send(Err(Problem::new(Code::Overloaded, "The server is stopping; nothing was written.")));
+    }
+
     /// How many rows it writes.
     pub(super) const fn rows(&self) -> usize {
         self.buckets.len() + self.records.len()

@@ -1,4 +1,4 @@
-//! The trackers' door: a bounded queue of posts, and the tasks that write it down in batches.
+//! The trackers' door: bounded queues of posts, and the tasks that write them down in batches.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use super::verdict::Verdict;
 use super::waiting::WaitingPosts;
 use super::written::{Rejections, Written, in_their_places};
 use crate::kernel::access::Device;
-use crate::kernel::call::Evidence;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Access, Mode, Pool};
 use crate::kernel::idempotency::{self, IdempotencyKey};
 use crate::kernel::problem::{Code, Problem};
+use crate::kernel::threads::{PerThread, Threads};
 use crate::kernel::usage::record::UsageRecord;
 use crate::kernel::usage::relay_notifier::Signal;
 use crate::kernel::usage::snapshot::Bucket;
 
-/// The tracker's door. Clones share one queue.
+/// The tracker's door. Clones share the queues.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    queue: mpsc::UnboundedSender<Post>,
+    queues: PerThread<mpsc::UnboundedSender<Post>>,
     room: WriterRoom,
     in_flight: InFlight,
     pool: Pool,
@@ -35,19 +35,25 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer tasks on the current runtime, one for each connection that `pool` may open: while one waits for
-    /// its commit another fills and sends the next batch.
-    pub fn start(pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
-        let (queue, posts) = mpsc::unbounded_channel();
+    /// Starts the writer tasks, one for each connection that `pool` may open: while one waits for its commit another fills
+    /// and sends the next batch. Each part of the pool has a queue of its own, and its tasks run on the thread whose part
+    /// it is.
+    pub fn start(threads: &Threads, pool: &Pool, clock: &Clock, signal: &Signal) -> Self {
         let room = WriterRoom::empty();
-        let posts = Arc::new(WaitingPosts::new(posts, room.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for _ in 0..pool.max_connections() {
-            let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
-            tasks.spawn(batcher.run(posts.clone(), stop.clone()));
+        let mut queues = Vec::new();
+        let waiting = WaitingPosts::of_threads(pool.max_of_parts(), &room);
+        for ((writers, runtime), (queue, posts)) in pool.max_of_parts().zip(threads.runtimes()).zip(waiting) {
+            let posts = Arc::new(posts);
+            for _ in 0..writers {
+                let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
+                tasks.spawn_on(batcher.run(posts.clone(), stop.clone()), runtime);
+            }
+            queues.push(queue);
         }
         tasks.close();
-        Self { queue, room, in_flight: InFlight::default(), pool: pool.clone(), stop, tasks }
+        let queues = PerThread::new(threads, |number| queues[number % queues.len()].clone());
+        Self { queues, room, in_flight: InFlight::default(), pool: pool.clone(), stop, tasks }
     }
 
     /// Rows that wait or are being written; a post without buckets counts as one.
@@ -165,7 +171,7 @@ impl Writer {
         answer
     }
 
-    /// Puts a post into the queue. What cannot be is answered at once.
+    /// Puts a post into this thread's queue. What cannot be is answered at once.
     fn enqueue(
         &self,
         device: &Device,
@@ -189,10 +195,8 @@ impl Writer {
             recipient,
             _room: room,
         };
-        if let Err(mpsc::error::SendError(post)) = self.queue.send(post) {
-            post.context.upstream.not_asked(Evidence::Queued);
-            let detail = "The server is stopping; nothing was written.";
-            post.recipient.send(Err(Problem::new(Code::Overloaded, detail)));
+        if let Err(mpsc::error::SendError(post)) = self.queues.here().send(post) {
+            post.refuse_while_stopping();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Posts that wait for a writer task, and whose turn it is.
+//! Posts that wait for a writer task of their thread, and whose turn it is.
 //!
 //! A batch has its cost, whatever is in it. So a few posts that come while another batch is executed wait until its commit
 //! begins, and are one batch then. That one is executed while the other waits for the disk. Where there is much to write,
@@ -7,8 +7,12 @@
 //! Unless they are few, a batch takes no more than half of the rows that are there. Clients post again when they are
 //! answered: if one batch had them all, nobody would post while it is executed, and the processors would take turns with
 //! resting.
+//!
+//! Posts stay on the thread that took them, unless its batches are held up by somebody's lock: then they go to another one.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
@@ -25,24 +29,78 @@ const BATCH_COST_ROWS: usize = 20;
 const ENOUGH_ROWS: usize = 250;
 /// They wait for no longer than this: that batch may be held up by somebody's lock.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// A batch that takes longer than this is held up.
+const HELD_UP: Duration = Duration::from_millis(50);
 
-/// What the writer tasks share.
+/// The posts of one thread, and what its writer tasks share.
 #[derive(Debug)]
 pub(super) struct WaitingPosts {
     posts: Mutex<mpsc::UnboundedReceiver<Post>>,
-    /// Where they have their places.
+    /// Which of the lanes is this one's.
+    own: usize,
+    all: Arc<AllLanes>,
+}
+
+/// What the writer tasks of all threads share.
+#[derive(Debug)]
+struct AllLanes {
+    lanes: Vec<Lane>,
+    /// Where posts have their places.
     room: WriterRoom,
     /// Held by whose batch is being executed.
     turn: Arc<Mutex<()>>,
+}
+
+/// One thread's queue, as the others see it.
+#[derive(Debug)]
+struct Lane {
+    queue: mpsc::WeakUnboundedSender<Post>,
+    writers: u32,
+    /// As many of its writers wait for somebody's lock, or something else that takes long.
+    held_up: AtomicU32,
+}
+
+impl Lane {
+    fn is_held_up(&self) -> bool {
+        self.held_up.load(Ordering::Relaxed) >= self.writers
+    }
+}
+
+/// One writer that is held up, until it is dropped.
+struct HeldUp<'lane>(&'lane Lane);
+
+impl<'lane> HeldUp<'lane> {
+    fn on(lane: &'lane Lane) -> Self {
+        lane.held_up.fetch_add(1, Ordering::Relaxed);
+        Self(lane)
+    }
+}
+
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        self.0.held_up.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Dropped when the commit of the batch begins, or the batch has failed. `None` for who did not wait for its turn.
 pub(super) type Turn = Option<OwnedMutexGuard<()>>;
 
 impl WaitingPosts {
-    /// Posts come out of `posts`, and have their places in `room`.
-    pub(super) fn new(posts: mpsc::UnboundedReceiver<Post>, room: WriterRoom) -> Self {
-        Self { posts: Mutex::new(posts), room, turn: Arc::default() }
+    /// A queue for each thread, by the number of its writers, and the ways into them. Posts have their places in `room`.
+    pub(super) fn of_threads(
+        writers: impl IntoIterator<Item = u32>,
+        room: &WriterRoom,
+    ) -> Vec<(mpsc::UnboundedSender<Post>, Self)> {
+        let queues: Vec<_> = writers.into_iter().map(|writers| (writers, mpsc::unbounded_channel())).collect();
+        let lane = |&(writers, (ref queue, _)): &(u32, (mpsc::UnboundedSender<Post>, _))| Lane {
+            queue: queue.downgrade(),
+            writers,
+            held_up: AtomicU32::new(0),
+        };
+        let lanes = queues.iter().map(lane).collect();
+        let all = Arc::new(AllLanes { lanes, room: room.clone(), turn: Arc::default() });
+        let waiting = |own, posts| Self { posts: Mutex::new(posts), own, all: all.clone() };
+        queues.into_iter().enumerate().map(|(own, (_, (queue, posts)))| (queue, waiting(own, posts))).collect()
     }
 
     /// The next posts, as many as one batch takes, and the turn to write them, unless that is not waited for; `None`
@@ -59,7 +117,7 @@ impl WaitingPosts {
         let mut rows = first.rows();
         let mut posts = vec![first];
         let mut fill = |queue: &mut mpsc::UnboundedReceiver<Post>| {
-            let enough = self.room.taken().div_ceil(2).clamp(BATCH_COST_ROWS, BATCH_ROWS);
+            let enough = self.all.room.taken().div_ceil(2).clamp(BATCH_COST_ROWS, BATCH_ROWS);
             while rows < enough
                 && let Ok(post) = queue.try_recv()
             {
@@ -71,9 +129,48 @@ impl WaitingPosts {
         if fill(&mut queue) >= ENOUGH_ROWS {
             return Some((posts, None));
         }
-        let turn = tokio::time::timeout(PATIENCE, self.turn.clone().lock_owned()).await.ok();
+        let turn = tokio::time::timeout(PATIENCE, self.all.turn.clone().lock_owned()).await.ok();
         fill(&mut queue);
         Some((posts, turn))
+    }
+
+    /// Waits for a batch. Where it is held up, whatever waits for this thread's writers goes to another thread meanwhile.
+    pub(super) async fn not_behind<T>(&self, batch: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            written = batch => written,
+            never = self.pass_on() => match never {},
+        }
+    }
+
+    async fn pass_on(&self) -> Infallible {
+        tokio::time::sleep(HELD_UP).await;
+        let own = &self.all.lanes[self.own];
+        let _held_up = HeldUp::on(own);
+        loop {
+            if self.way_out().is_some()
+                && let Some(post) = self.posts.lock().await.recv().await
+            {
+                // Things may have changed since.
+                if let Some(queue) = self.way_out().or_else(|| own.queue.upgrade())
+                    && let Err(mpsc::error::SendError(post)) = queue.send(post)
+                {
+                    post.refuse_while_stopping();
+                }
+            } else {
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
+    }
+
+    /// The queue of a thread that is not held up; `None` as long as this one is not either.
+    fn way_out(&self) -> Option<mpsc::UnboundedSender<Post>> {
+        let AllLanes { lanes, .. } = &*self.all;
+        if !lanes[self.own].is_held_up() {
+            return None;
+        }
+        let others = lanes.iter().filter(|lane| !lane.is_held_up());
+        others.filter_map(|lane| lane.queue.upgrade()).find(|queue| !queue.is_closed())
     }
 }
 
@@ -114,12 +211,12 @@ mod tests {
     }
 
     fn queue() -> (mpsc::UnboundedSender<Post>, WaitingPosts, CancellationToken) {
-        let (posts, waiting) = mpsc::unbounded_channel();
-        (posts, WaitingPosts::new(waiting, WriterRoom::empty()), CancellationToken::new())
+        let (posts, waiting) = WaitingPosts::of_threads([2], &WriterRoom::empty()).remove(0);
+        (posts, waiting, CancellationToken::new())
     }
 
     fn send(posts: &mpsc::UnboundedSender<Post>, queue: &WaitingPosts, count: usize, rows: usize) {
-        (0..count).for_each(|_| posts.send(post(&queue.room, rows)).unwrap());
+        (0..count).for_each(|_| posts.send(post(&queue.all.room, rows)).unwrap());
     }
 
     fn rows(posts: &[Post]) -> usize {
@@ -160,7 +257,7 @@ mod tests {
             sizes.push(rows(&batch));
         }
         assert_eq!(sizes, [BATCH_COST_ROWS, 2 * BATCH_COST_ROWS, BATCH_COST_ROWS], "a post is not divided");
-        assert_eq!(queue.room.taken(), 0);
+        assert_eq!(queue.all.room.taken(), 0);
     }
 
     #[tokio::test]
@@ -188,6 +285,58 @@ mod tests {
             assert_eq!(batch.map(|(posts, _)| rows(&posts)), Some(BATCH_ROWS));
         }
         assert!(queue.next_batch(&stop).await.is_none());
-        assert!(posts.send(post(&queue.room, 1)).is_err(), "nothing more is taken");
+        assert!(posts.send(post(&queue.all.room, 1)).is_err(), "nothing more is taken");
+    }
+
+    /// The queues of two threads with a writer each.
+    fn two_queues() -> Vec<(mpsc::UnboundedSender<Post>, WaitingPosts)> {
+        WaitingPosts::of_threads([1, 1], &WriterRoom::empty())
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_a_batch_that_is_held_up_goes_to_another_thread() {
+        let ([(posts, held_up), (_others, free)], stop) = (two_queues().try_into().unwrap(), CancellationToken::new());
+        let later = async {
+            send(&posts, &held_up, 1, 1);
+            let (early, _turn) = free.next_batch(&stop).await.unwrap();
+            send(&posts, &held_up, 2, 1);
+            let (late, _turn) = free.next_batch(&stop).await.unwrap();
+            rows(&early) + rows(&late)
+        };
+        let began = Instant::now();
+        let taken = tokio::select! {
+            () = held_up.not_behind(std::future::pending()) => unreachable!("it never ends"),
+            taken = later => taken,
+        };
+        assert!((2..=3).contains(&taken) && began.elapsed() >= HELD_UP, "{taken}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_ends_in_time_passes_nothing_on() {
+        let ([(posts, own), (_others, other)], stop) = (two_queues().try_into().unwrap(), CancellationToken::new());
+        send(&posts, &own, 1, 1);
+        assert_eq!(own.not_behind(async { 7 }).await, 7);
+        assert_eq!(own.next_batch(&stop).await.map(|(posts, _)| rows(&posts)), Some(1));
+        assert!(other.posts.lock().await.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn where_all_are_held_up_posts_stay_in_their_places_until_one_is_not() {
+        let [(posts, one), (_others, other)] = two_queues().try_into().unwrap();
+        send(&posts, &one, 3, 1);
+        let passed = async {
+            tokio::time::sleep(4 * HELD_UP).await;
+            assert!(other.posts.lock().await.try_recv().is_err(), "it is held up as well");
+        };
+        let free_again = async {
+            other.not_behind(passed).await;
+            while other.posts.lock().await.len() < 3 {
+                tokio::time::sleep(PATIENCE).await;
+            }
+        };
+        tokio::select! {
+            () = one.not_behind(std::future::pending()) => unreachable!("it never ends"),
+            () = free_again => {}
+        }
     }
 }
