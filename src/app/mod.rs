@@ -54,6 +54,7 @@ use crate::features::backfill::{Backfills, Worker};
 use crate::features::dashboard_rollup::{Relay, Retention, UsageAnswers, watch_coverage};
 use crate::features::operations::{ProcessStatus, Readiness, Switchboard, follow_sources};
 use crate::kernel::access::{Authenticator, ServerKey, Sessions, TokenCache};
+use crate::kernel::call::Threads;
 use crate::kernel::clock::Clock;
 use crate::kernel::database::{Pool, Pools, Standby, by_key, by_range, in_batches};
 use crate::kernel::dialect::Enrolment;
@@ -61,7 +62,6 @@ use crate::kernel::http::cursor::Cursors;
 use crate::kernel::http::public_url::PublicUrl;
 use crate::kernel::operations::switches::Switches;
 use crate::kernel::problem::Problem;
-use crate::kernel::threads::Threads;
 use crate::kernel::usage::intake::{Intake, RepeatLookups};
 use crate::kernel::usage::relay_notifier::{RelayNotifier, Signal};
 use crate::kernel::usage::sources::Sources;
@@ -78,8 +78,8 @@ const CONTROL_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub struct App {
     threads: Threads,
-    /// The caller's runtime.
-    workers: Handle,
+    /// The runtime of the workers, and of all requests but posts.
+    aside: Handle,
     state: AppState,
     relays: Arc<Vec<Relay>>,
     strangers: StrangerLimits,
@@ -107,13 +107,32 @@ fn pools_of(threads: &Threads, database: &PgConnectOptions, settings: &Settings)
     }
 }
 
+fn process_status(
+    pools: &Pools,
+    writer: &Writer,
+    clock: &Clock,
+    switches: &Switches,
+    settings: &Settings,
+) -> ProcessStatus {
+    ProcessStatus {
+        started: Instant::now(),
+        pools: pools.clone(),
+        writer: writer.clone(),
+        clock: clock.clone(),
+        switches: switches.clone(),
+        retention_days: settings.retention_days,
+        private_postgres: settings.private_postgres.clone(),
+        metrics: settings.metrics.clone(),
+    }
+}
+
 impl App {
     /// Puts everything together, for requests that are served by the caller's runtime. `database` must have been migrated.
     pub fn new(database: &PgConnectOptions, key: ServerKey, settings: Settings, clock: Clock) -> Self {
         Self::on(&Threads::of_caller(), database, key, settings, clock)
     }
 
-    /// The same, for requests that are served on `threads`. All other work is the caller's runtime's.
+    /// The same, for posts that are served on `threads`. All other requests, and the workers, are the caller's runtime's.
     pub fn on(
         threads: &Threads,
         database: &PgConnectOptions,
@@ -127,16 +146,7 @@ impl App {
         let (cache, read) = (TokenCache::new(settings.token_memory), pools.read.clone());
         let writer = Writer::start(threads, &pools.ingest, &clock, &signal);
         let sources = Sources::new(pools.worker.clone(), clock.clone());
-        let process_status = ProcessStatus {
-            started: Instant::now(),
-            pools: pools.clone(),
-            writer: writer.clone(),
-            clock: clock.clone(),
-            switches: switches.clone(),
-            retention_days: settings.retention_days,
-            private_postgres: settings.private_postgres.clone(),
-            metrics: settings.metrics.clone(),
-        };
+        let process_status = process_status(&pools, &writer, &clock, &switches, &settings);
         let answers = UsageAnswers::new(pools.reads(), clock.clone());
         let accounts = Accounts::serving(pools.read.clone(), key.clone(), clock.clone(), signal.clone());
         let authenticator = Authenticator::new(key.clone(), read, cache, strangers.callers.clone(), clock.clone());
@@ -182,25 +192,25 @@ impl App {
             books: books_with(&pools.worker, &clock),
             pools,
         }));
-        let (workers, switches) = (state.0.pools.worker.clone(), state.0.switches.clone());
-        let relays = Arc::new(Relay::several(&workers, &signal, &clock, &switches, settings.relays));
+        Self::with_workers(threads, state, database, (settings, strangers), (signal, clock))
+    }
+
+    fn with_workers(
+        threads: &Threads,
+        state: AppState,
+        database: &PgConnectOptions,
+        (settings, strangers): (Settings, StrangerLimits),
+        (signal, clock): (Signal, Clock),
+    ) -> Self {
+        let Handed { pools, switches, backfills, .. } = &*state.0;
+        let workers = pools.worker.clone();
+        let relays = Arc::new(Relay::several(&workers, &signal, &clock, switches, settings.relays));
         let verify = verify_with(&workers);
-        let backfill_worker = Worker::new(state.0.backfills.clone(), switches.clone(), signal.clone(), verify);
-        let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches, days));
+        let backfill_worker = Worker::new(backfills.clone(), switches.clone(), signal.clone(), verify);
+        let retention = settings.retention_days.map(|days| Retention::new(workers, clock, switches.clone(), days));
         let relay_notifier = RelayNotifier::new(database, signal.clone());
-        let (threads, workers) = (threads.clone(), Handle::current());
-        Self {
-            threads,
-            workers,
-            state,
-            relays,
-            strangers,
-            retention,
-            backfill_worker,
-            signal,
-            relay_notifier,
-            settings,
-        }
+        let (threads, aside) = (threads.clone(), Handle::current());
+        Self { threads, aside, state, relays, strangers, retention, backfill_worker, signal, relay_notifier, settings }
     }
 
     /// The first relay, for callers that fold on demand.
@@ -300,7 +310,7 @@ impl App {
 
     fn router(&self) -> Router {
         let Self { state, settings, strangers, .. } = self;
-        Routes { state, settings, strangers, workers: self.workers.clone() }.router()
+        Routes { state, settings, strangers, aside: self.aside.clone() }.router()
     }
 
     /// The routes as a service that knows where each connection comes from.

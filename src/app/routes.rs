@@ -33,8 +33,8 @@ pub(super) struct Routes<'app> {
     pub(super) state: &'app AppState,
     pub(super) settings: &'app Settings,
     pub(super) strangers: &'app StrangerLimits,
-    /// The runtime that answers what is answered aside.
-    pub(super) workers: Handle,
+    /// The runtime that answers what posts do not wait for.
+    pub(super) aside: Handle,
 }
 
 impl Routes<'_> {
@@ -148,9 +148,9 @@ impl Routes<'_> {
         }
     }
 
-    /// Routes that posts do not wait for.
+    /// Routes that are answered by another runtime than their connection's, so that posts do not wait for them.
     fn aside(&self, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-        routes.route_layer(from_fn_with_state(self.workers.clone(), aside))
+        routes.route_layer(from_fn_with_state(self.aside.clone(), aside))
     }
 
     /// A slice's routes behind authentication and its role's limit.

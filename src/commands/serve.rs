@@ -19,11 +19,10 @@ use crate::app::{Activity, App, DoorLimits, Settings};
 use crate::config::Config;
 use crate::features::operations::Metrics;
 use crate::kernel::access::REVOCATION_BOUND;
-use crate::kernel::call::Tracer;
+use crate::kernel::call::{Threads, Tracer};
 use crate::kernel::clock::Clock;
 use crate::kernel::database::follow_database_clock;
 use crate::kernel::http::unread_body::Bodies;
-use crate::kernel::threads::Threads;
 
 /// Once the server is told to stop: by when its requests and workers have ended, and by when its PostgreSQL has. What is
 /// left of ten seconds is for the log.

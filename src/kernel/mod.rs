@@ -12,11 +12,10 @@
 //! | 5 | `idempotency` | what a request that is repeated under its key is answered |
 //! | 4 | `access` | who is calling, and how often they may |
 //! | 3 | `database` | pools that start without rights, transactions that name a role and its users |
-//! | 2 | `call` | what a request or a worker step carries with it, its span and its log line |
+//! | 2 | `call` | what a request or a worker step carries with it, its span, its log line and its thread |
 //! | 1 | `bucket` | the vocabulary: half hours, counts, sources, models |
 //! | 1 | `clock` | time, passed in |
 //! | 1 | `money` | prices and amounts as whole numbers |
-//! | 1 | `threads` | the threads that requests are served on, and what each has of its own |
 //! | 1 | `problem` | every error, from every layer, as problem+json |
 //!
 //! Two rules of admission. A rule moves in here when two slices need the same **rule**, not when their code looks alike;
@@ -35,5 +34,4 @@ pub mod idempotency;
 pub mod money;
 pub mod operations;
 pub mod problem;
-pub mod threads;
 pub mod usage;

@@ -27,9 +27,9 @@ use super::limits::DoorLimits;
 use super::progress::{AnswerBody, WireProgress};
 use super::room::{Room, Seat};
 use super::wire::Wire;
+use crate::kernel::call::Threads;
 use crate::kernel::http::request_line::{LastCall, RefusedAtDoor};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::threads::Threads;
 
 /// What the parser may hold of what it has read, and of what it has to write.
 const PARSER_BUFFER: usize = 128 * 1024;

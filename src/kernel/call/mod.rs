@@ -2,12 +2,14 @@
 //! log line that says how it ended.
 //!
 //! A [`RequestContext`] is made where a request or a step begins and is passed down to everything that is done for it.
-//! The database's answers are noted in its [`Upstream`]. At the end a [`RequestLogLine`] is made of both.
+//! The database's answers are noted in its [`Upstream`]. At the end a [`RequestLogLine`] is made of both. [`Threads`] are
+//! what requests are served on.
 
 mod observed;
 mod request_context;
 mod request_log_line;
 mod span;
+mod threads;
 mod trace;
 mod upstream;
 
@@ -17,5 +19,6 @@ pub use request_log_line::{
     Attribution, CallOutcome, Place, PrincipalName, REQUEST, REQUEST_LOG, RequestLogLine, SLOW, attribute,
 };
 pub use span::{CallSpan, SpanPart, Tracer};
+pub use threads::{PerThread, RunningThreads, Threads};
 pub use trace::Trace;
 pub use upstream::{Answers, Evidence, Upstream};

@@ -15,9 +15,8 @@ use super::health::{InUse, PoolHealth};
 use super::retries::RetryBudget;
 use super::statement_spans::{StatementNames, StatementSpans};
 use super::tx::{Access, BY_KEY, Mode, Opening, Tx};
-use crate::kernel::call::{Evidence, RequestContext, Tracer};
+use crate::kernel::call::{Evidence, PerThread, RequestContext, Threads, Tracer};
 use crate::kernel::problem::{Code, Problem};
-use crate::kernel::threads::{PerThread, Threads};
 
 /// Acquiring a connection may take at most this long, and so may opening a transaction on it.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use futures_util::future::join_all;
-use halfhour::kernel::threads::{RunningThreads, Threads};
+use halfhour::kernel::call::{RunningThreads, Threads};
 use serde_json::json;
 
 use super::held::{Hold, batches_waiting, decoy, rows_queued, send};

@@ -2,7 +2,7 @@
 //!
 //! A connection, its requests and the writer of its posts share one thread. So nothing that a post waits for has to be
 //! carried from one thread to another, nor a thread be woken for it.
-//! [What that is worth](../../docs/decisions/0062-a-runtime-for-each-processor.md).
+//! [What that is worth](../../../docs/decisions/0062-a-runtime-for-each-processor.md).
 
 use std::convert::Infallible;
 use std::hint::black_box;
