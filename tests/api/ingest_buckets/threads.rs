@@ -26,7 +26,7 @@ async fn a_lock_on_one_bucket_holds_up_neither_its_threads_posts_nor_other_threa
     let (tracker, server, _threads) = on_two_threads().await;
     assert_eq!(tracker.verdicts(&[decoy(1)]).await, ["inserted"]);
     let hold = Hold::of_buckets(&tracker.app, "true").await;
-    let held = send(&server, &tracker.device.token, &[], &[bucket(&json!({"model": "decoy-1", "input_tokens": 2}))]);
+    let locked = send(&server, &tracker.device.token, &[], &[bucket(&json!({"model": "decoy-1", "input_tokens": 2}))]);
     batches_waiting(&server, 1).await;
 
     let strangers = tracker.strangers(12).await;
@@ -34,9 +34,9 @@ async fn a_lock_on_one_bucket_holds_up_neither_its_threads_posts_nor_other_threa
     for reply in join_all(others.collect::<Vec<_>>()).await {
         assert_eq!(verdicts(&reply.unwrap()), ["inserted"]);
     }
-    assert!(!held.is_finished(), "whoever is locked waits");
+    assert!(!locked.is_finished(), "whoever is locked waits");
     hold.release().await;
-    assert_eq!(verdicts(&held.await.unwrap()), ["updated"]);
+    assert_eq!(verdicts(&locked.await.unwrap()), ["updated"]);
     rows_queued(&server, 0).await;
 }
 
