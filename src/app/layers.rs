@@ -1,7 +1,7 @@
 //! What stands around the routes: who may call from a browser, what caches may keep, and what a panic is answered.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -120,11 +120,32 @@ pub(crate) struct Surroundings {
     pub(crate) bodies: Bodies,
     pub(crate) line: RequestLine,
     pub(crate) paths: Arc<KnownPaths>,
+    /// The routes that trackers post to.
+    pub(crate) posts: HashSet<String>,
+    /// The runtime that answers everything else.
+    pub(crate) aside: Handle,
 }
 
-/// The outermost layer. It calls what it is made of, because each layer of a router costs a request copies of itself and of
-/// its answer.
+/// The outermost layer. Posts are answered where their connection is served. Whatever else is asked is answered by another
+/// runtime, so that no post waits while an answer is put together.
 pub(crate) async fn observed(State(all): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    if route.is_some_and(|route| all.posts.contains(route.as_str())) {
+        return observe(&all, request, next).await;
+    }
+    let runtime = all.aside.clone();
+    let answer = runtime.spawn(async move { observe(&all, request, next).await });
+    // Who goes away takes the work along.
+    match AbortOnDropHandle::new(answer).await.map_err(JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(ended)) => Problem::internal(ended).into_response(),
+    }
+}
+
+/// Calls what the outermost layer is made of, because each layer of a router costs a request copies of itself and of its
+/// answer.
+async fn observe(all: &Surroundings, request: Request, next: Next) -> Response {
     let observed = |request| all.line.observe(request, |request| next.run(request));
     throw_away_unread(&all.bodies, request, observed).await
 }
@@ -144,18 +165,6 @@ pub(crate) async fn answered(State(all): State<Arc<Surroundings>>, request: Requ
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", words.unwrap_or("no message"))).into_response()
-}
-
-/// The layer around routes that are not for trackers. They are answered by another runtime than the one that serves the
-/// connection, so that the posts that are served beside them do not wait while an answer is put together.
-pub(crate) async fn aside(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
-    // Who goes away takes the work along.
-    let answer = AbortOnDropHandle::new(runtime.spawn(next.run(request)));
-    match answer.await.map_err(JoinError::try_into_panic) {
-        Ok(answer) => answer,
-        Err(Ok(panic)) => resume_unwind(panic),
-        Err(Err(ended)) => Problem::internal(ended).into_response(),
-    }
 }
 
 /// Who has a token may enter, and how often.

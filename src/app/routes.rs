@@ -10,8 +10,8 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::layers::{
-    self, Operations, StrangerLimits, Surroundings, TokenGate, admitted, answered, around, aside, cors, limited,
-    observed, without_key, without_key_for_trackers, without_key_to_read,
+    self, Operations, StrangerLimits, Surroundings, TokenGate, admitted, answered, around, cors, limited, observed,
+    without_key, without_key_for_trackers, without_key_to_read,
 };
 use super::pages::PageLimits;
 use super::paths::KnownPaths;
@@ -38,17 +38,19 @@ pub(super) struct Routes<'app> {
 }
 
 impl Routes<'_> {
-    /// The routes of other products' protocols, a line for each, and how their clients are told of what went wrong.
+    /// The routes of other products' protocols, a line for each, how their clients are told of what went wrong, and which
+    /// paths their trackers post to.
     fn for_trackers(
         &self,
         known: &Operations,
         (devices, viewers): (Option<&Limit>, Option<&Limit>),
-    ) -> (OpenApiRouter<AppState>, Vec<Manner>) {
+    ) -> (OpenApiRouter<AppState>, Vec<Manner>, Vec<String>) {
         let Spoken { devices: of_devices, viewers: of_viewers, strangers, manners } = spoken([
             features::speaks_vibe_cafe::speech(),
             features::speaks_vibeusage::speech(),
             features::speaks_tokentracker::speech(),
         ]);
+        let posts = paths_of(&of_devices);
         let no_key = map_request_with_state(known.clone(), without_key_for_trackers);
         let begins = map_request_with_state(self.state.0.clock.clone(), note_beginning);
         let behind = |routes: OpenApiRouter<AppState>, limit: Option<&Limit>| {
@@ -56,9 +58,8 @@ impl Routes<'_> {
         };
         let strangers =
             around(strangers, |routes| limited(routes.route_layer(no_key.clone()), self.strangers.pairing.as_ref()));
-        let of_viewers = around(behind(of_viewers, viewers), |routes| self.aside(routes));
-        let routes = behind(of_devices, devices).merge(of_viewers).merge(strangers);
-        (around(routes, |routes| routes.route_layer(begins)), manners)
+        let routes = behind(of_devices, devices).merge(behind(of_viewers, viewers)).merge(strangers);
+        (around(routes, |routes| routes.route_layer(begins)), manners, posts)
     }
 
     /// Every route behind every layer.
@@ -73,17 +74,18 @@ impl Routes<'_> {
         let sources = operations::sources_router().merge(pricing::router()).route_layer(only_reads);
         let (exports, unread) = speaks_otlp::routers();
         let (devices, viewers) = (Limit::by_token("device", limits.device), Limit::by_token("viewer", limits.viewer));
-        let (for_trackers, mut manners) = self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
+        let (for_trackers, mut manners, dialects_posts) =
+            self.for_trackers(&known, (devices.as_ref(), viewers.as_ref()));
         manners.extend([speaks_otlp::MANNER, dashboard_page::MANNER, dashboard_page::OPERATE_MANNER]);
-        let of_devices = self
-            .behind_token(ingest_buckets::router(), devices.as_ref())
+        let buckets = ingest_buckets::router();
+        let posts = [&buckets, &exports].into_iter().flat_map(paths_of).chain(dialects_posts).collect();
+        let for_principals = self
+            .behind_token(buckets, devices.as_ref())
             .merge(self.behind_token(exports, Limit::by_token("opentelemetry", limits.device).as_ref()))
-            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()));
-        let of_others = self
-            .behind_token(sources, Limit::by_token("sources", limits.device).as_ref())
+            .merge(self.behind_token(unread, Limit::by_token("opentelemetry_unread", limits.device).as_ref()))
+            .merge(self.behind_token(sources, Limit::by_token("sources", limits.device).as_ref()))
             .merge(self.behind_token(of_viewers, viewers.as_ref()))
             .merge(self.behind_token(operators, Limit::by_token("operator", limits.operator).as_ref()));
-        let for_principals = of_devices.merge(self.aside(of_others));
         let exchange = accounts::exchange_router().route_layer(map_request_with_state(known.clone(), without_key));
         let exchange = limited(exchange, self.strangers.exchange.as_ref());
         let page = accounts::page_router();
@@ -92,7 +94,7 @@ impl Routes<'_> {
         let counted = self.counted(for_principals.merge(exchange).merge(for_trackers));
         let (router, mut document) = for_everyone.merge(counted).split_for_parts();
         openapi::complete(&mut document, &public_url);
-        let (pages, of_pages) = self.aside(self.pages()).split_for_parts();
+        let (pages, of_pages) = self.pages().split_for_parts();
         let paths = Arc::new(KnownPaths::new(&document, &of_pages));
         let mut operations = openapi::operations(&document);
         operations.extend(openapi::operations(&of_pages));
@@ -108,7 +110,8 @@ impl Routes<'_> {
             anonymous_callers: self.strangers.callers.clone(),
             tracer: self.settings.tracer.clone(),
         };
-        let all = Arc::new(Surroundings { bodies: self.settings.bodies.clone(), line, paths: paths.clone() });
+        let (bodies, aside) = (self.settings.bodies.clone(), self.aside.clone());
+        let all = Arc::new(Surroundings { bodies, line, paths: paths.clone(), posts, aside });
         // The first is the outermost. To the router they are one layer: of several it would copy and keep each one apart for
         // every request.
         let around_all = (
@@ -148,14 +151,14 @@ impl Routes<'_> {
         }
     }
 
-    /// Routes that are answered by another runtime than their connection's, so that posts do not wait for them.
-    fn aside(&self, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-        routes.route_layer(from_fn_with_state(self.aside.clone(), aside))
-    }
-
     /// A slice's routes behind authentication and its role's limit.
     fn behind_token(&self, routes: OpenApiRouter<AppState>, limit: Option<&Limit>) -> OpenApiRouter<AppState> {
         let gate = TokenGate { authenticator: self.state.0.authenticator.clone(), limit: limit.cloned() };
         routes.route_layer(from_fn_with_state(gate, admitted))
     }
+}
+
+/// The paths of routes.
+fn paths_of(routes: &OpenApiRouter<AppState>) -> Vec<String> {
+    routes.get_openapi().paths.paths.keys().cloned().collect()
 }
