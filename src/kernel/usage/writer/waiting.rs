@@ -323,20 +323,24 @@ mod tests {
     #[tokio::test]
     async fn where_all_are_held_up_posts_stay_in_their_places_until_one_is_not() {
         let [(posts, one), (_others, other)] = two_queues().try_into().unwrap();
+        let ends = CancellationToken::new();
         send(&posts, &one, 3, 1);
-        let passed = async {
-            tokio::time::sleep(4 * HELD_UP).await;
-            assert!(other.posts.lock().await.try_recv().is_err(), "it is held up as well");
+        let held_later = async {
+            tokio::time::sleep(HELD_UP).await;
+            one.not_behind(std::future::pending::<()>()).await;
         };
-        let free_again = async {
-            other.not_behind(passed).await;
+        let looked = async {
+            tokio::time::sleep(4 * HELD_UP).await;
+            assert_eq!(one.posts.lock().await.len(), 3, "nobody is free to take them");
+            ends.cancel();
             while other.posts.lock().await.len() < 3 {
                 tokio::time::sleep(PATIENCE).await;
             }
         };
+        let free_again = async { tokio::join!(other.not_behind(ends.cancelled()), looked) };
         tokio::select! {
-            () = one.not_behind(std::future::pending()) => unreachable!("it never ends"),
-            () = free_again => {}
+            () = held_later => unreachable!("it never ends"),
+            _ = free_again => {}
         }
     }
 }
