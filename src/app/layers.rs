@@ -126,28 +126,28 @@ pub(crate) struct Surroundings {
     pub(crate) aside: Handle,
 }
 
-/// The outermost layer. Posts are answered where their connection is served. Whatever else is asked is answered by another
-/// runtime, so that no post waits while an answer is put together.
+/// The outermost layer. It calls what it is made of, because each layer of a router costs a request copies of itself and of
+/// its answer.
 pub(crate) async fn observed(State(all): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     if route.is_some_and(|route| all.posts.contains(route.as_str())) {
-        return observe(&all, request, next).await;
+        let observed = |request| all.line.observe(request, |request| next.run(request));
+        return throw_away_unread(&all.bodies, request, observed).await;
     }
+    // The rest of a body is the connection's, which must not be asked for it before it has the answer.
+    throw_away_unread(&all.bodies, request, |request| aside(all.clone(), request, next)).await
+}
+
+/// What is no post is answered by another runtime than the one that serves the connection, so that no post waits while an
+/// answer is put together. Who goes away takes the work along.
+async fn aside(all: Arc<Surroundings>, request: Request, next: Next) -> Response {
     let runtime = all.aside.clone();
-    let answer = runtime.spawn(async move { observe(&all, request, next).await });
-    // Who goes away takes the work along.
+    let answer = runtime.spawn(async move { all.line.observe(request, |request| next.run(request)).await });
     match AbortOnDropHandle::new(answer).await.map_err(JoinError::try_into_panic) {
         Ok(answer) => answer,
         Err(Ok(panic)) => resume_unwind(panic),
         Err(Err(ended)) => Problem::internal(ended).into_response(),
     }
-}
-
-/// Calls what the outermost layer is made of, because each layer of a router costs a request copies of itself and of its
-/// answer.
-async fn observe(all: &Surroundings, request: Request, next: Next) -> Response {
-    let observed = |request| all.line.observe(request, |request| next.run(request));
-    throw_away_unread(&all.bodies, request, observed).await
 }
 
 /// The innermost layer of all routes: they get a body without its codings, for a path that may have a route, and neither

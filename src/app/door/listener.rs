@@ -148,6 +148,8 @@ impl Connections {
             Ok(stream) => stream,
             Err(error) => return tracing::error!(%error, "a connection was accepted and cannot be listened to"),
         };
+        // What has come already is seen before the connection may be taken for an idle one.
+        tokio::task::yield_now().await;
         let open = metrics::gauge!("halfhour_connections_open");
         open.increment(1.0);
         self.converse(stream, peer, &place).await;
