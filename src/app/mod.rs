@@ -132,7 +132,8 @@ impl App {
         Self::on(&Threads::of_caller(), database, key, settings, clock)
     }
 
-    /// The same, for posts that are served on `threads`. All other requests, and the workers, are the caller's runtime's.
+    /// The same, for connections and posts that are served on `threads`. All other requests, and the workers, are the
+    /// caller's runtime's.
     pub fn on(
         threads: &Threads,
         database: &PgConnectOptions,

@@ -3,7 +3,7 @@
 //!
 //! A [`RequestContext`] is made where a request or a step begins and is passed down to everything that is done for it.
 //! The database's answers are noted in its [`Upstream`]. At the end a [`RequestLogLine`] is made of both. [`Threads`] are
-//! what requests are served on.
+//! what connections are served on.
 
 mod observed;
 mod request_context;

@@ -1,7 +1,7 @@
-//! The threads that requests are served on, and what each of them has of its own.
+//! The threads that connections are served on, and what each of them has of its own.
 //!
-//! A connection, its requests and the writer of its posts share one thread. So nothing that a post waits for has to be
-//! carried from one thread to another, nor a thread be woken for it.
+//! A connection, its posts and their writer share one thread. So nothing that a post waits for has to be carried from one
+//! thread to another, nor a thread be woken for it. Other requests are answered elsewhere.
 //! [What that is worth](../../../docs/decisions/0062-a-runtime-for-each-processor.md).
 
 use std::convert::Infallible;
