@@ -21,7 +21,7 @@ use super::support::posts::{Device, KINDS, Sample};
 const UPSERT_ONE: &str = include_str!("upsert_one.sql");
 const UPSERT_SENT: &str = include_str!("upsert_sent.sql");
 const UPSERT_MADE: &str = include_str!("upsert_made.sql");
-const UPSERT_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/upsert_buckets.sql");
+const INSERT_NEW_BUCKETS: &str = include_str!("../../src/kernel/usage/writer/newness/insert_new_buckets.sql");
 
 /// What one transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Transaction {
     SentRows(u32),
     /// The same of rows that the database makes itself, so that nobody has to send or read any.
     MadeRows(u32),
-    /// The product's statement over so many buckets of one device, events included, as the superuser.
+    /// The product's statement for new buckets over so many of one device, events included, as the superuser.
     Statement(u32),
 }
 
@@ -84,7 +84,7 @@ async fn write(
                 upsert_made(device, buckets)?.execute(&mut connection).await?;
             }
             Transaction::Statement(buckets) => {
-                Batch::new(device, buckets).upsert().fetch_all(&mut connection).await?;
+                Batch::new(device, buckets).insert_new().fetch_all(&mut connection).await?;
             }
         }
         all += 1;
@@ -160,11 +160,11 @@ impl Batch {
         self.counts.into_values().into_iter().fold(query, Query::bind).bind(self.observed_ats)
     }
 
-    fn upsert(self) -> Query<'static, Postgres, PgArguments> {
+    fn insert_new(self) -> Query<'static, Postgres, PgArguments> {
         let cause = self.user_ids[0];
         let stamped = vec![true; self.observed_ats.len()];
         let ranks = vec![Rank::OnTime.number(); self.observed_ats.len()];
-        let query = sqlx::query(UPSERT_BUCKETS)
+        let query = sqlx::query(INSERT_NEW_BUCKETS)
             .bind(self.user_ids)
             .bind(self.hour_starts)
             .bind(self.device_ids)
@@ -182,7 +182,5 @@ impl Batch {
             .bind(vec![cause])
             .bind(vec![Uuid::now_v7()])
             .bind(vec!["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
-            .bind(None::<Uuid>)
-            .bind(false)
     }
 }

@@ -6,14 +6,18 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, CACHE_CONTROL, VARY};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, stream};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, StreamBody};
 use ipnet::IpNet;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tower_http::cors::CorsLayer;
@@ -144,10 +148,34 @@ async fn aside(all: Arc<Surroundings>, request: Request, next: Next) -> Response
     let runtime = all.aside.clone();
     let answer = runtime.spawn(async move { all.line.observe(request, |request| next.run(request)).await });
     match AbortOnDropHandle::new(answer).await.map_err(JoinError::try_into_panic) {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map(|body| continued_on(&runtime, body)),
         Err(Ok(panic)) => resume_unwind(panic),
         Err(Err(ended)) => Problem::internal(ended).into_response(),
     }
+}
+
+/// What is put together while it is read, a stream of rows or a compressed page, is put together there, too. It is a body
+/// whose length nobody knows. One that breaks off ends in an error, so that nobody takes it for whole.
+fn continued_on(runtime: &Handle, mut body: Body) -> Body {
+    if body.size_hint().exact().is_some() {
+        return body;
+    }
+    let (frames, ready) = mpsc::channel(1);
+    let work = runtime.spawn(async move {
+        while let Some(frame) = body.frame().await {
+            if frames.send(frame).await.is_err() {
+                return;
+            }
+        }
+    });
+    let rest = stream::unfold(Some((ready, AbortOnDropHandle::new(work))), |rest| async {
+        let (mut ready, work) = rest?;
+        match ready.recv().await {
+            Some(frame) => Some((frame, Some((ready, work)))),
+            None => work.await.err().map(|broken_off| (Err(axum::Error::new(broken_off)), None)),
+        }
+    });
+    Body::new(StreamBody::new(rest))
 }
 
 /// The innermost layer of all routes: they get a body without its codings, for a path that may have a route, and neither
@@ -207,5 +235,50 @@ pub(crate) fn limited<S: Clone + Send + Sync + 'static>(
     match limit {
         Some(limit) => limit.guard(routes),
         None => routes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::thread;
+
+    use axum::body::Bytes;
+
+    use super::*;
+    use crate::kernel::call::Threads;
+
+    /// A body of so many frames, each of which says which thread made it, and which may panic at the end.
+    fn telling(frames: usize, then_panics: bool) -> Body {
+        Body::from_stream(stream::unfold(0, move |frame| async move {
+            assert!(frame < frames || !then_panics, "a bug");
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            (frame < frames).then(|| (Ok::<_, axum::Error>(Bytes::from(name)), frame + 1))
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_is_put_together_where_it_was_begun_and_breaks_off_with_an_error() {
+        let running = Threads::start(NonZeroUsize::MIN).unwrap();
+        let aside = &running.threads().runtimes()[0];
+        let whole = continued_on(aside, telling(3, false)).collect().await.unwrap().to_bytes();
+        assert_eq!(whole, "serve-0".repeat(3));
+        assert!(continued_on(aside, telling(3, true)).collect().await.is_err());
+        // Nothing has to be put together of this one.
+        let known = continued_on(aside, Body::from("known"));
+        assert_eq!(known.size_hint().exact(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_takes_the_rest_of_a_body_along() {
+        let running = Threads::start(NonZeroUsize::MIN).unwrap();
+        let (alive, mut gone) = mpsc::channel::<()>(1);
+        let endless = Body::from_stream(stream::unfold(alive, |alive| async {
+            Some((Ok::<_, axum::Error>(Bytes::from_static(b"more")), alive))
+        }));
+        let mut body = continued_on(&running.threads().runtimes()[0], endless);
+        assert!(body.frame().await.unwrap().is_ok());
+        drop(body);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(20), gone.recv()).await, Ok(None));
     }
 }

@@ -16,13 +16,14 @@ use crate::support::plans::{buffers, explain_everything, fill_without_statistics
 use crate::support::{TestApp, TestDevice, TestUser};
 
 /// Where statements of posts, authentication and the relay are. Those of reads are in the folders of [`READS`].
-const HOT: [&str; 6] = [
+const HOT: [&str; 7] = [
     "kernel/access",
     "kernel/idempotency",
     "kernel/usage",
     "kernel/usage/intake",
     "kernel/usage/outbox",
     "kernel/usage/writer",
+    "kernel/usage/writer/newness",
 ];
 
 /// Every folder in it is hot, a new one as well, but for those that are [`COLD`].
@@ -134,6 +135,12 @@ async fn use_it(server: &TestApp, user: &TestUser, device: &TestDevice, turn: u3
         let mut late = bucket(60, input, observed);
         late["hour_start"] = "2026-10-01T10:00:00Z".into();
         server.post_buckets(&device.token, &json!({ "buckets": [late] })).await.expect_ok();
+    }
+    // News and nothing else, until writers expect no other.
+    for place in 0..12 {
+        let mut new = bucket(60, 1, 2 * turn);
+        new["model"] = format!("new-{turn}-{place}").into();
+        server.post_buckets(&device.token, &json!({ "buckets": [new] })).await.expect_ok();
     }
     // Records that are new, and the same again.
     let counting = server.device(user, &format!("counts from turn {turn} on")).await;

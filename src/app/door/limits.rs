@@ -1,5 +1,7 @@
 //! How much the door takes on, and for how long it waits.
 
+use std::num::NonZeroUsize;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,6 +12,8 @@ const MOST_CONNECTIONS: usize = 10_000;
 const RESERVE: usize = 32;
 /// Files that are open beside connections and those of the pools: logs, locks, pipes, the listener itself.
 const OTHER_FILES: usize = 48;
+/// What each thread that serves has open to hear of its connections, timers and signals.
+const FILES_OF_A_THREAD: usize = 4;
 
 /// What clients may take up.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +52,9 @@ impl DoorLimits {
     /// As many connections as this process may open files for, beside `database_connections`. Its limit is raised as far
     /// as anybody may raise it.
     pub fn of_this_process(database_connections: u32) -> Self {
-        let others = OTHER_FILES + RESERVE + usize::try_from(database_connections).unwrap_or(usize::MAX / 2);
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let database = usize::try_from(database_connections).unwrap_or(usize::MAX / 2);
+        let others = OTHER_FILES + RESERVE + FILES_OF_A_THREAD * threads + database;
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let needed = u64::try_from(MOST_CONNECTIONS + others).ok();
         let raised = needed.map(|needed| maximum.map_or(needed, |maximum| needed.min(maximum)));

@@ -91,7 +91,8 @@ pub async fn serve(
         connections.last_call.cancel();
         let _ = tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await;
         connections.cut.cancel();
-        tasks.wait().await;
+        // A thread that is stuck does not see that, and ends with the process.
+        let _ = tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await;
     }
 }
 
@@ -130,6 +131,23 @@ fn is_of_the_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+struct Open;
+
+impl Open {
+    fn counted() -> Self {
+        metrics::gauge!("halfhour_connections_open").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("halfhour_connections_open").decrement(1.0);
+    }
+}
+
 /// What all connections have in common.
 #[derive(Clone, Debug)]
 struct Connections {
@@ -150,10 +168,8 @@ impl Connections {
         };
         // What has come already is seen before the connection may be taken for an idle one.
         tokio::task::yield_now().await;
-        let open = metrics::gauge!("halfhour_connections_open");
-        open.increment(1.0);
+        let _open = Open::counted();
         self.converse(stream, peer, &place).await;
-        open.decrement(1.0);
     }
 
     async fn converse(&self, stream: TcpStream, peer: SocketAddr, place: &Seat) {
@@ -173,6 +189,9 @@ impl Connections {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.stopping.cancelled() => {
+                // A request that has come by now is answered.
+                tokio::task::yield_now().await;
+                let _ = connection.as_mut().now_or_never();
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection.as_mut() => ended,

@@ -41,7 +41,7 @@ impl Metric {
 }
 
 /// Every metric; `docs/operations.md` lists the same, and panels and alerts in `docs/observability/` name no other.
-pub const METRICS: [Metric; 40] = [
+pub const METRICS: [Metric; 41] = [
     Metric::histogram(
         "halfhour_request_seconds",
         &["route", "status"],
@@ -53,6 +53,11 @@ pub const METRICS: [Metric; 40] = [
         "Requests and workers' steps that failed, by whose fault it was.",
     ),
     Metric::histogram("halfhour_writer_batch_rows", &[], "Rows of the writer's transactions."),
+    Metric::counter(
+        "halfhour_writer_insertions_total",
+        &["outcome"],
+        "Batches that were expected to be new throughout, and whether they were.",
+    ),
     Metric::gauge("halfhour_writer_queue_rows", &[], "Rows that wait for the writer or are being written."),
     Metric::counter(
         "halfhour_token_cache_total",

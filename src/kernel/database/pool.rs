@@ -193,11 +193,10 @@ impl Pool {
         self.retries.worked();
         // A connection may have been lost since it was last used. To open a transaction on it changes nothing, so that
         // another one is tried: all may have been lost together, but no more than there are.
-        let part = self.part();
-        let mut others = part.max;
+        let mut others = self.part().max;
         loop {
             let limit = context.remaining().min(patience);
-            let connection = self.acquire(part, context, limit, limit < patience).await?;
+            let (part, connection) = self.acquire(context, limit, limit < patience).await?;
             let spans = StatementSpans::of(self.names.as_ref(), &context.span);
             let mut tx = Tx::on(connection, context, spans, InUse::of(&part.in_use, &self.health));
             match tx.open(opening, context.remaining().min(patience)).await {
@@ -267,22 +266,27 @@ impl Pool {
         &all[places.as_ref().map_or(0, |places| *places.here())]
     }
 
-    /// `is_hurried` where the caller's time is the limit.
+    /// A connection of this thread's part. Where none is to be had, one of another part that nobody uses is better than
+    /// none. `is_hurried` where the caller's time is the limit.
     async fn acquire(
         &self,
-        part: &Part,
         context: &RequestContext,
         limit: Duration,
         is_hurried: bool,
-    ) -> Result<PoolConnection<Postgres>, Problem> {
+    ) -> Result<(&Part, PoolConnection<Postgres>), Problem> {
         context.upstream.waits_for_turn();
+        let part = self.part();
         let started = Instant::now();
         let acquired = tokio::time::timeout(limit, part.connections.acquire()).await;
         let error = match acquired {
-            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Ok(connection)) => return Ok((part, connection)),
             Ok(Err(error)) => error,
             Err(_overdue) => sqlx::Error::PoolTimedOut,
         };
+        let mut others = self.parts.all.iter().filter(|other| !std::ptr::eq(*other, part));
+        if let Some(idle) = others.find_map(|other| Some((other, other.connections.try_acquire()?))) {
+            return Ok(idle);
+        }
         let timed_out = matches!(error, sqlx::Error::PoolTimedOut);
         let hurried = timed_out && is_hurried;
         // The pool says "timed out" both when all connections are busy and when none can be opened. Only the first

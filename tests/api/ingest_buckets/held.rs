@@ -25,7 +25,8 @@ impl Hold {
         Self::begin(app, &format!("select 1 from usage.bucket where {condition} for update")).await
     }
 
-    async fn begin(app: &TestApp, sql: &str) -> Self {
+    /// A statement that is not committed yet.
+    pub async fn begin(app: &TestApp, sql: &str) -> Self {
         let mut connection = PgConnection::connect_with(&app.superuser).await.unwrap();
         connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}")))).await.unwrap();
         Self(connection)
@@ -34,6 +35,11 @@ impl Hold {
     /// Lets go, and returns when that has happened.
     pub async fn release(mut self) {
         self.0.execute(sqlx::raw_sql("rollback")).await.unwrap();
+    }
+
+    /// Has it done, and returns when that has happened.
+    pub async fn commit(mut self) {
+        self.0.execute(sqlx::raw_sql("commit")).await.unwrap();
     }
 }
 

@@ -11,6 +11,7 @@ mod idempotency;
 mod kept;
 mod laws;
 mod lenient;
+mod news;
 mod numbers;
 mod orders;
 mod refusals;

@@ -72,3 +72,23 @@ async fn all_threads_have_one_queue_of_so_many_rows_and_one_pool() {
     }
     assert_eq!((rows(&server, "true").await.len(), server.writer().queued_rows()), (500, 0));
 }
+
+#[tokio::test]
+async fn where_no_more_connections_may_be_opened_a_thread_uses_one_of_another_that_rests() {
+    let (tracker, server, _threads) = on_two_threads().await;
+    // A connection of a client on each thread, and one to the database of the thread whose post it is.
+    let hold = Hold::of_all_buckets(&server).await;
+    let first = send(&server, &tracker.device.token, &[], &[decoy(1)]);
+    batches_waiting(&server, 1).await;
+    server.get(&tracker.me.viewer, "/v1/rollups").await.expect_ok();
+    hold.release().await;
+    assert_eq!(verdicts(&first.await.unwrap()), ["inserted"]);
+    assert_eq!(server.pools.ingest.load().open, 1);
+    let database = tracker.app.login.get_database().unwrap();
+    tracker.execute(format!("alter database {database} connection limit 1")).await;
+    let posts = (2..4).map(|number| send(&server, &tracker.device.token, &[], &[decoy(number)]));
+    for reply in join_all(posts.collect::<Vec<_>>()).await {
+        assert_eq!(verdicts(&reply.unwrap()), ["inserted"]);
+    }
+    assert_eq!(server.pools.ingest.load().open, 1, "no other could be opened");
+}

@@ -18,6 +18,7 @@ use super::counting::{RecordEntry, count_in};
 use super::entry::{Cause, Entry};
 use super::kept::count_kept;
 use super::kinds::{decide, other_kind};
+use super::newness::{Insertion, Newness, insert_new_buckets};
 use super::post::Post;
 use super::stored_answer;
 use super::verdict::Verdict;
@@ -26,7 +27,7 @@ use super::waiting::{Turn, WaitingPosts};
 use super::written::{Written, in_their_places};
 use crate::kernel::call::{CallSpan, Evidence, RequestContext};
 use crate::kernel::clock::{Clock, jittered};
-use crate::kernel::database::{Access, Mode, Pool, Tx, is_data_fault, is_transient};
+use crate::kernel::database::{Access, Mode, Pool, Tx, broken_constraint, is_data_fault, is_transient};
 use crate::kernel::idempotency::{self, Claim, IdempotencyKey, NewRecord, Record};
 use crate::kernel::problem::{Code, Problem};
 use crate::kernel::usage::erasure;
@@ -44,13 +45,14 @@ pub(super) struct Batcher {
     pub(super) pool: Pool,
     pub(super) clock: Clock,
     pub(super) signal: Signal,
+    pub(super) newness: Newness,
 }
 
 type Answer = Result<Written, Problem>;
 
 impl Batcher {
     /// Writes batches until `stop`, and then what is left in the queue.
-    pub(super) async fn run(self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
+    pub(super) async fn run(mut self, queue: Arc<WaitingPosts>, stop: CancellationToken) {
         while let Some((posts, turn)) = queue.next_batch(&stop).await {
             // A bug must cost one batch, not the writer.
             let written = AssertUnwindSafe(self.write(posts, turn)).catch_unwind();
@@ -60,11 +62,11 @@ impl Batcher {
         }
     }
 
-    async fn write(&self, posts: Vec<Post>, mut turn: Turn) {
+    async fn write(&mut self, posts: Vec<Post>, mut turn: Turn) {
         // Nobody waits for these, so they never start.
-        let (_abandoned, posts): (Vec<_>, Vec<_>) = posts.into_iter().partition(|post| post.recipient.is_gone());
+        let posts = posts.into_iter().filter(|post| !post.recipient.is_gone());
         // A transaction that locked buckets for snapshots and then others for records would lock them out of order.
-        let (counting, snapshots) = posts.into_iter().partition(|post| !post.records.is_empty());
+        let (counting, snapshots) = posts.partition(|post| !post.records.is_empty());
         let mut groups: Vec<Vec<Post>> = vec![counting, snapshots];
         while let Some(mut group) = groups.pop() {
             if group.is_empty() {
@@ -107,7 +109,7 @@ impl Batcher {
 
     /// Errors: what the last attempt failed with.
     async fn attempts(
-        &self,
+        &mut self,
         context: &RequestContext,
         posts: &[Post],
         turn: &mut Turn,
@@ -118,6 +120,13 @@ impl Batcher {
                 Ok(answers) => return Ok(answers),
                 Err(problem) => problem,
             };
+            if self.newness.is_expected() && problem.database_error().and_then(broken_constraint) == Some("bucket_pkey")
+            {
+                // What the other one inserted is seen now, and compared.
+                Insertion::Raced.count();
+                self.newness.learn(false);
+                continue;
+            }
             let passing = problem.database_error().is_some_and(is_transient);
             let pause = jittered(Duration::from_millis(20 << (2 * attempt)));
             if !passing || attempt == RETRIES || context.remaining() <= pause || !self.pool.may_retry() {
@@ -131,7 +140,7 @@ impl Batcher {
 
     /// One transaction. One answer a post, in order. The turn ends where the commit begins.
     async fn attempt(
-        &self,
+        &mut self,
         context: &RequestContext,
         posts: &[Post],
         attempt: u32,
@@ -154,7 +163,7 @@ impl Batcher {
     }
 
     async fn execute(
-        &self,
+        &mut self,
         tx: &mut Tx,
         posts: &[Post],
         causes: &[Cause],
@@ -182,9 +191,7 @@ impl Batcher {
             entries.extend(post.buckets.iter().map(|bucket| Entry { user_id, device_id, bucket }));
             places.push((position, first..entries.len()));
         }
-        let door =
-            WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
-        let verdicts = write_in(tx, &entries, door).await?;
+        let verdicts = self.write_entries(tx, &entries, causes).await?;
         count_kept(tx, &entries, &verdicts, self.clock.now()).await?;
         let mut records = Vec::new();
         for (position, place) in places {
@@ -196,6 +203,30 @@ impl Batcher {
         }
         idempotency::record_posts(tx, &records).await?;
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// One verdict for each entry, in order.
+    async fn write_entries(
+        &mut self,
+        tx: &mut Tx,
+        entries: &[Entry<'_>],
+        causes: &[Cause],
+    ) -> Result<Vec<Verdict>, Problem> {
+        let is_expected = self.newness.is_expected();
+        if is_expected && insert_new_buckets(tx, entries, causes, &self.clock).await? {
+            Insertion::New.count();
+            return Ok(vec![Verdict::Inserted; entries.len()]);
+        }
+        if is_expected {
+            Insertion::Declined.count();
+        }
+        let door =
+            WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
+        let verdicts = write_in(tx, entries, door).await?;
+        if !entries.is_empty() {
+            self.newness.learn(!is_expected && verdicts.iter().all(|verdict| *verdict == Verdict::Inserted));
+        }
+        Ok(verdicts)
     }
 
     /// Adds the records of posts that have no answer yet.

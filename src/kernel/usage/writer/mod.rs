@@ -1,6 +1,7 @@
 //! The only code that writes `usage.bucket`. Trackers' posts come through the queue: a few writer tasks commit many of
 //! them in one transaction, and the acknowledgement follows the commit. Which version of a bucket wins is decided in
-//! `versions`, in one statement; what a batch is and how it fails, in `batch`.
+//! `versions`, in one statement; what was never seen before is inserted without it, by `newness`; what a batch is and how it
+//! fails, in `batch`.
 //!
 //! Records of single requests come through the same queue. They are added to buckets, each once, in `counting`. A device
 //! has one or the other for ever, by `kinds`.
@@ -18,6 +19,7 @@ mod entry;
 mod kept;
 mod kinds;
 pub mod moves;
+mod newness;
 mod post;
 mod pre_images;
 mod queue;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{Batcher, without_execution};
+use super::newness::Newness;
 use super::post::Post;
 use super::recipient::{InFlight, Joined, Recipient, unanswered};
 use super::room::WriterRoom;
@@ -46,7 +47,12 @@ impl Writer {
         for ((writers, runtime), (queue, posts)) in pool.max_of_parts().zip(threads.runtimes()).zip(waiting) {
             let posts = Arc::new(posts);
             for _ in 0..writers {
-                let batcher = Batcher { pool: pool.clone(), clock: clock.clone(), signal: signal.clone() };
+                let batcher = Batcher {
+                    pool: pool.clone(),
+                    clock: clock.clone(),
+                    signal: signal.clone(),
+                    newness: Newness::default(),
+                };
                 tasks.spawn_on(batcher.run(posts.clone(), stop.clone()), runtime);
             }
             queues.push(queue);
