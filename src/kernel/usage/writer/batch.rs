@@ -212,6 +212,9 @@ impl Batcher {
         entries: &[Entry<'_>],
         causes: &[Cause],
     ) -> Result<Vec<Verdict>, Problem> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
         let is_expected = self.newness.is_expected();
         if is_expected && insert_new_buckets(tx, entries, causes, &self.clock).await? {
             Insertion::New.count();
@@ -223,9 +226,7 @@ impl Batcher {
         let door =
             WriteOptions { causes, lane: Lane::Live, backfill_id: None, only_inserts: false, clock: &self.clock };
         let verdicts = write_in(tx, entries, door).await?;
-        if !entries.is_empty() {
-            self.newness.learn(!is_expected && verdicts.iter().all(|verdict| *verdict == Verdict::Inserted));
-        }
+        self.newness.learn(!is_expected && verdicts.iter().all(|verdict| *verdict == Verdict::Inserted));
         Ok(verdicts)
     }
 
