@@ -1,10 +1,10 @@
 //! How much the door takes on, and for how long it waits.
 
-use std::num::NonZeroUsize;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::kernel::call::Threads;
 
 /// Connections at once, where the process may open as many files.
 const MOST_CONNECTIONS: usize = 10_000;
@@ -52,9 +52,8 @@ impl DoorLimits {
     /// As many connections as this process may open files for, beside `database_connections`. Its limit is raised as far
     /// as anybody may raise it.
     pub fn of_this_process(database_connections: u32) -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let database = usize::try_from(database_connections).unwrap_or(usize::MAX / 2);
-        let others = OTHER_FILES + RESERVE + FILES_OF_A_THREAD * threads + database;
+        let others = OTHER_FILES + RESERVE + FILES_OF_A_THREAD * Threads::for_processors().get() + database;
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let needed = u64::try_from(MOST_CONNECTIONS + others).ok();
         let raised = needed.map(|needed| maximum.map_or(needed, |maximum| needed.min(maximum)));

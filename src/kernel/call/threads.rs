@@ -38,7 +38,12 @@ impl Threads {
 
     /// Starts a thread for each processor that this process may use. Errors: as of [`Threads::start`].
     pub fn start_for_processors() -> io::Result<RunningThreads> {
-        Self::start(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        Self::start(Self::for_processors())
+    }
+
+    /// How many these are.
+    pub fn for_processors() -> NonZeroUsize {
+        thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Starts so many threads. Errors: the system's, where it has no room for them.

@@ -193,10 +193,11 @@ impl Pool {
         self.retries.worked();
         // A connection may have been lost since it was last used. To open a transaction on it changes nothing, so that
         // another one is tried: all may have been lost together, but no more than there are.
-        let mut others = self.part().max;
+        let own = self.part();
+        let mut others = own.max;
         loop {
             let limit = context.remaining().min(patience);
-            let (part, connection) = self.acquire(context, limit, limit < patience).await?;
+            let (part, connection) = self.acquire(own, context, limit, limit < patience).await?;
             let spans = StatementSpans::of(self.names.as_ref(), &context.span);
             let mut tx = Tx::on(connection, context, spans, InUse::of(&part.in_use, &self.health));
             match tx.open(opening, context.remaining().min(patience)).await {
@@ -266,16 +267,16 @@ impl Pool {
         &all[places.as_ref().map_or(0, |places| *places.here())]
     }
 
-    /// A connection of this thread's part. Where none is to be had, one of another part that nobody uses is better than
+    /// A connection of this thread's `part`. Where none is to be had, one of another part that nobody uses is better than
     /// none. `is_hurried` where the caller's time is the limit.
-    async fn acquire(
-        &self,
+    async fn acquire<'a>(
+        &'a self,
+        part: &'a Part,
         context: &RequestContext,
         limit: Duration,
         is_hurried: bool,
-    ) -> Result<(&Part, PoolConnection<Postgres>), Problem> {
+    ) -> Result<(&'a Part, PoolConnection<Postgres>), Problem> {
         context.upstream.waits_for_turn();
-        let part = self.part();
         let started = Instant::now();
         let acquired = tokio::time::timeout(limit, part.connections.acquire()).await;
         let error = match acquired {
